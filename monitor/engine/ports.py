@@ -1,0 +1,191 @@
+"""What the engine needs from the outside. Adapters implement these; tests implement them in a few lines."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from monitor.model.event import Event
+from monitor.model.group import Group, Message, Told
+from monitor.model.record import Account, Answer, Commit, Committed, Health, Point, Record
+
+#: A provider's quota: so many units per so long, all of them at once.
+Windows = tuple[tuple[int, timedelta], ...]
+
+#: The time of this process: aware, UTC, following the store's clock (design.md 9.9).
+Clock = Callable[[], datetime]
+
+
+class Budget(Protocol):
+    """What one poll may spend of its provider's shared quota (requests, or the provider's credits)."""
+
+    async def spend(self, cost: int) -> None:
+        """Take `cost` from the quota of all processes; ProviderThrottled with a wait when it is spent."""
+        ...
+
+    async def correct(self, remaining: int) -> None:
+        """The provider said how much is left of its quota: believe it when that is less than we think."""
+        ...
+
+
+class Provider(Protocol):
+    """Reads balances. No retry, no log, no timer inside: failure is raised and becomes an Outage.
+
+    Raises ProviderError; anything else is a bug and is contained by the poll.
+    """
+
+    async def poll(self, account: Account, record: Record, budget: Budget, now: datetime) -> Answer:
+        """One reading. `record` is what was known (its snapshot and ledgers), not to be changed.
+
+        The caller bounds the time. The first `cost` of a poll is already paid (ProviderSettings.poll_cost).
+        """
+        ...
+
+
+class Channel(Protocol):
+    """Delivers one message. Raises DeliveryError; returns once the destination has taken it."""
+
+    async def send(self, message: Message, now: datetime) -> str:
+        """Send, and return what the destination answered (cut), for `why`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A lease on one account's poll. `token` fences the commit; `due_at` is when it should have run."""
+
+    account: str
+    token: int
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What one call to `claim` got: `now` is the store's time, `next_at` when to ask again (None: nothing there)."""
+
+    now: datetime
+    claims: tuple[Claim, ...]
+    next_at: datetime | None
+
+
+class PollStore(Protocol):
+    """The polling half of the store. Every method raises StoreUnavailable when the store does not answer."""
+
+    async def enrol(self, provider: str, due: Mapping[str, datetime]) -> None:
+        """Give accounts a first due time; those that have one, or are leased, keep it."""
+        ...
+
+    async def dismiss(self, provider: str, accounts: Sequence[str]) -> None:
+        """Forget the due times of accounts that are no longer configured."""
+        ...
+
+    async def claim(self, provider: str, limit: int, lease: timedelta) -> Claims:
+        """Lease up to `limit` due accounts of a provider; an expired lease is due again."""
+        ...
+
+    async def release(self, provider: str, claims: Sequence[Claim]) -> None:
+        """Give unused claims back: due at once."""
+        ...
+
+    async def poll_now(self, provider: str, account: str) -> None:
+        """Make an account due now; during its poll, one more follows."""
+        ...
+
+    async def load(self, account: str) -> Record:
+        """The account's record; version 0 when there is none."""
+        ...
+
+    async def events(self, account: str, since: datetime) -> tuple[Event, ...]:
+        """The stored events recorded since then, oldest first."""
+        ...
+
+    async def commit(self, provider: str, commit: Commit, claim: Claim, next_at: datetime) -> Committed:
+        """Write one poll in one atomic call, if the version is the one read and the claim is still ours."""
+        ...
+
+    async def move(self, account: str) -> int:
+        """Apply the account's outstanding rows to their groups, in order; returns how many there were."""
+        ...
+
+    async def take(self, provider: str, windows: Windows, cost: int, most: int) -> tuple[int, timedelta]:
+        """Take up to `most` times `cost` from a provider's quota: how many times it was, and how long to wait
+        for the next when it was none."""
+        ...
+
+    async def give_back(self, provider: str, windows: Windows, cost: int) -> None:
+        """Return what was taken and not used."""
+        ...
+
+    async def correct(self, provider: str, windows: Windows, remaining: int) -> None:
+        """The provider said how much is left: believe it when that is less than we think."""
+        ...
+
+    async def note(self, provider: str, health: Health) -> None:
+        """Merge what polls showed of a provider (coalesced by the caller)."""
+        ...
+
+    async def health(self, provider: str) -> Health:
+        """How the provider is doing, over all processes."""
+        ...
+
+    async def throttle(self, provider: str, wait: timedelta) -> None:
+        """Nobody spends this provider's budget until then."""
+        ...
+
+
+class DeliveryStore(Protocol):
+    """The delivering half of the store."""
+
+    async def sweep(self, limit: int) -> int:
+        """Move rows whose committer may have died, and strike off those applied. Returns how many accounts."""
+        ...
+
+    async def claim_groups(self, channel: str, limit: int, lease: timedelta) -> tuple[Group, ...]:
+        """Lease groups that are due, as many as the channel's rate allows."""
+        ...
+
+    async def freeze(self, group: Group, message: Message) -> Group | None:
+        """Make `message` what is being told (its keys leave the news). None: someone else has the group."""
+        ...
+
+    async def settle(self, group: Group, told: Mapping[str, Told | None], due_at: datetime | None) -> bool:
+        """The frozen message arrived: remember what was told (None forgets an alert), set the next due time."""
+        ...
+
+    async def postpone(self, group: Group, due_at: datetime, why: str) -> bool:
+        """The frozen message failed: it goes out again at `due_at`, composed anew if news came meanwhile."""
+        ...
+
+    async def bury(self, group: Group, message: Message, why: str, told: Mapping[str, Told | None]) -> bool:
+        """The frozen message is dead: keep it in the channel's dead letters, go on with what is left."""
+        ...
+
+    async def defer(self, group: Group, due_at: datetime | None) -> bool:
+        """Nothing to tell yet: come back at `due_at`, or never by itself."""
+        ...
+
+    async def pause(self, channel: str, until: datetime) -> None:
+        """Claim nothing of this channel until then."""
+        ...
+
+
+class Reader(Protocol):
+    """What the API and the commands read."""
+
+    async def load_many(self, accounts: Sequence[str]) -> list[Record]:
+        """Records in the order asked, version 0 for those never written."""
+        ...
+
+    async def due_at(self, provider: str, account: str) -> datetime | None:
+        """When an account is due; None while it is being polled or when it is unknown."""
+        ...
+
+    async def history(
+        self, account: str, asset: str, measure: str, since: datetime, until: datetime, limit: int
+    ) -> list[Point]:
+        """Points of one measure, oldest first."""
+        ...
+
+    async def recent_events(self, account: str, before: str | None, limit: int) -> list[tuple[str, Event]]:
+        """Events newest first, each with the cursor that continues after it."""
+        ...

@@ -1,0 +1,107 @@
+"""Every error we raise on purpose, named for what the caller does next.
+
+    MonitorError
+    ├── ConfigError             tell the operator, exit 2
+    ├── ProviderError           record the outage, try at the next due time
+    │   ├── ProviderUnreachable     timeout, refused connection, 5xx
+    │   ├── ProviderThrottled       429 or an exhausted quota: carries how long to wait
+    │   ├── ProviderRefused         401, 403, unknown wallet: a person must act
+    │   └── ProviderGarbled         a 2xx that no longer means what we thought
+    ├── DeliveryError
+    │   ├── DeliveryDeferred        try again later, perhaps after the wait it asked for
+    │   └── DeliveryRejected        never try again: bury it, and say what is at fault
+    └── StoreError
+        ├── StoreUnavailable        nothing is known, nothing was written as far as we can tell
+        └── StoreUnusable           this store must not be used: evicting, foreign or damaged data; exit 1
+
+Anything else is a bug. Three bulkheads may catch it (one poll, one delivery, one ring of a bell); each
+logs the traceback and carries on. Nothing else catches Exception.
+"""
+
+from datetime import timedelta
+from typing import Literal
+
+#: Whose fault a refusal is: the credentials (every account suffers) or this one account.
+Scope = Literal["credentials", "account"]
+
+
+class MonitorError(Exception):
+    """The root of everything raised on purpose."""
+
+
+class ConfigError(MonitorError):
+    """The configuration cannot be used; `mistakes` are ready to print, one a line."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
+
+
+class ProviderError(MonitorError):
+    """A poll that failed; `kind` is its name in logs, metrics and stored outages."""
+
+    kind = "unreachable"
+
+
+class ProviderUnreachable(ProviderError):
+    """DNS, connect, TLS, reset, timeout or 5xx: nobody answered."""
+
+    kind = "unreachable"
+
+
+class ProviderThrottled(ProviderError):
+    """We asked too often; every account under the same quota waits."""
+
+    kind = "throttled"
+
+    def __init__(self, why: str, wait: timedelta | None = None) -> None:
+        super().__init__(why)
+        self.wait = wait
+
+
+class ProviderRefused(ProviderError):
+    """They understood and said no: a person must act."""
+
+    kind = "refused"
+
+    def __init__(self, why: str, scope: Scope) -> None:
+        super().__init__(why)
+        self.scope = scope
+
+
+class ProviderGarbled(ProviderError):
+    """A success that does not mean what their documentation says."""
+
+    kind = "garbled"
+
+
+class DeliveryError(MonitorError):
+    """A notification that did not arrive."""
+
+
+class DeliveryDeferred(DeliveryError):
+    """Try again later; `wait` is what the destination asked for, and then its whole channel waits."""
+
+    def __init__(self, why: str, wait: timedelta | None = None) -> None:
+        super().__init__(why)
+        self.wait = wait
+
+
+class DeliveryRejected(DeliveryError):
+    """Never try again. `fault` says whether this message or the whole channel is refused."""
+
+    def __init__(self, why: str, fault: Literal["message", "channel"]) -> None:
+        super().__init__(why)
+        self.fault = fault
+
+
+class StoreError(MonitorError):
+    """The store did not do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """No answer from the store: whatever was asked may or may not have happened."""
+
+
+class StoreUnusable(StoreError):
+    """This store must not be used; the message says why and what to do."""

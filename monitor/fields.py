@@ -1,0 +1,186 @@
+"""The values people write in YAML: durations, exact amounts, percentages and secrets, as pydantic types."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SecretStr, ValidationInfo, WithJsonSchema
+
+from monitor.model.money import exact, text
+
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d|w))+", re.ASCII)
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)", re.ASCII)
+_UNITS = {
+    "ms": timedelta(milliseconds=1), "s": timedelta(seconds=1), "m": timedelta(minutes=1),
+    "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1),
+}  # fmt: skip
+_AMOUNT = re.compile(r"[+-]?(?:\d[\d_]*)(?:\.[\d_]*\d)?", re.ASCII)
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s?%", re.ASCII)
+_CENTURY = timedelta(days=36_500)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What validation may know of the outside: where relative paths start, and whether secrets are read."""
+
+    base: Path = field(default_factory=Path)
+    secrets: bool = True
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    #: Paths of secrets written plainly into a file; `check` warns of each.
+    plain: list[str] = field(default_factory=list)
+
+
+def _context(info: ValidationInfo) -> Context:
+    return info.context if isinstance(info.context, Context) else Context()
+
+
+def duration(value: object) -> timedelta:
+    """`250ms 30s 5m 1h30m 7d` as a timedelta; ValueError says how to write it."""
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, bool) or not isinstance(value, str) or not _DURATION.fullmatch(value):
+        hint = f"write {value}s" if re.fullmatch(r"\d+", str(value)) else "write it like 30s, 5m or 1h30m"
+        raise ValueError(f"{str(value)!r} is not a duration, {hint}")
+    result = timedelta(0)
+    for number, unit in _PART.findall(value):
+        whole, _, fraction = number.partition(".")
+        result += _UNITS[unit] * int(whole[:12])
+        if fraction:
+            result += _UNITS[unit] * int(fraction[:9]) // 10 ** len(fraction[:9])
+    if result > _CENTURY:
+        raise ValueError(f"{value!r} is longer than a century")
+    return result
+
+
+def duration_text(value: timedelta) -> str:
+    """The shortest way to write a duration exactly, to the millisecond."""
+    left = value // timedelta(milliseconds=1)
+    if left == 0:
+        return "0s"
+    parts = []
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts)
+
+
+def amount(value: object) -> Decimal:
+    """An exact decimal from its literal text (`250_000`, `"0.01"`); a float or anything else is refused."""
+    if isinstance(value, Decimal):
+        return exact(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return exact(Decimal(value))
+    if isinstance(value, str) and _AMOUNT.fullmatch(value):
+        return exact(Decimal(value.replace("_", "")))
+    raise ValueError(f"{value!r} is not an amount, write it like 250_000 or \"0.01\"")
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """An amount, or a percentage of something the rule names."""
+
+    value: Decimal
+    percent: bool = False
+
+    def __str__(self) -> str:
+        return text(self.value) + ("%" if self.percent else "")
+
+
+def threshold(value: object) -> Threshold:
+    """`250_000` or `25%`."""
+    if isinstance(value, Threshold):
+        return value
+    if isinstance(value, str) and (match := _PERCENT.fullmatch(value)):
+        return Threshold(exact(Decimal(match[1])), percent=True)
+    try:
+        return Threshold(amount(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is neither an amount (250_000) nor a percentage (25%)") from None
+
+
+def _secret(value: object, info: ValidationInfo) -> SecretStr:
+    if isinstance(value, SecretStr):
+        return value
+    context = _context(info)
+    match value:
+        case {"env": str(name)} if len(value) == 1:
+            return SecretStr(_from_environment(name, context))
+        case {"file": str(name)} if len(value) == 1:
+            return SecretStr(_from_file(name, context))
+        case str() if value:
+            context.plain.append(info.field_name or "")
+            return SecretStr(value)
+    raise ValueError("a secret is {env: NAME}, {file: PATH} or a non-empty string")
+
+
+def _from_environment(name: str, context: Context) -> str:
+    found = context.environment.get(name, "")
+    if not found and context.secrets:
+        raise ValueError(f"the environment variable {name} is not set")
+    return found or f"unread-{name}"
+
+
+def _from_file(name: str, context: Context) -> str:
+    if not context.secrets:
+        return "unread-file"
+    try:
+        found = (context.base / name).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot read the secret file {name}: {type(error).__name__}") from None
+    if not found:
+        raise ValueError(f"the secret file {name} is empty")
+    return found
+
+
+def _plainly(schema_type: str, pattern: str, description: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": schema_type, "pattern": pattern, "description": description})
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(duration),
+    PlainSerializer(duration_text),
+    _plainly("string", r"^(\d+(\.\d+)?(ms|s|m|h|d|w))+$", "a duration: 250ms, 30s, 5m, 1h30m, 7d"),
+]
+Amount = Annotated[
+    Decimal,
+    BeforeValidator(amount),
+    PlainSerializer(text),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[+-]?\d[\d_]*(\.[\d_]*\d)?$"}]}),
+]
+ThresholdField = Annotated[
+    Threshold,
+    BeforeValidator(threshold),
+    PlainSerializer(str),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "description": "an amount, or 25%"}]}),
+]
+_SECRET_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "object", "properties": {"env": {"type": "string"}}, "required": ["env"], "additionalProperties": False},
+        {"type": "object", "properties": {"file": {"type": "string"}}, "required": ["file"], "additionalProperties": False},
+        {"type": "string", "description": "accepted, but `check` warns: keep secrets out of the file"},
+    ]
+}
+Secret = Annotated[SecretStr, BeforeValidator(_secret), WithJsonSchema(_SECRET_SCHEMA)]
+
+
+class RateLimit(BaseModel):
+    """`{requests: 10, per: 1s}`: at most so many requests (or the provider's credits) in any such time."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    requests: int = Field(ge=1, le=1_000_000)
+    per: Duration
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, Mapping | RateLimit) else value
+
+
+RateLimits = Annotated[tuple[RateLimit, ...], BeforeValidator(_as_list)]

@@ -1,0 +1,224 @@
+"""An alert: one subject of one rule over time.
+
+    bad          held for `wait`            good for `keep`
+    ───▶ PENDING ───────────────▶ FIRING ───────────────▶ RESOLVED
+            └──▶ forgotten, silently  ▲ │
+                 (good)               └─┘ bad again while keeping; levels rise at once and fall after `keep`
+
+Not knowing moves nothing: both timers pause until somebody is told again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+from monitor.model.event import Event, digest
+
+Severity = Literal["info", "warning", "critical"]
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
+_RANK: Mapping[Severity | None, int] = {None: -1, "info": 0, "warning": 1, "critical": 2}
+
+#: What a notification says about an alert.
+News = Literal["firing", "updated", "reminder", "resolved", "event"]
+#: How far the facts behind an alert can be trusted.
+DataFlag = Literal["ok", "stale", "error", "unknown"]
+Reason = Literal["recovered", "rule_removed", "account_removed", "watch_expired", "superseded", "no_data"]
+
+_NO_TIME = timedelta(0)
+
+
+def worst(*levels: Severity | None) -> Severity | None:
+    """The highest of some levels; None is below them all."""
+    return max(levels, key=_RANK.__getitem__)
+
+
+def mildest(*levels: Severity | None) -> Severity | None:
+    """The lowest of some levels; None is below them all."""
+    return min(levels, key=_RANK.__getitem__)
+
+
+class State(StrEnum):
+    PENDING = "pending"
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where news of an alert goes: a channel, a group within it, and that group's timings."""
+
+    channel: str
+    group: str
+    labels: Mapping[str, str]
+    wait: timedelta
+    interval: timedelta
+    repeat: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a rule says of one subject it could judge.
+
+    `bad` is the worst level whose condition holds; `held` the worst level from which it has not recovered
+    (for a rule with one level and no hysteresis both are that level, or both None). A subject that is not
+    named in a judgement keeps its alert exactly as it is: missing is not recovered.
+    """
+
+    subject: str
+    bad: Severity | None
+    held: Severity | None
+    value: Decimal | None = None
+    previous: Decimal | None = None
+    thresholds: Mapping[Severity, Decimal] = field(default_factory=dict)
+    measure: str | None = None
+    unit: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EventVerdict:
+    """One event that a rule wants told. It fires once, under the event's id, and never resolves."""
+
+    event: Event
+    severity: Severity
+    value: Decimal
+    threshold: Decimal | None = None
+    measure: str | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long bad must last to fire, and good to resolve; and the longest gap that still counts."""
+
+    wait: timedelta
+    keep: timedelta
+    tolerance: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """The stored state of an open alert.
+
+    `waited` counts towards `for`, `kept` towards `keep_firing_for` while `calm` says that window is running;
+    `counted_at` is None while both timers pause.
+    """
+
+    fingerprint: str
+    id: str
+    rule: str
+    subject: str
+    state: State
+    severity: Severity
+    pending_since: datetime
+    observed_at: datetime
+    waited: timedelta = _NO_TIME
+    kept: timedelta = _NO_TIME
+    calm: bool = False
+    counted_at: datetime | None = None
+    started_at: datetime | None = None
+    resolved_at: datetime | None = None
+    reason: Reason | None = None
+    value: Decimal | None = None
+    previous: Decimal | None = None
+    threshold: Decimal | None = None
+    measure: str | None = None
+    unit: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+    data: DataFlag = "ok"
+    targets: tuple[Target, ...] = ()
+
+
+def fingerprint(rule: str, account: str, subject: str) -> str:
+    """One name for (rule, subject), for ever."""
+    return digest("alert", rule, account, subject)[:16]
+
+
+def opened(rule: str, account: str, subject: str, version: int, level: Severity, now: datetime) -> Alert:
+    """A new episode. The record's version makes its id unique and a repeated decision equal."""
+    name = fingerprint(rule, account, subject)
+    return Alert(
+        fingerprint=name,
+        id=f"alr_{digest(name, str(version))}",
+        rule=rule,
+        subject=subject,
+        state=State.PENDING,
+        severity=level,
+        pending_since=now,
+        observed_at=now,
+        counted_at=now,
+    )
+
+
+def advance(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) -> tuple[Alert | None, News | None]:
+    """Move an open alert by one judgement. None for the alert means it never mattered: forget it."""
+    if alert.state is State.PENDING:
+        return _wait(alert, verdict, timing, now)
+    level = worst(verdict.bad, mildest(alert.severity, verdict.held))
+    if _RANK[level] >= _RANK[alert.severity]:
+        assert level is not None
+        risen = level != alert.severity
+        alert = replace(alert, severity=level, calm=False, kept=_NO_TIME)
+        return _seen(alert, verdict, now), "updated" if risen else None
+    # The window starts with the first calmer reading, so that one adds nothing.
+    kept = alert.kept + _elapsed(alert, timing, now) if alert.calm else _NO_TIME
+    if kept < timing.keep:
+        return _seen(replace(alert, calm=True, kept=kept), verdict, now), None
+    if level is None:
+        done = replace(alert, state=State.RESOLVED, resolved_at=now, reason="recovered")
+        return _seen(done, verdict, now), "resolved"
+    return _seen(replace(alert, severity=level, calm=False, kept=_NO_TIME), verdict, now), "updated"
+
+
+def pause(alert: Alert, data: DataFlag) -> Alert:
+    """Nothing is known: stop the timers, keep everything else."""
+    if alert.counted_at is None and alert.data == data:
+        return alert
+    return replace(alert, counted_at=None, data=data)
+
+
+def close(alert: Alert, reason: Reason, now: datetime) -> tuple[Alert | None, News | None]:
+    """End an alert for a reason that is no judgement. A pending one was never told, so it just goes."""
+    if alert.state is State.PENDING:
+        return None, None
+    return replace(alert, state=State.RESOLVED, resolved_at=now, reason=reason), "resolved"
+
+
+def _wait(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) -> tuple[Alert | None, News | None]:
+    if verdict.bad is None:
+        return None, None
+    gap = now - alert.counted_at if alert.counted_at else _NO_TIME
+    if gap > timing.tolerance:
+        # We looked away for too long to say it was bad all the time: pending starts again.
+        alert = replace(alert, pending_since=now, waited=_NO_TIME, counted_at=now)
+    waited = alert.waited + _elapsed(alert, timing, now)
+    alert = _seen(replace(alert, severity=verdict.bad, waited=waited), verdict, now)
+    if waited < timing.wait:
+        return alert, None
+    return replace(alert, state=State.FIRING, started_at=now), "firing"
+
+
+def _elapsed(alert: Alert, timing: Timing, now: datetime) -> timedelta:
+    """Time that counts since the last judgement: none after a pause, never negative, never more than the tolerance."""
+    if alert.counted_at is None:
+        return _NO_TIME
+    return min(max(now - alert.counted_at, _NO_TIME), timing.tolerance)
+
+
+def _seen(alert: Alert, verdict: Verdict, now: datetime) -> Alert:
+    """The alert with the facts of this judgement."""
+    return replace(
+        alert,
+        counted_at=now,
+        observed_at=now,
+        value=verdict.value,
+        previous=verdict.previous,
+        threshold=verdict.thresholds.get(alert.severity),
+        measure=verdict.measure,
+        unit=verdict.unit,
+        details=verdict.details,
+        data="ok",
+    )

@@ -1,0 +1,86 @@
+"""Messages to one channel's group: what is owed, what was told, and what to say next (design.md 9.4).
+
+    news arrive ─▶ due after `wait`, later every `interval` ─▶ frozen ─▶ sent ─▶ settled
+                                                                 ▲        └──▶ postponed (ladder), or buried
+                                                                 └── a crash sends the frozen message again, byte for byte
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from monitor.model.alert import News
+from monitor.model.record import Entry
+
+#: Most alerts in one message; the rest are counted in `truncated` and follow in the next.
+MESSAGE_MAX = 100
+
+MessageType = Literal[
+    "alert.firing", "alert.updated", "alert.reminder", "alert.resolved", "alert.event", "test"
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Untold news of one alert. `key` is the row's number, `<version>-<index>` of its account's record."""
+
+    key: str
+    news: News
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What this channel knows of one open alert: the last entry it was told, its number, and when."""
+
+    entry: Entry
+    sequence: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """An entry with its place in what one channel is told of one alert."""
+
+    entry: Entry
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One notification to one channel, frozen: every attempt sends the same bytes under the same id."""
+
+    id: str
+    type: MessageType
+    at: datetime
+    channel: str
+    labels: Mapping[str, str]
+    alerts: tuple[Numbered, ...]
+    truncated: int = 0
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A channel's group as claimed. `version` changes with every write; `token` is the claim's.
+
+    `news` are untold, oldest first, at most MESSAGE_MAX of `waiting`; `telling` is the frozen message and
+    `attempts` how often it (or what it replaced) was tried since `failing_since`.
+    """
+
+    channel: str
+    id: str
+    version: int
+    token: int
+    labels: Mapping[str, str]
+    interval: timedelta
+    repeat: timedelta
+    due_at: datetime
+    news: tuple[Item, ...] = ()
+    waiting: int = 0
+    open: Mapping[str, Told] = field(default_factory=dict)
+    telling: Message | None = None
+    attempts: int = 0
+    failing_since: datetime | None = None
+    why: str = ""

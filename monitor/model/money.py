@@ -1,0 +1,68 @@
+"""Amounts are exact from the first byte to the last, or refused."""
+
+from collections.abc import Iterable
+from decimal import ROUND_HALF_EVEN, Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+
+#: Beyond these a number from outside is garbled, not money (design.md 7.8).
+MAX_DIGITS = 60
+MAX_EXPONENT = 45
+_PRECISION = 100
+
+#: Two legal amounts differ by at most 45 + 45 + 60 digits only when garbled; any rounding is a bug and raises.
+EXACT = Context(prec=_PRECISION, rounding=ROUND_HALF_EVEN, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
+#: For ratios, which may be periodic: rounded at a hundred digits, never used for a stored amount.
+RATIO = Context(prec=_PRECISION, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow, Clamped])
+
+ZERO = Decimal(0)
+_plus = EXACT.add
+_minus = EXACT.subtract
+
+
+def exact(value: object) -> Decimal:
+    """Return `value` if it can be money; TypeError for what is no Decimal, ValueError for what is no amount."""
+    # A float that reaches this line has already lost cents: refuse, never repair.
+    if type(value) is not Decimal:
+        raise TypeError(f"an amount needs a Decimal, got {type(value).__name__}")
+    if not value.is_finite():
+        raise ValueError(f"{value} is not an amount")
+    if value and abs(value.adjusted()) > MAX_EXPONENT:
+        raise ValueError(f"an amount with exponent {value.adjusted()} is not plausible")
+    _, digits, exponent = value.as_tuple()
+    assert isinstance(exponent, int)
+    # Zero may be written 0E+999999, which would print a million digits.
+    if len(digits) > MAX_DIGITS or abs(exponent) > MAX_EXPONENT + MAX_DIGITS:
+        raise ValueError(f"an amount of {len(digits)} digits is not plausible")
+    return value
+
+
+def add(a: Decimal, b: Decimal) -> Decimal:
+    """a + b without losing a digit; decimal.Inexact if that is impossible."""
+    return _plus(a, b)
+
+
+def subtract(a: Decimal, b: Decimal) -> Decimal:
+    """a - b without losing a digit; decimal.Inexact if that is impossible."""
+    return _minus(a, b)
+
+
+def multiply(a: Decimal, b: Decimal) -> Decimal:
+    """a * b, exact to a hundred digits."""
+    return RATIO.multiply(a, b)
+
+
+def divide(a: Decimal, b: Decimal) -> Decimal:
+    """a / b, exact to a hundred digits."""
+    return RATIO.divide(a, b)
+
+
+def total(values: Iterable[Decimal]) -> Decimal:
+    """The exact sum; zero for nothing."""
+    result = ZERO
+    for value in values:
+        result = _plus(result, value)
+    return result
+
+
+def text(value: Decimal) -> str:
+    """Write an amount for JSON and people: all its digits, never an exponent, never a negative zero."""
+    return format(value, "f") if value else format(abs(value), "f")

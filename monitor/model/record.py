@@ -1,0 +1,142 @@
+"""What we keep of an account between two polls, and what one poll writes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Literal
+
+from monitor.model.alert import Alert, News, Severity, Target
+from monitor.model.event import Event, Ledger
+from monitor.model.snapshot import Outage, Snapshot
+from monitor.model.window import Flow
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One monitored account as configured. `target` is what its provider needs to find it."""
+
+    name: str
+    provider: str
+    interval: timedelta
+    stale_after: timedelta
+    assets: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    target: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful poll. `events` is None when the provider has no ledger: movements are then inferred from
+    differences of `total`. `ledgers` is stream name → how far it has been read; an incomplete walk returns
+    the ledgers it was given, and `gap` says why."""
+
+    snapshot: Snapshot
+    events: tuple[Event, ...] | None = None
+    ledgers: Mapping[str, Ledger] = field(default_factory=dict)
+    gap: str = ""
+    restated: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a provider as a whole is doing, read from the store like a balance.
+
+    `failing_since` is the first failed poll after the last good one; `noted_at` the newest note of any kind.
+    """
+
+    at: datetime
+    noted_at: datetime | None = None
+    good_at: datetime | None = None
+    failing_since: datetime | None = None
+    refused_at: datetime | None = None
+    why: str = ""
+
+
+Reading = Answer | Outage | Health
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Everything known of an account. `version` 0 means it was never written.
+
+    `snapshot` is the newest knowledge (a partial answer keeps the older values, `Snapshot.seen`).
+    """
+
+    account: str
+    version: int = 0
+    snapshot: Snapshot | None = None
+    outage: Outage | None = None
+    failing_since: datetime | None = None
+    alerts: tuple[Alert, ...] = ()
+    ledgers: Mapping[str, Ledger] = field(default_factory=dict)
+    flows: Mapping[str, Flow] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One alert as a notification tells it (contract section 5), complete but for its `sequence`."""
+
+    id: str
+    fingerprint: str
+    status: Literal["firing", "resolved", "event"]
+    rule: str
+    rule_type: str
+    severity: Severity
+    provider: str
+    account: str
+    asset: str | None
+    measure: str | None
+    value: Decimal | None
+    previous: Decimal | None
+    threshold: Decimal | None
+    unit: str | None
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    started_at: datetime | None
+    observed_at: datetime
+    resolved_at: datetime | None = None
+    reason: str | None = None
+    event: Event | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One piece of news owed to some groups. The store numbers rows (version, index) when it commits them."""
+
+    news: News
+    entry: Entry
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A measure that took a new value."""
+
+    asset: str
+    measure: str
+    value: Decimal
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """All that one poll writes, in one piece or not at all."""
+
+    before: Record
+    record: Record
+    events: tuple[Event, ...] = ()
+    points: tuple[Point, ...] = ()
+    rows: tuple[Row, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """`decide` cannot tell without the account's events since then: load them and ask again."""
+
+    since: datetime
+
+
+#: What the commit function answered (design.md 9.2).
+Committed = Literal["written", "already", "moved", "lost"]

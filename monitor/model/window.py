@@ -1,0 +1,120 @@
+"""Rolling sums of money in and out, exact or with known bounds (design.md 9.6).
+
+A ring is a cache of the ledger: buckets of a sixtieth of the window. The one bucket that straddles the
+window's start makes two bounds; only when a threshold lies between them are its events read.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from monitor.model.event import Direction, Event
+from monitor.model.money import ZERO, add
+
+#: Buckets per window; one more is kept, the straddling one.
+BUCKETS = 60
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(moment: datetime) -> int:
+    """Whole microseconds since 1970, UTC."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(us: int) -> datetime:
+    """The inverse of `micros`."""
+    return _EPOCH + timedelta(microseconds=us)
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Sums per bucket of one asset and window: bucket number → (in, out).
+
+    `opening` is bucket number → `total` at the first reading within it: the base of percentages.
+    """
+
+    width: int
+    sums: Mapping[int, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    opening: Mapping[int, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The true sum lies within, both ends included."""
+
+    low: Decimal
+    high: Decimal
+
+    @property
+    def exact(self) -> bool:
+        return self.low == self.high
+
+
+def flow(within: timedelta) -> Flow:
+    """An empty ring for a window."""
+    return Flow(width=max(1, (within // _MICROSECOND) // BUCKETS))
+
+
+def record_flow(ring: Flow, events: Iterable[Event], now: datetime) -> Flow:
+    """The ring with these events in it and buckets older than the window dropped."""
+    sums = dict(ring.sums)
+    for event in events:
+        if event.direction is None:
+            continue
+        bucket = min(micros(event.occurred_at), micros(now)) // ring.width
+        came, went = sums.get(bucket, (ZERO, ZERO))
+        sums[bucket] = (add(came, event.amount), went) if event.direction == "in" else (came, add(went, event.amount))
+    oldest = micros(now) // ring.width - BUCKETS
+    kept = {bucket: pair for bucket, pair in sums.items() if bucket >= oldest}
+    return ring if kept == ring.sums else replace(ring, sums=kept)
+
+
+def record_opening(ring: Flow, total: Decimal, now: datetime) -> Flow:
+    """The ring knowing the total at this bucket's first reading; unchanged within the bucket."""
+    bucket = micros(now) // ring.width
+    if bucket in ring.opening:
+        return ring
+    oldest = bucket - BUCKETS
+    live = {number: value for number, value in sorted(ring.opening.items()) if number >= oldest}
+    if not live and ring.opening:
+        # Nothing was read for a whole window: the last opening is still the newest knowledge.
+        last = max(ring.opening)
+        live = {oldest: ring.opening[last]}
+    # Equal neighbours say nothing new: a quiet account keeps one opening, not sixty.
+    if live and live[max(live)] == total:
+        return ring if live == ring.opening else replace(ring, opening=live)
+    return replace(ring, opening={**live, bucket: total})
+
+
+def flow_bounds(ring: Flow, direction: Direction, within: timedelta, now: datetime) -> Bounds:
+    """The sum of one direction over (now - within, now]: bounds that differ by the straddling bucket."""
+    start = micros(now - within)
+    straddling = start // ring.width
+    side = 0 if direction == "in" else 1
+    whole = ZERO
+    for bucket, pair in ring.sums.items():
+        if bucket > straddling:
+            whole = add(whole, pair[side])
+    part = ring.sums.get(straddling, (ZERO, ZERO))[side]
+    return Bounds(whole, add(whole, part))
+
+
+def exact_flow(events: Iterable[Event], direction: Direction, within: timedelta, now: datetime) -> Decimal:
+    """The sum over (now - within, now] from the events themselves."""
+    start = now - within
+    result = ZERO
+    for event in events:
+        if event.direction == direction and start < event.occurred_at:
+            result = add(result, event.amount)
+    return result
+
+
+def opening_total(ring: Flow, within: timedelta, now: datetime) -> Decimal | None:
+    """The total at the window's start, to the resolution of a bucket; the oldest known one if the ring is younger."""
+    if not ring.opening:
+        return None
+    start = micros(now - within) // ring.width
+    before = [number for number in ring.opening if number <= start]
+    return ring.opening[max(before) if before else min(ring.opening)]

@@ -1,0 +1,76 @@
+"""What every provider shares: its settings, its accounts' settings, and the door to the network."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from monitor.engine.ports import Provider, Windows
+from monitor.fields import Duration, RateLimits, Secret
+from monitor.providers.http import Http
+
+
+class ApiKey(BaseModel):
+    """`{api_key: {env: NAME}}`"""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    api_key: Secret
+
+
+class Timetable(BaseModel):
+    """When to poll: an interval or a cron line. Set on a provider, an account or `defaults`; the nearest wins."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    interval: Duration | None = Field(default=None, description="time between polls; default 60s, at least 100ms")
+    cron: str | None = Field(default=None, description="five Unix fields, instead of interval")
+    location: str = Field(default="UTC", description="IANA zone of cron")
+    jitter: str = Field(default="10%", pattern=r"^\d{1,2}%$", description="spread of start times, by a hash of the account")
+
+
+class AccountSettings(Timetable):
+    """What every account may say, whatever its provider."""
+
+    assets: tuple[str, ...] = Field(default=(), description="assets this account must have; default: all it reports")
+    labels: Mapping[str, str] = Field(default_factory=dict)
+
+    @abstractmethod
+    def target(self) -> object:
+        """What the adapter needs to find this account at the provider, hashable and small."""
+
+
+class ProviderSettings(Timetable):
+    """What every provider may say. A subclass adds `type`, `base_url`, `auth`, `accounts` and its own keys."""
+
+    #: The measures its accounts offer; a rule on any other is a configuration error.
+    MEASURES: ClassVar[tuple[str, ...]] = ()
+    #: The event kinds it may report; `inferred` where movements are derived from `total`.
+    KINDS: ClassVar[tuple[str, ...]] = ()
+
+    timeout: Duration | None = Field(default=None, description="longest time of one whole poll; default 10s")
+    rate_limit: RateLimits = Field(default=(), description="one window or a list of them, shared by all processes")
+    max_concurrency: int = Field(default=20, ge=1, le=10_000)
+    accounts_from: str | None = Field(default=None, description="a CSV file of accounts, relative to the configuration")
+
+    @abstractmethod
+    def origin(self) -> str:
+        """The base URL without a trailing slash. Credentials go there and nowhere else."""
+
+    @abstractmethod
+    def connect(self, http: Http) -> Provider:
+        """The adapter. `http` is bound to `origin()`."""
+
+    def quota(self) -> Windows:
+        """The budget that all processes share, in units of `poll_cost`; empty for none."""
+        return tuple((limit.requests, limit.per) for limit in self.rate_limit)
+
+    def poll_cost(self) -> int:
+        """What one ordinary poll costs of the quota; taken before the account is claimed."""
+        return 1
+
+    def longest_poll(self, default: timedelta) -> timedelta:
+        """The timeout of one poll."""
+        return self.timeout or default
