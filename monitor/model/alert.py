@@ -130,6 +130,7 @@ class Alert:
     details: Mapping[str, str] = field(default_factory=dict)
     data: DataFlag = "ok"
     targets: tuple[Target, ...] = ()
+    rule_type: str = ""
 
 
 def fingerprint(rule: str, account: str, subject: str) -> str:
@@ -137,13 +138,16 @@ def fingerprint(rule: str, account: str, subject: str) -> str:
     return digest("alert", rule, account, subject)[:16]
 
 
-def opened(rule: str, account: str, subject: str, version: int, level: Severity, now: datetime) -> Alert:
+def opened(
+    rule: str, rule_type: str, account: str, subject: str, version: int, level: Severity, now: datetime
+) -> Alert:
     """A new episode. The record's version makes its id unique and a repeated decision equal."""
     name = fingerprint(rule, account, subject)
     return Alert(
         fingerprint=name,
         id=f"alr_{digest(name, str(version))}",
         rule=rule,
+        rule_type=rule_type,
         subject=subject,
         state=State.PENDING,
         severity=level,

@@ -26,6 +26,14 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderWatch:
+    """The target of the pseudo account that stands for a provider as a whole."""
+
+    provider: str
+    interval: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A successful poll. `events` is None when the provider has no ledger: movements are then inferred from
     differences of `total`. `ledgers` is stream name → how far it has been read; an incomplete walk returns

@@ -80,6 +80,8 @@ class RuleBase(BaseModel):
     """Settings that every rule has (contract section 4)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    #: Each rule type narrows this to its own name.
+    type: str
     #: True for a rule that judges a provider as a whole, not its accounts.
     judges_provider: ClassVar[bool] = False
 

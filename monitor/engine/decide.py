@@ -1,0 +1,162 @@
+"""One reading in, everything that follows from it out: pure, so a crash or a repeat changes nothing.
+
+    reading ─▶ facts (changes, events, rings) ─▶ rules ─▶ verdicts ─▶ alerts advance ─▶ rows for the groups
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Protocol
+
+from monitor.engine.learn import learn, overtaken, points, prices_of
+from monitor.engine.notice import entry_of_alert, entry_of_event, labels_of
+from monitor.model.alert import (
+    Alert,
+    DataFlag,
+    EventVerdict,
+    News,
+    Target,
+    Timing,
+    Verdict,
+    advance,
+    close,
+    fingerprint,
+    opened,
+    pause,
+)
+from monitor.model.event import Event
+from monitor.model.record import Account, Answer, Commit, Need, Reading, Record, Row
+from monitor.rules.base import Blindness, Checkup, Facts, RuleBase, Sighting
+
+
+class Route(Protocol):
+    """Where an alert with these labels goes."""
+
+    def __call__(self, labels: Mapping[str, str]) -> tuple[Target, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What decides besides the facts: fixed for as long as a configuration is.
+
+    `prices` are asset → reporting currency, used where the provider itself reports none.
+    """
+
+    route: Route
+    tolerance: timedelta
+    prices: Mapping[str, Decimal] = field(default_factory=dict)
+    provider_prices: bool = True
+
+
+def decide(
+    record: Record,
+    reading: Reading,
+    account: Account,
+    rules: Iterable[RuleBase],
+    policy: Policy,
+    now: datetime,
+    recorded: tuple[Event, ...] | None = None,
+) -> Commit | Need:
+    """Work out the next record and what it owes; Need when a rule cannot tell without stored events."""
+    rules = tuple(rules)
+    if isinstance(reading, Answer) and overtaken(record, reading.snapshot):
+        # A manual poll was answered by a replica that lags: what we know is newer.
+        return Commit(before=record, record=record)
+    learned = learn(record, reading, account, rules, now, recorded)
+    if isinstance(learned, Need):
+        return learned
+    following, facts = learned
+    if isinstance(facts, Sighting):
+        facts = replace(facts, recorded=recorded, prices=prices_of(facts.snapshot, policy.prices, reported=policy.provider_prices))
+    decision = _Decision(record=following, account=account, policy=policy, now=now)
+    known = {(alert.rule, alert.subject): alert for alert in record.alerts}
+    for rule in rules:
+        for verdict in rule.judge(facts):
+            match verdict:
+                case Need():
+                    return verdict
+                case EventVerdict():
+                    decision.tell_event(rule, verdict)
+                case Verdict():
+                    decision.judge(rule, known.pop((rule.alert, verdict.subject), None), verdict)
+    decision.settle_unjudged(known.values(), rules, facts)
+    events = facts.events if isinstance(facts, Sighting) else ()
+    return Commit(
+        before=record,
+        record=decision.following(),
+        events=events,
+        points=tuple(points(record.snapshot, facts)),
+        rows=tuple(decision.rows),
+    )
+
+
+@dataclass(slots=True)
+class _Decision:
+    """The alerts and rows of one decision while it is being made."""
+
+    record: Record
+    account: Account
+    policy: Policy
+    now: datetime
+    alerts: list[Alert] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+
+    def following(self) -> Record:
+        alerts = tuple(self.alerts)
+        return self.record if alerts == self.record.alerts else replace(self.record, alerts=alerts)
+
+    def judge(self, rule: RuleBase, alert: Alert | None, verdict: Verdict) -> None:
+        if alert is None:
+            if verdict.bad is None:
+                return
+            alert = opened(
+                rule.alert, rule.type, self.account.name, verdict.subject, self.record.version, verdict.bad, self.now
+            )
+        timing = Timing(wait=rule.wait, keep=rule.keep_firing_for, tolerance=self.policy.tolerance)
+        self._keep(rule, *advance(alert, verdict, timing, self.now))
+
+    def tell_event(self, rule: RuleBase, verdict: EventVerdict) -> None:
+        name = fingerprint(rule.alert, self.account.name, verdict.event.asset)
+        entry = entry_of_event(rule, self.account, verdict, name, self.now)
+        self.rows.append(Row(news="event", entry=entry, targets=self.policy.route(labels_of(entry))))
+
+    def settle_unjudged(self, alerts: Iterable[Alert], rules: tuple[RuleBase, ...], facts: Facts) -> None:
+        """Alerts nobody judged: closed when their rule is gone, else held with their timers paused."""
+        live = {rule.alert: rule for rule in rules}
+        for alert in alerts:
+            rule = live.get(alert.rule)
+            if rule is None:
+                self._keep(None, *close(alert, "rule_removed", self.now))
+            else:
+                self.alerts.append(pause(alert, _data_flag(facts)))
+
+    def _keep(self, rule: RuleBase | None, alert: Alert | None, news: News | None) -> None:
+        if alert is None:
+            return
+        if news is not None:
+            entry = entry_of_alert(rule, self.account, alert, self.now)
+            if news != "resolved":
+                # An alert tells for ever whom it told first: a later route only adds channels.
+                alert = replace(alert, targets=_union(alert.targets, self.policy.route(labels_of(entry))))
+            self.rows.append(Row(news=news, entry=entry, targets=alert.targets))
+        if news != "resolved":
+            self.alerts.append(alert)
+
+
+def _data_flag(facts: Facts) -> DataFlag:
+    match facts:
+        case Blindness(now=now, account=account, last_good_at=good, since=since):
+            return "stale" if now - (good or since) > account.stale_after else "error"
+        case Sighting():
+            return "error"
+        case Checkup():
+            return "unknown"
+
+
+def _union(old: tuple[Target, ...], new: tuple[Target, ...]) -> tuple[Target, ...]:
+    if not old:
+        return new
+    known = {(target.channel, target.group) for target in old}
+    return old + tuple(target for target in new if (target.channel, target.group) not in known)
+

@@ -1,0 +1,160 @@
+"""What one reading teaches: changes, movements, rolling sums. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from monitor.model.event import Event, digest
+from monitor.model.money import divide
+from monitor.model.record import Account, Answer, Health, Need, Point, ProviderWatch, Reading, Record
+from monitor.model.snapshot import Change, Outage, Snapshot, carry, diff
+from monitor.model.window import Flow, flow, record_flow, record_opening
+from monitor.rules.base import Blindness, Checkup, Facts, RuleBase, Sighting
+
+
+def overtaken(record: Record, snapshot: Snapshot) -> bool:
+    """Whether what we know is newer than this snapshot, by the provider's own clock (semantics 21)."""
+    known = record.snapshot
+    return known is not None and known.as_of is not None and snapshot.as_of is not None and snapshot.as_of < known.as_of
+
+
+def learn(
+    record: Record,
+    reading: Reading,
+    account: Account,
+    rules: tuple[RuleBase, ...],
+    now: datetime,
+    recorded: tuple[Event, ...] | None,
+) -> tuple[Record, Facts] | Need:
+    """The record knowing this reading, and the facts that rules judge; Need when a ring must be rebuilt."""
+    match reading:
+        case Health():
+            watch = account.target
+            assert isinstance(watch, ProviderWatch)
+            return record, Checkup(now=now, provider=watch.provider, interval=watch.interval, health=reading)
+        case Outage():
+            since = record.failing_since or reading.at
+            good = record.snapshot.observed_at if record.snapshot else None
+            facts = Blindness(now=now, account=account, since=since, last_good_at=good, outage=reading)
+            return replace(record, failing_since=since, outage=reading), facts
+        case Answer():
+            return _learn_answer(record, reading, account, rules, now, recorded)
+
+
+def _learn_answer(
+    record: Record,
+    answer: Answer,
+    account: Account,
+    rules: tuple[RuleBase, ...],
+    now: datetime,
+    recorded: tuple[Event, ...] | None,
+) -> tuple[Record, Sighting] | Need:
+    snapshot = answer.snapshot
+    changes = diff(record.snapshot, snapshot)
+    if answer.events is None:
+        events = tuple(_inferred(record, snapshot, changes))
+    else:
+        events = tuple(_not_from_the_future(event, now) for event in answer.events)
+    flows = _count(record, snapshot, events, rules, now, recorded)
+    if isinstance(flows, Need):
+        return flows
+    following = replace(
+        record,
+        snapshot=carry(record.snapshot, snapshot),
+        outage=None,
+        failing_since=None,
+        ledgers=record.ledgers if answer.ledgers == record.ledgers else answer.ledgers,
+        flows=flows,
+    )
+    facts = Sighting(
+        now=now, account=account, snapshot=snapshot, previous=record.snapshot, changes=changes, events=events, flows=flows
+    )
+    return following, facts
+
+
+def _inferred(record: Record, snapshot: Snapshot, changes: tuple[Change, ...]) -> Iterator[Event]:
+    """Movements of a provider without a ledger: whatever its totals grew or fell by.
+
+    The id holds the version read: deciding again gives the same id, the next poll another.
+    """
+    for change in changes:
+        if change.measure == "total":
+            delta = change.delta
+            yield Event(
+                id=f"evt_{digest(record.account, change.asset, str(record.version))}",
+                asset=change.asset,
+                kind="inferred",
+                direction="in" if delta > 0 else "out",
+                amount=abs(delta),
+                occurred_at=snapshot.observed_at,
+                balance_after=change.after,
+            )
+
+
+def _not_from_the_future(event: Event, now: datetime) -> Event:
+    return replace(event, occurred_at=now) if event.occurred_at > now else event
+
+
+def _count(
+    record: Record,
+    snapshot: Snapshot,
+    events: tuple[Event, ...],
+    rules: tuple[RuleBase, ...],
+    now: datetime,
+    recorded: tuple[Event, ...] | None,
+) -> Mapping[str, Flow] | Need:
+    """The rings that the rules read, with this poll's events in them; Need to rebuild one that is new."""
+    rings: dict[str, Flow] = {}
+    assets = {*snapshot.amounts, *(event.asset for event in events)}
+    for rule in rules:
+        spec = rule.flow()
+        if spec is None:
+            continue
+        for asset in assets:
+            if not rule.watches(asset) or (key := spec.key(asset)) in rings:
+                continue
+            ring, counted = record.flows.get(key), [e for e in events if e.asset == asset and spec.counts(e)]
+            if ring is None:
+                if record.version and recorded is None:
+                    return Need(since=now - spec.within)
+                ring = record_flow(
+                    flow(spec.within), (e for e in recorded or () if e.asset == asset and spec.counts(e)), now
+                )
+            total = snapshot.of(asset, "total")
+            ring = record_flow(ring, counted, now)
+            rings[key] = ring if total is None else record_opening(ring, total, now)
+    if not rings or all(record.flows.get(key) is ring for key, ring in rings.items()):
+        # Rings of assets that this answer did not name stay as they are.
+        return record.flows
+    wanted = {spec.within for rule in rules if (spec := rule.flow())}
+    kept = {key: ring for key, ring in record.flows.items() if any(ring.width == flow(w).width for w in wanted)}
+    return {**kept, **rings}
+
+
+def prices_of(snapshot: Snapshot, prices: Mapping[str, Decimal], *, reported: bool) -> Mapping[str, Decimal]:
+    """Asset → price: what the provider reports first, else the configured ones."""
+    known = dict(prices)
+    for asset in snapshot.amounts:
+        if asset not in known and (bare := asset.partition("@")[0]) in prices:
+            known[asset] = prices[bare]
+    if reported:
+        for asset, usd in snapshot.usd.items():
+            total = snapshot.of(asset, "total")
+            if total:
+                known[asset] = divide(usd, total)
+    return known
+
+
+def points(before: Snapshot | None, facts: Facts) -> Iterator[Point]:
+    """Every measure that took a new value, the first ever included."""
+    if not isinstance(facts, Sighting):
+        return
+    known: Mapping[str, Mapping[str, Decimal]] = before.amounts if before else {}
+    if known == facts.snapshot.amounts:
+        return
+    for asset, measures in facts.snapshot.amounts.items():
+        was = known.get(asset, {})
+        for measure, value in measures.items():
+            if was.get(measure) != value:
+                yield Point(asset=asset, measure=measure, value=value, at=facts.snapshot.observed_at)

@@ -1,0 +1,94 @@
+"""How an alert is put into words: the entry that every channel tells."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from monitor.model.alert import Alert, EventVerdict, State
+from monitor.model.event import digest
+from monitor.model.record import Account, Entry, ProviderWatch
+from monitor.rules.base import RuleBase
+from monitor.rules.templates import render
+
+
+def entry_of_alert(rule: RuleBase | None, account: Account, alert: Alert, now: datetime) -> Entry:
+    """The entry of an alert as it stands; `rule` is None when it was removed from the configuration."""
+    resolved = alert.state is State.RESOLVED
+    entry = Entry(
+        id=alert.id,
+        fingerprint=alert.fingerprint,
+        status="resolved" if resolved else "firing",
+        rule=alert.rule,
+        rule_type=alert.rule_type,
+        severity=alert.severity,
+        provider=_provider(account),
+        account=_name(account),
+        asset=alert.subject or None,
+        measure=alert.measure,
+        value=alert.value,
+        previous=alert.previous,
+        threshold=alert.threshold,
+        unit=alert.unit,
+        labels=_own_labels(rule, account),
+        annotations={},
+        started_at=alert.started_at or now,
+        observed_at=alert.observed_at,
+        resolved_at=alert.resolved_at,
+        reason=alert.reason,
+    )
+    if rule is None:
+        return replace(entry, annotations={"summary": f"{alert.rule} is no longer configured"})
+    return replace(entry, annotations=render(rule, entry, details=alert.details, now=now))
+
+
+def entry_of_event(rule: RuleBase, account: Account, verdict: EventVerdict, name: str, now: datetime) -> Entry:
+    """The entry of an event alert: its id comes from the event, so that the event is never told under two ids."""
+    event = verdict.event
+    entry = Entry(
+        id=f"alr_{digest(name, event.id)}",
+        fingerprint=name,
+        status="event",
+        rule=rule.alert,
+        rule_type=rule.type,
+        severity=verdict.severity,
+        provider=_provider(account),
+        account=_name(account),
+        asset=event.asset,
+        measure=verdict.measure,
+        value=verdict.value,
+        previous=None,
+        threshold=verdict.threshold,
+        unit=verdict.unit,
+        labels=_own_labels(rule, account),
+        annotations={},
+        started_at=event.occurred_at,
+        observed_at=now,
+        event=event,
+    )
+    return replace(entry, annotations=render(rule, entry, details={}, now=now))
+
+
+def labels_of(entry: Entry) -> Mapping[str, str]:
+    """What routes match: the labels of every alert, over the account's and the rule's own."""
+    return {
+        **entry.labels,
+        "rule": entry.rule,
+        "rule_type": entry.rule_type,
+        "severity": entry.severity,
+        "provider": entry.provider,
+        "account": entry.account,
+        "asset": entry.asset or "",
+    }
+
+
+def _own_labels(rule: RuleBase | None, account: Account) -> Mapping[str, str]:
+    return {**account.labels, **rule.labels} if rule else account.labels
+
+
+def _provider(account: Account) -> str:
+    return account.target.provider if isinstance(account.target, ProviderWatch) else account.provider
+
+
+def _name(account: Account) -> str:
+    """A provider as a whole is no account."""
+    return "" if isinstance(account.target, ProviderWatch) else account.name
