@@ -47,81 +47,124 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """How far one stream of events has been read (providers.md 1.3).
+    """How far one stream of events has been read (providers.md 1.3). Times are microseconds since 1970, UTC.
 
-    `checkpoint` is the newest row's time, `known` the keys of all rows in the overlap before it, each with
-    its own time. Times are microseconds since 1970, UTC.
+    `checkpoint` is the newest row's time (never in the future). `known` holds the key of every row from
+    `floor` on, each with its own time: what is at or after the floor and not known is new, what lies before
+    it is history. A key that the provider took back ends in `!`: it stays known, so that it is not news
+    should it return.
     """
 
     checkpoint: int
     known: Mapping[str, int] = field(default_factory=dict)
+    floor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """A row as far as de-duplication cares: the provider's tuple as one text, and its time in microseconds."""
+    """A row as far as de-duplication cares: the provider's tuple as one text, and its time in microseconds.
+
+    `name` is the part of the tuple that a correction leaves alone. A known row that vanished while an
+    unknown one of the same name came was changed, not replaced.
+    """
 
     tuple_key: str
     at: int
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """What a complete walk found: indexes of unknown rows, the ledger to store, and known keys that vanished."""
+    """What a walk found. `fresh` and `changed` are indexes of rows: new, and known but told differently.
+
+    `keys` belong to the rows by position, empty for those outside the range that was read whole.
+    `vanished` are known keys that are no longer there, each reported once.
+    """
 
     fresh: tuple[int, ...]
     keys: tuple[str, ...]
     ledger: Ledger
     vanished: tuple[str, ...] = ()
+    changed: tuple[int, ...] = ()
+
+
+_GONE = "!"
+_NAME_DIGITS = 8
 
 
 def numbered(rows: Iterable[LedgerRow]) -> tuple[str, ...]:
-    """Keys that tell equal rows apart by their occurrence, counted oldest to newest over the whole walk."""
+    """Keys that tell equal rows apart by their occurrence, counted over the whole walk, never per page."""
     seen: Counter[str] = Counter()
     keys = []
     for row in rows:
         occurrence = seen[row.tuple_key]
         seen[row.tuple_key] += 1
-        keys.append(digest(row.tuple_key, str(occurrence)))
+        keys.append(_name(row) + digest(row.tuple_key, str(occurrence)))
     return tuple(keys)
 
 
-def walk(ledger: Ledger | None, rows: Sequence[LedgerRow], *, overlap: int, keep: int) -> Walked:
-    """Split a complete walk, oldest row first, into known and unknown rows.
+def _name(row: LedgerRow) -> str:
+    return digest(row.name or row.tuple_key)[:_NAME_DIGITS]
 
-    The walk must reach back to `checkpoint - overlap` or to the start of the ledger, and contain every row
-    of each instant it contains at all. Without a ledger this is the baseline: nothing is fresh.
-    `keep` bounds how many keys are remembered; rows at the newest instant are always remembered.
+
+def walk(
+    ledger: Ledger | None,
+    rows: Sequence[LedgerRow],
+    *,
+    overlap: int,
+    keep: int,
+    now: int,
+    since: int = 0,
+    until: int | None = None,
+) -> Walked:
+    """Split a walk, oldest row first, into known and unknown rows.
+
+    Every row from `since` to `until` (None: to the end) must be in it; rows outside may have been cut by a
+    page and are ignored. Without a ledger this is the baseline: nothing is fresh. `keep` bounds how many
+    keys are remembered, except that no instant is split and nothing unread is skipped. ValueError when the
+    walk does not reach back to the checkpoint.
     """
-    keys = numbered(rows)
-    newest = max((row.at for row in rows), default=0)
-    if ledger is None:
-        return Walked(fresh=(), keys=keys, ledger=_remember(newest, dict(zip(keys, (r.at for r in rows), strict=True)), overlap, keep))
-    oldest = min((row.at for row in rows), default=ledger.checkpoint)
-    # What a walk of this reach must not re-announce: rows older than anything we still remember.
-    floor = min(ledger.known.values(), default=ledger.checkpoint)
-    fresh = tuple(
-        index
-        for index, (key, row) in enumerate(zip(keys, rows, strict=True))
-        if key not in ledger.known and row.at >= floor
-    )
-    found = set(keys)
-    vanished = tuple(key for key, at in ledger.known.items() if at > oldest and key not in found)
-    known = {**ledger.known, **{key: row.at for key, row in zip(keys, rows, strict=True)}}
-    for key in vanished:
-        del known[key]
-    return Walked(
-        fresh=fresh,
-        keys=keys,
-        ledger=_remember(max(newest, ledger.checkpoint), known, overlap, keep),
-        vanished=vanished,
-    )
+    if ledger is not None and since > ledger.checkpoint:
+        raise ValueError("a walk has to reach back to the checkpoint")
+    whole = [i for i, row in enumerate(rows) if row.at >= since and (until is None or row.at <= until)]
+    found = dict(zip(numbered(rows[i] for i in whole), whole, strict=True))
+    times = {key: rows[i].at for key, i in found.items()}
+    newest = min(max(times.values(), default=0), now)
+    before = ledger or Ledger(checkpoint=0, floor=since)
+    live = [k for k, at in before.known.items() if at >= since and (until is None or at <= until)]
+    vanished = tuple(k for k in live if k not in found and not k.endswith(_GONE))
+    fresh, changed = _sort_out(before, found, times, vanished) if ledger else ((), ())
+    gone = {key + _GONE: before.known[key] for key in vanished}
+    told = found.keys() | set(vanished)
+    known = {k: at for k, at in before.known.items() if k.removesuffix(_GONE) not in told}
+    known |= gone | times
+    keys = dict.fromkeys(range(len(rows)), "") | {i: key for key, i in found.items()}
+    after = _remember(max(newest, before.checkpoint), known, max(before.floor, newest - overlap), keep, until)
+    return Walked(fresh, tuple(keys.values()), after, vanished, changed)
 
 
-def _remember(checkpoint: int, known: dict[str, int], overlap: int, keep: int) -> Ledger:
-    within = {key: at for key, at in known.items() if at >= checkpoint - overlap}
+def _sort_out(
+    before: Ledger, found: Mapping[str, int], times: Mapping[str, int], vanished: Sequence[str]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Unknown rows: new ones, and corrections of a row that vanished."""
+    lost = Counter(key[:_NAME_DIGITS] for key in vanished)
+    fresh, changed = [], []
+    for key, index in found.items():
+        if times[key] < before.floor or key in before.known or key + _GONE in before.known:
+            continue
+        if lost[key[:_NAME_DIGITS]]:
+            lost[key[:_NAME_DIGITS]] -= 1
+            changed.append(index)
+        else:
+            fresh.append(index)
+    return tuple(fresh), tuple(changed)
+
+
+def _remember(checkpoint: int, known: Mapping[str, int], floor: int, keep: int, until: int | None) -> Ledger:
+    """Forget what lies before the floor, and raise the floor when too much is left."""
+    within = sorted((at for at in known.values() if at >= floor), reverse=True)
     if len(within) > keep:
-        # The cut must not split an instant: a half-remembered instant would announce its rows again.
-        cut = sorted(within.values(), reverse=True)[keep - 1]
-        within = {key: at for key, at in within.items() if at > cut or at == checkpoint}
-    return Ledger(checkpoint=checkpoint, known=within)
+        # Not into an instant (its other rows would be news), nor past what was read (they would be lost).
+        reach = checkpoint if until is None else min(checkpoint, until + 1)
+        floor = max(floor, min(within[keep] + 1, reach))
+    return Ledger(checkpoint, {key: at for key, at in known.items() if at >= floor}, floor)
