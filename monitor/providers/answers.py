@@ -73,7 +73,7 @@ def _judged(reply: Reply, now: datetime, secrets: Sequence[str], wait: Wait) -> 
 
 
 def retry_after(headers: Headers, now: datetime) -> timedelta | None:
-    """`Retry-After` as seconds (whole or not) or an HTTP date, within MAX_WAIT; None when absent or nonsense."""
+    """`Retry-After` in seconds (whole or not) or as a date, within MAX_WAIT; None when absent or nonsense."""
     given = headers.get("Retry-After")
     if given is None or len(given) > 64:
         return None
