@@ -51,7 +51,7 @@ class Server:
         self._replies.append((status, raw, named))
         return self
 
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         asked = Asked(
             request.method,
             request.path,
@@ -95,7 +95,7 @@ def purse() -> Purse:
 
 async def _listening(server: Server) -> web.AppRunner:
     app = web.Application(client_max_size=2**24)
-    app.router.add_route("*", "/{path:.*}", server)
+    app.router.add_route("*", "/{path:.*}", server.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
