@@ -19,10 +19,13 @@ logs the traceback and carries on. Nothing else catches Exception.
 """
 
 from datetime import timedelta
-from typing import Literal
+from typing import ClassVar, Literal
 
 #: Whose fault a refusal is: the credentials (every account suffers) or this one account.
 Scope = Literal["credentials", "account"]
+
+#: The kinds of outage, as logs, metrics and stored outages name them.
+Kind = Literal["unreachable", "refused", "throttled", "garbled"]
 
 
 class MonitorError(Exception):
@@ -40,19 +43,19 @@ class ConfigError(MonitorError):
 class ProviderError(MonitorError):
     """A poll that failed; `kind` is its name in logs, metrics and stored outages."""
 
-    kind = "unreachable"
+    kind: ClassVar[Kind] = "unreachable"
 
 
 class ProviderUnreachable(ProviderError):
     """DNS, connect, TLS, reset, timeout or 5xx: nobody answered."""
 
-    kind = "unreachable"
+    kind: ClassVar[Kind] = "unreachable"
 
 
 class ProviderThrottled(ProviderError):
     """We asked too often; every account under the same quota waits."""
 
-    kind = "throttled"
+    kind: ClassVar[Kind] = "throttled"
 
     def __init__(self, why: str, wait: timedelta | None = None) -> None:
         super().__init__(why)
@@ -62,7 +65,7 @@ class ProviderThrottled(ProviderError):
 class ProviderRefused(ProviderError):
     """They understood and said no: a person must act."""
 
-    kind = "refused"
+    kind: ClassVar[Kind] = "refused"
 
     def __init__(self, why: str, scope: Scope) -> None:
         super().__init__(why)
@@ -72,7 +75,7 @@ class ProviderRefused(ProviderError):
 class ProviderGarbled(ProviderError):
     """A success that does not mean what their documentation says."""
 
-    kind = "garbled"
+    kind: ClassVar[Kind] = "garbled"
 
 
 class DeliveryError(MonitorError):

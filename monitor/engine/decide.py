@@ -1,15 +1,15 @@
 """One reading in, everything that follows from it out: pure, so a crash or a repeat changes nothing.
 
-    reading ─▶ facts (changes, events, rings) ─▶ rules ─▶ verdicts ─▶ alerts advance ─▶ rows for the groups
+reading ─▶ facts (changes, events, rings) ─▶ rules ─▶ verdicts ─▶ alerts advance ─▶ rows for the groups
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
-from monitor.engine.learn import learn, overtaken, points, prices_of
+from monitor.engine.learn import learn, longest, overtaken, points, prices_of
 from monitor.engine.notice import entry_of_alert, entry_of_event, labels_of
 from monitor.model.alert import (
     Alert,
@@ -68,14 +68,15 @@ def decide(
         return learned
     following, facts = learned
     if isinstance(facts, Sighting):
-        facts = replace(facts, recorded=recorded, prices=prices_of(facts.snapshot, policy.prices, reported=policy.provider_prices))
+        prices = prices_of(facts.snapshot, policy.prices, reported=policy.provider_prices)
+        facts = replace(facts, recorded=recorded, prices=prices)
     decision = _Decision(record=following, account=account, policy=policy, now=now)
     known = {(alert.rule, alert.subject): alert for alert in record.alerts}
     for rule in rules:
         for verdict in rule.judge(facts):
             match verdict:
                 case Need():
-                    return verdict
+                    return longest(rules, now)
                 case EventVerdict():
                     decision.tell_event(rule, verdict)
                 case Verdict():
@@ -111,7 +112,13 @@ class _Decision:
             if verdict.bad is None:
                 return
             alert = opened(
-                rule.alert, rule.type, self.account.name, verdict.subject, self.record.version, verdict.bad, self.now
+                rule.alert,
+                rule.type,
+                self.account.name,
+                verdict.subject,
+                self.record.version,
+                verdict.bad,
+                self.now,
             )
         timing = Timing(wait=rule.wait, keep=rule.keep_firing_for, tolerance=self.policy.tolerance)
         self._keep(rule, *advance(alert, verdict, timing, self.now))
@@ -159,4 +166,3 @@ def _union(old: tuple[Target, ...], new: tuple[Target, ...]) -> tuple[Target, ..
         return new
     known = {(target.channel, target.group) for target in old}
     return old + tuple(target for target in new if (target.channel, target.group) not in known)
-

@@ -16,7 +16,12 @@ from monitor.rules.base import Blindness, Checkup, Facts, RuleBase, Sighting
 def overtaken(record: Record, snapshot: Snapshot) -> bool:
     """Whether what we know is newer than this snapshot, by the provider's own clock (semantics 21)."""
     known = record.snapshot
-    return known is not None and known.as_of is not None and snapshot.as_of is not None and snapshot.as_of < known.as_of
+    return (
+        known is not None
+        and known.as_of is not None
+        and snapshot.as_of is not None
+        and snapshot.as_of < known.as_of
+    )
 
 
 def learn(
@@ -68,9 +73,20 @@ def _learn_answer(
         flows=flows,
     )
     facts = Sighting(
-        now=now, account=account, snapshot=snapshot, previous=record.snapshot, changes=changes, events=events, flows=flows
+        now=now,
+        account=account,
+        snapshot=snapshot,
+        previous=record.snapshot,
+        changes=changes,
+        events=events,
+        flows=flows,
     )
     return following, facts
+
+
+def longest(rules: tuple[RuleBase, ...], now: datetime) -> Need:
+    """The events of the longest window, so that one loading answers every rule."""
+    return Need(since=now - max(spec.within for rule in rules if (spec := rule.flow())))
 
 
 def _inferred(record: Record, snapshot: Snapshot, changes: tuple[Change, ...]) -> Iterator[Event]:
@@ -117,7 +133,7 @@ def _count(
             ring, counted = record.flows.get(key), [e for e in events if e.asset == asset and spec.counts(e)]
             if ring is None:
                 if record.version and recorded is None:
-                    return Need(since=now - spec.within)
+                    return longest(rules, now)
                 ring = record_flow(
                     flow(spec.within), (e for e in recorded or () if e.asset == asset and spec.counts(e)), now
                 )
@@ -128,7 +144,9 @@ def _count(
         # Rings of assets that this answer did not name stay as they are.
         return record.flows
     wanted = {spec.within for rule in rules if (spec := rule.flow())}
-    kept = {key: ring for key, ring in record.flows.items() if any(ring.width == flow(w).width for w in wanted)}
+    kept = {
+        key: ring for key, ring in record.flows.items() if any(ring.width == flow(w).width for w in wanted)
+    }
     return {**kept, **rings}
 
 

@@ -61,7 +61,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What one call to `claim` got: `now` is the store's time, `next_at` when to ask again (None: nothing there)."""
+    """What a call to `claim` got: `now` is the store's time, `next_at` when to ask again (None: nothing there)."""
 
     now: datetime
     claims: tuple[Claim, ...]
@@ -85,6 +85,10 @@ class PollStore(Protocol):
 
     async def release(self, provider: str, claims: Sequence[Claim]) -> None:
         """Give unused claims back: due at once."""
+        ...
+
+    async def postpone_poll(self, provider: str, claim: Claim, wait: timedelta) -> None:
+        """Give one claim back, due only after `wait`."""
         ...
 
     async def poll_now(self, provider: str, account: str) -> None:
@@ -137,7 +141,7 @@ class DeliveryStore(Protocol):
     """The delivering half of the store."""
 
     async def sweep(self, limit: int) -> int:
-        """Move rows whose committer may have died, and strike off those applied. Returns how many accounts."""
+        """Move rows whose committer may have died, strike off those applied; returns how many accounts."""
         ...
 
     async def claim_groups(self, channel: str, limit: int, lease: timedelta) -> tuple[Group, ...]:
@@ -149,7 +153,7 @@ class DeliveryStore(Protocol):
         ...
 
     async def settle(self, group: Group, told: Mapping[str, Told | None], due_at: datetime | None) -> bool:
-        """The frozen message arrived: remember what was told (None forgets an alert), set the next due time."""
+        """The frozen message arrived: remember what was told (None forgets an alert) and the next due time."""
         ...
 
     async def postpone(self, group: Group, due_at: datetime, why: str) -> bool:

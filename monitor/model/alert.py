@@ -157,7 +157,9 @@ def opened(
     )
 
 
-def advance(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) -> tuple[Alert | None, News | None]:
+def advance(
+    alert: Alert, verdict: Verdict, timing: Timing, now: datetime
+) -> tuple[Alert | None, News | None]:
     """Move an open alert by one judgement. None for the alert means it never mattered: forget it."""
     if alert.state is State.PENDING:
         return _wait(alert, verdict, timing, now)
@@ -206,7 +208,7 @@ def _wait(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) -> tupl
 
 
 def _elapsed(alert: Alert, timing: Timing, now: datetime) -> timedelta:
-    """Time that counts since the last judgement: none after a pause, never negative, never more than the tolerance."""
+    """Time that counts since the last judgement: none after a pause, never negative, at most the tolerance."""
     if alert.counted_at is None:
         return _NO_TIME
     return min(max(now - alert.counted_at, _NO_TIME), timing.tolerance)

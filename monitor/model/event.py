@@ -12,6 +12,12 @@ from monitor.model.money import exact
 
 Direction = Literal["in", "out"]
 
+#: Kinds that move money in or out of an account. Trading results, funding, fees and liquidations change a
+#: balance too, but nobody sent them anywhere: a rule counts those only when its `kinds` name them.
+MONEY_KINDS = frozenset(
+    {"inferred", "transfer", "mining_reward", "deposit", "withdraw", "subaccount_transfer", "payout"}
+)
+
 
 def digest(*parts: str) -> str:
     """A short stable name for a tuple of texts: 20 hex digits, unambiguous about where a part ends."""

@@ -1,17 +1,30 @@
 """Amounts are exact from the first byte to the last, or refused."""
 
 from collections.abc import Iterable
-from decimal import ROUND_HALF_EVEN, Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from decimal import (
+    ROUND_HALF_EVEN,
+    Clamped,
+    Context,
+    Decimal,
+    DivisionByZero,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+)
 
 #: Beyond these a number from outside is garbled, not money (design.md 7.8).
 MAX_DIGITS = 60
 MAX_EXPONENT = 45
 _PRECISION = 100
 
-#: Two legal amounts differ by at most 45 + 45 + 60 digits only when garbled; any rounding is a bug and raises.
-EXACT = Context(prec=_PRECISION, rounding=ROUND_HALF_EVEN, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
+#: Sums of plausible amounts fit; whatever would be rounded is a bug, and raises.
+EXACT = Context(
+    prec=_PRECISION, rounding=ROUND_HALF_EVEN, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow]
+)
 #: For ratios, which may be periodic: rounded at a hundred digits, never used for a stored amount.
-RATIO = Context(prec=_PRECISION, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow, Clamped])
+RATIO = Context(
+    prec=_PRECISION, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow, Clamped]
+)
 
 ZERO = Decimal(0)
 _plus = EXACT.add
@@ -19,7 +32,7 @@ _minus = EXACT.subtract
 
 
 def exact(value: object) -> Decimal:
-    """Return `value` if it can be money; TypeError for what is no Decimal, ValueError for what is no amount."""
+    """Return `value` if it can be money; TypeError for no Decimal, ValueError for no plausible amount."""
     # A float that reaches this line has already lost cents: refuse, never repair.
     if type(value) is not Decimal:
         raise TypeError(f"an amount needs a Decimal, got {type(value).__name__}")

@@ -65,7 +65,9 @@ def record_flow(ring: Flow, events: Iterable[Event], now: datetime) -> Flow:
             continue
         bucket = min(micros(event.occurred_at), micros(now)) // ring.width
         came, went = sums.get(bucket, (ZERO, ZERO))
-        sums[bucket] = (add(came, event.amount), went) if event.direction == "in" else (came, add(went, event.amount))
+        sums[bucket] = (
+            (add(came, event.amount), went) if event.direction == "in" else (came, add(went, event.amount))
+        )
     oldest = micros(now) // ring.width - BUCKETS
     kept = {bucket: pair for bucket, pair in sums.items() if bucket >= oldest}
     return ring if kept == ring.sums else replace(ring, sums=kept)
@@ -112,7 +114,7 @@ def exact_flow(events: Iterable[Event], direction: Direction, within: timedelta,
 
 
 def opening_total(ring: Flow, within: timedelta, now: datetime) -> Decimal | None:
-    """The total at the window's start, to the resolution of a bucket; the oldest known one if the ring is younger."""
+    """The total at the window's start, to a bucket's resolution; the oldest known if the ring is younger."""
     if not ring.opening:
         return None
     start = micros(now - within) // ring.width

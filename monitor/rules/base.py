@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.fields import Duration  # durations as people write them
 from monitor.model.alert import EventVerdict, Severity, Verdict
-from monitor.model.event import Event
+from monitor.model.event import MONEY_KINDS, Event
 from monitor.model.record import Account, Health, Need
 from monitor.model.snapshot import Change, Outage, Snapshot
 from monitor.model.window import Flow
@@ -30,6 +30,10 @@ class FlowSpec:
         """The ring's name in the record: rules with equal needs share one."""
         kinds = "" if self.kinds is None else ",".join(self.kinds)
         return f"{asset}|{self.within // timedelta(microseconds=1)}|{kinds}"
+
+    def counts(self, event: Event) -> bool:
+        """Whether an event belongs in this ring."""
+        return event.kind in (MONEY_KINDS if self.kinds is None else self.kinds)
 
 
 @dataclass(frozen=True, slots=True)

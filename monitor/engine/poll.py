@@ -1,0 +1,153 @@
+"""One poll, from the claim to the commit.
+
+load ─▶ read (failure becomes an Outage) ─▶ decide ⇄ load what it needs ─▶ commit ─▶ move the rows
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from monitor.engine.decide import Policy, decide
+from monitor.engine.ports import Budget, Claim, Clock, PollStore, Provider
+from monitor.errors import ProviderError, ProviderRefused, ProviderThrottled
+from monitor.model.record import Account, Answer, Commit, Committed, Need, Reading, Record
+from monitor.model.snapshot import Outage
+from monitor.rules.base import RuleBase
+
+log = structlog.get_logger("monitor.poll")
+
+#: After a refusal a person must act; asking faster gets keys banned (semantics 15).
+REFUSED_PAUSE = timedelta(minutes=5)
+#: A decision is taken again when somebody else wrote the record in between (an acknowledgement).
+DECISIONS_MAX = 5
+#: How much longer than its slowest poll a lease lasts: room for the decision and the commit.
+LEASE_MARGIN = timedelta(seconds=15)
+
+
+class Watching(Protocol):
+    """What one poll needs to know of the configuration."""
+
+    policy: Policy
+
+    def rules_for(self, account: Account) -> Sequence[RuleBase]: ...
+
+    def next_due(self, account: Account, now: datetime) -> datetime: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What became of one poll, for metrics and logs."""
+
+    reading: Reading
+    commit: Commit
+    result: Committed
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """Everything that the polls of one provider share. `timeout` bounds one whole reading."""
+
+    provider: str
+    adapter: Provider
+    timeout: timedelta
+    store: PollStore
+    watching: Watching
+    now: Clock
+
+    @property
+    def lease(self) -> timedelta:
+        """Longer than the slowest poll, so a lease never ends while we are still reading."""
+        return self.timeout + LEASE_MARGIN
+
+
+async def poll(polling: Polling, account: Account, claim: Claim, budget: Budget) -> Polled:
+    """Read the account once and commit what follows. Raises StoreUnavailable; then the lease simply ends."""
+    record = await polling.store.load(account.name)
+    reading = await read(polling, account, record, budget)
+    for _ in range(DECISIONS_MAX):
+        now = polling.now()
+        commit = await _decide(polling, record, reading, account, now)
+        result = await polling.store.commit(
+            polling.provider, commit, claim, _next_at(polling, account, reading, now)
+        )
+        if result != "moved":
+            break
+        record = await polling.store.load(account.name)
+    if result in ("written", "already") and commit.rows:
+        await polling.store.move(account.name)
+    if result == "written":
+        announce(record, reading, account)
+    return Polled(reading=reading, commit=commit, result=result)
+
+
+async def read(polling: Polling, account: Account, record: Record, budget: Budget) -> Reading:
+    """Poll, turning failure into a fact the engine can reason about."""
+    try:
+        async with asyncio.timeout(polling.timeout.total_seconds()):
+            return await polling.adapter.poll(account, record, budget, polling.now())
+    except ProviderError as error:
+        return _outage(error, polling.now())
+    except TimeoutError:
+        return Outage(
+            at=polling.now(),
+            kind="unreachable",
+            why=f"no answer within {polling.timeout.total_seconds():g} s",
+        )
+    except Exception as bug:
+        # Bulkhead: a bug in one adapter must page like an outage, not silence the account.
+        log.exception("provider.bug", provider=polling.provider, account=account.name)
+        return Outage(at=polling.now(), kind="garbled", why=f"bug in the adapter: {type(bug).__name__}")
+
+
+def _outage(error: ProviderError, now: datetime) -> Outage:
+    return Outage(
+        at=now,
+        kind=error.kind,
+        why=str(error),
+        scope=error.scope if isinstance(error, ProviderRefused) else None,
+        wait=error.wait if isinstance(error, ProviderThrottled) else None,
+    )
+
+
+async def _decide(
+    polling: Polling, record: Record, reading: Reading, account: Account, now: datetime
+) -> Commit:
+    rules, policy = polling.watching.rules_for(account), polling.watching.policy
+    decision = decide(record, reading, account, rules, policy, now)
+    if isinstance(decision, Need):
+        recorded = await polling.store.events(account.name, decision.since)
+        decision = decide(record, reading, account, rules, policy, now, recorded)
+    assert isinstance(decision, Commit), "with the events of the longest window every rule can tell"
+    return decision
+
+
+def _next_at(polling: Polling, account: Account, reading: Reading, now: datetime) -> datetime:
+    due = polling.watching.next_due(account, now)
+    # A throttled account keeps its rhythm: its quota is paused for all, and staleness is still judged.
+    if isinstance(reading, Outage) and reading.scope == "credentials":
+        return max(due, now + REFUSED_PAUSE)
+    return due
+
+
+def announce(before: Record, reading: Reading, account: Account) -> None:
+    """An outage is news twice: when it starts and when it ends."""
+    match before.failing_since, reading:
+        case None, Outage(kind=kind, why=why):
+            log.warning(
+                "account.failing", account=account.name, provider=account.provider, kind=kind, why=why
+            )
+        case datetime() as since, Answer():
+            log.info(
+                "account.recovered", account=account.name, provider=account.provider, failing_since=since
+            )
+    if isinstance(reading, Answer):
+        for note in reading.notes:
+            log.warning("provider.note", account=account.name, provider=account.provider, note=note)
+        if reading.restated:
+            log.warning("events.restated", account=account.name, count=len(reading.restated))
+        if reading.gap:
+            log.warning("events.incomplete", account=account.name, why=reading.gap)

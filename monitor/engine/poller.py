@@ -1,0 +1,166 @@
+"""Keeps one provider's accounts polled: claims what is due, as much as there is room and quota for."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from monitor.engine.poll import Polled, Polling, poll
+from monitor.engine.ports import Claim, PollStore, Windows
+from monitor.errors import ProviderThrottled, StoreUnavailable
+from monitor.model.record import Account, Answer, Health
+from monitor.model.snapshot import Outage
+
+log = structlog.get_logger("monitor.poller")
+
+#: A claimed account that nobody configured here is due again soon, for the process that knows it.
+STRANGER_PAUSE = timedelta(seconds=5)
+#: A wait for quota longer than this is an outage, so that staleness is judged; a shorter one is just a pause.
+QUOTA_PATIENCE = timedelta(seconds=5)
+#: How long to leave a store alone that does not answer.
+STORE_PAUSE = timedelta(seconds=1)
+#: The longest sleep between two looks at the store: another process may have made something due.
+LOOK_AGAIN = timedelta(seconds=1)
+
+
+@dataclass(slots=True)
+class Prepaid:
+    """The budget of one poll: what was taken before the claim, then the shared quota."""
+
+    store: PollStore
+    provider: str
+    windows: Windows
+    paid: int
+    wait: timedelta | None = None
+
+    async def spend(self, cost: int) -> None:
+        if self.wait is not None:
+            raise ProviderThrottled("the quota is spent", self.wait)
+        covered = min(self.paid, cost)
+        self.paid -= covered
+        if cost > covered and self.windows:
+            taken, wait = await self.store.take(self.provider, self.windows, cost - covered, 1)
+            if not taken:
+                raise ProviderThrottled("the quota is spent", wait)
+
+    async def correct(self, remaining: int) -> None:
+        if self.windows:
+            await self.store.correct(self.provider, self.windows, remaining)
+
+
+@dataclass(slots=True)
+class Poller:
+    """One provider's polls in this process: at most `concurrency` at once, none of them waits for another.
+
+    `observe` hears of every poll; `bell` wakes the loop early.
+    """
+
+    polling: Polling
+    accounts: Mapping[str, Account]
+    concurrency: int
+    windows: Windows
+    cost: int
+    observe: Callable[[Account, Claim, Polled, datetime], None]
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    stopping: bool = False
+    claimed_at: datetime | None = None
+    health: Health | None = None
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def run(self) -> None:
+        """Poll until `stop`, then finish what is in flight."""
+        while not self.stopping:
+            self.bell.clear()
+            wait = await self._claim()
+            if wait > timedelta(0):
+                await self._sleep(wait)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def stop(self) -> None:
+        """Claim nothing more; `run` returns when the last poll has been committed."""
+        self.stopping = True
+        self.bell.set()
+
+    async def _claim(self) -> timedelta:
+        """Start what is due; returns how long nothing more can be done unless the bell rings."""
+        room = self.concurrency - len(self._tasks)
+        if room <= 0:
+            return LOOK_AGAIN
+        store, provider = self.polling.store, self.polling.provider
+        try:
+            taken, starved = await store.take(provider, self.windows, self.cost, room)
+            if not taken and starved <= QUOTA_PATIENCE:
+                return starved
+            claims = await store.claim(provider, taken or room, self.polling.lease)
+            if len(claims.claims) < taken and self.windows:
+                await store.give_back(provider, self.windows, self.cost * (taken - len(claims.claims)))
+        except StoreUnavailable as error:
+            log.warning("store.unavailable", provider=provider, why=str(error))
+            return STORE_PAUSE
+        self.claimed_at = claims.now
+        for claim in claims.claims:
+            task = asyncio.create_task(self._poll(claim, starved if not taken else None))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+        if len(claims.claims) == (taken or room):
+            return timedelta(0) if len(self._tasks) < self.concurrency else LOOK_AGAIN
+        return LOOK_AGAIN if claims.next_at is None else min(LOOK_AGAIN, claims.next_at - claims.now)
+
+    async def _poll(self, claim: Claim, starved: timedelta | None) -> None:
+        account = self.accounts.get(claim.account)
+        try:
+            if account is None:
+                await self._pass_on(claim)
+                return
+            budget = Prepaid(self.polling.store, self.polling.provider, self.windows, self.cost, starved)
+            polled = await poll(self.polling, account, claim, budget)
+            self._learn(polled)
+            self.observe(account, claim, polled, self.polling.now())
+            await self._slow_down(polled, starved)
+        except StoreUnavailable as error:
+            log.warning("poll.not_committed", account=claim.account, why=str(error))
+        except Exception:
+            # Bulkhead: a bug in one poll must not stop the others; its lease ends and it is polled again.
+            log.exception("poll.bug", account=claim.account)
+
+    async def _pass_on(self, claim: Claim) -> None:
+        """Not configured here: another process may know it, or a reload is under way."""
+        await self.polling.store.postpone_poll(self.polling.provider, claim, STRANGER_PAUSE)
+
+    async def _slow_down(self, polled: Polled, starved: timedelta | None) -> None:
+        """A 429 pauses everything under the same quota, in every process."""
+        reading = polled.reading
+        if isinstance(reading, Outage) and reading.kind == "throttled" and starved is None:
+            await self.polling.store.throttle(self.polling.provider, reading.wait or STORE_PAUSE)
+
+    def _learn(self, polled: Polled) -> None:
+        """Fold a poll into the next health note."""
+        now, known = self.polling.now(), self.health or Health(at=self.polling.now())
+        match polled.reading:
+            case Answer():
+                self.health = replace(known, at=now, good_at=now)
+            case Outage(scope=scope, why=why):
+                failing = known.failing_since or now
+                refused = now if scope == "credentials" else known.refused_at
+                self.health = replace(known, at=now, failing_since=failing, refused_at=refused, why=why)
+
+    async def note(self) -> None:
+        """Tell the store how the provider is doing: what was learned since the last note, once."""
+        health, self.health = self.health, None
+        if health is not None:
+            await self.polling.store.note(self.polling.provider, health)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self.stopping or len(self._tasks) == self.concurrency - 1:
+            self.bell.set()
+
+    async def _sleep(self, wait: timedelta) -> None:
+        try:
+            async with asyncio.timeout(wait.total_seconds()):
+                await self.bell.wait()
+        except TimeoutError:
+            pass
