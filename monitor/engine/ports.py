@@ -149,7 +149,11 @@ class DeliveryStore(Protocol):
         ...
 
     async def freeze(self, group: Group, message: Message) -> Group | None:
-        """Make `message` what is being told (its keys leave the news). None: someone else has the group."""
+        """Make `message` what is being told and clear `failed`; None: someone else has the group.
+
+        Its keys leave the news. What it replaces is gone: items that were only in there stay among the news.
+        Called before every attempt, so also with the message that is frozen already.
+        """
         ...
 
     async def settle(self, group: Group, told: Mapping[str, Told | None], due_at: datetime | None) -> bool:
@@ -157,11 +161,15 @@ class DeliveryStore(Protocol):
         ...
 
     async def postpone(self, group: Group, due_at: datetime, why: str) -> bool:
-        """The frozen message failed: it goes out again at `due_at`, composed anew if news came meanwhile."""
+        """The frozen message failed: count an attempt, put its items back among the news (oldest first), set
+        `failed`. It goes out again at `due_at`, not earlier, composed anew if news came meanwhile."""
         ...
 
-    async def bury(self, group: Group, message: Message, why: str, told: Mapping[str, Told | None]) -> bool:
-        """The frozen message is dead: keep it in the channel's dead letters, go on with what is left."""
+    async def bury(
+        self, group: Group, message: Message, why: str, told: Mapping[str, Told | None], due_at: datetime | None
+    ) -> bool:
+        """The frozen message is dead: keep it in the channel's dead letters, go on with what is left as `settle`
+        does. The next message starts with no failed attempts."""
         ...
 
     async def defer(self, group: Group, due_at: datetime | None) -> bool:

@@ -1,8 +1,8 @@
 """Messages to one channel's group: what is owed, what was told, and what to say next (design.md 9.4).
 
-    news arrive ─▶ due after `wait`, later every `interval` ─▶ frozen ─▶ sent ─▶ settled
-                                                                 ▲        └──▶ postponed (ladder), or buried
-                                                                 └── a crash sends the frozen message again, byte for byte
+news arrive ─▶ due after `wait`, later every `interval` ─▶ frozen ─▶ sent ─▶ settled
+                                                             ▲        └──▶ postponed (ladder), or buried
+                                                             └── a crash sends it again, byte for byte
 """
 
 from collections.abc import Mapping
@@ -32,11 +32,15 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What this channel knows of one open alert: the last entry it was told, its number, and when."""
+    """What this channel knows of one open alert: the last entry it was told, its number, and when.
+
+    `heard` is False when every message about it so far was buried: it must still be told `firing` first.
+    """
 
     entry: Entry
     sequence: int
     at: datetime
+    heard: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,11 @@ class Numbered:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One notification to one channel, frozen: every attempt sends the same bytes under the same id."""
+    """One notification to one channel, frozen: every attempt sends the same bytes under the same id.
+
+    `keys` are the news it settles and `forget` the fingerprints that are closed for this channel although no
+    entry says so. One without alerts (and not of type `test`) is settled without being sent.
+    """
 
     id: str
     type: MessageType
@@ -59,6 +67,7 @@ class Message:
     alerts: tuple[Numbered, ...]
     truncated: int = 0
     keys: tuple[str, ...] = ()
+    forget: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +75,9 @@ class Group:
     """A channel's group as claimed. `version` changes with every write; `token` is the claim's.
 
     `news` are untold, oldest first, at most MESSAGE_MAX of `waiting`; `telling` is the frozen message and
-    `attempts` how often it (or what it replaced) was tried since `failing_since`.
+    `attempts` how often it (or what it replaced) was tried since `failing_since`. `failed` says that the last
+    try of `telling` was settled as a failure: then its items are back among the news, and it may be replaced.
+    While it is False a frozen message may have arrived, so it goes out again as it is.
     """
 
     channel: str
@@ -81,6 +92,7 @@ class Group:
     waiting: int = 0
     open: Mapping[str, Told] = field(default_factory=dict)
     telling: Message | None = None
+    failed: bool = False
     attempts: int = 0
     failing_since: datetime | None = None
     why: str = ""
