@@ -34,7 +34,7 @@ class Provider(Protocol):
     Raises ProviderError; anything else is a bug and is contained by the poll.
     """
 
-    async def poll(self, account: Account, record: Record, budget: Budget, now: datetime) -> Answer:
+    async def poll(self, account: Account, record: Record, budget: Budget, now: datetime) -> Answer | Health:
         """One reading. `record` is what was known (its snapshot and ledgers), not to be changed.
 
         The caller bounds the time. The first `cost` of a poll is already paid (ProviderSettings.poll_cost).

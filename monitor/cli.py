@@ -1,0 +1,148 @@
+"""The command line. A command imports what it runs, so that help starts at once."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+app = typer.Typer(
+    name="balance-monitor",
+    help="Watches balances where they live, alerts by YAML rules, and never takes not knowing for zero.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+#: Contract section 2: fine, it ran and failed, usage or configuration.
+OK, FAILED, USAGE = 0, 1, 2
+
+_CONFIG_HELP = "The configuration file, before or after the command; default config.yaml."
+ConfigPath = Annotated[Path | None, typer.Option("--config", "-c", help=_CONFIG_HELP)]
+#: Only the outermost one reads the environment, else the variable would beat an option before the command.
+RootConfigPath = Annotated[
+    Path | None, typer.Option("--config", "-c", help=_CONFIG_HELP, envvar="BALANCE_MONITOR_CONFIG")
+]
+Json = Annotated[bool, typer.Option("--json", help="For machines.")]
+DEFAULT_CONFIG = Path("config.yaml")
+
+
+def main() -> None:
+    """Run the command line; unexpected errors keep their traceback, expected ones are one line."""
+    from monitor.errors import ConfigError, MonitorError  # noqa: PLC0415 - help must start at once
+
+    try:
+        app()
+    except ConfigError as error:
+        for mistake in error.mistakes:
+            print(mistake, file=sys.stderr)
+        sys.exit(USAGE)
+    except MonitorError as error:
+        print(f"balance-monitor: {error}", file=sys.stderr)
+        sys.exit(FAILED)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from monitor import __version__  # noqa: PLC0415
+
+        print(f"balance-monitor {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    context: typer.Context,
+    config: RootConfigPath = None,
+    version: Annotated[  # noqa: ARG001 - typer calls it back
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    context.obj = config
+
+
+def _path(context: typer.Context, config: Path | None) -> Path:
+    return config or context.find_root().obj or DEFAULT_CONFIG
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    config: ConfigPath = None,
+    roles: Annotated[str, typer.Option(help="Which parts to run: poll, deliver, api.")] = "poll,deliver,api",
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+) -> None:
+    """Run the daemon: poll, judge, deliver, and serve the HTTP API."""
+    from monitor.app import ROLES, run_daemon  # noqa: PLC0415
+
+    chosen = frozenset(role.strip() for role in roles.split(","))
+    if unknown := chosen - ROLES:
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: the roles are poll, deliver, api", param_hint="--roles")
+    raise typer.Exit(run_daemon(_path(context, config), chosen, log_level))
+
+
+@app.command()
+def demo(
+    seconds: Annotated[str | None, typer.Option("--for", help="End after this long, for example 30s.")] = None,
+    *,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the daemon's log too.")] = False,
+) -> None:
+    """Run the real daemon against simulated providers and a local chat; needs no key and no network."""
+    from monitor.demo.show import run_demo  # noqa: PLC0415
+    from monitor.fields import duration  # noqa: PLC0415
+
+    try:
+        length = None if seconds is None else duration(seconds)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--for") from None
+    raise typer.Exit(run_demo(length, verbose=verbose))
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    config: ConfigPath = None,
+    *,
+    no_secrets: Annotated[bool, typer.Option("--no-secrets", help="Do not read secrets (for CI).")] = False,
+) -> None:
+    """Read configuration and rules; print every mistake, or a one-screen summary."""
+    from monitor.checks import summary  # noqa: PLC0415
+    from monitor.config import load  # noqa: PLC0415
+
+    loaded = load(_path(context, config), secrets=not no_secrets)
+    print(summary(loaded))
+
+
+@app.command()
+def schema(what: Annotated[Literal["config", "rules"], typer.Argument(help="config or rules")]) -> None:
+    """Print the JSON Schema of the configuration or of rule files, for editors."""
+    import json  # noqa: PLC0415
+
+    from monitor.checks import schema as schema_of  # noqa: PLC0415
+
+    print(json.dumps(schema_of(what), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def poll(context: typer.Context, account: str, config: ConfigPath = None, *, as_json: Json = False) -> None:
+    """Poll one account once and print the snapshot; stores nothing."""
+    from monitor.commands import poll_once  # noqa: PLC0415
+
+    raise typer.Exit(poll_once(_path(context, config), account, as_json=as_json))
+
+
+@app.command()
+def status(context: typer.Context, config: ConfigPath = None, *, as_json: Json = False) -> None:
+    """Accounts, ages, firing alerts, dead deliveries, lag."""
+    from monitor.commands import show_status  # noqa: PLC0415
+
+    raise typer.Exit(show_status(_path(context, config), as_json=as_json))
+
+
+@app.command("send-test")
+def send_test(context: typer.Context, channel: str, config: ConfigPath = None) -> None:
+    """Send a real test message to a channel through the real path."""
+    from monitor.commands import send_test_message  # noqa: PLC0415
+
+    raise typer.Exit(send_test_message(_path(context, config), channel))
