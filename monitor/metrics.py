@@ -1,0 +1,272 @@
+"""What the process says about itself to Prometheus: few series, none per account, children bound once."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Generic, Literal, NamedTuple, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics import MetricWrapperBase
+
+PREFIX = "balance_monitor_"
+
+PollOutcome = Literal["ok", "partial", "unreachable", "refused", "throttled", "garbled"]
+DeliveryOutcome = Literal["ok", "deferred", "dead"]
+AccountState = Literal["ok", "failing", "never"]
+ACCOUNT_STATES: tuple[AccountState, ...] = ("ok", "failing", "never")
+
+#: A provider answers in a few milliseconds on loopback and in its timeout at worst.
+_POLL = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_LATENESS = (0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900)
+_DECIDE = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05)
+_STORE = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+#: From the news to the destination's answer: grouping and retries are in it, so it reaches to hours.
+_LATENCY = (0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 1_800, 7_200)
+
+_Metric = TypeVar("_Metric", bound=MetricWrapperBase)
+
+
+class Described(NamedTuple):
+    """One metric as documentation lists it; `type` is counter, gauge, histogram or info."""
+
+    name: str
+    type: str
+    help: str
+
+
+class _Family(dict[str | tuple[str, ...], _Metric], Generic[_Metric]):
+    """Label value (or values) → the metric's child; looking it up anew costs four times as much as using it."""
+
+    def __init__(self, metric: _Metric) -> None:
+        super().__init__()
+        self._metric = metric
+
+    def __missing__(self, values: str | tuple[str, ...]) -> _Metric:
+        child = self._metric.labels(*((values,) if isinstance(values, str) else values))
+        self[values] = child
+        return child
+
+
+class Metrics:
+    """Every metric of one process, in its own registry. Methods are named for what has just happened."""
+
+    def __init__(self, version: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter tells nobody anything
+        self.registry = CollectorRegistry()
+        self._polling()
+        self._deciding()
+        self._delivering()
+        self._living(version)
+
+    def _polling(self) -> None:
+        self._polls = _Family(
+            self._counter(
+                "polls_total",
+                "Polls by outcome; partial: some assets could not be read.",
+                "provider",
+                "outcome",
+            )
+        )
+        self._poll_seconds = _Family(
+            self._histogram(
+                "poll_duration_seconds",
+                "From the first byte asked to the reading understood.",
+                _POLL,
+                "provider",
+            )
+        )
+        self._polls_late = _Family(
+            self._counter(
+                "polls_late_total",
+                "Polls that began later than due by more than their own interval.",
+                "provider",
+            )
+        )
+        self._lateness = _Family(
+            self._histogram(
+                "poll_lateness_seconds", "How long after its due time a poll began.", _LATENESS, "provider"
+            )
+        )
+        self._accounts = _Family(
+            self._gauge(
+                "accounts",
+                "Configured accounts; failing: the last poll failed, never: no good poll yet.",
+                "provider",
+                "state",
+            )
+        )
+        self._last_poll = _Family(
+            self._gauge(
+                "last_poll_timestamp_seconds", "Unix time of this process's last good poll.", "provider"
+            )
+        )
+        self._claim_seconds = self._histogram(
+            "claim_seconds", "One claim of due accounts or groups in the store.", _STORE
+        )
+
+    def _deciding(self) -> None:
+        self._decide_seconds = self._histogram(
+            "decide_seconds", "Comparing one reading with its record and judging it by all rules.", _DECIDE
+        )
+        self._commits = _Family(
+            self._counter(
+                "commits_total",
+                "Commits; already: a repeat of an applied one, moved and lost: someone else was first.",
+                "result",
+            )
+        )
+        self._commit_seconds = self._histogram(
+            "commit_seconds", "One atomic commit, its wait for a batch included.", _STORE
+        )
+        self._events = _Family(
+            self._counter("events_total", "Ledger events recorded, inferred movements included.", "provider")
+        )
+        self._rows = _Family(
+            self._counter(
+                "rows_total", "News owed to channels: firing, updated, reminder, resolved, event.", "news"
+            )
+        )
+
+    def _delivering(self) -> None:
+        self._deliveries = _Family(
+            self._counter(
+                "deliveries_total",
+                "Attempts to deliver; deferred: tried again later, dead: never again.",
+                "channel",
+                "outcome",
+            )
+        )
+        self._latency = _Family(
+            self._histogram(
+                "delivery_latency_seconds",
+                "From a message's oldest news to its arrival, grouping included.",
+                _LATENCY,
+                "channel",
+            )
+        )
+        self._dead = _Family(
+            self._gauge("dead_letters", "Notifications given up and kept for replay.", "channel")
+        )
+
+    def _living(self, version: str) -> None:
+        self._lag = self._gauge("event_loop_lag_seconds", "How late the event loop ran its last heartbeat.")
+        self._store_up = self._gauge("store_up", "1 while the store answers, else 0.")
+        self._config = Info(
+            f"{PREFIX}config", "Digest of the configuration in force.", registry=self.registry
+        )
+        self._reloads = _Family(
+            self._counter(
+                "config_reloads_total", "Attempts to reload; failed: the old configuration stays.", "result"
+            )
+        )
+        self._requests = _Family(
+            self._counter(
+                "http_requests_total",
+                "Requests to the HTTP API by class of answer (2xx, 4xx, 5xx).",
+                "status",
+            )
+        )
+        Info(f"{PREFIX}build", "What is running.", registry=self.registry).info({"version": version})
+
+    def poll(
+        self,
+        provider: str,
+        outcome: PollOutcome,
+        *,
+        took: timedelta,
+        lateness: timedelta,
+        interval: timedelta,
+    ) -> None:
+        """A poll has ended. `lateness` is its start minus its due time."""
+        self._polls[provider, outcome].inc()
+        self._poll_seconds[provider].observe(took.total_seconds())
+        self._lateness[provider].observe(max(0.0, lateness.total_seconds()))
+        if lateness > interval:
+            self._polls_late[provider].inc()
+
+    def read(self, provider: str, at: datetime) -> None:
+        """A good reading was taken."""
+        self._last_poll[provider].set(at.timestamp())
+
+    def accounts(self, provider: str, counts: Mapping[AccountState, int]) -> None:
+        """How many of a provider's accounts are in which state; a state that is not named has none."""
+        for state in ACCOUNT_STATES:
+            self._accounts[provider, state].set(counts.get(state, 0))
+
+    def claimed(self, took: timedelta) -> None:
+        """The store has answered a claim."""
+        self._claim_seconds.observe(took.total_seconds())
+
+    def decided(self, took: timedelta) -> None:
+        """A reading has been judged."""
+        self._decide_seconds.observe(took.total_seconds())
+
+    def committed(self, result: str, took: timedelta) -> None:
+        """The store has answered a commit: written, already, moved or lost."""
+        self._commits[result].inc()
+        self._commit_seconds.observe(took.total_seconds())
+
+    def recorded(self, provider: str, events: int) -> None:
+        """So many new ledger events were committed."""
+        if events:
+            self._events[provider].inc(events)
+
+    def owed(self, news: str, count: int = 1) -> None:
+        """So many pieces of news were committed to the outbox."""
+        self._rows[news].inc(count)
+
+    def attempted(self, channel: str, outcome: DeliveryOutcome, latency: timedelta | None = None) -> None:
+        """A delivery was tried; `latency` when it arrived."""
+        self._deliveries[channel, outcome].inc()
+        if latency is not None:
+            self._latency[channel].observe(max(0.0, latency.total_seconds()))
+
+    def dead_letters(self, channel: str, count: int) -> None:
+        """A channel keeps so many dead notifications."""
+        self._dead[channel].set(count)
+
+    def lag(self, late: timedelta) -> None:
+        """The event loop ran a heartbeat so late."""
+        self._lag.set(late.total_seconds())
+
+    def store(self, *, up: bool) -> None:
+        """The store answered, or did not."""
+        self._store_up.set(1 if up else 0)
+
+    def configured(self, digest: str) -> None:
+        """A configuration is in force."""
+        self._config.info({"digest": digest})
+
+    def reloaded(self, *, ok: bool) -> None:
+        """A reload was tried."""
+        self._reloads["ok" if ok else "failed"].inc()
+
+    def answered(self, status: int) -> None:
+        """The HTTP API answered a request."""
+        self._requests[f"{status // 100}xx"].inc()
+
+    def expose(self, accept: str = "") -> tuple[bytes, str]:
+        """The page for `/metrics` and its content type, as the scraper's Accept header prefers."""
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # a version that is no version
+            encode, content_type = choose_encoder("")
+        return encode(self.registry), content_type
+
+    def describe(self) -> list[Described]:
+        """Every metric there is, by name, so that documentation can be compared with it."""
+        return sorted(self._described())
+
+    def _described(self) -> Iterator[Described]:
+        suffixes = {"counter": "_total", "info": "_info"}
+        for family in self.registry.collect():
+            yield Described(family.name + suffixes.get(family.type, ""), family.type, family.documentation)
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}{name}", meaning, labels, registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(f"{PREFIX}{name}", meaning, labels, registry=self.registry)
+
+    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"{PREFIX}{name}", meaning, labels, buckets=buckets, registry=self.registry)
