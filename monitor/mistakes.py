@@ -1,0 +1,202 @@
+"""What is wrong with a configuration, said so that a person can mend it (style.md 3.11).
+
+Every mistake names its file, line and path. pydantic's findings are translated here into our words; which
+settings exist in the contract but not in this version stands in one table, because a setting that is
+silently ignored (a silence!) would lie.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+#: The way to a value inside a document: keys and list positions.
+Steps = tuple[str | int, ...]
+
+#: Settings of the contract that this version does not have, by the section in which they may stand.
+NOT_YET: Mapping[str, frozenset[str]] = {
+    "": frozenset({
+        "inhibit", "time_intervals", "silences", "expected_transfers", "fallback_channel", "escalations",
+        "heartbeats", "guard",
+    }),
+    "route": frozenset({"mute", "active", "escalate"}),
+    "rules": frozenset({
+        "aggregate", "on_no_data", "flap", "renotify_every", "net", "net_internal", "settle_within",
+    }),
+    "providers": frozenset({"callback_secret"}),
+    "channels": frozenset({"format", "token", "channel", "chat_id", "thread_id"}),
+}  # fmt: skip
+#: Types of the contract that this version does not have.
+TYPES_NOT_YET: Mapping[str, frozenset[str]] = {
+    "prices": frozenset({"http_json"}),
+    "rules": frozenset({"balance_change", "locked_funds", "unexplained_change", "runway", "expression"}),
+    "providers": frozenset({"http_json", "evm", "bitcoin_esplora", "hyperliquid", "solana", "tron", "ccxt"}),
+    "channels": frozenset({
+        "discord", "teams", "google_chat", "mattermost", "telegram", "pagerduty", "ntfy", "alertmanager",
+        "email",
+    }),
+}  # fmt: skip
+_NOUNS = {"providers": "provider", "channels": "channel", "rules": "rule", "prices": "price"}
+_KINDS: Mapping[type, str] = {
+    dict: "a mapping",
+    list: "a list",
+    str: "text",
+    bool: "true or false",
+    type(None): "nothing",
+}
+_WANTED = {
+    "string_type": "must be text",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    **dict.fromkeys(("tuple_type", "list_type", "set_type", "frozen_set_type"), "must be a list"),
+    **dict.fromkeys(
+        ("dict_type", "mapping_type", "model_type", "model_attributes_type"), "must be a mapping"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mistake:
+    """One thing to mend; `str()` is the line to print."""
+
+    file: str
+    line: int
+    path: str
+    what: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}: "
+        # A control character from the file must not drive the reader's terminal.
+        said = f"{self.path}: {self.what}" if self.path else self.what
+        return where + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in said)
+
+
+def dotted(path: Steps) -> str:
+    """`("route", "routes", 0, "channels")` as `route.routes[0].channels`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`, did you mean 'x'?`, or nothing when no known word is near."""
+    near = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.7)
+    return f", did you mean '{near[0]}'?" if near else ""
+
+
+def clip(text: str, most: int = 60) -> str:
+    """Short enough for one line of a report."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def translated(error: ValidationError, section: str, schema: Mapping[str, Any]) -> list[tuple[Steps, str]]:
+    """Where pydantic found what, in our words; `schema` is the validated model's JSON Schema.
+
+    The paths still contain union tags. `section` is the top-level key under which the value stands, or
+    empty for a whole configuration.
+    """
+    found: list[tuple[Steps, str]] = []
+    for detail in error.errors(include_url=False):
+        path: Steps = detail["loc"]
+        home = section or (str(path[0]) if len(path) > 1 else "")
+        kind = detail["type"]
+        if kind in ("union_tag_invalid", "union_tag_not_found"):
+            found.append(_tag(detail, path, home))
+        elif kind == "extra_forbidden":
+            found.append((path, _unknown(str(path[-1]), home, properties(schema, path[:-1]))))
+        else:
+            found.append((path, _what(detail)))
+    return found
+
+
+def unsupported(name: str) -> str:
+    """What we say of a setting that the contract knows and this version does not."""
+    return f"`{name}` is not supported by this version"
+
+
+def _unknown(name: str, section: str, known: Iterable[str]) -> str:
+    if name in NOT_YET.get(section, ()):
+        return unsupported(name)
+    return f"unknown setting{suggestion(name, known)}"
+
+
+def _tag(detail: ErrorDetails, path: Steps, section: str) -> tuple[Steps, str]:
+    if not isinstance(detail["input"], Mapping):
+        return path, f"must be a mapping, got {_kind(detail['input'])}"
+    path = (*path, "type")
+    if detail["type"] == "union_tag_not_found":
+        return path, "is required"
+    tag = str(detail["ctx"]["tag"])
+    if tag in TYPES_NOT_YET.get(section, ()):
+        return path, unsupported(tag)
+    known = sorted(word.strip(" '") for word in str(detail["ctx"]["expected_tags"]).split(","))
+    noun = _NOUNS.get(section, section)
+    return path, f"there is no {noun} type {clip(tag)!r} ({', '.join(known)}){suggestion(tag, known)}"
+
+
+def _what(detail: ErrorDetails) -> str:
+    kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind == "missing":
+        return "is required"
+    if kind in ("value_error", "assertion_error"):
+        return detail["msg"].partition(", ")[2]
+    if kind == "literal_error":
+        known = [word.strip(" '") for word in str(context["expected"]).replace(" or ", ",").split(",")]
+        return f"{clip(str(given))!r} is not one of {', '.join(known)}{suggestion(str(given), known)}"
+    if kind == "string_type" and isinstance(given, int | Decimal):
+        shown = str(given).lower() if isinstance(given, bool) else str(given)
+        return f'must be text, write it in quotes: "{clip(shown)}"'
+    if kind in _WANTED:
+        return f"{_WANTED[kind]}, got {_kind(given)}"
+    said = detail["msg"].removeprefix("Input ")
+    return said[:1].lower() + said[1:]
+
+
+def _kind(given: object) -> str:
+    if isinstance(given, int | Decimal) and not isinstance(given, bool):
+        return clip(str(given))
+    return _KINDS.get(type(given), "something else")
+
+
+def properties(schema: Mapping[str, Any], path: Sequence[str | int]) -> set[str]:
+    """The names a mapping at `path` may have, from a JSON Schema; union tags in the path are skipped."""
+    here = list(_options(schema, schema))
+    for step in path:
+        below = [option for node in here for option in _step(node, step, schema)]
+        tagged = [option for node in here for option in _tagged(node, step, schema)]
+        here = below or tagged or here
+    return {name for node in here for name in node.get("properties", {})}
+
+
+def _options(node: Mapping[str, Any], root: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """A schema and everything it may be instead."""
+    if "$ref" in node:
+        target: Any = root
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        yield from _options(target, root)
+        return
+    yield node
+    for union in ("anyOf", "oneOf", "allOf"):
+        for option in node.get(union, ()):
+            yield from _options(option, root)
+
+
+def _step(node: Mapping[str, Any], step: str | int, root: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    below = node.get("items") if isinstance(step, int) else node.get("properties", {}).get(step)
+    if below is None and isinstance(step, str):
+        below = node.get("additionalProperties")
+    return list(_options(below, root)) if isinstance(below, Mapping) else []
+
+
+def _tagged(node: Mapping[str, Any], tag: str | int, root: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    target = node.get("discriminator", {}).get("mapping", {}).get(tag)
+    return list(_options({"$ref": target}, root)) if target else []
