@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from monitor.model.event import Event, digest
 
@@ -28,6 +28,8 @@ DataFlag = Literal["ok", "stale", "error", "unknown"]
 Reason = Literal["recovered", "rule_removed", "account_removed", "watch_expired", "superseded", "no_data"]
 
 _NO_TIME = timedelta(0)
+#: Shared by everything that has nothing to say; nobody changes it.
+_NOTHING: Mapping[Any, Any] = {}
 
 
 def worst(*levels: Severity | None) -> Severity | None:
@@ -58,8 +60,7 @@ class Target:
     repeat: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What a rule says of one subject it could judge.
 
     `bad` is the worst level whose condition holds; `held` the worst level from which it has not recovered
@@ -67,15 +68,16 @@ class Verdict:
     named in a judgement keeps its alert exactly as it is: missing is not recovered.
     """
 
+    # A tuple, because every poll makes one per rule and asset: a frozen dataclass costs four times as much.
     subject: str
     bad: Severity | None
     held: Severity | None
     value: Decimal | None = None
     previous: Decimal | None = None
-    thresholds: Mapping[Severity, Decimal] = field(default_factory=dict)
+    thresholds: Mapping[Severity, Decimal] = _NOTHING
     measure: str | None = None
     unit: str | None = None
-    details: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,8 @@ class Alert:
     """The stored state of an open alert.
 
     `waited` counts towards `for`, `kept` towards `keep_firing_for` while `calm` says that window is running;
-    `counted_at` is None while both timers pause.
+    `eased` is the worst level seen within it, None when all of it was good. `counted_at` is None while both
+    timers pause.
     """
 
     fingerprint: str
@@ -131,6 +134,7 @@ class Alert:
     data: DataFlag = "ok"
     targets: tuple[Target, ...] = ()
     rule_type: str = ""
+    eased: Severity | None = None
 
 
 def fingerprint(rule: str, account: str, subject: str) -> str:
@@ -163,20 +167,32 @@ def advance(
     """Move an open alert by one judgement. None for the alert means it never mattered: forget it."""
     if alert.state is State.PENDING:
         return _wait(alert, verdict, timing, now)
+    assert alert.state is State.FIRING, "a resolved alert is closed and cannot advance"
     level = worst(verdict.bad, mildest(alert.severity, verdict.held))
     if _RANK[level] >= _RANK[alert.severity]:
         assert level is not None
         risen = level != alert.severity
-        alert = replace(alert, severity=level, calm=False, kept=_NO_TIME)
+        alert = replace(alert, severity=level, calm=False, kept=_NO_TIME, eased=None)
         return _seen(alert, verdict, now), "updated" if risen else None
+    return _ease(alert, level, verdict, timing, now)
+
+
+def _ease(
+    alert: Alert, level: Severity | None, verdict: Verdict, timing: Timing, now: datetime
+) -> tuple[Alert, News | None]:
+    """A firing alert judged calmer than it is: after `keep` it falls to the worst of what was seen meanwhile."""
     # The window starts with the first calmer reading, so that one adds nothing.
     kept = alert.kept + _elapsed(alert, timing, now) if alert.calm else _NO_TIME
+    seen = worst(level, alert.eased) if alert.calm else level
     if kept < timing.keep:
-        return _seen(replace(alert, calm=True, kept=kept), verdict, now), None
-    if level is None:
+        return _seen(replace(alert, calm=True, kept=kept, eased=seen), verdict, now), None
+    if seen is None:
         done = replace(alert, state=State.RESOLVED, resolved_at=now, reason="recovered")
         return _seen(done, verdict, now), "resolved"
-    return _seen(replace(alert, severity=level, calm=False, kept=_NO_TIME), verdict, now), "updated"
+    # Good only lately: that was a window of the milder level, and the next window begins here.
+    calmer = level != seen
+    fallen = replace(alert, severity=seen, calm=calmer, kept=_NO_TIME, eased=level if calmer else None)
+    return _seen(fallen, verdict, now), "updated"
 
 
 def pause(alert: Alert, data: DataFlag) -> Alert:

@@ -54,7 +54,8 @@ class Bounds:
 
 def flow(within: timedelta) -> Flow:
     """An empty ring for a window."""
-    return Flow(width=max(1, (within // _MICROSECOND) // BUCKETS))
+    # Rounded up: sixty buckets never span less than the window, so the straddling one is always kept.
+    return Flow(width=max(1, -(-(within // _MICROSECOND) // BUCKETS)))
 
 
 def record_flow(ring: Flow, events: Iterable[Event], now: datetime) -> Flow:
@@ -79,15 +80,13 @@ def record_opening(ring: Flow, total: Decimal, now: datetime) -> Flow:
     if bucket in ring.opening:
         return ring
     oldest = bucket - BUCKETS
-    live = {number: value for number, value in sorted(ring.opening.items()) if number >= oldest}
-    if not live and ring.opening:
-        # Nothing was read for a whole window: the last opening is still the newest knowledge.
-        last = max(ring.opening)
-        live = {oldest: ring.opening[last]}
+    # The newest opening at or before the window's start is still what the window started with.
+    start = max((number for number in ring.opening if number <= oldest), default=oldest)
+    live = {number: value for number, value in sorted(ring.opening.items()) if number >= start}
     # Equal neighbours say nothing new: a quiet account keeps one opening, not sixty.
-    if live and live[max(live)] == total:
-        return ring if live == ring.opening else replace(ring, opening=live)
-    return replace(ring, opening={**live, bucket: total})
+    if not live or live[max(live)] != total:
+        live[bucket] = total
+    return ring if live == ring.opening else replace(ring, opening=live)
 
 
 def flow_bounds(ring: Flow, direction: Direction, within: timedelta, now: datetime) -> Bounds:
