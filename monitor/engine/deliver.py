@@ -1,0 +1,163 @@
+"""Delivery: claim ─▶ flush ─▶ freeze ─▶ send ─▶ settle | postpone | bury (design.md 9.4).
+
+A crash anywhere needs no recovery: the lease ends, and what was frozen goes out again under the same id.
+"""
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from monitor.engine.flush import after_bury, after_settle, flush
+from monitor.engine.ladder import next_attempt
+from monitor.engine.ports import Channel, Clock, DeliveryStore
+from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected, StoreUnavailable
+from monitor.model.event import digest
+from monitor.model.group import Group, Message
+
+#: One attempt of a channel whose `timeout` is not set, and the most that may be set.
+SEND_TIMEOUT = timedelta(seconds=10)
+SEND_TIMEOUT_MAX = timedelta(seconds=20)
+#: For an adapter that does not keep its own time.
+GRACE = timedelta(seconds=2)
+#: Longer than any attempt, so a lease never ends while we are still sending; a crash delays by no more.
+LEASE = timedelta(seconds=30)
+#: Messages in flight to one channel at a time, unless its rate allows fewer.
+BATCH_MAX = 20
+#: A channel that refuses us is probed this often; what it refuses is kept for replay.
+PROBE_EVERY = timedelta(minutes=10)
+#: What is stored of a failure's reason.
+WHY_MAX = 300
+
+assert LEASE > SEND_TIMEOUT_MAX + GRACE + timedelta(seconds=5)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One configured channel, ready to send. `observe` hears the outcome of each attempt, for metrics."""
+
+    name: str
+    adapter: Channel
+    send_resolved: bool = True
+    timeout: timedelta = SEND_TIMEOUT
+    observe: Callable[[str, Message, timedelta], None] = lambda outcome, message, took: None
+
+    def __post_init__(self) -> None:
+        assert self.timeout <= SEND_TIMEOUT_MAX, "an attempt must end before its lease does"
+
+
+async def deliver(
+    store: DeliveryStore, destination: Destination, clock: Clock, limit: int = BATCH_MAX
+) -> int:
+    """Tell a channel what is due, each group by itself; returns how many groups were claimed.
+
+    The same number as `limit` means there may be more. StoreUnavailable when nothing could be claimed.
+    """
+    groups = await store.claim_groups(destination.name, limit, LEASE)
+    async with asyncio.TaskGroup() as tasks:
+        for group in groups:
+            tasks.create_task(_contained(store, destination, group, clock))
+    return len(groups)
+
+
+async def _contained(store: DeliveryStore, destination: Destination, group: Group, clock: Clock) -> None:
+    try:
+        await tell(store, destination, group, clock)
+    except StoreUnavailable:
+        # What was frozen stays frozen; the lease ends by itself and the message goes out again.
+        log.warning("delivery.store_unavailable", channel=destination.name, group=group.id)
+    except Exception as bug:
+        # Bulkhead: one delivery's bug must not stop the others. Its message may quote a URL, so only where.
+        log.error("delivery.bug", channel=destination.name, group=group.id, **described(bug))
+
+
+async def tell(store: DeliveryStore, destination: Destination, group: Group, clock: Clock) -> None:
+    """One claimed group: say what is to be said, or put it back until then."""
+    message = flush(group, clock(), send_resolved=destination.send_resolved)
+    if not isinstance(message, Message):
+        await store.defer(group, message)
+        return
+    frozen = await store.freeze(group, message)
+    if frozen is None:
+        log.info("delivery.lost_claim", channel=destination.name, group=group.id)
+        return
+    try:
+        if message.alerts:
+            await attempt(destination, message, clock)
+    except DeliveryError as error:
+        await _failed(store, frozen, message, error, clock())
+        return
+    told, due_at = after_settle(frozen, message, clock())
+    if await store.settle(frozen, told, due_at) and group.attempts:
+        log.info(
+            "delivery.recovered", channel=group.channel, notification=message.id, attempts=group.attempts
+        )
+
+
+async def attempt(destination: Destination, message: Message, clock: Clock) -> str:
+    """Send once, within the time; every failure is a DeliveryError. Returns what the destination answered."""
+    started = clock()
+    outcome = "failed"
+    try:
+        async with asyncio.timeout((destination.timeout + GRACE).total_seconds()):
+            answer = await destination.adapter.send(message, started)
+        outcome = "sent"
+        return answer
+    except DeliveryRejected:
+        outcome = "rejected"
+        raise
+    except DeliveryError:
+        raise
+    except TimeoutError:
+        raise DeliveryDeferred("no answer in time") from None
+    except Exception as bug:
+        # Bulkhead: a bug in one adapter must not lose its message nor stop other channels.
+        log.error("delivery.bug", channel=destination.name, notification=message.id, **described(bug))
+        raise DeliveryDeferred(f"bug in the adapter: {type(bug).__name__}") from None
+    finally:
+        destination.observe(outcome, message, clock() - started)
+
+
+async def _failed(
+    store: DeliveryStore, group: Group, message: Message, error: DeliveryError, now: datetime
+) -> None:
+    why = str(error)[:WHY_MAX]
+    due_at = next_attempt(group, error, now, message.id)
+    note = log.bind(channel=group.channel, notification=message.id, attempts=group.attempts + 1, why=why)
+    if due_at is None:
+        told, next_at = after_bury(group, message, now)
+        await store.bury(group, message, why, told, next_at)
+        note.error("delivery.dead")
+    else:
+        await store.postpone(group, due_at, why)
+        if group.attempts == 0:
+            note.warning("delivery.failing", again_at=due_at.isoformat())
+    if isinstance(error, DeliveryDeferred) and error.wait is not None and error.wait > timedelta(0):
+        # It is the destination that asked: nothing goes to it before then, and everything to all others.
+        await store.pause(group.channel, now + error.wait)
+    elif isinstance(error, DeliveryRejected) and error.fault == "channel":
+        await store.pause(group.channel, now + PROBE_EVERY)
+
+
+def test_message(channel: str, now: datetime) -> Message:
+    """What `send-test` sends: a message of type `test` without alerts, so that it pages nobody."""
+    return Message(
+        id=f"ntf_{digest('test', channel, now.isoformat())}",
+        type="test",
+        at=now,
+        channel=channel,
+        labels={},
+        alerts=(),
+    )
+
+
+def described(bug: Exception) -> dict[str, object]:
+    """A bug as log fields: its type and where it happened, without its text, which may quote a secret."""
+    frames = traceback.extract_tb(bug.__traceback__)[-8:]
+    where = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
+    return {"bug": type(bug).__name__, "where": where}

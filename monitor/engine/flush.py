@@ -1,0 +1,175 @@
+"""What to say to a channel's group now, and what is known once it was said. Pure (design.md 9.4).
+
+Per alert the untold news fold into what the channel still has to hear (`fold.py`); alerts with the same to
+hear share a message.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from monitor.engine.fold import Kind, fold
+from monitor.model.alert import SEVERITIES
+from monitor.model.event import digest
+from monitor.model.group import MESSAGE_MAX, Group, Item, Message, MessageType, Numbered, Told
+
+_TYPES: Mapping[Kind, MessageType] = {
+    "firing": "alert.firing",
+    "fired again": "alert.firing",
+    "updated": "alert.updated",
+    "event": "alert.event",
+    "fired and resolved": "alert.resolved",
+    "resolved": "alert.resolved",
+    "reminder": "alert.reminder",
+}
+#: At equal severity what is wrong comes first, what is over next, what was said before last.
+_ORDER: tuple[Kind, ...] = tuple(_TYPES)
+_CALM: frozenset[Kind] = frozenset({"fired and resolved", "resolved", "reminder"})
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What a channel has to hear of one alert, or of one event.
+
+    `kind` is None when there is nothing to hear and only `keys` to strike off; `over` says that the alert
+    has ended for this channel.
+    """
+
+    fingerprint: str
+    kind: Kind | None
+    entries: tuple[Numbered, ...]
+    keys: tuple[str, ...] = ()
+    over: bool = False
+
+    @property
+    def rank(self) -> tuple[int, datetime]:
+        """Worst first, then oldest."""
+        last = self.entries[-1].entry
+        return -SEVERITIES.index(last.severity), last.started_at or last.observed_at
+
+
+def flush(group: Group, now: datetime, *, send_resolved: bool = True) -> Message | datetime | None:
+    """The message to send now; or when there will be something to say; or None when only news can tell.
+
+    A frozen message that may have arrived is returned as it is, and so is a failed one when nothing changed.
+    """
+    if group.telling is not None and not group.failed:
+        return group.telling
+    message = _compose(group, now, send_resolved=send_resolved)
+    if message is None:
+        return _next_reminder(group.open, group.repeat)
+    if group.telling is not None and _content(message) == _content(group.telling):
+        return group.telling
+    return message
+
+
+def after_settle(
+    group: Group, message: Message, now: datetime
+) -> tuple[dict[str, Told | None], datetime | None]:
+    """What the channel knows once `message` arrived (None: forget the alert), and when the group is due next."""
+    told = _told(group, message, now, heard=True)
+    return told, _due_next(group, message, told, now)
+
+
+def after_bury(
+    group: Group, message: Message, now: datetime
+) -> tuple[dict[str, Told | None], datetime | None]:
+    """The same for a message that never arrived: its numbers are used up, unheard alerts stay unheard."""
+    told = _told(group, message, now, heard=False)
+    return told, _due_next(group, message, told, now)
+
+
+def _compose(group: Group, now: datetime, *, send_resolved: bool) -> Message | None:
+    owed = tuple(_owed(group, now, send_resolved=send_resolved))
+    silent = [one for one in owed if one.kind is None]
+    kind, chosen, left = _choose([one for one in owed if one.kind is not None])
+    settled = [*chosen, *silent]
+    if not settled:
+        return None
+    return Message(
+        id=f"ntf_{digest(group.channel, group.id, str(group.version))}",
+        type=_TYPES[kind or "resolved"],
+        at=now,
+        channel=group.channel,
+        labels=group.labels,
+        alerts=tuple(entry for one in chosen for entry in one.entries),
+        truncated=left + max(0, group.waiting - len(group.news)) if chosen else 0,
+        keys=tuple(key for one in settled for key in one.keys),
+        forget=tuple(one.fingerprint for one in settled if one.over),
+    )
+
+
+def _choose(owed: Sequence[Owed]) -> tuple[Kind | None, list[Owed], int]:
+    """The most urgent kind, the worst of it that fit into one message, and how many did not."""
+    kinds: dict[Kind, list[Owed]] = {}
+    for one in owed:
+        if one.kind is not None:
+            kinds.setdefault(one.kind, []).append(one)
+    if not kinds:
+        return None, [], 0
+
+    def urgency(kind: Kind) -> tuple[bool, int, int]:
+        return kind in _CALM, min(one.rank[0] for one in kinds[kind]), _ORDER.index(kind)
+
+    kind = min(kinds, key=urgency)
+    chosen: list[Owed] = []
+    room = MESSAGE_MAX
+    for one in sorted(kinds[kind], key=lambda one: one.rank):
+        room -= len(one.entries)
+        if room < 0:
+            break
+        chosen.append(one)
+    return kind, chosen, len(kinds[kind]) - len(chosen)
+
+
+def _owed(group: Group, now: datetime, *, send_resolved: bool) -> Iterator[Owed]:
+    by_alert: dict[str, list[Item]] = {}
+    for item in group.news:
+        if item.news == "event":
+            # Events are never collapsed: each is told by itself, once, as number 1.
+            yield Owed(item.entry.fingerprint, "event", (Numbered(item.entry, 1),), (item.key,))
+        else:
+            by_alert.setdefault(item.entry.fingerprint, []).append(item)
+    for fingerprint, items in by_alert.items():
+        told = group.open.get(fingerprint)
+        folded = fold(told, items, send_resolved=send_resolved)
+        first = told.sequence + 1 if told else 1
+        entries = tuple(Numbered(entry, first + place) for place, entry in enumerate(folded.entries))
+        keys = tuple(item.key for item in items)
+        yield Owed(fingerprint, folded.kind, entries, keys, over=folded.over)
+    for fingerprint, told in group.open.items():
+        if fingerprint not in by_alert and told.at + group.repeat <= now:
+            kind: Kind = "reminder" if told.heard else "firing"
+            yield Owed(fingerprint, kind, (Numbered(told.entry, told.sequence + 1),))
+
+
+def _content(message: Message) -> tuple[object, ...]:
+    return (message.type, message.alerts, message.truncated, message.forget, frozenset(message.keys))
+
+
+def _told(group: Group, message: Message, now: datetime, *, heard: bool) -> dict[str, Told | None]:
+    told: dict[str, Told | None] = {}
+    for numbered in message.alerts:
+        entry = numbered.entry
+        if entry.status == "resolved":
+            told[entry.fingerprint] = None
+        elif entry.status == "firing":
+            before = group.open.get(entry.fingerprint)
+            known = before is not None and before.heard and before.entry.id == entry.id
+            told[entry.fingerprint] = Told(entry, numbered.sequence, now, heard=heard or known)
+    return {**told, **dict.fromkeys(message.forget)}
+
+
+def _due_next(
+    group: Group, message: Message, told: Mapping[str, Told | None], now: datetime
+) -> datetime | None:
+    settled = set(message.keys)
+    if group.waiting > len(group.news) or any(item.key not in settled for item in group.news):
+        # It did not fit, or is of another kind: it has waited long enough.
+        return now
+    known = {fingerprint: one for fingerprint, one in {**group.open, **told}.items() if one is not None}
+    return _next_reminder(known, group.repeat)
+
+
+def _next_reminder(known: Mapping[str, Told], repeat: timedelta) -> datetime | None:
+    return min((told.at + repeat for told in known.values()), default=None)

@@ -1,0 +1,104 @@
+"""The untold news of one alert, folded into what a channel still has to hear of it.
+
+    told open ──▶ change* ──▶ end ──▶ (begun ──▶ past)* ──▶ begun
+    not told  ───────────────────────▶ (begun ──▶ past)* ──▶ begun
+
+The channel hears the present state and, of the way there, only what keeps it true: no end without a beginning,
+no episode it was told of without its end, and not sixty repeats after an outage.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from monitor.model.alert import News
+from monitor.model.group import Item, Told
+from monitor.model.record import Entry
+
+#: What a message says of all its alerts. The two combined ones list several entries of each alert.
+Kind = Literal["firing", "fired again", "updated", "event", "fired and resolved", "resolved", "reminder"]
+
+_Step = tuple[News, Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """`kind` None: nothing to hear. `over`: the alert has ended for this channel, whatever it hears."""
+
+    kind: Kind | None
+    entries: tuple[Entry, ...]
+    over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Story:
+    """How far the news have been read.
+
+    `episode` is the id of the open episode the channel heard of. `change` is its newest state, `end` its end,
+    `past` the newest episode that began and ended untold, `begun` an untold one that is still open.
+    """
+
+    episode: str | None
+    change: _Step | None = None
+    end: Entry | None = None
+    past: tuple[Entry, Entry] | None = None
+    begun: Entry | None = None
+
+
+def fold(told: Told | None, items: Iterable[Item], *, send_resolved: bool) -> Folded:
+    """Fold at least one piece of news, oldest first. `told` is None when the channel knows no open episode."""
+    story = _Story(told.entry.id if told is not None and told.heard else None)
+    for item in items:
+        story = _ends(story, item.entry) if item.news == "resolved" else _goes_on(story, item)
+    steps = _steps(story)
+    over = steps[-1][0] == "resolved"
+    if not send_resolved:
+        steps = [step for step in steps if step[0] != "resolved"]
+    return Folded(_kind([news for news, _ in steps]), tuple(entry for _, entry in steps), over)
+
+
+def _ends(story: _Story, entry: Entry) -> _Story:
+    if story.begun is not None:
+        return replace(story, past=(story.begun, entry), begun=None)
+    if story.end is None and entry.id == story.episode:
+        return replace(story, end=entry, change=None)
+    # Never heard of: its end alone would be a riddle, so it is told with its beginning.
+    return replace(story, past=(_beginning(entry), entry))
+
+
+def _goes_on(story: _Story, item: Item) -> _Story:
+    if story.end is None and story.past is None and item.entry.id == story.episode:
+        newer: News = "reminder" if item.news == "reminder" else "updated"
+        kept = story.change is not None and story.change[0] == "updated"
+        return replace(story, change=("updated" if kept else newer, item.entry))
+    return replace(story, begun=item.entry)
+
+
+def _steps(story: _Story) -> list[_Step]:
+    steps: list[_Step] = []
+    if story.end is not None:
+        steps.append(("resolved", story.end))
+    if story.past is not None and not (story.end is not None and story.begun is not None):
+        steps += [("firing", story.past[0]), ("resolved", story.past[1])]
+    if story.begun is not None:
+        steps.append(("firing", story.begun))
+    if not steps:
+        assert story.change is not None, "there is no news to fold"
+        steps.append(story.change)
+    return steps
+
+
+def _kind(news: list[News]) -> Kind | None:
+    match news:
+        case []:
+            return None
+        case [one]:
+            return one
+        case [*_, "firing"]:
+            return "fired again"
+        case _:
+            return "fired and resolved"
+
+
+def _beginning(entry: Entry) -> Entry:
+    return replace(entry, status="firing", resolved_at=None, reason=None)

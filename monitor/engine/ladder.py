@@ -1,0 +1,40 @@
+"""When a delivery that failed is tried again, and when never. Pure."""
+
+import hashlib
+from datetime import datetime, timedelta
+
+from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
+from monitor.model.group import Group
+
+#: How long to wait after each failed attempt. Then hourly up to GIVE_UP_AFTER; then we bury it.
+RETRY_DELAYS = tuple(timedelta(seconds=seconds) for seconds in (1, 5, 30, 120, 600, 1_800))
+HOURLY = timedelta(hours=1)
+GIVE_UP_AFTER = timedelta(hours=24)
+#: Spreads retries of many groups; a wait that was prescribed is only ever lengthened.
+JITTER = 0.2
+
+assert RETRY_DELAYS[-1] <= HOURLY < GIVE_UP_AFTER
+
+
+def next_attempt(group: Group, error: DeliveryError, now: datetime, seed: str) -> datetime | None:
+    """When to try again after this attempt failed; None to bury the message.
+
+    `group` is as claimed, so this failure is its attempt number `attempts + 1`. `seed` is the message's id:
+    the same failure always gets the same jitter.
+    """
+    if isinstance(error, DeliveryRejected):
+        return None
+    done = group.attempts
+    step = RETRY_DELAYS[done] if done < len(RETRY_DELAYS) else HOURLY
+    chance = _chance(seed, done)
+    delay = step * (1 - JITTER + 2 * JITTER * chance)
+    if isinstance(error, DeliveryDeferred) and error.wait is not None:
+        delay = max(delay, error.wait * (1 + JITTER * chance))
+    due_at = now + delay
+    return due_at if due_at <= (group.failing_since or now) + GIVE_UP_AFTER else None
+
+
+def _chance(seed: str, attempt: int) -> float:
+    """A number in [0, 1) that depends on nothing but the message and the attempt."""
+    raw = hashlib.blake2b(f"{seed}/{attempt}".encode(), digest_size=8).digest()
+    return int.from_bytes(raw) / 2**64

@@ -1,0 +1,50 @@
+"""Selecting by labels: how rules find their accounts and routes their alerts."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import translate
+
+#: Label → value, list of values, or glob. All must hold.
+Match = Mapping[str, str | Sequence[str]]
+Matcher = Callable[[Mapping[str, str]], bool]
+
+_GLOB = re.compile(r"[*?\[]")
+
+
+def matches(match: Match, labels: Mapping[str, str]) -> bool:
+    """Whether every label named in `match` has one of its values; `compile_match` does this often and fast.
+
+    A value with `*`, `?` or `[` is a glob, upper and lower case differ. A label that is absent matches
+    nothing but the empty value, so `team: "*"` means "has a team" and `team: ""` "has none".
+    """
+    return compile_match(match)(labels)
+
+
+def compile_match(match: Match) -> Matcher:
+    """The same as a function of the labels alone."""
+    tests = tuple((label, *_split(wanted)) for label, wanted in match.items())
+    if not tests:
+        return _anything
+
+    def all_hold(labels: Mapping[str, str]) -> bool:
+        for label, plain, globs in tests:
+            value = labels.get(label)
+            if (value or "") in plain:
+                continue
+            if value is None or not any(glob(value) for glob in globs):
+                return False
+        return True
+
+    return all_hold
+
+
+def _anything(_labels: Mapping[str, str]) -> bool:
+    return True
+
+
+def _split(wanted: str | Sequence[str]) -> tuple[frozenset[str], tuple[Callable[[str], object], ...]]:
+    """Plain values to look up, and globs to try."""
+    values = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+    globs = tuple(re.compile(translate(value)).match for value in values if _GLOB.search(value))
+    # A value that looks like a glob may also be meant literally: `[hot]` names itself too.
+    return frozenset(values), globs
