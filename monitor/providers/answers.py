@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from monitor.errors import ProviderGarbled, ProviderRefused, ProviderThrottled, ProviderUnreachable
+from monitor.errors import ProviderGarbled, ProviderRefused, ProviderThrottled, ProviderUnreachable, Scope
 
 #: Response headers; names are case-insensitive.
 Headers = Mapping[str, str]
@@ -106,6 +106,34 @@ def excerpt(body: bytes, secrets: Iterable[str] = ()) -> str:
     return f": {said}" if said else ""
 
 
+class _Envelope(msgspec.Struct):
+    """The ways in which a 2xx says that it failed."""
+
+    success: object = None
+    result: object = None
+    error: object = None
+    errors: object = None
+    error_code: object = None
+    statusCode: object = None  # noqa: N815  # theirs
+
+
+def envelope(body: bytes, secrets: Iterable[str] = ()) -> ProviderRefused | None:
+    """The refusal that a 2xx hides in an error envelope; None when the body holds no error we recognise.
+
+    Called when a body is not what was expected, before it is called garbled.
+    """
+    try:
+        said = msgspec.json.decode(body, type=_Envelope)
+    except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
+        return None
+    code = said.statusCode if isinstance(said.statusCode, int) else 0
+    failed = said.success is False or said.result == "error" or code >= 400
+    if failed or said.error or said.errors or said.error_code:
+        scope: Scope = "credentials" if code in (401, 403) else "account"
+        return ProviderRefused(f"an error within a success{excerpt(body, secrets)}", scope)
+    return None
+
+
 def _texts(document: object, depth: int = 0) -> Iterator[str]:
     """The strings and numbers of the fields in which providers put errors, wherever they nest them."""
     match document:
@@ -143,6 +171,6 @@ def _looks_like_json(body: bytes) -> bool:
 def _is_json(body: bytes) -> bool:
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return False
     return _looks_like_json(body)

@@ -3,13 +3,31 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import ClassVar
+from typing import Annotated, ClassVar
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from monitor.engine.ports import Provider, Windows
 from monitor.fields import Duration, RateLimits, Secret
 from monitor.providers.http import Http
+
+
+def _base_url(value: str) -> str:
+    try:
+        url = urlsplit(value)
+        port = url.port
+    except ValueError:
+        raise ValueError("this is not a URL") from None
+    if url.scheme not in ("http", "https") or not url.hostname or port == 0:
+        raise ValueError("write it like https://api.example.com")
+    if url.username is not None or url.password is not None or url.query or url.fragment:
+        raise ValueError("a base URL has no user, password, query or fragment")
+    return value.rstrip("/")
+
+
+#: `https://host/prefix`, kept without a trailing slash.
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
 
 
 class ApiKey(BaseModel):
