@@ -89,14 +89,17 @@ def demo(
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the daemon's log too.")] = False,
 ) -> None:
     """Run the real daemon against simulated providers and a local chat; needs no key and no network."""
-    from monitor.demo.show import run_demo  # noqa: PLC0415
-    from monitor.fields import duration  # noqa: PLC0415
+    from monitor.app import run_async, wall_clock  # noqa: PLC0415
+    from monitor.demo.show import SHORTEST, show  # noqa: PLC0415
+    from monitor.fields import duration, duration_text  # noqa: PLC0415
 
     try:
         length = None if seconds is None else duration(seconds)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--for") from None
-    raise typer.Exit(run_demo(length, verbose=verbose))
+    if length is not None and length < SHORTEST:
+        raise typer.BadParameter(f"the script needs {duration_text(SHORTEST)} at least", param_hint="--for")
+    raise typer.Exit(run_async(lambda: show(length, wall_clock, verbose=verbose)))
 
 
 @app.command()
