@@ -12,6 +12,10 @@ from monitor.model.money import exact
 
 Direction = Literal["in", "out"]
 
+#: Ends the key of a row that the provider took back.
+_GONE = "!"
+_NAME_DIGITS = 8
+
 #: Kinds that move money in or out of an account. Trading results, funding, fees and liquidations change a
 #: balance too, but nobody sent them anywhere: a rule counts those only when its `kinds` name them.
 MONEY_KINDS = frozenset(
@@ -65,6 +69,11 @@ class Ledger:
     known: Mapping[str, int] = field(default_factory=dict)
     floor: int = 0
 
+    @property
+    def expects_rows(self) -> bool:
+        """Whether a walk from the floor has to find something again."""
+        return any(not key.endswith(_GONE) for key in self.known)
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
@@ -92,10 +101,6 @@ class Walked:
     ledger: Ledger
     vanished: tuple[str, ...] = ()
     changed: tuple[int, ...] = ()
-
-
-_GONE = "!"
-_NAME_DIGITS = 8
 
 
 def numbered(rows: Iterable[LedgerRow]) -> tuple[str, ...]:

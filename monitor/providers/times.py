@@ -1,0 +1,37 @@
+"""Provider timestamps, whose unit is told by their size and not by the documentation (providers.md 1.1.4)."""
+
+from datetime import UTC, datetime, timedelta
+
+from monitor.model.record import Record
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+#: From, to (exclusive), nanoseconds each: 2001 to 2286 in seconds, milliseconds, microseconds, nanoseconds.
+_UNITS = ((10**9, 10**9), (10**12, 10**6), (10**15, 10**3), (10**18, 1))
+
+
+def micros(stamp: int) -> int:
+    """A timestamp of seconds, ms, µs or ns as whole microseconds since 1970; ValueError for anything else."""
+    for least, nanoseconds in _UNITS:
+        if least <= stamp < 10 * least:
+            return stamp * nanoseconds // 1000
+    raise ValueError(f"{stamp} is no timestamp of this or the next centuries")
+
+
+def moment(at: int) -> datetime:
+    """Microseconds since 1970 as an aware UTC time, exactly."""
+    return _EPOCH + at * _MICROSECOND
+
+
+def since_epoch(at: datetime) -> int:
+    """An aware time as microseconds since 1970, exactly."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def late_before(record: Record, now: datetime, overlap: timedelta, *, behind: bool = False) -> datetime:
+    """Events that occurred before this were found after a gap: an outage, a pause or an unfinished walk."""
+    was = record.snapshot
+    if was is None or behind or record.failing_since is not None or now - was.observed_at > overlap:
+        return now
+    return was.observed_at - overlap
