@@ -35,7 +35,7 @@ class Described(NamedTuple):
 
 
 class _Family(dict[str | tuple[str, ...], _Metric], Generic[_Metric]):
-    """Label value (or values) → the metric's child; looking it up anew costs four times as much as using it."""
+    """Label value (or values) → the metric's child: finding it anew costs four times as much as using it."""
 
     def __init__(self, metric: _Metric) -> None:
         super().__init__()

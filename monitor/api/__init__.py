@@ -1,0 +1,1 @@
+"""The HTTP API: answers from the store, never by calling a provider."""

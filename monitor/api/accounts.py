@@ -1,0 +1,166 @@
+"""`/v1/accounts`: what is known of each account, its history and its ledger, and "poll now"."""
+
+import asyncio
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+
+from aiohttp import web
+
+from monitor.api import query
+from monitor.api.context import ApiContext
+from monitor.api.problems import invalid, unknown_account
+from monitor.api.replies import answer
+from monitor.api.series import TICKS_MAX, held
+from monitor.api.views import View, account_view, event_view, page, point_view
+from monitor.model.record import Account, Record
+from monitor.model.snapshot import MEASURES
+
+#: Accounts loaded by one store call, so that a large page does not stall the event loop.
+CHUNK = 100
+#: The longest `?wait=` of a poll.
+WAIT_MAX = timedelta(seconds=30)
+#: How often a waiting request looks for the new record, growing to the second.
+_LOOK_FIRST, _LOOK_LAST = 0.01, 0.2
+HISTORY_DEFAULT = timedelta(days=1)
+#: Points read for a stepped series: all that is kept of one measure (contract section 3, `history`).
+_POINTS_MAX = 10_000
+_LONGEST_STEP = timedelta(days=366)
+
+
+async def index(api: ApiContext, request: web.Request) -> web.Response:
+    """All accounts by name; filters `provider` and `label.<name>`."""
+    asked = query.read(request, ("limit", "cursor", "provider"), prefix="label.")
+    most = query.limit(asked)
+    after = query.cursor(asked, 1)
+    wanted = (name for name in _matching(api.accounts, asked) if after is None or name > after[0])
+    # Cheaper than sorting a hundred thousand names for a page of a hundred.
+    names = heapq.nsmallest(most + 1, wanted)
+    items = await account_views(api, names[:most])
+    return answer(page(items, query.encode_cursor(names[most - 1]) if len(names) > most else None))
+
+
+def _matching(accounts: Mapping[str, Account], asked: query.Query) -> Iterator[str]:
+    provider = asked.get("provider")
+    labels = {
+        name.removeprefix("label."): value for name, value in asked.items() if name.startswith("label.")
+    }
+    for name, account in accounts.items():
+        if provider is not None and account.provider != provider:
+            continue
+        if all(account.labels.get(label) == value for label, value in labels.items()):
+            yield name
+
+
+async def account_views(api: ApiContext, names: Sequence[str]) -> list[View]:
+    """The views of some accounts, in the order asked; those that a reload removed meanwhile are left out."""
+    views: list[View] = []
+    waiting = iter(names)
+    while chunk := [api.accounts[name] for name in islice(waiting, CHUNK) if name in api.accounts]:
+        records, dues = await asyncio.gather(
+            api.store.load_many([account.name for account in chunk]),
+            asyncio.gather(*(api.store.due_at(account.provider, account.name) for account in chunk)),
+        )
+        now = api.clock()
+        views += [account_view(*known, now) for known in zip(chunk, records, dues, strict=True)]
+    return views
+
+
+async def show(api: ApiContext, request: web.Request) -> web.Response:
+    """One account."""
+    query.read(request, ())
+    return answer((await account_views(api, [_account(api, request).name]))[0])
+
+
+async def history(api: ApiContext, request: web.Request) -> web.Response:
+    """One measure over time: the stored points, or with `step` the value held at each step."""
+    account = _account(api, request)
+    asked = query.read(request, ("asset", "measure", "since", "until", "step", "limit", "cursor"))
+    now = api.clock()
+    until = query.moment(asked, "until", now, now)
+    since = query.moment(asked, "since", until - HISTORY_DEFAULT, now)
+    if since > until:
+        raise invalid("since is after until")
+    measure = query.one_of({"measure": query.required(asked, "measure")}, "measure", MEASURES)
+    assert measure is not None
+    [record] = await api.store.load_many([account.name])
+    asset = resolve(query.required(asked, "asset"), record)
+    if "step" in asked:
+        return await _stepped(api, asked, (account.name, asset, measure), since, until)
+    most = query.limit(asked, query.LIMIT_MAX)
+    if (after := query.cursor(asked, 1)) is not None:
+        since = query.moment({"cursor": after[0]}, "cursor", since, now)
+    points = await api.store.history(account.name, asset, measure, since, until, most + 1)
+    follows = query.encode_cursor(points[most].at.isoformat()) if len(points) > most else None
+    return answer(page(map(point_view, points[:most]), follows))
+
+
+async def _stepped(
+    api: ApiContext, asked: query.Query, what: tuple[str, str, str], since: datetime, until: datetime
+) -> web.Response:
+    step = query.span(asked, "step", _LONGEST_STEP)
+    if not step:
+        raise invalid("step is longer than zero")
+    if "limit" in asked or "cursor" in asked:
+        raise invalid("step answers in one page: leave out limit and cursor")
+    if (until - since) // step > TICKS_MAX:
+        raise invalid(
+            f"this step makes more than {TICKS_MAX} points; choose a longer step or a shorter range"
+        )
+    points = await api.store.history(*what, since, until, _POINTS_MAX)
+    return answer(page(map(point_view, held(points, since, until, step)), None))
+
+
+def resolve(asset: str, record: Record) -> str:
+    """The full name of an asset: a bare one may stand for its only network (contract section 3)."""
+    known = record.snapshot.amounts if record.snapshot else {}
+    if asset in known:
+        return asset
+    networks = sorted(name for name in known if name.partition("@")[0] == asset)
+    if len(networks) > 1:
+        raise invalid(f"asset {asset} is on several networks: {', '.join(networks)}")
+    return networks[0] if networks else asset
+
+
+async def events(api: ApiContext, request: web.Request) -> web.Response:
+    """The account's ledger, newest first."""
+    account = _account(api, request)
+    asked = query.read(request, ("limit", "cursor"))
+    most = query.limit(asked)
+    before = query.cursor(asked, 1)
+    found = await api.store.recent_events(account.name, before[0] if before else None, most + 1)
+    follows = query.encode_cursor(found[most - 1][0]) if len(found) > most else None
+    return answer(page((event_view(event) for _, event in found[:most]), follows))
+
+
+async def poll(api: ApiContext, request: web.Request) -> web.Response:
+    """Make the account due now. Any number of callers cause one poll: an account has one due time."""
+    account = _account(api, request)
+    wait = query.span(query.read(request, ("wait",)), "wait", WAIT_MAX)
+    [before] = await api.store.load_many([account.name])
+    await api.store.poll_now(account.provider, account.name)
+    api.wake(account.provider)
+    if wait and await _polled(api, before, wait):
+        return answer((await account_views(api, [account.name]))[0])
+    return answer({"status": "scheduled"}, 202)
+
+
+async def _polled(api: ApiContext, before: Record, wait: timedelta) -> bool:
+    """Whether a poll was committed in time; a failed one counts, its view says so."""
+    pause = _LOOK_FIRST
+    try:
+        async with asyncio.timeout(wait.total_seconds()):
+            while (await api.store.load_many([before.account]))[0].version == before.version:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LOOK_LAST)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _account(api: ApiContext, request: web.Request) -> Account:
+    name = request.match_info["id"]
+    if (account := api.accounts.get(name)) is None:
+        raise unknown_account(name)
+    return account

@@ -1,0 +1,74 @@
+"""`/v1/alerts`: what is pending or firing now, read from the accounts' records."""
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+
+from aiohttp import web
+
+from monitor.api import query
+from monitor.api.accounts import CHUNK
+from monitor.api.context import ApiContext
+from monitor.api.problems import unknown_account
+from monitor.api.replies import answer
+from monitor.api.views import View, alert_view, open_alerts, page
+from monitor.model.alert import SEVERITIES, Alert, State
+from monitor.model.record import Account
+
+#: Accounts looked at for one page; a page may hold few alerts and still continue.
+SCAN_MAX = 2_000
+_FILTERS = ("state", "severity", "account", "rule")
+#: What an alert is found under when a page ends within an account: after its name and its alert's id.
+_Place = tuple[str, str]
+
+
+async def index(api: ApiContext, request: web.Request) -> web.Response:
+    """Open alerts by account and id; filters `state`, `severity`, `account`, `rule`."""
+    asked = query.read(request, (*_FILTERS, "limit", "cursor"))
+    query.one_of(asked, "state", (State.PENDING.value, State.FIRING.value))
+    query.one_of(asked, "severity", SEVERITIES)
+    most = query.limit(asked)
+    found = query.cursor(asked, 2)
+    start = ("", "") if found is None else (found[0], found[1])
+    accounts = _accounts(api, asked.get("account"))
+    names = heapq.nsmallest(SCAN_MAX + 1, (name for name in accounts if name >= start[0]))
+    items, end = await _scan(api, [accounts[name] for name in names[:SCAN_MAX]], asked, start, most)
+    if end is None and len(names) > SCAN_MAX:
+        end = (names[SCAN_MAX], "")
+    return answer(page(items, query.encode_cursor(*end) if end else None))
+
+
+def _accounts(api: ApiContext, wanted: str | None) -> Mapping[str, Account]:
+    every = {**api.others, **api.accounts} if api.others else api.accounts
+    if wanted is None:
+        return every
+    if wanted not in every:
+        raise unknown_account(wanted)
+    return {wanted: every[wanted]}
+
+
+async def _scan(
+    api: ApiContext, accounts: Sequence[Account], asked: query.Query, start: _Place, most: int
+) -> tuple[list[View], _Place | None]:
+    """Up to `most` alerts after `start`, and the place to go on when there are more."""
+    items: list[View] = []
+    last = start
+    for first in range(0, len(accounts), CHUNK):
+        chunk = accounts[first : first + CHUNK]
+        records = await api.store.load_many([account.name for account in chunk])
+        for account, record in zip(chunk, records, strict=True):
+            for alert in _wanted(sorted(open_alerts(record), key=lambda alert: alert.id), asked):
+                place = (account.name, alert.id)
+                if place <= start:
+                    continue
+                if len(items) == most:
+                    return items, last
+                items.append(alert_view(alert, account))
+                last = place
+    return items, None
+
+
+def _wanted(alerts: Sequence[Alert], asked: query.Query) -> Iterator[Alert]:
+    for alert in alerts:
+        facts = {"state": alert.state.value, "severity": alert.severity, "rule": alert.rule}
+        if all(asked.get(name, fact) == fact for name, fact in facts.items()):
+            yield alert

@@ -1,0 +1,62 @@
+"""What the API needs from the rest of the process."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from monitor.api.auth import Token
+from monitor.engine.ports import Clock, Reader
+from monitor.model.record import Account
+
+
+class Store(Reader, Protocol):
+    """The store as the API uses it. Every method raises StoreUnavailable when the store does not answer."""
+
+    async def poll_now(self, provider: str, account: str) -> None:
+        """Make an account due now; during its poll, one more follows."""
+        ...
+
+
+class Exposition(Protocol):
+    """The process's metrics."""
+
+    def expose(self, accept: str) -> tuple[bytes, str]:
+        """The page for a scraper and its content type."""
+        ...
+
+    def answered(self, status: int) -> None:
+        """A request was answered."""
+        ...
+
+
+class Check(NamedTuple):
+    """One condition of being ready."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+Readiness = Callable[[], Awaitable[Sequence[Check]]]
+
+
+def _nobody(_provider: str) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class ApiContext:
+    """Everything a request may use. A reload makes a new one and hands it to `server.swap`.
+
+    `others` are the accounts whose provider is the store (provider checkups): they have alerts but no
+    balances. `wake` tells this process's poller that an account of a provider was made due.
+    """
+
+    accounts: Mapping[str, Account]
+    store: Store
+    clock: Clock
+    metrics: Exposition
+    readiness: Readiness
+    tokens: tuple[Token, ...] = ()
+    others: Mapping[str, Account] = field(default_factory=dict)
+    wake: Callable[[str], None] = _nobody

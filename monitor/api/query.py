@@ -1,0 +1,110 @@
+"""Reads a query string strictly: a misspelt filter must not answer with everything."""
+
+import base64
+import binascii
+import difflib
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from aiohttp import web
+
+from monitor.api.problems import invalid
+from monitor.fields import duration
+
+#: Most items on one page.
+LIMIT_MAX = 1_000
+LIMIT_DEFAULT = 100
+_CURSOR_MAX = 1_000
+_PARTS = msgspec.json.Decoder(tuple[str, ...])
+
+Query = Mapping[str, str]
+
+
+def read(request: web.Request, allowed: Collection[str], prefix: str = "") -> Query:
+    """The parameters, each at most once, all of them allowed or beginning with `prefix`."""
+    result: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name not in allowed and not (prefix and name.startswith(prefix) and name != prefix):
+            near = difflib.get_close_matches(name, allowed, n=1)
+            hint = f", did you mean {near[0]!r}?" if near else ""
+            raise invalid(f"unknown parameter {name[:64]!r}{hint}")
+        if name in result:
+            raise invalid(f"{name} is given twice")
+        result[name] = value
+    return result
+
+
+def required(query: Query, name: str) -> str:
+    """A parameter that must be there."""
+    if not (value := query.get(name, "")):
+        raise invalid(f"{name} is required")
+    return value
+
+
+def limit(query: Query, default: int = LIMIT_DEFAULT) -> int:
+    """How many items the caller wants, 1 to LIMIT_MAX."""
+    value = query.get("limit", str(default))
+    if not (value.isascii() and value.isdecimal() and len(value) <= 4 and 1 <= int(value) <= LIMIT_MAX):
+        raise invalid(f"limit is a whole number from 1 to {LIMIT_MAX}")
+    return int(value)
+
+
+def one_of(query: Query, name: str, choices: Collection[str]) -> str | None:
+    """A parameter with few values; None when it is not given."""
+    value = query.get(name)
+    if value is not None and value not in choices:
+        raise invalid(f"{name} is one of {', '.join(choices)}")
+    return value
+
+
+def span(query: Query, name: str, longest: timedelta) -> timedelta | None:
+    """A duration like `30s`; None when it is not given."""
+    value = query.get(name)
+    if value is None:
+        return None
+    try:
+        result = duration(value)
+    except ValueError as error:
+        raise invalid(f"{name}: {error}") from None
+    if result > longest:
+        raise invalid(f"{name} is at most {longest}")
+    return result
+
+
+def moment(query: Query, name: str, default: datetime, now: datetime) -> datetime:
+    """A time: RFC 3339 with its zone (`2026-11-20T12:00:00Z`), or how long ago (`24h`)."""
+    value = query.get(name)
+    if value is None:
+        return default
+    try:
+        if value[:1].isdigit() and "-" not in value:
+            return now - duration(value)
+        # An unquoted "+" of an offset arrives as a blank.
+        result = datetime.fromisoformat(value[:11] + value[11:].replace(" ", "+"))
+        if result.tzinfo is None:
+            raise ValueError("no zone")
+        return result.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise invalid(f"{name} is a time like 2026-11-20T12:00:00Z, or how long ago like 24h") from None
+
+
+def encode_cursor(*parts: str) -> str:
+    """Where to go on, opaque to the caller."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(parts)).rstrip(b"=").decode()
+
+
+def cursor(query: Query, parts: int) -> tuple[str, ...] | None:
+    """What `encode_cursor` was given; None when there is no cursor."""
+    value = query.get("cursor")
+    if value is None:
+        return None
+    try:
+        if len(value) > _CURSOR_MAX:
+            raise ValueError("too long")
+        found = _PARTS.decode(base64.urlsafe_b64decode(value.encode("ascii") + b"=" * (-len(value) % 4)))
+        if len(found) != parts:
+            raise ValueError("of another list")
+    except (ValueError, binascii.Error, msgspec.DecodeError):
+        raise invalid("cursor is not one of this list; start again without it") from None
+    return found

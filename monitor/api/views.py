@@ -1,0 +1,161 @@
+"""How accounts, alerts and events look from outside: JSON-ready values, amounts as decimal strings. Pure."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from monitor.model.alert import Alert, State
+from monitor.model.event import Event
+from monitor.model.money import text
+from monitor.model.record import Account, Point, Record
+from monitor.model.snapshot import Snapshot
+
+View = dict[str, object]
+
+_MILLISECOND = timedelta(milliseconds=1)
+_SECOND = timedelta(seconds=1)
+
+
+def stamp(moment: datetime | None) -> str | None:
+    """UTC with milliseconds, as in every payload: `2026-11-20T12:00:00.000Z`."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def age(moment: datetime | None, now: datetime) -> timedelta | None:
+    """How long ago; never negative, because two clocks may differ a little."""
+    return None if moment is None else max(timedelta(0), now - moment)
+
+
+def age_text(elapsed: timedelta | None) -> str:
+    """An age for people, in its two largest units: `48s`, `3m 20s`, `2d 4h`; `never` for None."""
+    if elapsed is None:
+        return "never"
+    left = elapsed // _SECOND
+    parts: list[tuple[int, str]] = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or parts or unit == "s":
+            parts.append((count, unit))
+    return " ".join(f"{count}{unit}" for count, unit in parts[:2] if count or len(parts) == 1)
+
+
+def status(account: Account, record: Record, now: datetime) -> str:
+    """One word: `never` (no good reading yet), `stale`, `failing` (the last poll) or `ok`."""
+    if record.snapshot is None:
+        return "never"
+    if now - record.snapshot.observed_at > account.stale_after:
+        return "stale"
+    return "ok" if record.failing_since is None else "failing"
+
+
+def account_view(account: Account, record: Record, next_at: datetime | None, now: datetime) -> View:
+    """One account: what is known, how old that is, what is wrong, and when it is looked at again.
+
+    `next_poll_at` is null while it is being polled.
+    """
+    return {
+        "id": account.name,
+        "provider": account.provider,
+        "labels": dict(account.labels),
+        "status": status(account, record, now),
+        **_snapshot_view(record.snapshot, now),
+        "next_poll_at": stamp(next_at),
+        "failure": _failure_view(record),
+        "alerts": [alert_view(alert, account) for alert in open_alerts(record)],
+    }
+
+
+def _snapshot_view(snapshot: Snapshot | None, now: datetime) -> View:
+    if snapshot is None:
+        never: View = {"observed_at": None, "as_of": None, "age_ms": None, "amounts": {}, "usd": {}}
+        return {**never, "seen_at": {}, "missing": [], "missing_why": None}
+    old = age(snapshot.observed_at, now)
+    assert old is not None
+    return {
+        "observed_at": stamp(snapshot.observed_at),
+        "as_of": stamp(snapshot.as_of),
+        "age_ms": old // _MILLISECOND,
+        "amounts": {asset: _texts(measures) for asset, measures in sorted(snapshot.amounts.items())},
+        "usd": _texts(snapshot.usd),
+        "seen_at": {
+            asset: stamp(snapshot.seen.get(asset, snapshot.observed_at)) for asset in sorted(snapshot.amounts)
+        },
+        "missing": list(snapshot.missing),
+        "missing_why": snapshot.why or None,
+    }
+
+
+def _failure_view(record: Record) -> View | None:
+    if record.failing_since is None:
+        return None
+    outage = record.outage
+    return {
+        "since": stamp(record.failing_since),
+        "kind": outage.kind if outage else None,
+        "why": outage.why if outage else None,
+    }
+
+
+def open_alerts(record: Record) -> list[Alert]:
+    """The account's pending and firing alerts."""
+    return [alert for alert in record.alerts if alert.state is not State.RESOLVED]
+
+
+def alert_view(alert: Alert, account: Account) -> View:
+    """One alert as it stands; `data` says how far its facts can be trusted."""
+    return {
+        "id": alert.id,
+        "fingerprint": alert.fingerprint,
+        "state": alert.state.value,
+        "severity": alert.severity,
+        "rule": alert.rule,
+        "provider": account.provider,
+        "account": account.name,
+        "subject": alert.subject,
+        "measure": alert.measure,
+        "value": _maybe(alert.value),
+        "previous": _maybe(alert.previous),
+        "threshold": _maybe(alert.threshold),
+        "unit": alert.unit,
+        "data": alert.data,
+        "labels": dict(account.labels),
+        "details": dict(alert.details),
+        "pending_since": stamp(alert.pending_since),
+        "started_at": stamp(alert.started_at),
+        "observed_at": stamp(alert.observed_at),
+    }
+
+
+def event_view(event: Event) -> View:
+    """One ledger movement; `late` marks one that was found after a gap."""
+    return {
+        "id": event.id,
+        "asset": event.asset,
+        "kind": event.kind,
+        "direction": event.direction,
+        "amount": text(event.amount),
+        "balance_after": _maybe(event.balance_after),
+        "occurred_at": stamp(event.occurred_at),
+        "reference": event.reference,
+        "late": event.late,
+    }
+
+
+def point_view(point: Point) -> View:
+    """One point of a series."""
+    return {"at": stamp(point.at), "value": text(point.value)}
+
+
+def page(items: Iterable[View], next_cursor: str | None) -> View:
+    """A list as every endpoint returns it."""
+    return {"items": list(items), "next_cursor": next_cursor}
+
+
+def _texts(values: Mapping[str, Decimal]) -> dict[str, str]:
+    return {name: text(value) for name, value in sorted(values.items())}
+
+
+def _maybe(value: Decimal | None) -> str | None:
+    return None if value is None else text(value)
