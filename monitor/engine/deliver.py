@@ -32,20 +32,28 @@ PROBE_EVERY = timedelta(minutes=10)
 #: What is stored of a failure's reason.
 WHY_MAX = 300
 
-assert LEASE > SEND_TIMEOUT_MAX + GRACE + timedelta(seconds=5)
+assert SEND_TIMEOUT_MAX + GRACE + timedelta(seconds=5) < LEASE
 
 log = structlog.get_logger()
 
 
+#: Hears of every attempt: sent, failed or rejected; the message; how long it took.
+Observer = Callable[[str, Message, timedelta], None]
+
+
+def _nobody(_outcome: str, _message: Message, _took: timedelta) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """One configured channel, ready to send. `observe` hears the outcome of each attempt, for metrics."""
+    """One configured channel, ready to send. `observe` is for metrics."""
 
     name: str
     adapter: Channel
     send_resolved: bool = True
     timeout: timedelta = SEND_TIMEOUT
-    observe: Callable[[str, Message, timedelta], None] = lambda outcome, message, took: None
+    observe: Observer = _nobody
 
     def __post_init__(self) -> None:
         assert self.timeout <= SEND_TIMEOUT_MAX, "an attempt must end before its lease does"
@@ -59,21 +67,20 @@ async def deliver(
     The same number as `limit` means there may be more. StoreUnavailable when nothing could be claimed.
     """
     groups = await store.claim_groups(destination.name, limit, LEASE)
-    async with asyncio.TaskGroup() as tasks:
-        for group in groups:
-            tasks.create_task(_contained(store, destination, group, clock))
+    tellings = (tell(store, destination, group, clock) for group in groups)
+    # Not a TaskGroup: what goes wrong with one group must not cut the others short in the middle of a send.
+    for group, result in zip(groups, await asyncio.gather(*tellings, return_exceptions=True), strict=True):
+        match result:
+            case None:
+                pass
+            case StoreUnavailable():
+                # What was frozen stays frozen; the lease ends by itself and the message goes out again.
+                log.warning("delivery.store_unavailable", channel=destination.name, group=group.id)
+            case Exception():
+                log.error("delivery.bug", channel=destination.name, group=group.id, **described(result))
+            case _:
+                raise result
     return len(groups)
-
-
-async def _contained(store: DeliveryStore, destination: Destination, group: Group, clock: Clock) -> None:
-    try:
-        await tell(store, destination, group, clock)
-    except StoreUnavailable:
-        # What was frozen stays frozen; the lease ends by itself and the message goes out again.
-        log.warning("delivery.store_unavailable", channel=destination.name, group=group.id)
-    except Exception as bug:
-        # Bulkhead: one delivery's bug must not stop the others. Its message may quote a URL, so only where.
-        log.error("delivery.bug", channel=destination.name, group=group.id, **described(bug))
 
 
 async def tell(store: DeliveryStore, destination: Destination, group: Group, clock: Clock) -> None:
@@ -115,7 +122,7 @@ async def attempt(destination: Destination, message: Message, clock: Clock) -> s
         raise
     except TimeoutError:
         raise DeliveryDeferred("no answer in time") from None
-    except Exception as bug:
+    except Exception as bug:  # noqa: BLE001  # the bulkhead of one delivery (errors.py)
         # Bulkhead: a bug in one adapter must not lose its message nor stop other channels.
         log.error("delivery.bug", channel=destination.name, notification=message.id, **described(bug))
         raise DeliveryDeferred(f"bug in the adapter: {type(bug).__name__}") from None

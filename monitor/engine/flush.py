@@ -66,7 +66,7 @@ def flush(group: Group, now: datetime, *, send_resolved: bool = True) -> Message
 def after_settle(
     group: Group, message: Message, now: datetime
 ) -> tuple[dict[str, Told | None], datetime | None]:
-    """What the channel knows once `message` arrived (None: forget the alert), and when the group is due next."""
+    """What the channel knows once `message` arrived (None: forget the alert), and the next due time."""
     told = _told(group, message, now, heard=True)
     return told, _due_next(group, message, told, now)
 

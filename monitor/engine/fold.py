@@ -3,8 +3,8 @@
     told open ──▶ change* ──▶ end ──▶ (begun ──▶ past)* ──▶ begun
     not told  ───────────────────────▶ (begun ──▶ past)* ──▶ begun
 
-The channel hears the present state and, of the way there, only what keeps it true: no end without a beginning,
-no episode it was told of without its end, and not sixty repeats after an outage.
+The channel hears the present state and, of the way there, only what keeps it true: no end without a
+beginning, no episode it was told of without its end, and not sixty repeats after an outage.
 """
 
 from collections.abc import Iterable
@@ -46,7 +46,7 @@ class _Story:
 
 
 def fold(told: Told | None, items: Iterable[Item], *, send_resolved: bool) -> Folded:
-    """Fold at least one piece of news, oldest first. `told` is None when the channel knows no open episode."""
+    """Fold at least one piece of news, oldest first. `told` None: the channel knows no open episode."""
     story = _Story(told.entry.id if told is not None and told.heard else None)
     for item in items:
         story = _ends(story, item.entry) if item.news == "resolved" else _goes_on(story, item)

@@ -78,7 +78,7 @@ class Route(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A route with everything inherited. `key` names it by its matchers: reordering siblings moves no group."""
+    """A route with all it inherits. `key` names it by its matchers: reordering siblings moves no group."""
 
     channels: tuple[str, ...]
     group_by: tuple[str, ...]
