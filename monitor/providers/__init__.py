@@ -1,0 +1,19 @@
+"""The registry: a new provider is one file and one line here."""
+
+from typing import Annotated, get_args
+
+from pydantic import Field
+
+from monitor.providers.base import ProviderSettings
+from monitor.providers.cryptofuse import Cryptofuse
+from monitor.providers.kaiko import Kaiko
+from monitor.providers.kuna import Kuna
+
+#: Every provider's settings; `type` tells which.
+AnyProvider = Annotated[
+    Cryptofuse
+    | Kaiko
+    | Kuna,
+    Field(discriminator="type"),
+]  # fmt: skip
+PROVIDERS: tuple[type[ProviderSettings], ...] = get_args(get_args(AnyProvider)[0])

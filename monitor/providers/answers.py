@@ -22,6 +22,8 @@ Wait = Callable[[Headers, datetime], timedelta | None]
 MAX_WAIT = timedelta(hours=1)
 #: Longest piece of somebody else's text in our messages.
 MAX_EXCERPT = 200
+#: Longest currency code or network name; on-chain tokens can be wordy, but not more.
+MAX_CODE = 64
 #: An error body longer than this is not looked into.
 _MAX_ERROR_BODY = 64 * 1024
 
@@ -161,6 +163,14 @@ def cut(text: str) -> str:
     """One printable line of at most MAX_EXCERPT characters."""
     line = " ".join(_CONTROL.sub(" ", text).split())
     return line if len(line) <= MAX_EXCERPT else line[: MAX_EXCERPT - 1] + "…"
+
+
+def plausible_code(text: str) -> str:
+    """A currency code or network as it came, trimmed; ProviderGarbled when it cannot be one."""
+    code = text.strip()
+    if not code or len(code) > MAX_CODE or not code.isprintable():
+        raise ProviderGarbled("a currency code is empty or implausible")
+    return code
 
 
 def _looks_like_json(body: bytes) -> bool:

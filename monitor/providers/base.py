@@ -13,7 +13,7 @@ from monitor.fields import Duration, RateLimits, Secret
 from monitor.providers.http import Http
 
 
-def _base_url(value: str) -> str:
+def _url(value: str) -> str:
     try:
         url = urlsplit(value)
         port = url.port
@@ -22,18 +22,20 @@ def _base_url(value: str) -> str:
     if url.scheme not in ("http", "https") or not url.hostname or port == 0:
         raise ValueError("write it like https://api.example.com")
     if url.username is not None or url.password is not None or url.query or url.fragment:
-        raise ValueError("a base URL has no user, password, query or fragment")
-    return value.rstrip("/")
+        raise ValueError("this URL may have no user, password, query or fragment")
+    return value
 
 
+#: `https://host/path`, kept as it is written: their slash may matter.
+Url = Annotated[str, AfterValidator(_url)]
 #: `https://host/prefix`, kept without a trailing slash.
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
+BaseUrl = Annotated[str, AfterValidator(_url), AfterValidator(lambda url: url.rstrip("/"))]
 
 
 class ApiKey(BaseModel):
     """`{api_key: {env: NAME}}`"""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     api_key: Secret
 
@@ -41,7 +43,7 @@ class ApiKey(BaseModel):
 class Timetable(BaseModel):
     """When to poll: an interval or a cron line. Set on a provider, an account or `defaults`; the nearest wins."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     interval: Duration | None = Field(
         default=None, description="time between polls; default 60s, at least 100ms"

@@ -24,7 +24,7 @@ MAX_NOTED = 10_000
 class Login(BaseModel):
     """`{merchant_id, login, password}`, for those without an API key. Their page shows no login body."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     merchant_id: Secret
     login: Secret | None = None

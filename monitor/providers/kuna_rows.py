@@ -10,7 +10,7 @@ import msgspec
 from monitor.errors import ProviderGarbled
 from monitor.model import money
 from monitor.model.snapshot import Snapshot
-from monitor.providers.answers import cut, envelope
+from monitor.providers.answers import cut, envelope, plausible_code
 from monitor.providers.http import decode
 
 Row = Mapping[str, msgspec.Raw]
@@ -39,6 +39,8 @@ class Seen:
 
 class _Answer(msgspec.Struct):
     data: list[dict[str, msgspec.Raw]]
+    success: object = None
+    error: object = None
 
 
 class _Deposit(msgspec.Struct):
@@ -73,19 +75,21 @@ def parse(
 
 def _rows(body: bytes, secrets: tuple[str, ...]) -> list[dict[str, msgspec.Raw]]:
     try:
-        rows = decode(body, _Answer).data
+        answer = decode(body, _Answer)
     except ProviderGarbled as garbled:
         raise (envelope(body, secrets) or garbled) from None
+    if answer.success is False or answer.error:
+        raise envelope(body, secrets) or ProviderGarbled("an error within a success")
+    rows = answer.data
     if len(rows) > MAX_ROWS:
         raise ProviderGarbled(f"{len(rows)} rows are not one wallet's")
     return rows
 
 
 def _code(row: Row) -> str:
-    code = decode(bytes(row["asset"]), str) if "asset" in row else ""
-    if not code:
+    if "asset" not in row:
         raise ProviderGarbled("a row without asset")
-    return code
+    return plausible_code(decode(bytes(row["asset"]), str))
 
 
 def buckets(row: Row) -> dict[str, Decimal]:
