@@ -1,13 +1,33 @@
 """What every channel shares: its settings, and the door to the network."""
 
 from abc import abstractmethod
-from typing import ClassVar, Literal
+from datetime import timedelta
+from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
-from monitor.channels.http import Http
+from monitor.channels.http import Http, sendable
 from monitor.engine.ports import Channel
-from monitor.fields import Duration, RateLimit
+from monitor.fields import Context, Duration, RateLimit, Secret
+
+#: The longest `timeout`: an attempt must end well before the delivery's lease does.
+TIMEOUT_MAX = timedelta(seconds=20)
+
+
+def read(info: ValidationInfo) -> bool:
+    """Whether secrets were read; with `check --no-secrets` there is nothing behind them to judge."""
+    return not isinstance(info.context, Context) or info.context.secrets
+
+
+def _posted_to(url: SecretStr, info: ValidationInfo) -> SecretStr:
+    if read(info):
+        sendable(url.get_secret_value())
+    return url
+
+
+#: A URL that is a credential, as those of nearly all chats are.
+SecretUrl = Annotated[Secret, AfterValidator(_posted_to)]
 
 
 class ChannelSettings(BaseModel):
@@ -19,9 +39,35 @@ class ChannelSettings(BaseModel):
 
     send_resolved: bool = True
     rate_limit: RateLimit | None = None
-    timeout: Duration | None = Field(default=None, description="longest time of one attempt; default 10s, at most 20s")
+    timeout: Duration | None = Field(
+        default=None, description="longest time of one attempt; default 10s, at most 20s"
+    )
     redact: tuple[Literal["amounts"], ...] = ()
 
     @abstractmethod
     def connect(self, http: Http) -> Channel:
         """The adapter."""
+
+    def secrets(self) -> tuple[SecretStr, ...]:
+        """Every secret of these settings that is a URL, for the log's redactor."""
+        return tuple(value for name, value in self if name == "url" and isinstance(value, SecretStr))
+
+    def warnings(self) -> tuple[str, ...]:
+        """What `check` should tell the operator although it works."""
+        clear = [url for url in self.secrets() if insecure(url.get_secret_value())]
+        return ("url is http: everybody on the way can read and forge it, use https",) if clear else ()
+
+    @field_validator("timeout")
+    @classmethod
+    def _bounded(cls, timeout: timedelta | None) -> timedelta | None:
+        if timeout is not None and not timedelta(0) < timeout <= TIMEOUT_MAX:
+            raise ValueError("timeout must be more than 0s and at most 20s")
+        return timeout
+
+
+def insecure(url: str) -> bool:
+    """Whether this URL sends in the clear to another machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    local = host in {"localhost", "::1"} or host.startswith("127.")
+    return parts.scheme == "http" and not local

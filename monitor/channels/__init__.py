@@ -1,0 +1,14 @@
+"""Destinations. A channel is one file here and one line below."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from monitor.channels.base import ChannelSettings
+from monitor.channels.slack import Slack
+from monitor.channels.webhook import Webhook
+
+AnyChannel = Annotated[Slack | Webhook, Field(discriminator="type")]
+
+#: Type in the configuration → its settings.
+CHANNELS: dict[str, type[ChannelSettings]] = {"slack": Slack, "webhook": Webhook}

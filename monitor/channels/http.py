@@ -1,0 +1,174 @@
+"""The one sender of all channels: a POST, and what came of it.
+
+No retry, no redirect, no cookie, no proxy, a bounded answer. A channel's URL is a credential: nothing raised
+here names it, and every cause is dropped (`from None`), because aiohttp's messages quote URLs.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+import aiohttp
+from pydantic import SecretStr
+
+from monitor.channels.text import clean, cut
+from monitor.egress import Egress, EgressDenied, guarded
+from monitor.errors import DeliveryDeferred, DeliveryRejected
+from monitor.redact import Redactor
+
+#: What is read of an answer: enough to know what it means, too little to be a weapon.
+BODY_MAX = 4096
+#: What is told of it to people.
+EXCERPT_MAX = 200
+CONNECT_TIMEOUT = timedelta(seconds=5)
+TIMEOUT = timedelta(seconds=10)
+#: The longest wait a destination may ask for.
+WAIT_MAX = timedelta(hours=1)
+CONNECTIONS = 200
+#: Longer than the usual `group_interval`: a new TLS connection costs more than the message.
+KEEPALIVE = 75.0
+USER_AGENT = "balance-monitor"
+
+_SECONDS = re.compile(r"\d{1,18}(?:\.\d{1,9})?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer: its status, the beginning of its body as text, and the wait it asks for."""
+
+    status: int
+    text: str
+    wait: timedelta | None = None
+
+    @property
+    def excerpt(self) -> str:
+        """The body as far as a person should see it."""
+        return cut(clean(self.text), EXCERPT_MAX)
+
+
+def new_session(egress: Egress | None = None) -> aiohttp.ClientSession:
+    """The session of all channels of a process; close it on the way out. Needs a running loop."""
+    connector = aiohttp.TCPConnector(
+        limit=CONNECTIONS,
+        keepalive_timeout=KEEPALIVE,
+        ttl_dns_cache=10,
+        socket_factory=guarded(egress or Egress()),
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+        auto_decompress=False,
+        trust_env=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """Posts for channels over one session."""
+
+    session: aiohttp.ClientSession
+
+    async def post(
+        self,
+        url: SecretStr,
+        body: bytes,
+        headers: Mapping[str, str],
+        now: datetime,
+        timeout: timedelta | None = None,  # noqa: ASYNC109  # aiohttp's covers each step, which asyncio's cannot
+    ) -> Reply:
+        """Send these bytes once. Any answer is a Reply; none at all is a DeliveryError."""
+        total = (timeout or TIMEOUT).total_seconds()
+        limits = aiohttp.ClientTimeout(total=total, connect=min(total, CONNECT_TIMEOUT.total_seconds()))
+        try:
+            async with self.session.post(
+                url.get_secret_value(), data=body, headers=headers, allow_redirects=False, timeout=limits
+            ) as answer:
+                wait = retry_after(answer.headers.get("Retry-After", ""), now)
+                return Reply(answer.status, _hidden(url).clean(await _beginning(answer)), wait)
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
+            raise DeliveryRejected("the channel's URL is not one", "channel") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise DeliveryDeferred(_unanswered(error)) from None
+        except ValueError:
+            # A line break in a header, for example: this payload can never be sent.
+            raise DeliveryRejected("the request cannot be built", "message") from None
+
+
+async def _beginning(answer: aiohttp.ClientResponse) -> str:
+    """The first bytes of the body. What breaks after the status no longer changes what the status said."""
+    body = b""
+    try:
+        while len(body) < BODY_MAX:
+            chunk = await answer.content.readany()
+            if not chunk:
+                break
+            body += chunk
+        else:
+            # Nobody reads the rest: an endless body must not keep the connection.
+            answer.close()
+    except (aiohttp.ClientError, OSError):
+        answer.close()
+    return body[:BODY_MAX].decode("utf-8", "replace")
+
+
+@lru_cache(maxsize=256)
+def _hidden(url: SecretStr) -> Redactor:
+    """What takes the URL out of an answer that echoes it."""
+    redactor = Redactor()
+    redactor.url(url.get_secret_value())
+    return redactor
+
+
+def retry_after(value: str, now: datetime) -> timedelta | None:
+    """The wait a destination asks for: seconds (fractions round up) or an HTTP date, at most an hour.
+
+    None for garbage and for negative numbers; a date in the past means now.
+    """
+    value = value.strip()
+    if _SECONDS.fullmatch(value):
+        return min(timedelta(seconds=min(math.ceil(float(value)), WAIT_MAX.total_seconds())), WAIT_MAX)
+    try:
+        at = parsedate_to_datetime(value)
+    except (ValueError, IndexError, TypeError, OverflowError):
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return min(max(at - now, timedelta(0)), WAIT_MAX)
+
+
+def sendable(url: str) -> str:
+    """The URL if something can be posted there; ValueError says what is wrong without quoting it."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and parts.hostname
+        _ = parts.port
+    except ValueError:
+        known = None
+    if not known or re.search(r"[\s\x00-\x1f\x7f]", url):
+        raise ValueError("a channel's url must be https://host/… (http:// is accepted for loopback)")
+    return url
+
+
+def _unanswered(error: BaseException) -> str:
+    """Why nobody answered, in words that hold no URL."""
+    match error:
+        case TimeoutError():
+            return "no answer in time"
+        case aiohttp.ClientConnectorDNSError():
+            return "the host name does not resolve"
+        case aiohttp.ClientSSLError():
+            return f"TLS failed ({type(error).__name__})"
+        case aiohttp.ClientConnectorError(os_error=EgressDenied()):
+            return "the egress policy forbids the address"
+        case aiohttp.ClientConnectorError(os_error=cause):
+            return f"no connection ({cause.strerror or type(cause).__name__})"
+        case EgressDenied():
+            return "the egress policy forbids the address"
+        case _:
+            return f"the connection broke ({type(error).__name__})"
