@@ -180,7 +180,7 @@ def advance(
 def _ease(
     alert: Alert, level: Severity | None, verdict: Verdict, timing: Timing, now: datetime
 ) -> tuple[Alert, News | None]:
-    """A firing alert judged calmer than it is: after `keep` it falls to the worst of what was seen meanwhile."""
+    """A firing alert judged calmer than it is: after `keep` it falls to the worst seen meanwhile."""
     # The window starts with the first calmer reading, so that one adds nothing.
     kept = alert.kept + _elapsed(alert, timing, now) if alert.calm else _NO_TIME
     seen = worst(level, alert.eased) if alert.calm else level
@@ -224,7 +224,7 @@ def _wait(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) -> tupl
 
 
 def _elapsed(alert: Alert, timing: Timing, now: datetime) -> timedelta:
-    """Time that counts since the last judgement: none after a pause, never negative, at most the tolerance."""
+    """Time that counts since the last judgement: none after a pause, not negative, at most the tolerance."""
     if alert.counted_at is None:
         return _NO_TIME
     return min(max(now - alert.counted_at, _NO_TIME), timing.tolerance)

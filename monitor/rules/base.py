@@ -1,27 +1,39 @@
 """What every rule type shares: its settings, and the facts it judges."""
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import ClassVar
+from functools import cached_property
+from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from jinja2 import Template
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from monitor.fields import Duration  # durations as people write them
 from monitor.model.alert import EventVerdict, Severity, Verdict
 from monitor.model.event import MONEY_KINDS, Event
-from monitor.model.record import Account, Health, Need
+from monitor.model.labels import Matcher, compile_match
+from monitor.model.record import Account, Entry, Health, Need
 from monitor.model.snapshot import Change, Outage, Snapshot
 from monitor.model.window import Flow
+from monitor.rules.mistakes import mistake
+from monitor.rules.samples import SAMPLE_NOW, AnyText, samples
+from monitor.rules.templates import compiled, filled
+from monitor.rules.words import FAILURES, subject, template_fields
 
 Prices = Mapping[str, Decimal]
+#: Labels that every alert has from elsewhere (contract section 4); a rule cannot set them.
+RESERVED_LABELS = frozenset({"rule", "rule_type", "severity", "provider", "account", "asset"})
+ANNOTATIONS_MAX = 16
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class FlowSpec:
-    """The ring a rule reads: movements of these kinds over this window. `kinds` None means money movements."""
+    """The ring a rule reads: movements of these kinds over this window. `kinds` None: money movements."""
 
     within: timedelta
     kinds: tuple[str, ...] | None
@@ -89,14 +101,18 @@ class RuleBase(BaseModel):
     #: True for a rule that judges a provider as a whole, not its accounts.
     judges_provider: ClassVar[bool] = False
 
-    alert: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$", description="the rule's name, unique over all files")
-    match: Mapping[str, str | tuple[str, ...]] = Field(default_factory=dict, description="label → value, list, or glob")
+    alert: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$", description="unique over all files")
+    match: Mapping[str, str | tuple[str, ...]] = Field(
+        default_factory=dict, description="label → value, list, or glob"
+    )
     assets: tuple[str, ...] = Field(default=(), description="default: every asset of the matched accounts")
     severity: Severity = "warning"
-    wait: Duration = Field(default=timedelta(0), alias="for", description="how long it must last before it fires")
+    wait: Duration = Field(
+        default=timedelta(0), alias="for", description="how long it must last before it fires"
+    )
     keep_firing_for: Duration = timedelta(0)
     labels: Mapping[str, str] = Field(default_factory=dict)
-    annotations: Mapping[str, str] = Field(default_factory=dict)
+    annotations: Mapping[str, str] = Field(default_factory=dict, max_length=ANNOTATIONS_MAX)
 
     @abstractmethod
     def judge(self, facts: Facts) -> Iterator[Judgement]:
@@ -106,10 +122,88 @@ class RuleBase(BaseModel):
         are required to tell.
         """
 
+    @abstractmethod
+    def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
+        """One plain sentence about an alert that fires, or an event."""
+
+    def recovered(self, entry: Entry) -> str:
+        """One plain sentence about an alert that was judged good again."""
+        return f"{subject(entry)} has recovered"
+
+    def about(self) -> Literal["asset", "account", "event"]:
+        """What an alert of this rule speaks of, and so which fields it has."""
+        return "asset"
+
     def flow(self) -> FlowSpec | None:
         """The ring this rule reads, if any."""
         return None
 
+    def measures(self) -> tuple[str, ...]:
+        """The measures this rule reads: an account whose provider lacks one of them cannot be judged."""
+        return ()
+
+    def event_kinds(self) -> tuple[str, ...]:
+        """The kinds of event this rule asks for by name."""
+        return ()
+
+    def plain(self, entry: Entry, details: Mapping[str, str]) -> str:
+        """The built-in text: said when there is no `summary`, or when a template fails."""
+        if entry.status != "resolved":
+            return self.breached(entry, details)
+        if entry.reason == "recovered":
+            return self.recovered(entry)
+        return f"{subject(entry) or self.alert} is closed: {(entry.reason or 'ended').replace('_', ' ')}"
+
     def watches(self, asset: str) -> bool:
         """Whether an asset is this rule's business; a bare name selects all networks of it."""
         return not self.assets or asset in self.assets or asset.partition("@")[0] in self.assets
+
+    @cached_property
+    def selects(self) -> Matcher:
+        """Whether labels (an account's own, plus `account` and `provider`) are matched by this rule."""
+        return compile_match(self.match)
+
+    @cached_property
+    def templates(self) -> Mapping[str, Template]:
+        """The annotations, compiled."""
+        return {name: compiled(source) for name, source in self.annotations.items()}
+
+    @model_validator(mode="after")
+    def _selects_something(self) -> Self:
+        for label, wanted in self.match.items():
+            if not wanted and not isinstance(wanted, str):
+                raise mistake("an empty list matches nothing", "match", label)
+        if self.assets and self.about() == "account":
+            raise mistake(f"{self.type} judges accounts as a whole, not assets", "assets")
+        if self.about() == "event" and (self.wait or self.keep_firing_for):
+            raise ValueError("an event is told once, at once: `for` and `keep_firing_for` do not apply")
+        return self
+
+    @model_validator(mode="after")
+    def _labels_are_its_own(self) -> Self:
+        for name in self.labels:
+            if name in RESERVED_LABELS:
+                raise mistake(f"every alert has its own label `{name}`, a rule cannot set it", "labels", name)
+            if not _LABEL.fullmatch(name):
+                raise mistake("a label is letters, digits, `_`, `.` and `-`, a letter first", "labels", name)
+        return self
+
+    @model_validator(mode="after")
+    def _templates_render(self) -> Self:
+        for name, source in self.annotations.items():
+            try:
+                template = compiled(source)
+                for entry in self._samples():
+                    fields = template_fields(entry, AnyText(), SAMPLE_NOW)
+                    # A copy would forget that any label will do.
+                    labels = AnyText({**entry.labels, **fields["labels"]})  # type: ignore[dict-item]
+                    filled(template, {**fields, "labels": labels})
+            except FAILURES as error:
+                raise mistake(str(error), "annotations", name) from None
+        return self
+
+    def _samples(self) -> Iterator[Entry]:
+        measure = next(iter(self.measures()), None)
+        return samples(
+            self.alert, self.type, self.severity, dict(self.labels), about=self.about(), measure=measure
+        )

@@ -1,0 +1,191 @@
+"""What `large_outflow` and `large_inflow` share: money moving one way, over a window or in one movement."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from decimal import Decimal
+from functools import cached_property
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from monitor.fields import Duration, Threshold, ThresholdField, duration_text
+from monitor.model.alert import EventVerdict, Severity, Verdict
+from monitor.model.event import Direction, Event
+from monitor.model.money import ZERO, subtract, text
+from monitor.model.record import Entry, Need
+from monitor.model.window import Bounds, Flow, exact_flow, flow_bounds, opening_total
+from monitor.rules.balance import USD
+from monitor.rules.base import Facts, FlowSpec, Judgement, RuleBase, Sighting
+from monitor.rules.levels import FlowLevels, check_flow_order, check_written_once, worst_first
+from monitor.rules.words import amount_of, subject
+from monitor.rules.yardstick import Levels, Yardstick, shares, totals_before
+
+_SHORTEST = timedelta(seconds=1)
+_LONGEST = timedelta(days=366)
+
+
+class FlowRule(RuleBase):
+    """With `within`: the sum over the window is above a threshold, per asset. Without: one movement is.
+
+    A missing price, or a percentage of an unknown total, gives no verdict. An asset that the answer did not
+    name is judged only when something moved, and then only to say bad: nothing can be said to be over.
+    """
+
+    #: Which way money goes.
+    direction: ClassVar[Direction]
+    opposite: ClassVar[Direction]
+
+    above: ThresholdField | None = Field(default=None, description="an amount, or a percentage of `total`")
+    levels: FlowLevels = Field(default=None, description="severity → {above}")
+    unit: Literal["asset", "usd", "percent"] | None = Field(default=None, description="default: asset")
+    within: Duration | None = Field(default=None, description="sum over this window; default: each movement")
+    net: bool = Field(default=False, description="subtract what went the other way meanwhile")
+    kinds: tuple[str, ...] | None = Field(default=None, min_length=1, description="default: money movements")
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        check_written_once(self, "above")
+        check_flow_order(self._rungs)
+        percent = self._rungs[0][1].percent
+        if percent and self.unit not in (None, "percent"):
+            raise ValueError(f"{self._rungs[0][1]} is a percentage, `unit: {self.unit}` contradicts it")
+        if any(threshold.value < 0 for _, threshold in self._rungs):
+            raise ValueError("what moved is never negative, and the threshold cannot be")
+        if self.within is None and self.net:
+            raise ValueError("`net` needs a window: add `within`")
+        if self.within is not None and not _SHORTEST <= self.within <= _LONGEST:
+            raise ValueError("`within` is at least 1s and at most 366d")
+        return self
+
+    def about(self) -> Literal["asset", "account", "event"]:
+        return "event" if self.within is None else "asset"
+
+    def flow(self) -> FlowSpec | None:
+        return self._spec
+
+    def event_kinds(self) -> tuple[str, ...]:
+        return self.kinds or ()
+
+    def judge(self, facts: Facts) -> Iterator[Judgement]:
+        if not isinstance(facts, Sighting):
+            return
+        if self._spec is None:
+            yield from self._movements(facts)
+        else:
+            yield from self._windows(facts, self._spec)
+
+    def _windows(self, facts: Sighting, spec: FlowSpec) -> Iterator[Verdict | Need]:
+        named = facts.snapshot.amounts
+        moved = {event.asset: None for event in facts.events if event.asset not in named}
+        for asset in (*named, *moved):
+            if not self.watches(asset):
+                continue
+            ring = facts.flows.get(spec.key(asset))
+            yardstick = self._yardstick(facts, asset, self._opening(ring, spec, facts))
+            if yardstick is None:
+                continue
+            bounds = self._bounds(facts, spec, ring)
+            if yardstick.undecided(bounds):
+                if facts.recorded is None:
+                    yield Need(since=facts.now - spec.within)
+                    return
+                amount = self._exactly(facts, asset, spec)
+                bounds = Bounds(amount, amount)
+            verdict = self._verdict(asset, bounds, yardstick)
+            if verdict.bad or asset in named:
+                yield verdict
+
+    def _bounds(self, facts: Sighting, spec: FlowSpec, ring: Flow | None) -> Bounds:
+        if ring is None:
+            return Bounds(ZERO, ZERO)
+        one_way = flow_bounds(ring, self.direction, spec.within, facts.now)
+        if not self.net:
+            return one_way
+        other = flow_bounds(ring, self.opposite, spec.within, facts.now)
+        return Bounds(subtract(one_way.low, other.high), subtract(one_way.high, other.low))
+
+    def _exactly(self, facts: Sighting, asset: str, spec: FlowSpec) -> Decimal:
+        """The sum from the events themselves: the stored ones and this poll's, each once."""
+        stored = facts.recorded or ()
+        events = {e.id: e for e in (*stored, *facts.events) if e.asset == asset and spec.counts(e)}.values()
+        one_way = exact_flow(events, self.direction, spec.within, facts.now)
+        if not self.net:
+            return one_way
+        return subtract(one_way, exact_flow(events, self.opposite, spec.within, facts.now))
+
+    def _verdict(self, asset: str, bounds: Bounds, yardstick: Yardstick) -> Verdict:
+        low, high = yardstick.worth(bounds.low), yardstick.worth(bounds.high)
+        exceeded = yardstick.exceeded(bounds.low)
+        level = None if exceeded is None else exceeded[0]
+        details = {} if low == high else {"at_least": text(low), "at_most": text(high)}
+        if yardstick.base is not None:
+            details["of"] = text(yardstick.base)
+        return Verdict(
+            subject=asset,
+            bad=level,
+            held=level,
+            value=high if level is None else low,
+            thresholds=dict(yardstick.levels),
+            unit=self._unit_of(asset),
+            details=details,
+        )
+
+    def _movements(self, facts: Sighting) -> Iterator[EventVerdict]:
+        befores = totals_before(facts) if self._percent else {}
+        for event in facts.events:
+            if event.direction != self.direction or not self._counts(event) or not self.watches(event.asset):
+                continue
+            yardstick = self._yardstick(facts, event.asset, befores.get(event.id))
+            exceeded = yardstick and yardstick.exceeded(event.amount)
+            if not yardstick or not exceeded:
+                continue
+            severity, threshold = exceeded
+            worth = yardstick.worth(event.amount)
+            yield EventVerdict(event, severity, worth, threshold, unit=self._unit_of(event.asset))
+
+    def _yardstick(self, facts: Sighting, asset: str, base: Decimal | None) -> Yardstick | None:
+        """What amounts of this asset are held against; None when a price or a total is missing."""
+        if self._percent:
+            return None if base is None else Yardstick(shares(self._amounts, base), base=base)
+        if self.unit != "usd":
+            return Yardstick(self._amounts)
+        price = facts.prices.get(asset)
+        return None if price is None else Yardstick(self._amounts, price=price)
+
+    def _opening(self, ring: Flow | None, spec: FlowSpec, facts: Sighting) -> Decimal | None:
+        if not self._percent or ring is None:
+            return None
+        return opening_total(ring, spec.within, facts.now)
+
+    def _counts(self, event: Event) -> bool:
+        return FlowSpec(_SHORTEST, self.kinds).counts(event)
+
+    def _unit_of(self, asset: str) -> str:
+        return USD if self.unit == "usd" else asset.partition("@")[0]
+
+    @cached_property
+    def _spec(self) -> FlowSpec | None:
+        return None if self.within is None else FlowSpec(self.within, self.kinds)
+
+    @cached_property
+    def _rungs(self) -> list[tuple[Severity, Threshold]]:
+        if self.levels is None:
+            assert self.above is not None
+            return [(self.severity, self.above)]
+        return [(severity, level.above) for severity, level in worst_first(self.levels)]
+
+    @cached_property
+    def _amounts(self) -> Levels:
+        return tuple((severity, threshold.value) for severity, threshold in self._rungs)
+
+    @cached_property
+    def _percent(self) -> bool:
+        return self.unit == "percent" or self._rungs[0][1].percent
+
+    def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
+        way = "went out" if self.direction == "out" else "came in"
+        value, threshold = (amount_of(x, entry.unit, entry.asset) for x in (entry.value, entry.threshold))
+        span = "" if self.within is None else f" within {duration_text(self.within)}"
+        rate = f" ({self._rungs[0][1]} of {details['of']})" if "of" in details else ""
+        least = "at least " if "at_least" in details else ""
+        return f"{subject(entry)} {least}{value} {way}{span}, above {threshold}{rate}"

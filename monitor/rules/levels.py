@@ -1,0 +1,145 @@
+"""Thresholds per severity: how they are written, that they make sense together, and how a value is rated."""
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from monitor.fields import Amount, Threshold, ThresholdField
+from monitor.model.alert import SEVERITIES, Severity
+from monitor.model.money import text
+from monitor.rules.mistakes import mistake
+
+_T = TypeVar("_T")
+
+
+class LowLevel(BaseModel):
+    """`{below: 80_000, resolve_above: 100_000}`"""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    below: Amount
+    resolve_above: Amount | None = Field(default=None, description="once firing, good only above this")
+
+    @model_validator(mode="after")
+    def _band(self) -> Self:
+        check_low_band(self.below, self.resolve_above)
+        return self
+
+
+class HighLevel(BaseModel):
+    """`{above: 1_000_000, resolve_below: 900_000}`"""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    above: Amount
+    resolve_below: Amount | None = Field(default=None, description="once firing, good only below this")
+
+    @model_validator(mode="after")
+    def _band(self) -> Self:
+        check_high_band(self.above, self.resolve_below)
+        return self
+
+
+class FlowLevel(BaseModel):
+    """`{above: 50_000}` or `{above: 25%}`"""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    above: ThresholdField
+
+
+LowLevels = Annotated[Mapping[Severity, LowLevel] | None, Field(min_length=1)]
+HighLevels = Annotated[Mapping[Severity, HighLevel] | None, Field(min_length=1)]
+FlowLevels = Annotated[Mapping[Severity, FlowLevel] | None, Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One level: bad beyond `at`; once bad, good again only beyond `back` in the other direction."""
+
+    severity: Severity
+    at: Decimal
+    back: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Levels, worst first. `low` says that small values are the bad ones."""
+
+    rungs: tuple[Rung, ...]
+    low: bool
+
+    def thresholds(self) -> Mapping[Severity, Decimal]:
+        """Severity → threshold."""
+        return {rung.severity: rung.at for rung in self.rungs}
+
+    def rater(self) -> Callable[[Decimal], tuple[Severity | None, Severity | None]]:
+        """A function from a value to (worst level it breaches, worst level it has not recovered from)."""
+        beyond, short = (operator.lt, operator.le) if self.low else (operator.gt, operator.ge)
+        rungs = tuple((rung.severity, rung.at, rung.back) for rung in self.rungs)
+
+        def rate(value: Decimal) -> tuple[Severity | None, Severity | None]:
+            held: Severity | None = None
+            for severity, at, back in rungs:
+                if beyond(value, at):
+                    return severity, held or severity
+                if held is None and back is not None and short(value, back):
+                    held = severity
+            return None, held
+
+        return rate
+
+
+def check_low_band(below: Decimal, resolve_above: Decimal | None) -> None:
+    """ValueError unless recovery lies above the threshold."""
+    if resolve_above is not None and resolve_above <= below:
+        raise ValueError(f"resolve_above {text(resolve_above)} is not above below {text(below)}")
+
+
+def check_high_band(above: Decimal, resolve_below: Decimal | None) -> None:
+    """ValueError unless recovery lies below the threshold."""
+    if resolve_below is not None and resolve_below >= above:
+        raise ValueError(f"resolve_below {text(resolve_below)} is not below above {text(above)}")
+
+
+def check_written_once(rule: BaseModel, key: str, back: str | None = None) -> None:
+    """ValueError unless the thresholds stand either on the rule itself or in `levels`."""
+    fields: Any = rule
+    if fields.levels is None:
+        if getattr(fields, key) is None:
+            raise ValueError(f"a threshold is missing: write `{key}`, or `levels`")
+        return
+    for own in (key, back, "severity"):
+        if own is not None and own in rule.model_fields_set:
+            raise ValueError(f"`{own}` stands inside `levels` here, not beside it")
+
+
+def worst_first(levels: Mapping[Severity, _T]) -> list[tuple[Severity, _T]]:
+    """Levels in the order in which they are tried."""
+    return [(severity, levels[severity]) for severity in reversed(SEVERITIES) if severity in levels]
+
+
+def check_order(ladder: Ladder, key: str, back: str) -> None:
+    """A mistake at the worse level unless it is stricter, and recovers no later, than the milder one."""
+    side = "below" if ladder.low else "above"
+    beyond = operator.lt if ladder.low else operator.gt
+    for worse, milder in zip(ladder.rungs, ladder.rungs[1:], strict=False):
+        if not beyond(worse.at, milder.at):
+            said = f"{key} {text(worse.at)} is not {side} the {text(milder.at)} of {milder.severity}"
+            raise mistake(said, "levels", worse.severity)
+        recovered = milder.at if milder.back is None else milder.back
+        if worse.back is not None and beyond(recovered, worse.back):
+            said = f"{back} {text(worse.back)} is past the point where {milder.severity} has recovered"
+            raise mistake(f"{said}, {text(recovered)}", "levels", worse.severity)
+
+
+def check_flow_order(rungs: list[tuple[Severity, Threshold]]) -> None:
+    """The same for thresholds that may be percentages, which cannot be compared with amounts."""
+    if len({threshold.percent for _, threshold in rungs}) > 1:
+        raise mistake("the levels mix amounts and percentages", "levels")
+    ladder = Ladder(tuple(Rung(severity, threshold.value) for severity, threshold in rungs), low=False)
+    check_order(ladder, "above", "")

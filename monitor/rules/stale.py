@@ -1,0 +1,74 @@
+"""`stale`: nothing new is known of an account."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from decimal import Decimal
+from typing import Literal
+
+from pydantic import Field
+
+from monitor.fields import Duration
+from monitor.model.alert import Severity, Verdict
+from monitor.model.money import ZERO
+from monitor.model.record import Entry
+from monitor.rules.base import Blindness, Facts, RuleBase, Sighting
+from monitor.rules.templates import duration
+from monitor.rules.words import subject
+
+_SECOND = timedelta(seconds=1)
+
+
+class Stale(RuleBase):
+    """Breached while the newest good snapshot, or the provider's own `as_of`, is older than `after`.
+
+    During an outage shorter than that there is no verdict: the last good poll has said all there is to say.
+    """
+
+    type: Literal["stale"]
+    after: Duration | None = Field(default=None, gt=timedelta(0), description="default: `stale_after`")
+
+    def about(self) -> Literal["asset", "account", "event"]:
+        return "account"
+
+    def judge(self, facts: Facts) -> Iterator[Verdict]:
+        match facts:
+            case Sighting(now=now, snapshot=snapshot):
+                after = self.after or facts.account.stale_after
+                age = timedelta(0) if snapshot.as_of is None else now - snapshot.as_of
+                yield _verdict(self.severity if age > after else None, age, after, self.severity, {})
+            case Blindness(now=now, outage=outage):
+                after = self.after or facts.account.stale_after
+                age = now - (facts.last_good_at or facts.since)
+                if age > after:
+                    details = {"kind": outage.kind, "why": outage.why}
+                    yield _verdict(self.severity, age, after, self.severity, details)
+
+    def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
+        cause = (
+            f": {details['kind']}, {details['why']}"
+            if "why" in details
+            else ": the provider repeats old data"
+        )
+        return f"{subject(entry)} has had no news for {duration(entry.value)}{cause}"
+
+    def recovered(self, entry: Entry) -> str:
+        return f"{subject(entry)} is being read again"
+
+
+def _verdict(
+    level: Severity | None, age: timedelta, after: timedelta, severity: Severity, details: Mapping[str, str]
+) -> Verdict:
+    return Verdict(
+        subject="",
+        bad=level,
+        held=level,
+        value=max(seconds(age), ZERO),
+        thresholds={severity: seconds(after)},
+        unit="s",
+        details=details,
+    )
+
+
+def seconds(span: timedelta) -> Decimal:
+    """Whole seconds, rounded down."""
+    return Decimal(span // _SECOND)

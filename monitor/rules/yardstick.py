@@ -1,0 +1,73 @@
+"""What a movement is held against: thresholds in the asset, in USD, or as a share of a total."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from monitor.model.alert import Severity
+from monitor.model.event import Event
+from monitor.model.money import ZERO, add, divide, multiply, subtract, total
+from monitor.model.window import Bounds
+from monitor.rules.base import Sighting
+
+#: Thresholds by severity, worst first.
+Levels = tuple[tuple[Severity, Decimal], ...]
+
+_HUNDRED = Decimal(100)
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """`price` turns amounts into the unit of the levels; `base` is what a percentage was taken of."""
+
+    levels: Levels
+    price: Decimal | None = None
+    base: Decimal | None = None
+
+    def worth(self, amount: Decimal) -> Decimal:
+        """The amount in the unit of the levels."""
+        return amount if self.price is None else multiply(amount, self.price)
+
+    def exceeded(self, amount: Decimal) -> tuple[Severity, Decimal] | None:
+        """The worst level an amount is above, and its threshold."""
+        worth = self.worth(amount)
+        return next(((severity, at) for severity, at in self.levels if worth > at), None)
+
+    def undecided(self, bounds: Bounds) -> bool:
+        """Whether the true sum could be on either side of a threshold that matters."""
+        return self.exceeded(bounds.low) != self.exceeded(bounds.high)
+
+
+def shares(percentages: Levels, base: Decimal) -> Levels:
+    """Percentages of a total as amounts. Of a debt or of nothing, anything is too much."""
+    whole = max(base, ZERO)
+    return tuple((severity, divide(multiply(whole, share), _HUNDRED)) for severity, share in percentages)
+
+
+def totals_before(seen: Sighting) -> Mapping[str, Decimal]:
+    """Event id → the account's `total` of that asset just before this movement, where it can be known.
+
+    Walked forward from the last reading, else back from this one. A ledger's own `balance_after` comes last:
+    at some providers it is the balance of one address out of several.
+    """
+    befores: dict[str, Decimal] = {}
+    by_asset: dict[str, list[Event]] = {}
+    for event in sorted(seen.events, key=lambda each: each.occurred_at):
+        by_asset.setdefault(event.asset, []).append(event)
+    for asset, events in by_asset.items():
+        running = seen.previous.of(asset, "total") if seen.previous else None
+        if running is None and (now := seen.snapshot.of(asset, "total")) is not None:
+            running = subtract(now, total(map(_signed, events)))
+        for event in events:
+            if running is not None:
+                befores[event.id] = running
+                running = add(running, _signed(event))
+            elif event.balance_after is not None and event.direction is not None:
+                befores[event.id] = subtract(event.balance_after, _signed(event))
+    return befores
+
+
+def _signed(event: Event) -> Decimal:
+    if event.direction is None:
+        return ZERO
+    return event.amount if event.direction == "in" else -event.amount
