@@ -40,11 +40,15 @@ class Watching(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """What became of one poll, for metrics and logs."""
+    """What became of one poll, and when: for metrics and logs."""
 
     reading: Reading
     commit: Commit
     result: Committed
+    started_at: datetime
+    read_at: datetime
+    decided_at: datetime
+    committed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +70,26 @@ class Polling:
 
 async def poll(polling: Polling, account: Account, claim: Claim, budget: Budget) -> Polled:
     """Read the account once and commit what follows. Raises StoreUnavailable; then the lease simply ends."""
+    started = polling.now()
     record = await polling.store.load(account.name)
     reading = await read(polling, account, record, budget)
+    read_at = polling.now()
     for _ in range(DECISIONS_MAX):
         now = polling.now()
         commit = await _decide(polling, record, reading, account, now)
+        decided_at = polling.now()
         result = await polling.store.commit(
             polling.provider, commit, claim, _next_at(polling, account, reading, now)
         )
         if result != "moved":
             break
         record = await polling.store.load(account.name)
+    committed_at = polling.now()
     if result in ("written", "already") and commit.rows:
         await polling.store.move(account.name)
     if result == "written":
         announce(record, reading, account)
-    return Polled(reading=reading, commit=commit, result=result)
+    return Polled(reading, commit, result, started, read_at, decided_at, committed_at)
 
 
 async def read(polling: Polling, account: Account, record: Record, budget: Budget) -> Reading:

@@ -54,7 +54,8 @@ class Prepaid:
 class Poller:
     """One provider's polls in this process: at most `concurrency` at once, none of them waits for another.
 
-    `observe` hears of every poll; `bell` wakes the loop early.
+    `observe` hears of every poll, `moved` when one owed news, `follow` what time it is at the store; `bell`
+    wakes the loop early.
     """
 
     polling: Polling
@@ -62,10 +63,11 @@ class Poller:
     concurrency: int
     windows: Windows
     cost: int
-    observe: Callable[[Account, Claim, Polled, datetime], None]
+    observe: Callable[[Account, Claim, Polled], None]
+    moved: Callable[[], None]
+    follow: Callable[[datetime], None]
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: bool = False
-    claimed_at: datetime | None = None
     health: Health | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -100,7 +102,7 @@ class Poller:
         except StoreUnavailable as error:
             log.warning("store.unavailable", provider=provider, why=str(error))
             return STORE_PAUSE
-        self.claimed_at = claims.now
+        self.follow(claims.now)
         for claim in claims.claims:
             task = asyncio.create_task(self._poll(claim, starved if not taken else None))
             self._tasks.add(task)
@@ -118,7 +120,9 @@ class Poller:
             budget = Prepaid(self.polling.store, self.polling.provider, self.windows, self.cost, starved)
             polled = await poll(self.polling, account, claim, budget)
             self._learn(polled)
-            self.observe(account, claim, polled, self.polling.now())
+            self.observe(account, claim, polled)
+            if polled.commit.rows:
+                self.moved()
             await self._slow_down(polled, starved)
         except StoreUnavailable as error:
             log.warning("poll.not_committed", account=claim.account, why=str(error))

@@ -1,0 +1,200 @@
+"""The daemon's life: store, clock, signals, reload and the way out. The only file that reads a clock."""
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from monitor import log as logs
+from monitor.config import Config, load
+from monitor.duties import Duties
+from monitor.errors import ConfigError, StoreUnavailable, StoreUnusable
+from monitor.gauges import Gauges
+from monitor.metrics import Metrics
+from monitor.plan import Crew
+from monitor.providers.http import new_session
+from monitor.serving import Front
+from monitor.store.embedded import EmbeddedServer
+from monitor.store.redis import RedisStore
+
+log = structlog.get_logger("monitor.app")
+
+ROLES = frozenset({"poll", "deliver", "api"})
+#: A step back of the store's clock smaller than this is network jitter: our time just waits for it.
+JITTER = timedelta(seconds=2)
+
+
+class FollowedClock:
+    """The store's time, carried on by our own monotonic clock between its answers (design.md 9.9)."""
+
+    def __init__(self) -> None:
+        self._base = datetime.now(UTC)
+        self._read = time.monotonic()
+
+    def __call__(self) -> datetime:
+        return self._base + timedelta(seconds=time.monotonic() - self._read)
+
+    def follow(self, store_now: datetime) -> None:
+        """Take over what the store just said; time stands still rather than step back by a little."""
+        if self() - JITTER < store_now < self():
+            return
+        self._base, self._read = store_now, time.monotonic()
+
+
+class Daemon:
+    """One process. `run` returns the exit code."""
+
+    def __init__(self, path: Path, config: Config, roles: frozenset[str]) -> None:
+        self.path, self.config, self.roles = path, config, roles
+        self.clock = FollowedClock()
+        self.metrics = Metrics()
+        self.gauges = Gauges(self.metrics, self.clock)
+        self._stopping = asyncio.Event()
+        self._reloading = asyncio.Event()
+        self._exit = 0
+
+    async def run(self) -> int:
+        """Start, serve until a signal, flush and leave."""
+        async with AsyncExitStack() as stack:
+            self._listen_to_signals()
+            self.store = await self._open_store(stack)
+            self.session = await stack.enter_async_context(new_session(self.config.egress))
+            self.crew = self._new_crew()
+            self.duties = Duties(self.store, self.gauges, self.metrics, self.clock)
+            stack.push_async_callback(self._finish)
+            await self.crew.start()
+            await self.duties.start(self.crew)
+            if "api" in self.roles:
+                self.front = await Front.open(self.config, self.crew, self.duties)
+                stack.push_async_callback(self.front.close)
+            log.info("daemon.started", roles=sorted(self.roles), accounts=len(self.config.accounts))
+            await self._serve()
+            log.info("daemon.stopping")
+        log.info("daemon.stopped")
+        return self._exit
+
+    def stop(self, code: int = 0) -> None:
+        """Leave in good order, whatever is going on."""
+        self._exit = max(self._exit, code)
+        self._stopping.set()
+
+    def _new_crew(self) -> Crew:
+        self.gauges.expect(self.config.accounts.values())
+        self.metrics.configured(self.config.digest)
+        return Crew(self.config, self.store, self.clock, self.gauges, self.session, self.roles)
+
+    async def _open_store(self, stack: AsyncExitStack) -> RedisStore:
+        url = self.config.store.url
+        if self.config.store.embedded:
+            server = EmbeddedServer(self.config.store.directory, fsync=self.config.store.fsync)
+            url = await server.start()
+            stack.push_async_callback(server.stop)
+            watcher = asyncio.create_task(self._watch(server))
+            stack.callback(watcher.cancel)
+        store = await RedisStore.connect(url, history=self.config.history)
+        stack.push_async_callback(store.close)
+        return store
+
+    async def _watch(self, server: EmbeddedServer) -> None:
+        """Restart the private server when it dies; give up when it keeps dying."""
+        while True:
+            await server.wait_down()
+            self.metrics.store(up=False)
+            log.error("store.died")
+            try:
+                await server.restart()
+            except StoreUnusable as error:
+                log.error("store.gave_up", why=str(error))
+                self.stop(1)
+                return
+            log.warning("store.restarted")
+
+    async def _serve(self) -> None:
+        while not self._stopping.is_set():
+            waits = [asyncio.create_task(event.wait()) for event in (self._stopping, self._reloading)]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+            if self._reloading.is_set() and not self._stopping.is_set():
+                self._reloading.clear()
+                await self._reload()
+
+    async def _reload(self) -> None:
+        """Read the configuration again; an invalid one changes nothing."""
+        try:
+            config = await asyncio.to_thread(load, self.path)
+        except ConfigError as error:
+            self.metrics.reloaded(ok=False)
+            log.error("config.reload_failed", mistakes=error.mistakes[:20], count=len(error.mistakes))
+            return
+        for key in ("store", "http", "egress"):
+            if getattr(config, key) != getattr(self.config, key):
+                log.warning("config.needs_restart", key=key)
+        logs.configure(config.log.level, config.log.format, sys.stderr, wall_clock)
+        await self.crew.stop()
+        self.config = config
+        self.crew = self._new_crew()
+        await self.crew.start()
+        self.duties.follow(self.crew)
+        if "api" in self.roles:
+            self.front.follow(config, self.crew)
+        self.metrics.reloaded(ok=True)
+        log.info("config.reloaded", accounts=len(config.accounts), digest=config.digest)
+
+    async def _finish(self) -> None:
+        """Stop polling, finish what is in flight, flush what is owed as far as the time allows."""
+        limit = self.config.shutdown_timeout.total_seconds()
+        try:
+            async with asyncio.timeout(limit):
+                await self.duties.stop()
+                await self.crew.stop()
+                await self.crew.flush()
+        except TimeoutError:
+            log.warning("daemon.unfinished", waited=limit)
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        if hasattr(signal, "SIGHUP"):
+            loop.add_signal_handler(signal.SIGHUP, self._reloading.set)
+
+
+def run_daemon(path: Path, roles: frozenset[str], level: str | None) -> int:
+    """Run until a signal and return the exit code. ConfigError when the configuration cannot be used."""
+    config = load(path)
+    logs.configure(level or config.log.level, config.log.format, sys.stderr, wall_clock)
+    logs.catch_uncaught()
+    for warning in config.warnings:
+        log.warning("config.doubtful", what=warning)
+
+    async def main() -> int:
+        return await Daemon(path, config, roles).run()
+
+    try:
+        return run_async(main)
+    except (StoreUnusable, StoreUnavailable) as error:
+        log.error("store.unusable", why=str(error))
+        return 1
+
+
+def wall_clock() -> datetime:
+    """The time of day: for log lines, and for commands that need no store."""
+    return datetime.now(UTC)
+
+
+def run_async(main: Callable[[], Coroutine[None, None, int]]) -> int:
+    """Run to the end on the fastest loop there is."""
+    if sys.platform == "win32":
+        return asyncio.run(main())
+    import uvloop  # noqa: PLC0415 - not built for Windows
+
+    return uvloop.run(main())
+
+

@@ -1,0 +1,140 @@
+"""The small periodic things of a process, rung by APScheduler and done by tasks of our own.
+
+Jobs only ring: APScheduler swallows what a job raises and cuts jobs short at shutdown.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from monitor.engine.ports import Clock
+from monitor.errors import StoreUnavailable
+from monitor.gauges import Gauges
+from monitor.metrics import Metrics
+from monitor.plan import Crew
+from monitor.store.redis import RedisStore
+
+log = structlog.get_logger("monitor.duties")
+
+#: Health notes are coalesced to one a second per process (design.md 9.1).
+NOTE_EVERY = timedelta(seconds=1)
+#: Rows whose committer died are moved this soon after they come due.
+SWEEP_EVERY = timedelta(seconds=1)
+#: Accounts swept in one call; more rings follow while there is more.
+SWEEP_MAX = 200
+#: Gauges that are counted, not told.
+COUNT_EVERY = timedelta(seconds=15)
+HEARTBEAT = 0.5
+#: The scheduler counts as alive while its rings are not older than this.
+RING_PATIENCE = timedelta(seconds=10)
+
+
+@dataclass(slots=True)
+class Duty:
+    """Something small that is done whenever its bell rings; rings during the work fold into one."""
+
+    name: str
+    work: Callable[[], Awaitable[None]]
+    every: timedelta
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Work at every ring, for ever."""
+        while True:
+            await self.bell.wait()
+            self.bell.clear()
+            try:
+                await self.work()
+            except StoreUnavailable as error:
+                log.warning("duty.store_unavailable", duty=self.name, why=str(error))
+            except Exception:
+                # Bulkhead: a bug in one duty must not end it, nor the others.
+                log.exception("duty.bug", duty=self.name)
+
+    async def ring(self) -> None:
+        """What the scheduler calls: nothing to swallow, nothing to cut short."""
+        self.bell.set()
+
+
+class Duties:
+    """Runs the duties of a process over the crew of the day."""
+
+    def __init__(self, store: RedisStore, gauges: Gauges, metrics: Metrics, clock: Clock) -> None:
+        self.store, self.gauges, self.metrics, self.clock = store, gauges, metrics, clock
+        self.rung_at = clock()
+        self.lag = timedelta(0)
+        self.store_up = True
+        self._crew: Crew | None = None
+        self._scheduler = AsyncIOScheduler()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, crew: Crew) -> None:
+        """Begin to ring."""
+        self._crew = crew
+        duties = (
+            Duty("note", self._note, NOTE_EVERY),
+            Duty("sweep", self._sweep, SWEEP_EVERY),
+            Duty("count", self._count, COUNT_EVERY),
+        )
+        for duty in duties:
+            self._tasks.append(asyncio.create_task(duty.run()))
+            # A late ring is still a ring: APScheduler would skip one that is a second late.
+            self._scheduler.add_job(
+                duty.ring, "interval", seconds=duty.every.total_seconds(), misfire_grace_time=None, coalesce=True
+            )
+        self._tasks.append(asyncio.create_task(self._heartbeat()))
+        self._scheduler.start()
+
+    def follow(self, crew: Crew) -> None:
+        """Serve another crew from now on (a reload)."""
+        self._crew = crew
+
+    async def stop(self) -> None:
+        """Ring no more; what the last polls showed is noted by `Crew.flush`."""
+        self._scheduler.shutdown(wait=False)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _note(self) -> None:
+        self.rung_at = self.clock()
+        try:
+            assert self._crew is not None
+            for poller in self._crew.pollers.values():
+                await poller.note()
+            await self.store.ping()
+        except StoreUnavailable:
+            self._say_store(up=False)
+            raise
+        self._say_store(up=True)
+
+    def _say_store(self, *, up: bool) -> None:
+        if up and not self.store_up:
+            log.info("store.recovered")
+        self.store_up = up
+        self.metrics.store(up=up)
+
+    async def _sweep(self) -> None:
+        assert self._crew is not None
+        if "deliver" not in self._crew.roles:
+            return
+        while await self.store.sweep(SWEEP_MAX) == SWEEP_MAX:
+            pass
+
+    async def _count(self) -> None:
+        self.gauges.refresh()
+        assert self._crew is not None
+        for channel in self._crew.deliverers:
+            self.metrics.dead_letters(channel, await self.store.dead_count(channel))
+
+    async def _heartbeat(self) -> None:
+        """Measure how late the loop runs what is due."""
+        while True:
+            before = self.clock()
+            await asyncio.sleep(HEARTBEAT)
+            self.lag = max(timedelta(0), self.clock() - before - timedelta(seconds=HEARTBEAT))
+            self.metrics.lag(self.lag)

@@ -1,0 +1,85 @@
+"""Keeps one channel's groups told: claims what is due, as much as there is room and rate for."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from monitor.engine.deliver import BATCH_MAX, LEASE, Destination, tell_safely
+from monitor.engine.ports import Clock, DeliveryStore
+from monitor.errors import StoreUnavailable
+
+log = structlog.get_logger("monitor.deliverer")
+
+#: The longest sleep between two looks at the store: other processes apply news too, and timers run out.
+LOOK_AGAIN = timedelta(milliseconds=250)
+#: How long to leave a store alone that does not answer.
+STORE_PAUSE = timedelta(seconds=1)
+
+
+@dataclass(slots=True)
+class Deliverer:
+    """One channel's messages in this process: a slow send holds up no other group.
+
+    `bell` wakes the loop early; `rate` is so many messages per so long, over all processes.
+    """
+
+    destination: Destination
+    store: DeliveryStore
+    clock: Clock
+    rate: tuple[int, timedelta] | None = None
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    stopping: bool = False
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def run(self) -> None:
+        """Deliver until `stop`, then finish what is in flight."""
+        while not self.stopping:
+            self.bell.clear()
+            wait = await self.claim()
+            if wait > timedelta(0):
+                await self._sleep(wait)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def stop(self) -> None:
+        """Claim nothing more; `run` returns when the last message has been settled."""
+        self.stopping = True
+        self.bell.set()
+
+    async def drain(self) -> bool:
+        """Tell what is due now; whether nothing was. For the way out, after `run`."""
+        await self.claim()
+        idle = not self._tasks
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        return idle
+
+    async def claim(self) -> timedelta:
+        """Start telling what is due; returns how long to wait before looking again."""
+        room = BATCH_MAX - len(self._tasks)
+        if room <= 0:
+            return LOOK_AGAIN
+        try:
+            groups = await self.store.claim_groups(self.destination.name, room, LEASE, self.rate)
+        except StoreUnavailable as error:
+            log.warning("store.unavailable", channel=self.destination.name, why=str(error))
+            return STORE_PAUSE
+        for group in groups:
+            task = asyncio.create_task(tell_safely(self.store, self.destination, group, self.clock))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+        return timedelta(0) if len(groups) == room else LOOK_AGAIN
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        # What was told may have left more to tell.
+        self.bell.set()
+
+    async def _sleep(self, wait: timedelta) -> None:
+        try:
+            async with asyncio.timeout(wait.total_seconds()):
+                await self.bell.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,78 @@
+"""Turns what the engine tells of its work into metrics."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from monitor.engine.deliver import Outcome
+from monitor.engine.poll import Polled
+from monitor.engine.ports import Claim, Clock
+from monitor.engine.watch import STORE_PROVIDER
+from monitor.metrics import AccountState, DeliveryOutcome, Metrics, PollOutcome
+from monitor.model.group import Message
+from monitor.model.record import Account, Answer
+from monitor.model.snapshot import Outage
+
+_OUTCOMES: dict[Outcome, DeliveryOutcome] = {"sent": "ok", "failed": "deferred", "rejected": "dead"}
+
+
+@dataclass(slots=True)
+class Gauges:
+    """Hears of every poll and delivery of this process."""
+
+    metrics: Metrics
+    clock: Clock
+    states: dict[str, dict[str, AccountState]] = field(default_factory=dict)
+    polled_at: datetime | None = None
+
+    def expect(self, accounts: Iterable[Account]) -> None:
+        """These accounts are configured; those already known keep their state."""
+        old, self.states = self.states, {}
+        for account in accounts:
+            known = old.get(account.provider, {}).get(account.name, "never")
+            self.states.setdefault(account.provider, {})[account.name] = known
+
+    def polled(self, account: Account, claim: Claim, polled: Polled) -> None:
+        """One poll has ended, whatever became of it."""
+        self.metrics.decided(polled.decided_at - polled.read_at)
+        self.metrics.committed(polled.result, polled.committed_at - polled.decided_at)
+        for row in polled.commit.rows:
+            self.metrics.owed(row.news)
+        self.polled_at = polled.committed_at
+        if account.provider == STORE_PROVIDER:
+            return
+        self.metrics.poll(
+            account.provider,
+            _outcome(polled),
+            took=polled.read_at - polled.started_at,
+            lateness=polled.started_at - claim.due_at,
+            interval=account.interval,
+        )
+        self.metrics.recorded(account.provider, len(polled.commit.events))
+        good = isinstance(polled.reading, Answer)
+        if good:
+            self.metrics.read(account.provider, polled.read_at)
+        if (states := self.states.get(account.provider)) is not None:
+            states[account.name] = "ok" if good else "failing"
+
+    def attempted(self, outcome: Outcome, message: Message, _took: timedelta) -> None:
+        """One delivery was tried."""
+        latency = None
+        if outcome == "sent" and message.alerts:
+            latency = self.clock() - min(alert.entry.observed_at for alert in message.alerts)
+        self.metrics.attempted(message.channel, _OUTCOMES[outcome], latency)
+
+    def refresh(self) -> None:
+        """Set the gauges that are counted rather than told."""
+        for provider, states in self.states.items():
+            self.metrics.accounts(provider, Counter(states.values()))
+
+
+def _outcome(polled: Polled) -> PollOutcome:
+    match polled.reading:
+        case Outage(kind=kind, why=why):
+            return "bug" if why.startswith("bug in the adapter") else kind
+        case Answer(snapshot=snapshot, gap=gap) if snapshot.missing or gap:
+            return "partial"
+    return "ok"

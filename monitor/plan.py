@@ -1,0 +1,157 @@
+"""What one process runs for one configuration: the crew of its pollers and deliverers."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Protocol
+
+import aiohttp
+
+from monitor.channels.http import Http as ChannelHttp
+from monitor.config import Config
+from monitor.engine.decide import Policy
+from monitor.engine.deliverer import Deliverer
+from monitor.engine.deliver import SEND_TIMEOUT, Destination
+from monitor.engine.poll import Polling
+from monitor.engine.poller import Poller
+from monitor.engine.route import compile_route
+from monitor.engine.watch import STORE_PROVIDER, HealthReader, Watch, checkups
+from monitor.gauges import Gauges
+from monitor.model.record import Account
+from monitor.providers.http import Http
+from monitor.store.redis import RedisStore
+
+#: Accounts enrolled in one call to the store.
+ENROL_CHUNK = 1_000
+#: Health checkups at once, and how long reading one may take.
+CHECKUPS_AT_ONCE = 4
+CHECKUP_TIMEOUT = timedelta(seconds=5)
+
+
+class Following(Protocol):
+    """A clock that can be told what time it is at the store."""
+
+    def __call__(self) -> datetime: ...
+
+    def follow(self, store_now: datetime) -> None: ...
+
+
+class Part(Protocol):
+    """Something that runs until it is told to stop."""
+
+    bell: asyncio.Event
+
+    async def run(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Crew:
+    """The pollers and deliverers of one configuration. `start` and `stop` are called once each."""
+
+    config: Config
+    store: RedisStore
+    clock: Following
+    gauges: Gauges
+    session: aiohttp.ClientSession
+    roles: frozenset[str]
+    pollers: dict[str, Poller] = field(default_factory=dict)
+    deliverers: dict[str, Deliverer] = field(default_factory=dict)
+    checkups: Mapping[str, Account] = field(default_factory=dict)
+    _running: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def start(self) -> None:
+        """Enrol what is configured, then poll and deliver it."""
+        self.checkups = checkups(self.config.accounts.values())
+        if "deliver" in self.roles:
+            self.deliverers = {name: self._deliverer(name) for name in self.config.channels}
+        if "poll" in self.roles:
+            self.pollers = {name: self._poller(name, accounts) for name, accounts in self._by_provider().items()}
+            for name, poller in self.pollers.items():
+                await self._enrol(name, poller.accounts)
+        self._running = [asyncio.create_task(part.run()) for part in self._parts()]
+
+    async def stop(self) -> None:
+        """Claim nothing more and finish what is in flight."""
+        for part in self._parts():
+            part.stop()
+        if self._running:
+            await asyncio.wait(self._running)
+
+    async def flush(self) -> None:
+        """Tell what is due until nothing is, and note what the last polls showed. For the way out."""
+        for poller in self.pollers.values():
+            await poller.note()
+        for deliverer in self.deliverers.values():
+            while not await deliverer.drain():
+                pass
+
+    def wake(self, provider: str) -> None:
+        """An account of this provider was made due."""
+        if poller := self.pollers.get(provider):
+            poller.bell.set()
+
+    def _parts(self) -> list[Part]:
+        return [*self.pollers.values(), *self.deliverers.values()]
+
+    def _by_provider(self) -> dict[str, dict[str, Account]]:
+        found: dict[str, dict[str, Account]] = {}
+        for account in (*self.config.accounts.values(), *self.checkups.values()):
+            found.setdefault(account.provider, {})[account.name] = account
+        return found
+
+    async def _enrol(self, provider: str, accounts: Mapping[str, Account]) -> None:
+        now, names = self.clock(), iter(accounts)
+        while chunk := list(islice(names, ENROL_CHUNK)):
+            await self.store.enrol(provider, {name: self.config.first_due(accounts[name], now) for name in chunk})
+
+    def _poller(self, provider: str, accounts: dict[str, Account]) -> Poller:
+        config = self.config
+        watch = Watch(policy=_policy(config), rules=config.rules, due=config.next_due)
+        if provider == STORE_PROVIDER:
+            polling = Polling(provider, HealthReader(self.store), CHECKUP_TIMEOUT, self.store, watch, self.clock)
+            windows, cost, room = (), 0, CHECKUPS_AT_ONCE
+        else:
+            settings = config.providers[provider]
+            adapter = settings.connect(Http(self.session, settings.origin()))
+            timeout = settings.longest_poll(config.defaults.timeout)
+            polling = Polling(provider, adapter, timeout, self.store, watch, self.clock)
+            windows, cost, room = settings.quota(), settings.poll_cost(), settings.max_concurrency
+        return Poller(
+            polling=polling,
+            accounts=accounts,
+            concurrency=room,
+            windows=windows,
+            cost=cost,
+            observe=self.gauges.polled,
+            moved=self._ring_deliverers,
+            follow=self.clock.follow,
+        )
+
+    def _ring_deliverers(self) -> None:
+        for deliverer in self.deliverers.values():
+            deliverer.bell.set()
+
+    def _deliverer(self, name: str) -> Deliverer:
+        settings = self.config.channels[name]
+        destination = Destination(
+            name=name,
+            adapter=settings.connect(ChannelHttp(self.session)),
+            send_resolved=settings.send_resolved,
+            timeout=settings.timeout or SEND_TIMEOUT,
+            observe=self.gauges.attempted,
+        )
+        return Deliverer(destination, self.store, self.clock, settings.rate_limit or settings.RATE)
+
+
+def _policy(config: Config) -> Policy:
+    return Policy(
+        route=compile_route(config.route, tuple(config.channels)),
+        tolerance=config.defaults.outage_tolerance,
+        prices=config.static_prices,
+        provider_prices=config.provider_prices,
+    )
+

@@ -1,0 +1,73 @@
+"""Joins the HTTP API to the running process."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from aiohttp import web
+
+from monitor.api.auth import Token
+from monitor.api.context import ApiContext, Check
+from monitor.api.server import Serving, build, serve, swap
+from monitor.config import Config
+from monitor.duties import RING_PATIENCE, Duties
+from monitor.errors import StoreUnavailable
+from monitor.plan import Crew
+
+#: A process whose loop is later than this does not answer in time either.
+LAG_MAX = timedelta(seconds=5)
+
+
+class Front:
+    """The listening API. A reload changes what it answers from, not the socket."""
+
+    def __init__(self, duties: Duties) -> None:
+        self._duties = duties
+        self._app: web.Application
+        self._serving: Serving
+
+    @classmethod
+    async def open(cls, config: Config, crew: Crew, duties: Duties) -> "Front":
+        """Listen as configured. ConfigError when the address is taken or needs tokens."""
+        front = cls(duties)
+        front._app = build(front._context(config, crew))
+        front._serving = await serve(front._app, config.http.listen)
+        return front
+
+    @property
+    def port(self) -> int:
+        return self._serving.port
+
+    def follow(self, config: Config, crew: Crew) -> None:
+        """Answer for another configuration from the next request on."""
+        swap(self._app, self._context(config, crew))
+
+    async def close(self) -> None:
+        """Stop listening."""
+        await self._serving.close()
+
+    def _context(self, config: Config, crew: Crew) -> ApiContext:
+        tokens = tuple(Token.of(t.name, t.token.get_secret_value(), t.scopes, t.rate) for t in config.http.tokens)
+        return ApiContext(
+            accounts=config.accounts,
+            others=crew.checkups,
+            store=self._duties.store,
+            clock=self._duties.clock,
+            metrics=self._duties.metrics,
+            readiness=self._ready,
+            tokens=tokens,
+            wake=crew.wake,
+        )
+
+    async def _ready(self) -> Sequence[Check]:
+        duties = self._duties
+        try:
+            await duties.store.ping()
+            store = Check("store", ok=True)
+        except StoreUnavailable as error:
+            store = Check("store", ok=False, detail=str(error))
+        silent = duties.clock() - duties.rung_at
+        return (
+            store,
+            Check("scheduler", silent <= RING_PATIENCE, f"last rang {silent.total_seconds():.1f} s ago"),
+            Check("loop", duties.lag <= LAG_MAX, f"{duties.lag.total_seconds():.3f} s late"),
+        )
