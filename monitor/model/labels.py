@@ -6,12 +6,13 @@ from fnmatch import translate
 
 #: Label → value, list of values, or glob. All must hold.
 Match = Mapping[str, str | Sequence[str]]
-Matcher = Callable[[Mapping[str, str]], bool]
+Labels = Mapping[str, str]
+Matcher = Callable[[Labels], bool]
 
 _GLOB = re.compile(r"[*?\[]")
 
 
-def matches(match: Match, labels: Mapping[str, str]) -> bool:
+def matches(match: Match, labels: Labels) -> bool:
     """Whether every label named in `match` has one of its values; `compile_match` does this often and fast.
 
     A value with `*`, `?` or `[` is a glob, upper and lower case differ. A label that is absent matches
@@ -26,7 +27,7 @@ def compile_match(match: Match) -> Matcher:
     if not tests:
         return _anything
 
-    def all_hold(labels: Mapping[str, str]) -> bool:
+    def all_hold(labels: Labels) -> bool:
         for label, plain, globs in tests:
             value = labels.get(label)
             if (value or "") in plain:
@@ -38,7 +39,7 @@ def compile_match(match: Match) -> Matcher:
     return all_hold
 
 
-def _anything(_labels: Mapping[str, str]) -> bool:
+def _anything(_labels: Labels) -> bool:
     return True
 
 

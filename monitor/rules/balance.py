@@ -13,7 +13,7 @@ from monitor.model.record import Entry
 from monitor.model.snapshot import MEASURES, Measures
 from monitor.rules.base import Facts, Prices, RuleBase, Sighting
 from monitor.rules.levels import Ladder
-from monitor.rules.words import amount_of, subject
+from monitor.rules.templates import amount_of, subject
 
 Measure = Literal[
     "available", "pending", "held", "locked", "total", "equity", "margin_used", "withdrawable", "referral"

@@ -21,8 +21,8 @@ from monitor.model.snapshot import Change, Outage, Snapshot
 from monitor.model.window import Flow
 from monitor.rules.mistakes import mistake
 from monitor.rules.samples import SAMPLE_NOW, AnyText, samples
-from monitor.rules.templates import compiled, filled
-from monitor.rules.words import FAILURES, subject, template_fields
+from monitor.rules.sandbox import compiled, filled
+from monitor.rules.templates import FAILURES, subject, template_fields
 
 Prices = Mapping[str, Decimal]
 #: Labels that every alert has from elsewhere (contract section 4); a rule cannot set them.

@@ -17,7 +17,7 @@ from monitor.model.window import Bounds, Flow, exact_flow, flow_bounds, opening_
 from monitor.rules.balance import USD
 from monitor.rules.base import Facts, FlowSpec, Judgement, RuleBase, Sighting
 from monitor.rules.levels import FlowLevels, check_flow_order, check_written_once, worst_first
-from monitor.rules.words import amount_of, subject
+from monitor.rules.templates import amount_of, subject
 from monitor.rules.yardstick import Levels, Yardstick, shares, totals_before
 
 _SHORTEST = timedelta(seconds=1)

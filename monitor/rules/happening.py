@@ -11,7 +11,7 @@ from monitor.model.event import Event
 from monitor.model.money import text
 from monitor.model.record import Entry
 from monitor.rules.base import Facts, RuleBase, Sighting
-from monitor.rules.words import subject
+from monitor.rules.templates import subject
 
 
 class EventRule(RuleBase):

@@ -11,9 +11,9 @@ from monitor.model.alert import Verdict
 from monitor.model.money import ZERO
 from monitor.model.record import Entry, Health
 from monitor.rules.base import Checkup, Facts, RuleBase
+from monitor.rules.sandbox import duration
 from monitor.rules.stale import seconds
-from monitor.rules.templates import duration
-from monitor.rules.words import subject
+from monitor.rules.templates import subject
 
 #: Notes older than this many intervals say nothing of now: perhaps nobody is polling.
 _OLD_AFTER = 3

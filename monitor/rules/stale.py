@@ -12,8 +12,8 @@ from monitor.model.alert import Severity, Verdict
 from monitor.model.money import ZERO
 from monitor.model.record import Entry
 from monitor.rules.base import Blindness, Facts, RuleBase, Sighting
-from monitor.rules.templates import duration
-from monitor.rules.words import subject
+from monitor.rules.sandbox import duration
+from monitor.rules.templates import subject
 
 _SECOND = timedelta(seconds=1)
 
