@@ -1,0 +1,137 @@
+"""A store that remembers in a dictionary, and a real server on a real socket around it."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from aiohttp import ClientSession
+
+from monitor.api.context import ApiContext, Check
+from monitor.api.server import ROUTES, build, serve
+from monitor.errors import StoreUnavailable
+from monitor.metrics import Metrics
+from monitor.model.alert import Alert, State
+from monitor.model.event import Event
+from monitor.model.record import Account, Point, Record
+from monitor.model.snapshot import Snapshot
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@dataclass
+class MemoryStore:
+    """Reader and `poll_now`, in memory. `polling` is what a poll would write once it is asked for."""
+
+    records: dict[str, Record] = field(default_factory=dict)
+    due: dict[str, datetime] = field(default_factory=dict)
+    points: list[Point] = field(default_factory=list)
+    ledger: dict[str, list[Event]] = field(default_factory=dict)
+    polling: dict[str, Record] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    loads: list[int] = field(default_factory=list)
+    down: bool = False
+
+    def _answer(self):
+        if self.down:
+            raise StoreUnavailable("connection refused to redis://:hunter22@db:6379")
+
+    async def load_many(self, accounts):
+        self._answer()
+        self.loads.append(len(accounts))
+        return [self.records.get(name, Record(account=name)) for name in accounts]
+
+    async def due_at(self, provider, account):
+        self._answer()
+        return self.due.get(account)
+
+    async def history(self, account, asset, measure, since, until, limit):
+        self._answer()
+        wanted = [p for p in self.points if (p.asset, p.measure) == (asset, measure) and since <= p.at <= until]
+        return wanted[:limit]
+
+    async def recent_events(self, account, before, limit):
+        self._answer()
+        newest = list(reversed(list(enumerate(self.ledger.get(account, [])))))
+        return [(str(i), e) for i, e in newest if before is None or i < int(before)][:limit]
+
+    async def poll_now(self, provider, account):
+        self._answer()
+        self.asked.append((provider, account))
+        if account in self.polling:
+            self.records[account] = self.polling.pop(account)
+
+
+def _account(name="hot-usdt", **changes):
+    plain = Account(
+        name=name, provider="casino", interval=timedelta(seconds=60), stale_after=timedelta(minutes=3)
+    )
+    return replace(plain, **changes)
+
+
+def _record(name="hot-usdt", available="412.50", **changes):
+    amounts = {"USDT": {"available": Decimal(available), "total": Decimal("500")}}
+    plain = Record(account=name, version=7, snapshot=Snapshot(observed_at=NOON, amounts=amounts))
+    return replace(plain, **changes)
+
+
+def _alert(id="alr_1", **changes):
+    plain = Alert(
+        fingerprint="f00d", id=id, rule="HotWalletLow", subject="USDT", state=State.FIRING, severity="critical",
+        pending_since=NOON - timedelta(minutes=5), observed_at=NOON, started_at=NOON - timedelta(minutes=3),
+        value=Decimal("412.50"), threshold=Decimal("80000"), measure="available", unit="USDT",
+    )  # fmt: skip
+    return replace(plain, **changes)
+
+
+@pytest.fixture
+def account():
+    return _account
+
+
+@pytest.fixture
+def record():
+    return _record
+
+
+@pytest.fixture
+def alert():
+    return _alert
+
+
+@pytest.fixture
+def store():
+    return MemoryStore()
+
+
+@pytest.fixture
+def context(store):
+    async def fine():
+        return [Check("store", True)]
+
+    def make(*accounts, **changes):
+        known = {one.name: one for one in accounts or (_account(),)}
+        plain = ApiContext(
+            accounts=known, store=store, clock=lambda: NOON + timedelta(seconds=48),
+            metrics=Metrics("0.1.0"), readiness=fine,
+        )  # fmt: skip
+        return replace(plain, **changes)
+
+    return make
+
+
+@pytest.fixture
+async def start():
+    """Start a server for a context; `(client, serving)`. Everything is closed at the end."""
+    opened = []
+
+    async def starting(api, routes=ROUTES, listen="127.0.0.1:0", token=None):
+        serving = await serve(build(api, routes), listen)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        client = ClientSession(f"http://127.0.0.1:{serving.port}", headers=headers)
+        opened.extend((serving, client))
+        return client, serving
+
+    yield starting
+    for thing in reversed(opened):
+        await thing.close()

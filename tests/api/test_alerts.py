@@ -1,0 +1,102 @@
+from dataclasses import replace
+
+import pytest
+
+from monitor.api import alerts
+from monitor.model.alert import State
+
+
+async def listed(client, query=""):
+    async with client.get(f"/v1/alerts{query}") as answer:
+        assert answer.status == 200, await answer.text()
+        found = await answer.json()
+    return [item["id"] for item in found["items"]], found["next_cursor"]
+
+
+@pytest.fixture
+def api(context, store, account, record, alert):
+    store.records["hot"] = record(
+        "hot",
+        alerts=(
+            alert("alr_2"),
+            alert("alr_1", state=State.PENDING, severity="warning", rule="Outflow"),
+            alert("alr_0", state=State.RESOLVED),
+        ),
+    )
+    store.records["cold"] = record("cold", alerts=(alert("alr_9", severity="warning"),))
+    store.records["~casino"] = record("~casino", snapshot=None, alerts=(alert("alr_5", rule="CasinoDown"),))
+    return context(account("hot"), account("cold"), others={"~casino": account("~casino")})
+
+
+async def test_every_open_alert_is_listed_and_no_resolved_one(api, start):
+    client, _ = await start(api)
+
+    assert await listed(client) == (["alr_9", "alr_1", "alr_2", "alr_5"], None)
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("?state=pending", ["alr_1"]),
+        ("?state=firing", ["alr_9", "alr_2", "alr_5"]),
+        ("?severity=critical", ["alr_2", "alr_5"]),
+        ("?rule=Outflow", ["alr_1"]),
+        ("?account=hot", ["alr_1", "alr_2"]),
+        ("?account=~casino", ["alr_5"]),
+        ("?account=hot&state=firing", ["alr_2"]),
+        ("?rule=Nothing", []),
+    ],
+)
+async def test_filters_all_have_to_hold(api, start, query, ids):
+    client, _ = await start(api)
+
+    assert (await listed(client, query))[0] == ids
+
+
+async def test_pages_go_on_within_an_account(api, start):
+    client, _ = await start(api)
+    seen, query = [], "?limit=1"
+
+    for _ in range(4):
+        ids, cursor = await listed(client, query)
+        seen += ids
+        query = f"?limit=1&cursor={cursor}"
+
+    assert seen == ["alr_9", "alr_1", "alr_2", "alr_5"]
+    assert cursor is None
+
+
+async def test_one_request_looks_at_a_bounded_number_of_accounts(
+    context, start, store, account, record, alert, monkeypatch
+):
+    monkeypatch.setattr(alerts, "SCAN_MAX", 150)
+    every = [account(f"a{n:03}") for n in range(400)]
+    store.records["a399"] = record("a399", alerts=(alert("alr_last"),))
+    client, _ = await start(context(*every))
+    seen, query, pages = [], "", 0
+
+    while query is not None:
+        store.loads.clear()
+        ids, cursor = await listed(client, query)
+        assert sum(store.loads) <= 150
+        seen, pages = seen + ids, pages + 1
+        query = f"?cursor={cursor}" if cursor else None
+
+    assert (seen, pages) == (["alr_last"], 3)
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [("?state=resolved", 400), ("?severity=fatal", 400), ("?rul=x", 400), ("?account=nobody", 404)],
+)
+async def test_a_filter_that_cannot_match_is_refused(api, start, query, status):
+    client, _ = await start(api)
+
+    async with client.get(f"/v1/alerts{query}") as answer:
+        assert answer.status == status
+
+
+async def test_an_alert_is_not_listed_for_an_account_that_is_gone(api, start, account):
+    client, _ = await start(replace(api, accounts={"cold": account("cold")}))
+
+    assert (await listed(client))[0] == ["alr_9", "alr_5"]
