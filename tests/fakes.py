@@ -1,0 +1,198 @@
+"""Working stand-ins for the outside, a few lines each."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from monitor.errors import DeliveryError
+from monitor.model.alert import Target
+from monitor.model.group import MESSAGE_MAX, Group, Item, Message, Told
+from monitor.model.record import Row
+from tests.builders import NOON
+
+
+class FakeClock:
+    """Time that moves when the test says so."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_(self, time: timedelta) -> None:
+        self.now += time
+
+
+class RecordingChannel:
+    """Takes every message, or answers what the test wants it to answer."""
+
+    def __init__(self, answers: Iterable[DeliveryError | Exception | None] = ()) -> None:
+        self.arrived: list[Message] = []
+        self.tried: list[Message] = []
+        self.answers = list(answers)
+
+    async def send(self, message: Message, now: datetime) -> str:
+        self.tried.append(message)
+        answer = self.answers.pop(0) if self.answers else None
+        if answer is not None:
+            raise answer
+        self.arrived.append(message)
+        return "ok"
+
+
+@dataclass(slots=True)
+class _Held:
+    """A group as the fake keeps it: what `Group` shows, plus the lease."""
+
+    group: Group
+    news: list[Item] = field(default_factory=list)
+    telling: list[Item] = field(default_factory=list)
+    live: set[str] = field(default_factory=set)
+    due_at: datetime | None = None
+    leased_until: datetime | None = None
+    flushed_at: datetime | None = None
+
+
+class FakeDeliveryStore:
+    """The delivering half of the store in memory, with the promises of `ports.DeliveryStore`."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._token = 0
+        self._keys = 0
+        self.groups: dict[tuple[str, str], _Held] = {}
+        self.dead: list[tuple[Message, str]] = []
+        self.paused: dict[str, datetime] = {}
+
+    def owe(self, *rows: Row) -> None:
+        """Give rows to the groups of their targets, as `apply` does after a commit."""
+        for row in rows:
+            self._keys += 1
+            for target in row.targets:
+                self._apply(target, Item(f"{self._keys}-0", row.news, row.entry))
+
+    def _apply(self, target: Target, item: Item) -> None:
+        now = self._clock()
+        held = self.groups.setdefault((target.channel, target.group), _Held(_fresh(target, now)))
+        quiet = not (held.news or held.telling or held.group.open)
+        if item.news == "resolved":
+            held.live.discard(item.entry.fingerprint)
+        elif item.news != "event":
+            held.live.add(item.entry.fingerprint)
+        held.news.append(item)
+        self._touch(held)
+        due_at = now + target.wait if quiet else self._next_flush(held)
+        if held.leased_until is None and not held.group.failed:
+            held.due_at = min(held.due_at or due_at, due_at)
+
+    def _next_flush(self, held: _Held) -> datetime:
+        now = self._clock()
+        if not held.live or held.flushed_at is None:
+            return now
+        return max(now, held.flushed_at + held.group.interval)
+
+    def _touch(self, held: _Held, **changes: object) -> None:
+        held.group = replace(held.group, version=held.group.version + 1, **changes)
+
+    async def sweep(self, limit: int) -> int:
+        return 0
+
+    async def claim_groups(self, channel: str, limit: int, lease: timedelta) -> tuple[Group, ...]:
+        now = self._clock()
+        if self.paused.get(channel, now) > now:
+            return ()
+        claimed = []
+        for (name, _), held in self.groups.items():
+            due_at = held.leased_until or held.due_at
+            if name == channel and due_at is not None and due_at <= now and len(claimed) < limit:
+                self._token += 1
+                held.leased_until, held.due_at = now + lease, None
+                held.group = replace(held.group, token=self._token, due_at=due_at)
+                claimed.append(self._seen(held))
+        return tuple(claimed)
+
+    def _seen(self, held: _Held) -> Group:
+        return replace(held.group, news=tuple(held.news[:MESSAGE_MAX]), waiting=len(held.news))
+
+    def _mine(self, group: Group) -> _Held | None:
+        held = self.groups[group.channel, group.id]
+        return held if held.leased_until is not None and held.group.token == group.token else None
+
+    async def freeze(self, group: Group, message: Message) -> Group | None:
+        if (held := self._mine(group)) is None:
+            return None
+        items = [*held.telling, *held.news]
+        held.telling = [item for item in items if item.key in message.keys]
+        held.news = [item for item in items if item.key not in message.keys]
+        held.flushed_at = self._clock()
+        self._touch(held, telling=message, failed=False)
+        return self._seen(held)
+
+    async def settle(self, group: Group, told: Mapping[str, Told | None], due_at: datetime | None) -> bool:
+        if (held := self._mine(group)) is None:
+            return False
+        self._close(held, told)
+        self._plan(held, due_at, news=bool(held.news))
+        return True
+
+    def _close(self, held: _Held, told: Mapping[str, Told | None]) -> None:
+        known = {**held.group.open, **told}
+        kept = {fingerprint: one for fingerprint, one in known.items() if one is not None}
+        held.telling = []
+        self._touch(held, open=kept, telling=None, failed=False, attempts=0, failing_since=None, why="")
+
+    def _plan(self, held: _Held, due_at: datetime | None, *, news: bool) -> None:
+        held.leased_until = None
+        if news:
+            due_at = min(due_at or self._next_flush(held), self._next_flush(held))
+        held.due_at = due_at
+
+    async def postpone(self, group: Group, due_at: datetime, why: str) -> bool:
+        if (held := self._mine(group)) is None:
+            return False
+        held.news, held.telling = [*held.telling, *held.news], []
+        since = held.group.failing_since or self._clock()
+        self._touch(held, failed=True, attempts=held.group.attempts + 1, failing_since=since, why=why)
+        self._plan(held, due_at, news=False)
+        return True
+
+    async def bury(
+        self,
+        group: Group,
+        message: Message,
+        why: str,
+        told: Mapping[str, Told | None],
+        due_at: datetime | None,
+    ) -> bool:
+        if not await self.settle(group, told, due_at):
+            return False
+        self.dead.append((message, why))
+        return True
+
+    async def defer(self, group: Group, due_at: datetime | None) -> bool:
+        if (held := self._mine(group)) is None:
+            return False
+        self._plan(held, due_at, news=held.group.version != group.version)
+        return True
+
+    async def pause(self, channel: str, until: datetime) -> None:
+        self.paused[channel] = until
+
+
+def _fresh(target: Target, now: datetime) -> Group:
+    return Group(
+        channel=target.channel,
+        id=target.group,
+        version=1,
+        token=0,
+        labels=target.labels,
+        interval=target.interval,
+        repeat=target.repeat,
+        due_at=now,
+    )
+
+
+def news_of(messages: Sequence[Message]) -> list[tuple[str, str, int]]:
+    """What a channel heard, in order: (alert id, status, sequence)."""
+    return [(one.entry.id, one.entry.status, one.sequence) for message in messages for one in message.alerts]
