@@ -154,13 +154,17 @@ class RuleBase(BaseModel):
             return self.recovered(entry)
         return f"{subject(entry) or self.alert} is closed: {(entry.reason or 'ended').replace('_', ' ')}"
 
+    def __hash__(self) -> int:
+        # By name, which is unique; pydantic's own hash fails on the mappings.
+        return hash((self.type, self.alert))
+
     def watches(self, asset: str) -> bool:
         """Whether an asset is this rule's business; a bare name selects all networks of it."""
         return not self.assets or asset in self.assets or asset.partition("@")[0] in self.assets
 
     @cached_property
-    def selects(self) -> Matcher:
-        """Whether labels (an account's own, plus `account` and `provider`) are matched by this rule."""
+    def matches(self) -> Matcher:
+        """Whether this rule is for an account with these labels (its own, `account`, `provider`)."""
         return compile_match(self.match)
 
     @cached_property
