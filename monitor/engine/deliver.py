@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 import structlog
 
@@ -34,14 +35,16 @@ WHY_MAX = 300
 
 assert SEND_TIMEOUT_MAX + GRACE + timedelta(seconds=5) < LEASE
 
-log = structlog.get_logger()
+log = structlog.get_logger("monitor.deliver")
 
 
-#: Hears of every attempt: sent, failed or rejected; the message; how long it took.
-Observer = Callable[[str, Message, timedelta], None]
+#: What became of one attempt.
+Outcome = Literal["sent", "failed", "rejected"]
+#: Hears of every attempt: what became of it, the message, how long it took.
+Observer = Callable[[Outcome, Message, timedelta], None]
 
 
-def _nobody(_outcome: str, _message: Message, _took: timedelta) -> None:
+def _nobody(_outcome: Outcome, _message: Message, _took: timedelta) -> None:
     pass
 
 
@@ -59,28 +62,16 @@ class Destination:
         assert self.timeout <= SEND_TIMEOUT_MAX, "an attempt must end before its lease does"
 
 
-async def deliver(
-    store: DeliveryStore, destination: Destination, clock: Clock, limit: int = BATCH_MAX
-) -> int:
-    """Tell a channel what is due, each group by itself; returns how many groups were claimed.
-
-    The same number as `limit` means there may be more. StoreUnavailable when nothing could be claimed.
-    """
-    groups = await store.claim_groups(destination.name, limit, LEASE)
-    tellings = (tell(store, destination, group, clock) for group in groups)
-    # Not a TaskGroup: what goes wrong with one group must not cut the others short in the middle of a send.
-    for group, result in zip(groups, await asyncio.gather(*tellings, return_exceptions=True), strict=True):
-        match result:
-            case None:
-                pass
-            case StoreUnavailable():
-                # What was frozen stays frozen; the lease ends by itself and the message goes out again.
-                log.warning("delivery.store_unavailable", channel=destination.name, group=group.id)
-            case Exception():
-                log.error("delivery.bug", channel=destination.name, group=group.id, **described(result))
-            case _:
-                raise result
-    return len(groups)
+async def tell_safely(store: DeliveryStore, destination: Destination, group: Group, clock: Clock) -> None:
+    """`tell`, and whatever goes wrong stays with this group: it comes due again when its lease ends."""
+    try:
+        await tell(store, destination, group, clock)
+    except StoreUnavailable:
+        # What was frozen stays frozen and goes out again as it is.
+        log.warning("delivery.store_unavailable", channel=destination.name, group=group.id)
+    except Exception as bug:  # noqa: BLE001  # the bulkhead of one delivery (errors.py)
+        # Bulkhead: a bug in one delivery must not stop the others.
+        log.error("delivery.bug", channel=destination.name, group=group.id, **described(bug))
 
 
 async def tell(store: DeliveryStore, destination: Destination, group: Group, clock: Clock) -> None:
@@ -109,7 +100,7 @@ async def tell(store: DeliveryStore, destination: Destination, group: Group, clo
 async def attempt(destination: Destination, message: Message, clock: Clock) -> str:
     """Send once, within the time; every failure is a DeliveryError. Returns what the destination answered."""
     started = clock()
-    outcome = "failed"
+    outcome: Outcome = "failed"
     try:
         async with asyncio.timeout((destination.timeout + GRACE).total_seconds()):
             answer = await destination.adapter.send(message, started)
@@ -122,8 +113,8 @@ async def attempt(destination: Destination, message: Message, clock: Clock) -> s
         raise
     except TimeoutError:
         raise DeliveryDeferred("no answer in time") from None
-    except Exception as bug:  # noqa: BLE001  # the bulkhead of one delivery (errors.py)
-        # Bulkhead: a bug in one adapter must not lose its message nor stop other channels.
+    except Exception as bug:  # noqa: BLE001  # as in tell_safely
+        # The same bulkhead, further in: a bug in an adapter counts as a failed attempt, so the ladder applies.
         log.error("delivery.bug", channel=destination.name, notification=message.id, **described(bug))
         raise DeliveryDeferred(f"bug in the adapter: {type(bug).__name__}") from None
     finally:
