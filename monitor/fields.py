@@ -9,19 +9,34 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SecretStr, ValidationInfo, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from monitor.model.money import exact, text
 
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d|w))+", re.ASCII)
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)", re.ASCII)
+#: In microseconds.
 _UNITS = {
-    "ms": timedelta(milliseconds=1), "s": timedelta(seconds=1), "m": timedelta(minutes=1),
-    "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1),
+    "ms": 1_000, "s": 1_000_000, "m": 60_000_000,
+    "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000,
 }  # fmt: skip
 _AMOUNT = re.compile(r"[+-]?(?:\d[\d_]*)(?:\.[\d_]*\d)?", re.ASCII)
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s?%", re.ASCII)
+_DURATION_MAX = 64
 _CENTURY = timedelta(days=36_500)
+#: Stands for every secret while secrets are not read (`check --no-secrets`).
+UNREAD = "unread"
+#: A secret file larger than this is not one.
+_SECRET_MAX = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +46,6 @@ class Context:
     base: Path = field(default_factory=Path)
     secrets: bool = True
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    #: Paths of secrets written plainly into a file; `check` warns of each.
-    plain: list[str] = field(default_factory=list)
 
 
 def _context(info: ValidationInfo) -> Context:
@@ -43,18 +56,17 @@ def duration(value: object) -> timedelta:
     """`250ms 30s 5m 1h30m 7d` as a timedelta; ValueError says how to write it."""
     if isinstance(value, timedelta):
         return value
-    if isinstance(value, bool) or not isinstance(value, str) or not _DURATION.fullmatch(value):
-        hint = f"write {value}s" if re.fullmatch(r"\d+", str(value)) else "write it like 30s, 5m or 1h30m"
-        raise ValueError(f"{str(value)!r} is not a duration, {hint}")
-    result = timedelta(0)
+    if not isinstance(value, str) or not _DURATION.fullmatch(value) or len(value) > _DURATION_MAX:
+        written = str(value)[:40]
+        hint = f"write {written}s" if written.isdecimal() else "write it like 30s, 5m or 1h30m"
+        raise ValueError(f"{written!r} is not a duration, {hint}")
+    result = 0
     for number, unit in _PART.findall(value):
         whole, _, fraction = number.partition(".")
-        result += _UNITS[unit] * int(whole[:12])
-        if fraction:
-            result += _UNITS[unit] * int(fraction[:9]) // 10 ** len(fraction[:9])
-    if result > _CENTURY:
+        result += int(whole) * _UNITS[unit] + int(fraction or 0) * _UNITS[unit] // 10 ** len(fraction)
+    if result > _CENTURY // timedelta(microseconds=1):
         raise ValueError(f"{value!r} is longer than a century")
-    return result
+    return timedelta(microseconds=result)
 
 
 def duration_text(value: timedelta) -> str:
@@ -78,7 +90,7 @@ def amount(value: object) -> Decimal:
         return exact(Decimal(value))
     if isinstance(value, str) and _AMOUNT.fullmatch(value):
         return exact(Decimal(value.replace("_", "")))
-    raise ValueError(f"{value!r} is not an amount, write it like 250_000 or \"0.01\"")
+    raise ValueError(f'{str(value)[:60]!r} is not an amount, write it like 250_000 or "0.01"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +113,9 @@ def threshold(value: object) -> Threshold:
     try:
         return Threshold(amount(value))
     except ValueError:
-        raise ValueError(f"{value!r} is neither an amount (250_000) nor a percentage (25%)") from None
+        raise ValueError(
+            f"{str(value)[:60]!r} is neither an amount (250_000) nor a percentage (25%)"
+        ) from None
 
 
 def _secret(value: object, info: ValidationInfo) -> SecretStr:
@@ -109,12 +123,11 @@ def _secret(value: object, info: ValidationInfo) -> SecretStr:
         return value
     context = _context(info)
     match value:
-        case {"env": str(name)} if len(value) == 1:
+        case {"env": str(name), **others} if not others:
             return SecretStr(_from_environment(name, context))
-        case {"file": str(name)} if len(value) == 1:
+        case {"file": str(name), **others} if not others:
             return SecretStr(_from_file(name, context))
         case str() if value:
-            context.plain.append(info.field_name or "")
             return SecretStr(value)
     raise ValueError("a secret is {env: NAME}, {file: PATH} or a non-empty string")
 
@@ -123,19 +136,25 @@ def _from_environment(name: str, context: Context) -> str:
     found = context.environment.get(name, "")
     if not found and context.secrets:
         raise ValueError(f"the environment variable {name} is not set")
-    return found or f"unread-{name}"
+    return found or UNREAD
 
 
 def _from_file(name: str, context: Context) -> str:
     if not context.secrets:
-        return "unread-file"
+        return UNREAD
     try:
-        found = (context.base / name).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        with (context.base / name).open("rb") as file:
+            found = file.read(_SECRET_MAX + 1)[:_SECRET_MAX].decode("utf-8").strip()
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the name
         raise ValueError(f"cannot read the secret file {name}: {type(error).__name__}") from None
     if not found:
         raise ValueError(f"the secret file {name} is empty")
     return found
+
+
+def unread(secret: SecretStr) -> bool:
+    """Whether this secret was not read on purpose, so that nothing can be said about its form."""
+    return secret.get_secret_value() == UNREAD
 
 
 def _plainly(schema_type: str, pattern: str, description: str) -> WithJsonSchema:
@@ -152,7 +171,9 @@ Amount = Annotated[
     Decimal,
     BeforeValidator(amount),
     PlainSerializer(text),
-    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[+-]?\d[\d_]*(\.[\d_]*\d)?$"}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[+-]?\d[\d_]*(\.[\d_]*\d)?$"}]}
+    ),
 ]
 ThresholdField = Annotated[
     Threshold,
@@ -162,8 +183,18 @@ ThresholdField = Annotated[
 ]
 _SECRET_SCHEMA: dict[str, Any] = {
     "anyOf": [
-        {"type": "object", "properties": {"env": {"type": "string"}}, "required": ["env"], "additionalProperties": False},
-        {"type": "object", "properties": {"file": {"type": "string"}}, "required": ["file"], "additionalProperties": False},
+        {
+            "type": "object",
+            "properties": {"env": {"type": "string"}},
+            "required": ["env"],
+            "additionalProperties": False,
+        },
+        {
+            "type": "object",
+            "properties": {"file": {"type": "string"}},
+            "required": ["file"],
+            "additionalProperties": False,
+        },
         {"type": "string", "description": "accepted, but `check` warns: keep secrets out of the file"},
     ]
 }

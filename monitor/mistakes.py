@@ -147,7 +147,7 @@ def _what(detail: ErrorDetails) -> str:
     if kind == "missing":
         return "is required"
     if kind in ("value_error", "assertion_error"):
-        return detail["msg"].partition(", ")[2]
+        return detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if kind == "literal_error":
         known = [word.strip(" '") for word in str(context["expected"]).replace(" or ", ",").split(",")]
         return f"{clip(str(given))!r} is not one of {', '.join(known)}{suggestion(str(given), known)}"
@@ -191,10 +191,13 @@ def _options(node: Mapping[str, Any], root: Mapping[str, Any]) -> Iterable[Mappi
 
 
 def _step(node: Mapping[str, Any], step: str | int, root: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    below = node.get("items") if isinstance(step, int) else node.get("properties", {}).get(step)
-    if below is None and isinstance(step, str):
-        below = node.get("additionalProperties")
-    return list(_options(below, root)) if isinstance(below, Mapping) else []
+    if isinstance(step, int):
+        found = [node.get("items")]
+    else:
+        found = [node.get("properties", {}).get(step)]
+        if found == [None]:
+            found = [node.get("additionalProperties"), *node.get("patternProperties", {}).values()]
+    return [option for below in found if isinstance(below, Mapping) for option in _options(below, root)]
 
 
 def _tagged(node: Mapping[str, Any], tag: str | int, root: Mapping[str, Any]) -> list[Mapping[str, Any]]:

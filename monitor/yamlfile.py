@@ -83,13 +83,17 @@ class Document:
 def load(path: Path, name: str | None = None) -> Document:
     """Read one file. ConfigError when it cannot be read as YAML at all; `name` is what messages call it."""
     name = name or str(path)
+    return parse(read(path, name), name)
+
+
+def read(path: Path, name: str) -> bytes:
+    """The bytes of a file, at most one more than we accept; ConfigError when there is no reading it."""
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         raise ConfigError([f"{name}: cannot be read: {why}"]) from None
-    return parse(raw, name)
 
 
 def parse(raw: bytes, name: str) -> Document:

@@ -1,0 +1,121 @@
+"""What `check` and `schema` print: a configuration on one screen, and JSON Schemas for editors."""
+
+from collections import Counter
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic.json_schema import GenerateJsonSchema
+
+from monitor.config import Config
+from monitor.fields import Threshold, duration_text
+from monitor.model.money import text
+from monitor.rules import AnyRule
+from monitor.settings import Settings
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+#: Doubts beyond these are counted.
+WARNINGS_MAX = 20
+
+
+class RuleFile(BaseModel):
+    """A rule file: `rules:` and a list."""
+
+    model_config = ConfigDict(extra="forbid", title="balance-monitor rules")
+
+    rules: tuple[AnyRule, ...] = Field(description="each with `alert`, its name, and `type`")
+
+
+def summary(config: Config) -> str:
+    """A sound configuration on one screen, warnings last."""
+    rate = sum(1 / account.interval.total_seconds() for account in config.accounts.values())
+    lines = [
+        f"{config.path}: fine",
+        f"accounts   {len(config.accounts)} at {len(config.providers)} providers, {rate:.3g} polls a second",
+        *_providers(config),
+        f"rules      {_counted(rule.type for rule in config.rules)}",
+        f"channels   {_listed(config.channels)}",
+        f"routes     {_routes(config)}",
+        f"store      {_store(config)}, history {duration_text(config.history.keep)}",
+        f"api        {config.http.listen}, {len(config.http.tokens) or 'no'} tokens",
+    ]
+    shown = [f"warning: {warning}" for warning in config.warnings[:WARNINGS_MAX]]
+    if len(config.warnings) > WARNINGS_MAX:
+        shown.append(f"and {len(config.warnings) - WARNINGS_MAX} more warnings")
+    return "\n".join([*lines, *shown])
+
+
+def _providers(config: Config) -> list[str]:
+    counts = Counter(account.provider for account in config.accounts.values())
+    lines = [
+        f"  {name:<20} {getattr(spec, 'type', ''):<12} {counts[name]} accounts"
+        for name, spec in list(config.providers.items())[:20]
+    ]
+    return lines + ([f"  and {len(config.providers) - 20} more"] if len(config.providers) > 20 else [])
+
+
+def _counted(words: Any) -> str:
+    counts = Counter(words)
+    listed = ", ".join(f"{count} {word}" for word, count in counts.most_common())
+    return f"{counts.total()}: {listed}" if counts else "none"
+
+
+def _listed(channels: Any) -> str:
+    named = [f"{name} ({getattr(spec, 'type', '')})" for name, spec in list(channels.items())[:10]]
+    return ", ".join(named) + (f" and {len(channels) - 10} more" if len(channels) > 10 else "") or "none"
+
+
+def _routes(config: Config) -> str:
+    if config.route is None:
+        return "every alert to every channel"
+    count, waiting = 0, [config.route]
+    while waiting:
+        node = waiting.pop()
+        count += 1
+        waiting += node.routes
+    return str(count)
+
+
+def _store(config: Config) -> str:
+    """Where state is kept, without the password a URL may hold."""
+    if config.store.embedded:
+        return f"embedded in {config.store.directory}"
+    scheme, _, rest = config.store.url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
+
+
+class _ForEditors(GenerateJsonSchema):
+    """Defaults as people write them, and no titles that repeat the names."""
+
+    def encode_default(self, dft: Any) -> Any:
+        match dft:
+            case timedelta():
+                return duration_text(dft)
+            case Decimal():
+                return text(dft)
+            case Threshold():
+                return str(dft)
+            case SecretStr():
+                return dft.get_secret_value()
+            case BaseModel():
+                return self.encode_default(
+                    {
+                        field.alias or name: getattr(dft, name)
+                        for name, field in type(dft).model_fields.items()
+                    }
+                )
+            case dict():
+                return {key: self.encode_default(item) for key, item in dft.items()}
+            case tuple() | list():
+                return [self.encode_default(item) for item in dft]
+        return super().encode_default(dft)
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - the base class's signature
+        return False
+
+
+def schema(what: Literal["config", "rules"]) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a configuration (`config`) or of a rule file (`rules`)."""
+    model: type[BaseModel] = Settings if what == "config" else RuleFile
+    return {"$schema": DIALECT, **model.model_json_schema(mode="validation", schema_generator=_ForEditors)}

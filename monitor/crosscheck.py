@@ -1,0 +1,247 @@
+"""What only shows when all parts of a configuration are seen together."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from fractions import Fraction
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+
+from monitor.accounts import Roster
+from monitor.channels.base import insecure
+from monitor.fields import UNREAD, duration_text
+from monitor.mistakes import Mistake, Steps, dotted, suggestion
+from monitor.model.record import Account
+from monitor.providers.base import ProviderSettings
+from monitor.rules.base import RuleBase
+from monitor.settings import ProviderPrices, Settings
+from monitor.yamlfile import Document
+
+#: A bearer token shorter than this can be guessed.
+TOKEN_MIN = 16
+#: What a glob is made of; a name without these is looked up, not searched.
+_MAGIC = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A good rule, and where it was read."""
+
+    rule: RuleBase
+    document: Document
+    path: Steps
+    title: str
+
+    def at(self, *steps: str | int, what: str) -> Mistake:
+        line = self.document.line((*self.path, *steps))
+        return Mistake(self.document.file, line, dotted((self.title, *steps)), what)
+
+
+@dataclass(slots=True)
+class Findings:
+    """Mistakes stop a start, warnings do not."""
+
+    document: Document
+    mistakes: list[Mistake] = field(default_factory=list)
+    warnings: list[Mistake] = field(default_factory=list)
+
+    def wrong(self, path: Steps, what: str) -> None:
+        self.mistakes.append(Mistake(self.document.file, self.document.line(path), dotted(path), what))
+
+    def doubt(self, path: Steps, what: str) -> None:
+        self.warnings.append(Mistake(self.document.file, self.document.line(path), dotted(path), what))
+
+
+def check(settings: Settings, roster: Roster, rules: list[Located], document: Document) -> Findings:
+    """All cross-checks of a configuration whose parts are sound by themselves."""
+    found = Findings(document)
+    _check_store(settings, found)
+    _check_http(settings, found)
+    _check_prices(settings, found)
+    _check_secrets(settings, found)
+    _check_providers(settings, roster, found)
+    _check_channels(settings, found)
+    _check_rules(settings, roster, rules, found)
+    return found
+
+
+def _check_store(settings: Settings, found: Findings) -> None:
+    if settings.store.embedded and sys.platform == "win32":
+        found.wrong(("store", "url"), "the embedded store does not run on Windows, use redis://…")
+
+
+def _check_http(settings: Settings, found: Findings) -> None:
+    http = settings.http
+    if not http.local and not http.tokens:
+        found.wrong(("http", "listen"), f"{http.listen} can be reached from other machines: add tokens")
+    names = [token.name for token in http.tokens]
+    for index, token in enumerate(http.tokens):
+        if token.name in names[:index]:
+            found.wrong(("http", "tokens", index, "name"), f"there is already a token {token.name!r}")
+        secret = token.token.get_secret_value()
+        if secret != UNREAD and len(secret) < TOKEN_MIN:
+            found.doubt(
+                ("http", "tokens", index, "token"), f"shorter than {TOKEN_MIN} characters, easy to guess"
+            )
+
+
+def _check_prices(settings: Settings, found: Findings) -> None:
+    kinds = [isinstance(price, ProviderPrices) for price in settings.prices]
+    if True in kinds[1:]:
+        found.doubt(("prices",), "values that providers report come before static ones in this version")
+
+
+def secrets(settings: Settings) -> Iterator[tuple[Steps, str]]:
+    """Every secret of a configuration with its path."""
+    yield from _secrets(settings, ())
+
+
+def _secrets(value: object, path: Steps) -> Iterator[tuple[Steps, str]]:
+    match value:
+        case SecretStr():
+            yield path, value.get_secret_value()
+        case BaseModel():
+            for name, info in type(value).model_fields.items():
+                # A hundred thousand accounts hold no secret.
+                if name != "accounts":
+                    yield from _secrets(getattr(value, name), (*path, info.alias or name))
+        case Mapping():
+            for key, item in value.items():
+                yield from _secrets(item, (*path, str(key)))
+        case tuple() | list():
+            for index, item in enumerate(value):
+                yield from _secrets(item, (*path, index))
+        case _:
+            return
+
+
+def _check_secrets(settings: Settings, found: Findings) -> None:
+    for path, _ in secrets(settings):
+        written = _at(found.document.value, path)
+        if isinstance(written, str) and (path != ("store", "url") or "@" in written):
+            found.doubt(path, "a secret in plain text, write {env: NAME} or {file: PATH}")
+
+
+def _at(value: Any, path: Steps) -> Any:
+    """What the file has at a path; a list of one may be written without its brackets."""
+    for step in path:
+        if isinstance(value, dict) or (
+            isinstance(value, list) and isinstance(step, int) and step < len(value)
+        ):
+            value = value.get(step) if isinstance(value, dict) else value[step]
+        elif step != 0:
+            return None
+    return value
+
+
+def _check_providers(settings: Settings, roster: Roster, found: Findings) -> None:
+    for name, spec in settings.providers.items():
+        if insecure(spec.origin()):
+            found.doubt(
+                ("providers", name, "base_url"), "is http: everybody on the way can read it, use https"
+            )
+        for sentence in overload(
+            spec, [account for account in roster.accounts.values() if account.provider == name]
+        ):
+            found.doubt(("providers", name), sentence)
+    if not roster.accounts:
+        found.doubt(("providers",), "no account is configured, nothing will be watched")
+
+
+def overload(spec: ProviderSettings, accounts: Iterable[Account]) -> Iterator[str]:
+    """A sentence for each quota window that the accounts' polls exceed."""
+    microseconds: dict[int, int] = {}
+    for account in accounts:
+        interval = account.interval // timedelta(microseconds=1)
+        microseconds[interval] = microseconds.get(interval, 0) + 1
+    cost = spec.poll_cost()
+    for budget, per in spec.quota():
+        span = per // timedelta(microseconds=1)
+        needed = sum(Fraction(count * cost * span, interval) for interval, count in microseconds.items())
+        if needed > budget:
+            yield (
+                f"{sum(microseconds.values())} accounts at {cost} a poll need {float(needed):.4g} "
+                f"per {duration_text(per)}, the limit is {budget}: polls will run late"
+            )
+
+
+def _check_channels(settings: Settings, found: Findings) -> None:
+    for name, channel in settings.channels.items():
+        for sentence in channel.warnings():
+            found.doubt(("channels", name), sentence)
+    # A channel that is wrong in itself exists all the same.
+    written = found.document.value.get("channels")
+    names = list(written) if isinstance(written, dict) else list(settings.channels)
+    if not names:
+        found.doubt(("channels",), "no channel is configured, alerts would reach nobody")
+    if settings.route is not None:
+        for path, what in settings.route.mistakes(names):
+            found.wrong(("route", *path), what)
+
+
+def _check_rules(settings: Settings, roster: Roster, rules: list[Located], found: Findings) -> None:
+    if not rules:
+        found.doubt(("rules",), "there is no rule, nothing will ever be told")
+    first: dict[str, Located] = {}
+    for located in rules:
+        known = first.setdefault(located.rule.alert, located)
+        if known is not located:
+            where = f"{known.document.file}:{known.document.line(known.path)}"
+            found.mistakes.append(
+                located.at("alert", what=f"there is already a rule of this name, in {where}")
+            )
+        watched: list[ProviderSettings] = [
+            settings.providers[name] for name in sorted(_watched(located.rule, settings, roster))
+        ]
+        if not watched and settings.providers:
+            found.warnings.append(located.at("match", what="matches no account"))
+        if watched:
+            _check_rule(located, watched, found)
+
+
+def _check_rule(located: Located, watched: Sequence[ProviderSettings], found: Findings) -> None:
+    rule = located.rule
+    types = ", ".join(sorted({str(getattr(spec, "type", "")) for spec in watched}))
+    for measure in rule.measures():
+        offering = [spec for spec in watched if measure in spec.MEASURES]
+        known = sorted({each for spec in watched for each in spec.MEASURES})
+        if not offering:
+            what = f"{types} never offers {measure!r}, only {', '.join(known)}{suggestion(measure, known)}"
+            found.mistakes.append(located.at("measure", what=what))
+        elif len(offering) < len(watched):
+            silent = sorted({str(getattr(spec, "type", "")) for spec in watched if spec not in offering})
+            found.warnings.append(located.at("measure", what=f"{', '.join(silent)} never offers {measure!r}"))
+    reported = sorted({kind for spec in watched for kind in spec.KINDS})
+    wanted = rule.event_kinds()
+    if wanted and not set(wanted) & set(reported):
+        near = suggestion(wanted[0], reported)
+        what = f"{types} reports no {' or '.join(wanted[:3])}{near}"
+        found.warnings.append(located.at("kinds", what=what))
+
+
+def _watched(rule: RuleBase, settings: Settings, roster: Roster) -> set[str]:
+    """The providers of the accounts that a rule matches."""
+    if rule.judges_provider:
+        return {name for name in settings.providers if rule.matches({"provider": name})}
+    found: set[str] = set()
+    seen: set[tuple[str, int]] = set()
+    by_name = "account" in rule.match
+    for account in _candidates(rule, roster):
+        # Accounts share their label mappings, so a hundred thousand are a handful of cases.
+        case = (account.provider, id(account.labels))
+        if account.provider in found or (not by_name and case in seen):
+            continue
+        seen.add(case)
+        if rule.matches({**account.labels, "provider": account.provider, "account": account.name}):
+            found.add(account.provider)
+    return found
+
+
+def _candidates(rule: RuleBase, roster: Roster) -> Iterable[Account]:
+    wanted = rule.match.get("account", "*")
+    names = (wanted,) if isinstance(wanted, str) else wanted
+    if any(_MAGIC & set(name) for name in names):
+        return roster.accounts.values()
+    return [roster.accounts[name] for name in names if name in roster.accounts]

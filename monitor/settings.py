@@ -1,0 +1,256 @@
+"""What a configuration file may say, but for what providers, channels, rules and routes say of themselves."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    WithJsonSchema,
+    model_validator,
+)
+
+from monitor.api.auth import Rate, Scope, rate
+from monitor.channels import AnyChannel
+from monitor.egress import Egress
+from monitor.engine.route import Route
+from monitor.fields import Amount, Duration, Secret, unread
+from monitor.providers import AnyProvider
+
+NAME = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+_EMBEDDED = "embedded:"
+#: Redis on one server. Sentinel and Cluster have their own forms and are recognised, but not built yet.
+_STORES = ("redis", "rediss", "unix")
+_STORES_NOT_YET = ("redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not NAME.fullmatch(value):
+        raise ValueError("a name has 1 to 128 letters, digits, dots, underscores or hyphens")
+    return value
+
+
+Name = Annotated[
+    str, BeforeValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"})
+]
+
+
+def _store_url(secret: SecretStr) -> SecretStr:
+    url = secret.get_secret_value()
+    scheme = url.partition(":")[0]
+    if scheme in _STORES_NOT_YET:
+        raise ValueError(f"`{scheme}` is not supported by this version")
+    if url.startswith(_EMBEDDED) and len(url) > len(_EMBEDDED):
+        return secret
+    if scheme not in _STORES and not unread(secret):
+        raise ValueError("write it like embedded:./data, redis://host:6379/0, rediss://… or unix:///path")
+    return secret
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Store(_Section):
+    """`store: {url: "embedded:./data"}`: where everything is kept."""
+
+    location: Annotated[Secret, AfterValidator(_store_url)] = Field(
+        default=SecretStr("embedded:./data"),
+        alias="url",
+        description="embedded:DIRECTORY, redis://…, rediss://… or unix://…",
+    )
+    fsync: Literal["everysec", "always"] = Field(
+        default="everysec", description="how often the embedded store reaches the disk"
+    )
+
+    @property
+    def url(self) -> str:
+        """The store's URL, which may hold a password."""
+        return self.location.get_secret_value()
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the store is a private server of this process."""
+        return self.url.startswith(_EMBEDDED)
+
+    @property
+    def directory(self) -> Path:
+        """Where an embedded store keeps its data."""
+        return Path(self.url.removeprefix(_EMBEDDED))
+
+    def below(self, base: Path) -> Self:
+        """The same with an embedded store's directory counted from `base`."""
+        if not self.embedded:
+            return self
+        return self.model_copy(update={"location": SecretStr(f"{_EMBEDDED}{base / self.directory}")})
+
+
+class Log(_Section):
+    """`log: {level: info, format: auto}`"""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="auto: console on a terminal, else JSON"
+    )
+
+
+def _rate(value: object) -> Rate:
+    return value if isinstance(value, Rate) else rate(str(value))
+
+
+RateText = Annotated[
+    Rate, BeforeValidator(_rate), WithJsonSchema({"type": "string", "pattern": r"^[1-9]\d{0,8}/(s|m|h)$"})
+]
+
+
+class ApiToken(_Section):
+    """`{name: casino, token: {env: GUARD_TOKEN}, scopes: [guard]}`"""
+
+    name: Name
+    token: Secret
+    scopes: tuple[Scope, ...] = Field(min_length=1, description="read, guard, or admin for everything")
+    rate: RateText | None = Field(default=None, description="most requests, for example 2000/s")
+
+
+def _listen(value: object) -> str:
+    text = str(value)
+    try:
+        parts = urlsplit(f"//{text}")
+        sound = parts.netloc == text and bool(parts.hostname) and parts.port is not None and "@" not in text
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ValueError(f"{text[:60]!r} is not an address, write it like 127.0.0.1:8787")
+    return text
+
+
+class HttpApi(_Section):
+    """`http: {listen: "127.0.0.1:8787", tokens: […]}`: the API, health checks and metrics."""
+
+    listen: Annotated[str, BeforeValidator(_listen)] = "127.0.0.1:8787"
+    tokens: tuple[ApiToken, ...] = Field(default=(), description="without tokens only this machine may ask")
+
+    @property
+    def host(self) -> str:
+        return urlsplit(f"//{self.listen}").hostname or ""
+
+    @property
+    def port(self) -> int:
+        return urlsplit(f"//{self.listen}").port or 0
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can reach it."""
+        return is_loopback(self.host)
+
+
+class Defaults(_Section):
+    """What holds for every provider and account that does not say otherwise."""
+
+    interval: Duration = Field(default=timedelta(seconds=60), ge=timedelta(milliseconds=100))
+    timeout: Duration = Field(
+        default=timedelta(seconds=10), gt=timedelta(0), description="longest time of one whole poll"
+    )
+    stale_after: int = Field(default=3, ge=1, le=1000, description="× the account's interval")
+    outage_tolerance: Duration = Field(
+        default=timedelta(hours=1), description="longest gap in the readings that `for` still counts through"
+    )
+
+
+class ProviderPrices(_Section):
+    """`{type: provider, max_age: 5m}`: the usd values that balance providers report."""
+
+    type: Literal["provider"]
+    max_age: Duration = timedelta(minutes=5)
+
+
+class StaticPrices(_Section):
+    """`{type: static, prices: {USDT: "1"}}`"""
+
+    type: Literal["static"]
+    prices: Mapping[str, Amount] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
+        if worthless := [asset for asset, price in self.prices.items() if price <= 0]:
+            raise ValueError(f"the price of {', '.join(worthless[:5])} must be above 0")
+        return self
+
+
+Price = Annotated[ProviderPrices | StaticPrices, Field(discriminator="type")]
+
+
+class History(_Section):
+    """`history: {keep: 30d, max_points: 1000, max_events: 10_000}`: bounds per account and asset."""
+
+    keep: Duration = Field(default=timedelta(days=30), ge=timedelta(minutes=1))
+    max_points: int = Field(default=1000, ge=1, le=1_000_000)
+    max_events: int = Field(default=10_000, ge=1, le=10_000_000)
+
+
+class Settings(BaseModel):
+    """A whole configuration file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", title="balance-monitor configuration")
+
+    version: Literal[1]
+    store: Store = Store()
+    log: Log = Log()
+    egress: Egress = Egress()
+    http: HttpApi = HttpApi()
+    reporting_currency: str = Field(default="USD", pattern=r"^[A-Z]{3,10}$")
+    defaults: Defaults = Defaults()
+    prices: tuple[Price, ...] = Field(
+        default=(ProviderPrices(type="provider"),), description="tried in order; an expired price is unknown"
+    )
+    providers: Mapping[Name, AnyProvider] = Field(default_factory=dict)
+    channels: Mapping[Name, AnyChannel] = Field(default_factory=dict)
+    route: Route | None = Field(default=None, description="default: every alert to every channel")
+    history: History = History()
+    rules: tuple[str, ...] = Field(
+        default=("rules/*.yaml",), description="rule files or globs, relative to this file"
+    )
+    shutdown_timeout: Duration = timedelta(seconds=30)
+
+    @property
+    def static_prices(self) -> dict[str, Decimal]:
+        """asset → reporting currency; of two prices the first holds."""
+        found: dict[str, Decimal] = {}
+        for price in self.prices:
+            if isinstance(price, StaticPrices):
+                found = {**price.prices, **found}
+        return found
+
+    @property
+    def provider_prices(self) -> bool:
+        """Whether values that the balance providers report are used."""
+        return any(isinstance(price, ProviderPrices) for price in self.prices)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine for certain, without asking a resolver."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def without(value: Any, where: tuple[str | int, ...]) -> Any:
+    """A copy of a plain document lacking one mapping entry; unchanged when there is none."""
+    if not where or not isinstance(value, dict) or where[0] not in value:
+        return value
+    if len(where) == 1:
+        return {key: item for key, item in value.items() if key != where[0]}
+    return {**value, where[0]: without(value[where[0]], where[1:])}
