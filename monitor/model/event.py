@@ -133,10 +133,10 @@ def walk(
     Every row from `since` to `until` (None: to the end) must be in it; rows outside may have been cut by a
     page and are ignored. Without a ledger this is the baseline: nothing is fresh. `keep` bounds how many
     keys are remembered, except that no instant is split and nothing unread is skipped. ValueError when the
-    walk does not reach back to the checkpoint.
+    walk does not reach back to what is known.
     """
-    if ledger is not None and since > ledger.checkpoint:
-        raise ValueError("a walk has to reach back to the checkpoint")
+    if ledger is not None and since > max(ledger.checkpoint, ledger.floor):
+        raise ValueError("a walk has to reach back to what is known")
     whole = [i for i, row in enumerate(rows) if row.at >= since and (until is None or row.at <= until)]
     found = dict(zip(numbered(rows[i] for i in whole), whole, strict=True))
     times = {key: rows[i].at for key, i in found.items()}

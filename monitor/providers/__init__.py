@@ -8,12 +8,14 @@ from monitor.providers.base import ProviderSettings
 from monitor.providers.cryptofuse import Cryptofuse
 from monitor.providers.kaiko import Kaiko
 from monitor.providers.kuna import Kuna
+from monitor.providers.pacifica import Pacifica
 
 #: Every provider's settings; `type` tells which.
 AnyProvider = Annotated[
     Cryptofuse
     | Kaiko
-    | Kuna,
+    | Kuna
+    | Pacifica,
     Field(discriminator="type"),
 ]  # fmt: skip
 PROVIDERS: tuple[type[ProviderSettings], ...] = get_args(get_args(AnyProvider)[0])

@@ -1,0 +1,283 @@
+"""Pacifica: a perps account's measures and its ledger of events, newest first (providers.md 5)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import ClassVar, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from monitor.engine.ports import Budget, Windows
+from monitor.errors import ProviderError, ProviderRefused, ProviderThrottled, ProviderUnreachable
+from monitor.fields import Duration
+from monitor.model.event import Event, Ledger, walk
+from monitor.model.record import Account, Answer, Record
+from monitor.providers.answers import Headers, accept, retry_after
+from monitor.providers.base import AccountSettings, ApiKey, BaseUrl, ProviderSettings
+from monitor.providers.http import Http
+from monitor.providers.pacifica_dig import Dig
+from monitor.providers.pacifica_rows import (
+    KINDS,
+    Info,
+    Row,
+    doubts,
+    events_of,
+    info,
+    ledger_row,
+    oldest_first,
+    page,
+    quota,
+    refusal,
+    snapshot,
+)
+from monitor.providers.times import late_before, since_epoch
+
+HISTORY = "/account/balance/history"
+#: The one stream of events of an account, by its name in `Record.ledgers`.
+STREAM = "balance"
+#: Row keys remembered of an account.
+KEEP = 500
+#: Looks at the history after which a difference to the account is no race any more.
+HIDDEN_AFTER = 2
+#: Oddities of one account that are told at all.
+MAX_DOUBTS = 100
+
+
+class Events(BaseModel):
+    """`{start_from: now}`, or a time: what happened since then is told at the first poll."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start_from: Literal["now"] | AwareDatetime = "now"
+
+
+class PacificaAccount(AccountSettings):
+    """`{address: 42trU9A5…, events: {start_from: now}}`; a subaccount is an account of its own."""
+
+    address: str = Field(pattern=r"^[1-9A-HJ-NP-Za-km-z]{1,64}$", description="Solana address, case matters")
+    events: Events = Events()
+
+    def target(self) -> tuple[str, datetime | None]:
+        start = self.events.start_from
+        return self.address, None if start == "now" else start
+
+
+class Pacifica(ProviderSettings):
+    """perps: {type: pacifica, auth: {api_key: {env: PACIFICA_API_KEY}}}; the key only raises the quota"""
+
+    MEASURES: ClassVar[tuple[str, ...]] = (
+        "available", "total", "pending", "equity", "margin_used", "withdrawable",
+    )  # fmt: skip
+    KINDS: ClassVar[tuple[str, ...]] = tuple(KINDS)
+
+    type: Literal["pacifica"]
+    base_url: BaseUrl = Field(default="https://api.pacifica.fi/api/v1", description="including /api/v1")
+    auth: ApiKey | None = None
+    accounts: Mapping[str, PacificaAccount] = Field(default_factory=dict)
+    account_cost: int = Field(default=1, ge=0, le=1000, description="credits of GET /account")
+    history_cost: int | None = Field(
+        default=None, ge=0, le=1000, description="credits of a page of history; default 12, with a key 4"
+    )
+    page_size: int = Field(default=100, ge=1, le=1000)
+    max_pages: int = Field(default=5, ge=1, le=100, description="pages of one account in one poll")
+    history_every: Duration = Field(
+        default=timedelta(minutes=10), description="read the history this often although nothing changed"
+    )
+    overlap: Duration = Field(
+        default=timedelta(hours=1),
+        ge=timedelta(0),
+        description="how far before the newest row late rows count",
+    )
+
+    def origin(self) -> str:
+        return self.base_url
+
+    def quota(self) -> Windows:
+        """In credits. Without a key the vendor counts per IP: a fifth is left for its other users."""
+        return super().quota() or ((300 if self.auth else 80, timedelta(minutes=1)),)
+
+    def poll_cost(self) -> int:
+        return self.account_cost
+
+    def page_cost(self) -> int:
+        """Credits of one page of history."""
+        return self.history_cost if self.history_cost is not None else 4 if self.auth else 12
+
+    def connect(self, http: Http) -> "PacificaProvider":
+        return PacificaProvider(self, http)
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is worth knowing between two polls of an account; forgetting it costs one more read.
+
+    `signature`, `read_at` and `ledger` belong to the last look at the history that came to an end.
+    """
+
+    signature: tuple[str, ...] | None = None
+    read_at: datetime | None = None
+    ledger: Ledger | None = None
+    dig: Dig | None = None
+    behind: bool = False
+    differs: int = 0
+    doubted: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _History:
+    """What a look at the ledger gave."""
+
+    ledger: Ledger | None
+    events: tuple[Event, ...] = ()
+    gap: str = ""
+    restated: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What the requests of one poll have in common. `seen` is the account as it was just before."""
+
+    account: Account
+    record: Record
+    budget: Budget
+    now: datetime
+    address: str
+    seen: Info
+
+
+class PacificaProvider:
+    """Reads the account at every poll, and its history when something happened or might have."""
+
+    __slots__ = ("_headers", "_http", "_memories", "_secrets", "_spec")
+
+    def __init__(self, spec: Pacifica, http: Http) -> None:
+        self._spec, self._http = spec, http
+        key = spec.auth.api_key.get_secret_value() if spec.auth else ""
+        self._secrets = (key,) if key else ()
+        self._headers = {"PF-API-KEY": key} if key else {}
+        self._memories: dict[str, _Memory] = {}
+
+    async def poll(self, account: Account, record: Record, budget: Budget, now: datetime) -> Answer:
+        """The measures, whatever the history does; ProviderError only if the account cannot be read."""
+        assert isinstance(account.target, tuple)
+        address, start = account.target
+        body = await self._get("/account", {"account": address}, budget, self._spec.account_cost, now)
+        job = _Job(account, record, budget, now, address, info(body))
+        memory = self._memories.setdefault(account.name, _Memory())
+        history = _History(record.ledgers.get(STREAM))
+        if self._due(job, memory):
+            history = await self._read(job, memory, start)
+        return Answer(
+            snapshot=snapshot(job.seen, account, now),
+            events=history.events,
+            ledgers={} if history.ledger is None else {STREAM: history.ledger},
+            gap=history.gap,
+            restated=history.restated,
+            notes=history.notes,
+        )
+
+    def _due(self, job: _Job, memory: _Memory) -> bool:
+        """Whether the history may hold something new. Movements can cancel out, so now and then always."""
+        return (
+            memory.read_at is None
+            or memory.signature != job.seen.signature
+            # What we last handed over was not committed, or another process has read since.
+            or memory.ledger != job.record.ledgers.get(STREAM)
+            or job.record.failing_since is not None
+            or job.now - memory.read_at >= self._spec.history_every
+        )
+
+    async def _read(self, job: _Job, memory: _Memory, start: datetime | None) -> _History:
+        """Dig until known rows; if that takes longer than this poll may, the next one goes on deeper."""
+        ledger = job.record.ledgers.get(STREAM)
+        base = ledger
+        if base is None and start is not None:
+            base = Ledger(checkpoint=since_epoch(start), floor=since_epoch(start))
+        dig = memory.dig if memory.dig and memory.dig.base == base else Dig(base)
+        # Whatever happened while we dig is above it: look again at the next poll.
+        unfinished, memory.dig, memory.signature = memory.dig is dig, None, None
+        try:
+            if not await self._dig(job, dig):
+                memory.dig, memory.behind = dig, True
+                return _History(ledger, gap=f"{len(dig.rows)} rows read, known ones not yet reached")
+        except ProviderError as error:
+            # A cursor may have expired: only what surely is the provider's weakness leaves it usable.
+            memory.dig = dig if isinstance(error, ProviderThrottled | ProviderUnreachable) else None
+            memory.behind = True
+            return _History(ledger, gap=f"{len(dig.rows)} rows read, then: {error}")
+        history = self._learned(job, memory, dig)
+        memory.signature = None if unfinished else job.seen.signature
+        memory.read_at, memory.ledger, memory.behind = job.now, history.ledger, False
+        return history
+
+    async def _dig(self, job: _Job, dig: Dig) -> bool:
+        """Up to `max_pages` further back; whether it has come to an end."""
+        for _ in range(self._spec.max_pages):
+            params = {
+                "account": job.address,
+                "limit": str(self._spec.page_size),
+                "include_trades": "true",
+                **({"cursor": dig.cursor} if dig.cursor else {}),
+            }
+            body = await self._get(HISTORY, params, job.budget, self._spec.page_cost(), job.now)
+            if dig.take(page(body)):
+                return True
+        return False
+
+    def _learned(self, job: _Job, memory: _Memory, dig: Dig) -> _History:
+        rows = oldest_first(dig.rows)
+        walked = walk(
+            dig.base,
+            [ledger_row(row) for row in rows],
+            overlap=self._spec.overlap // timedelta(microseconds=1),
+            keep=KEEP,
+            now=since_epoch(job.now),
+            since=dig.since,
+        )
+        late = late_before(job.record, job.now, self._spec.overlap, behind=memory.behind)
+        restated = [f"{len(walked.changed)} rows were restated"] if walked.changed else []
+        if taken := len(walked.vanished) - len(walked.changed):
+            restated.append(f"{taken} rows were taken back")
+        return _History(
+            ledger=walked.ledger,
+            events=events_of(rows, walked, job.account, late, job.now),
+            gap=dig.lost,
+            restated=tuple(restated),
+            notes=(*_notes(dig, rows, memory, job.seen), *_news(memory, doubts(rows, walked))),
+        )
+
+    async def _get(
+        self, path: str, params: Mapping[str, str], budget: Budget, cost: int, now: datetime
+    ) -> bytes:
+        """The body of a success. Their count of our credits is believed, whatever the answer is."""
+        reply = await self._http.get(path, budget=budget, cost=cost, params=params, headers=self._headers)
+        left, _ = quota(reply.headers)
+        if left is not None:
+            await budget.correct(left)
+        try:
+            return accept(reply, now, secrets=self._secrets, wait=_wait).body
+        except ProviderRefused as error:
+            raise refusal(error) from None
+
+
+def _wait(headers: Headers, now: datetime) -> timedelta | None:
+    return quota(headers)[1] or retry_after(headers, now)
+
+
+def _notes(dig: Dig, rows: list[Row], memory: _Memory, seen: Info) -> list[str]:
+    """The baseline, once; and rows that we do not get to see, when the newest balance stays another one."""
+    notes = [f"{len(rows)} rows are the baseline, older than the first poll"] if dig.base is None else []
+    memory.differs = memory.differs + 1 if rows and rows[-1].balance != seen.balance else 0
+    if memory.differs == HIDDEN_AFTER:
+        notes.append("the newest row's balance is not the account's: some rows are hidden")
+    return notes
+
+
+def _news(memory: _Memory, found: Mapping[str, str]) -> list[str]:
+    """What has not been said before, by this process."""
+    fresh = {key: text for key, text in found.items() if key not in memory.doubted}
+    if len(memory.doubted) + len(fresh) > MAX_DOUBTS:
+        return []
+    memory.doubted.update(fresh)
+    return list(fresh.values())
