@@ -1,0 +1,119 @@
+"""Calls that wait at the same moment share one pipeline.
+
+Per-call overhead of the client dominates everything else, so callers just await `call` and whatever has
+gathered by the end of a loop tick goes out together. A failure belongs to its call alone; a lost connection
+fails every call of its batch, and nothing is repeated, except a call that a server did not run because it
+lacks our functions.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from redis.exceptions import RedisError
+
+from monitor.errors import StoreUnavailable
+from monitor.store.functions import is_missing
+
+Command = Sequence[str | bytes | int]
+
+#: Commands in one pipeline: enough to make the overhead vanish, few enough not to hold up the server.
+BATCH_MAX = 128
+#: Pipelines on their way at once, each on a connection of its own.
+IN_FLIGHT_MAX = 4
+#: Calls that may wait. Callers are bounded by their own concurrency; this bounds a mistake.
+WAITING_MAX = 100_000
+
+
+class Wire(Protocol):
+    """Sends commands, and returns their answers in order; an error answer is returned, not raised."""
+
+    async def execute(self, commands: Sequence[Command]) -> list[Any]: ...
+
+
+class Batch:
+    """Collects calls and sends them through a wire. `load` puts our functions onto the server."""
+
+    def __init__(self, wire: Wire, load: Callable[[], Awaitable[None]]) -> None:
+        self._wire = wire
+        self._load = load
+        self._waiting: deque[tuple[Command, asyncio.Future[Any]]] = deque()
+        self._sending: set[asyncio.Task[None]] = set()
+        self._scheduled = False
+
+    async def fcall(self, function: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
+        """Call a function; StoreUnavailable when there is no answer, or the server refuses."""
+        command: Command = ("FCALL", function, len(keys), *keys, *args)
+        try:
+            return await self._enqueue(command)
+        except RedisError as error:
+            if not is_missing(error):
+                raise unavailable(error) from None
+        await self._load()
+        return await self.command(*command)
+
+    async def command(self, *command: str | bytes | int) -> Any:
+        """Send one command; StoreUnavailable when there is no answer, or the server refuses."""
+        try:
+            return await self._enqueue(command)
+        except RedisError as error:
+            raise unavailable(error) from None
+
+    async def drain(self) -> None:
+        """Wait for what is on its way."""
+        while self._sending:
+            await asyncio.wait(self._sending)
+
+    def _enqueue(self, command: Command) -> asyncio.Future[Any]:
+        loop = asyncio.get_running_loop()
+        if len(self._waiting) >= WAITING_MAX:
+            raise StoreUnavailable("too many calls wait for the store")
+        future: asyncio.Future[Any] = loop.create_future()
+        self._waiting.append((command, future))
+        if not self._scheduled and len(self._sending) < IN_FLIGHT_MAX:
+            self._scheduled = True
+            loop.call_soon(self._flush)
+        return future
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        while self._waiting and len(self._sending) < IN_FLIGHT_MAX:
+            size = min(BATCH_MAX, len(self._waiting))
+            batch = [self._waiting.popleft() for _ in range(size)]
+            task = asyncio.get_running_loop().create_task(self._send(batch))
+            self._sending.add(task)
+            task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        if self._waiting:
+            self._flush()
+
+    async def _send(self, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
+        try:
+            answers = await self._wire.execute([command for command, _ in batch])
+        except BaseException as error:
+            failure = error if isinstance(error, RedisError) else unavailable(error)
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(failure)
+            if isinstance(error, Exception):
+                return
+            raise
+        for (_, future), answer in zip(batch, answers, strict=True):
+            # A caller that was cancelled no longer listens.
+            if future.done():
+                continue
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+
+def unavailable(error: BaseException) -> StoreUnavailable:
+    """The same failure without the client's words around it, which may quote an address or a password."""
+    first_word = str(error).partition(" ")[0]
+    # Servers begin their answers with a code in capitals: OOM, READONLY, LOADING, NOAUTH …
+    detail = f" ({first_word})" if first_word.isupper() and first_word.isalpha() else ""
+    return StoreUnavailable(f"the store did not answer: {type(error).__name__}{detail}")

@@ -1,0 +1,118 @@
+"""Stored JSON: what is written, and what any release after this one must be able to read.
+
+Decimals are strings, times ISO 8601 in UTC. Fields that a reader does not know are ignored, fields that a
+writer did not have take their defaults: so two releases can share a store.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from monitor.errors import StoreError
+from monitor.model.alert import Alert
+from monitor.model.event import Event, Ledger
+from monitor.model.group import Item, Message, Told
+from monitor.model.record import Record, Row
+from monitor.model.snapshot import Outage, Snapshot
+from monitor.model.window import Flow
+
+#: Largest stored document. A record is around 1 kB; a provider that reports this much is garbled.
+DOCUMENT_MAX = 4 * 1024 * 1024
+
+#: Fields of a record's hash, in the order in which they are read: version, token, and the four documents.
+FIELDS = ("v", "t", "s", "d", "w", "k")
+
+
+class _Reading(msgspec.Struct, frozen=True, omit_defaults=True):
+    snapshot: Snapshot | None = None
+    outage: Outage | None = None
+    failing_since: datetime | None = None
+
+
+class _Alerts(msgspec.Struct, frozen=True, omit_defaults=True):
+    alerts: tuple[Alert, ...] = ()
+    checkpoints: dict[str, int] = {}
+
+
+_ENCODER = msgspec.json.Encoder()
+_reading = msgspec.json.Decoder(_Reading)
+_alerts = msgspec.json.Decoder(_Alerts)
+_flows = msgspec.json.Decoder(dict[str, Flow])
+_known = msgspec.json.Decoder(dict[str, dict[str, int]])
+_event = msgspec.json.Decoder(Event)
+_row = msgspec.json.Decoder(Row)
+_item = msgspec.json.Decoder(Item)
+_told = msgspec.json.Decoder(Told)
+_message = msgspec.json.Decoder(Message)
+_labels = msgspec.json.Decoder(dict[str, str])
+
+event = _event.decode
+row = _row.decode
+item = _item.decode
+told = _told.decode
+message = _message.decode
+labels = _labels.decode
+
+
+def dump(value: Any) -> bytes:
+    """A value as JSON; StoreError when it is too large to be stored."""
+    text = _ENCODER.encode(value)
+    if len(text) > DOCUMENT_MAX:
+        raise StoreError(f"a {type(value).__name__} of {len(text)} bytes is too large to be stored")
+    return text
+
+
+def record(account: str, stored: list[bytes | None]) -> Record:
+    """A record from its hash fields in the order of FIELDS; version 0 when there are none."""
+    version, _, reading, alerts, flows, known = stored
+    if version is None:
+        return Record(account)
+    read = _reading.decode(reading) if reading else _Reading()
+    judged = _alerts.decode(alerts) if alerts else _Alerts()
+    keys = _known.decode(known) if known else {}
+    return Record(
+        account=account,
+        version=int(version),
+        snapshot=read.snapshot,
+        outage=read.outage,
+        failing_since=read.failing_since,
+        alerts=judged.alerts,
+        ledgers={name: Ledger(at, keys.get(name, {})) for name, at in judged.checkpoints.items()},
+        flows=_flows.decode(flows) if flows else {},
+    )
+
+
+def changed(before: Record, after: Record) -> tuple[bytes, bytes, bytes, bytes]:
+    """The documents `s d w k` as far as they differ from what is stored; empty ones are unchanged."""
+    same_ledgers = before.ledgers is after.ledgers or before.ledgers == after.ledgers
+    same_alerts = before.alerts is after.alerts or before.alerts == after.alerts
+    same_flows = before.flows is after.flows or before.flows == after.flows
+    reading = alerts = flows = known = b""
+    if not _same_reading(before, after):
+        reading = dump(_Reading(after.snapshot, after.outage, after.failing_since))
+    if not same_alerts or (not same_ledgers and _checkpoints(before) != _checkpoints(after)):
+        alerts = dump(_Alerts(after.alerts, _checkpoints(after)))
+    if not same_flows:
+        flows = dump(after.flows)
+    if not same_ledgers:
+        known = dump({name: ledger.known for name, ledger in after.ledgers.items()})
+    return reading, alerts, flows, known
+
+
+def _same_reading(before: Record, after: Record) -> bool:
+    return (
+        before.snapshot is after.snapshot
+        and before.outage is after.outage
+        and before.failing_since == after.failing_since
+    )
+
+
+def _checkpoints(record: Record) -> dict[str, int]:
+    return {name: ledger.checkpoint for name, ledger in record.ledgers.items()}
+
+
+def flat(pairs: list[bytes]) -> Mapping[str, bytes]:
+    """A hash as RESP 2 answers it: name, value, name, value."""
+    return {pairs[at].decode(): pairs[at + 1] for at in range(0, len(pairs), 2)}

@@ -1,0 +1,205 @@
+"""The delivering half of the store: groups are leased, frozen, told and settled (design.md 9.4)."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from monitor.model.group import MESSAGE_MAX, Group, Message, Told
+from monitor.model.window import micros, moment
+from monitor.store import codec
+from monitor.store.keys import ChannelKeys
+from monitor.store.moving import MovingStore, group_keys
+
+_MICROSECOND = timedelta(microseconds=1)
+#: Other processes may make a group due; a channel without anything due here is looked at this often.
+LOOK_US = 250_000
+
+#: So many deliveries per so long, over all processes.
+Rate = tuple[int, timedelta]
+
+
+@dataclass(slots=True)
+class Outlook:
+    """When a channel has something due as far as this process knows, and when it last looked, in µs."""
+
+    next_us: int | None = None
+    looked_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that was given up, and why."""
+
+    id: str
+    at: datetime
+    group: str
+    why: str
+    message: Message
+
+
+class DeliveringStore(MovingStore):
+    """Implements the delivering port."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        self._outlooks: dict[str, Outlook] = {}
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # the session's own arguments
+
+    def expect_group(self, channel: str, at_us: int) -> None:
+        """A group of that channel is due then, or earlier."""
+        outlook = self._outlooks.setdefault(channel, Outlook())
+        if outlook.next_us is None or at_us < outlook.next_us:
+            outlook.next_us = at_us
+
+    def groups_due(self, channel: str) -> datetime | None:
+        """When the channel next has a group due, as far as this process knows without asking."""
+        outlook = self._outlooks.get(channel)
+        return None if outlook is None or outlook.next_us is None else moment(outlook.next_us)
+
+    async def claim_groups(
+        self, channel: str, limit: int, lease: timedelta, rate: Rate | None = None
+    ) -> tuple[Group, ...]:
+        """Lease groups that are due, as many as the channel's rate allows.
+
+        Asks the store only when something can be due, or a quarter of a second after it last did.
+        """
+        outlook = self._outlooks.setdefault(channel, Outlook())
+        now_us = self._estimate_us()
+        if self.clock_override is None and not _worth_asking(outlook, now_us):
+            return ()
+        where = ChannelKeys(channel)
+        units, per = ("", 0) if rate is None else (rate[0], rate[1] // _MICROSECOND)
+        now, wake, token, *found = await self._batch.fcall(
+            "bm1_claim_groups",
+            [where.due, where.leased, where.clock, where.rate],
+            self._now,
+            limit,
+            lease // _MICROSECOND,
+            units,
+            per,
+        )
+        if self.clock_override is None:
+            self._follow(int(now))
+        outlook.looked_us = int(now)
+        outlook.next_us = int(wake) if wake else None
+        leased = [(found[at].decode(), int(found[at + 1])) for at in range(0, len(found), 2)]
+        groups = await asyncio.gather(*(self._read(where, one, int(token), due) for one, due in leased))
+        return tuple(group for group in groups if group is not None)
+
+    async def freeze(self, group: Group, message: Message) -> Group | None:
+        """Make `message` what is being told and clear `failed`; None: someone else has the group."""
+        reply = await self._on_group("bm1_freeze", group, codec.dump(message), *message.keys)
+        if not reply:
+            return None
+        news = tuple(item for item in group.news if item.key not in set(message.keys))
+        return replace(
+            group,
+            version=int(reply[0]),
+            telling=message,
+            failed=False,
+            news=news,
+            waiting=group.waiting - len(group.news) + len(news),
+        )
+
+    async def settle(self, group: Group, told: Mapping[str, Told | None], due_at: datetime | None) -> bool:
+        """The frozen message arrived: remember what was told (None forgets an alert), the next due time."""
+        return bool(await self._on_group("bm1_settle", group, _us(due_at), *_told(told)))
+
+    async def postpone(self, group: Group, due_at: datetime, why: str) -> bool:
+        """The frozen message failed: count an attempt, put its items back among the news (oldest first)."""
+        return bool(await self._on_group("bm1_postpone", group, _us(due_at), why))
+
+    async def bury(
+        self,
+        group: Group,
+        message: Message,
+        why: str,
+        told: Mapping[str, Told | None],
+        due_at: datetime | None,
+    ) -> bool:
+        """The frozen message is dead: keep it in the channel's dead letters, go on as `settle` does."""
+        args = (_us(due_at), codec.dump(message), why, *_told(told))
+        return bool(await self._on_group("bm1_bury", group, *args, more=[ChannelKeys(group.channel).dead]))
+
+    async def defer(self, group: Group, due_at: datetime | None) -> bool:
+        """Nothing to tell yet: come back at `due_at`, or never by itself; at the next flush if rows came."""
+        return bool(await self._on_group("bm1_defer", group, _us(due_at), group.version))
+
+    async def pause(self, channel: str, until: datetime) -> None:
+        """Claim nothing of this channel until then; a time that has passed ends a pause."""
+        where = ChannelKeys(channel)
+        await self._batch.fcall("bm1_pause", [where.clock], self._now, micros(until))
+        self._outlooks.setdefault(channel, Outlook()).looked_us = None
+
+    async def dead_letters(self, channel: str, limit: int = 100) -> list[DeadLetter]:
+        """The channel's dead letters, newest first."""
+        found = await self._batch.command("XREVRANGE", ChannelKeys(channel).dead, "+", "-", "COUNT", limit)
+        return [_dead_letter(name.decode(), codec.flat(fields)) for name, fields in found]
+
+    async def count_dead(self, channel: str) -> int:
+        """How many dead letters a channel has, at most a thousand."""
+        return int(await self._batch.command("XLEN", ChannelKeys(channel).dead))
+
+    async def _on_group(
+        self, function: str, group: Group, *args: str | bytes | int, more: Sequence[str] = ()
+    ) -> Any:
+        """Call a function that holders of the group's lease may call; then it is worth looking again."""
+        where = ChannelKeys(group.channel)
+        touched = [*group_keys(where, group.id), *more]
+        reply = await self._batch.fcall(function, touched, self._now, group.id, group.token, *args)
+        self._outlooks.setdefault(group.channel, Outlook()).looked_us = None
+        return reply
+
+    async def _read(self, where: ChannelKeys, group: str, token: int, due_us: int) -> Group | None:
+        reply = await self._batch.fcall("bm1_read_group", group_keys(where, group), group, token, MESSAGE_MAX)
+        return _group(where.name, group, token, due_us, reply) if reply else None
+
+
+def _worth_asking(outlook: Outlook, now_us: int | None) -> bool:
+    if now_us is None or outlook.looked_us is None or not 0 <= now_us - outlook.looked_us < LOOK_US:
+        return True
+    return outlook.next_us is not None and outlook.next_us <= now_us
+
+
+def _group(channel: str, group: str, token: int, due_us: int, reply: Any) -> Group:
+    fields, opened, news = codec.flat(reply[0]), codec.flat(reply[1]), reply[2]
+    telling, failing = fields.get("telling"), fields.get("failing")
+    return Group(
+        channel=channel,
+        id=group,
+        version=int(fields["ver"]),
+        token=token,
+        labels=codec.labels(fields["labels"]),
+        interval=timedelta(microseconds=int(fields["interval"])),
+        repeat=timedelta(microseconds=int(fields["repeat"])),
+        due_at=moment(due_us),
+        news=tuple(codec.item(news[at + 1]) for at in range(0, len(news), 2)),
+        waiting=int(reply[3]),
+        open={fingerprint: codec.told(stored) for fingerprint, stored in opened.items()},
+        telling=codec.message(telling) if telling else None,
+        failed="failed" in fields,
+        attempts=int(fields.get("attempts", 0)),
+        failing_since=moment(int(failing)) if failing else None,
+        why=fields.get("why", b"").decode(),
+    )
+
+
+def _dead_letter(name: str, fields: Mapping[str, bytes]) -> DeadLetter:
+    return DeadLetter(
+        id=name,
+        at=moment(int(fields["at"])),
+        group=fields["group"].decode(),
+        why=fields["why"].decode(),
+        message=codec.message(fields["message"]),
+    )
+
+
+def _told(told: Mapping[str, Told | None]) -> Iterator[str | bytes]:
+    for fingerprint, one in told.items():
+        yield fingerprint
+        yield b"" if one is None else codec.dump(one)
+
+
+def _us(at: datetime | None) -> str:
+    return "" if at is None else str(micros(at))

@@ -1,0 +1,179 @@
+"""Every key of the store: its type, what it means and who trims it (design.md 9.1).
+
+One call touches one tag, so everything here also runs on a cluster. Names from outside follow the tag, so
+no name can move a key to another slot. Times are microseconds since 1970; scores are such times.
+"""
+
+import zlib
+from dataclasses import dataclass
+
+#: How many partitions a new store gets; stored once, and the stored number wins.
+PARTITIONS = 64
+PARTITIONS_MAX = 4096
+
+#: Hash `partitions` → how many there are. Written once by the first process, never trimmed.
+LAYOUT = "{bm:x}:layout"
+
+
+def partition_of(account: str, partitions: int) -> int:
+    """The partition of an account: stable over processes, releases and machines."""
+    return zlib.crc32(account.encode("utf-8", "surrogatepass")) % partitions
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """Keys shared by the accounts of one partition."""
+
+    number: int
+
+    @property
+    def _tag(self) -> str:
+        return f"{{bm:{self.number}}}"
+
+    @property
+    def seq(self) -> str:
+        """String: the highest version given in this partition. Never trimmed."""
+        return f"{self._tag}:seq"
+
+    @property
+    def epoch(self) -> str:
+        """String: when this partition was first used. Its absence means the store was emptied."""
+        return f"{self._tag}:epoch"
+
+    @property
+    def outdue(self) -> str:
+        """Sorted set account → when its outbox is swept. The sweep removes it with the last row."""
+        return f"{self._tag}:outdue"
+
+    @property
+    def outclock(self) -> str:
+        """Hash `seen` → the latest time a sweep saw, to notice a clock that steps back."""
+        return f"{self._tag}:outclock"
+
+    @property
+    def open(self) -> str:
+        """Set of the accounts that have alerts, pending ones included. Commits keep it."""
+        return f"{self._tag}:open"
+
+    def due(self, provider: str) -> str:
+        """Sorted set account → when its next poll is due. One per provider, so none waits for another's."""
+        return f"{self._tag}:due:{provider}"
+
+    def leased(self, provider: str) -> str:
+        """Sorted set account → the end of its lease, which is also the fencing token. Commits remove it."""
+        return f"{self._tag}:leased:{provider}"
+
+    def clock(self, provider: str) -> str:
+        """Hash `seen` → latest time a claim saw, `token` → the highest token given. Two fields for ever."""
+        return f"{self._tag}:clock:{provider}"
+
+    def last(self, provider: str) -> str:
+        """Hash account → version of its record, so that a claim tells whether a cached one is current."""
+        return f"{self._tag}:last:{provider}"
+
+    def record(self, account: str) -> str:
+        """Hash `v` version, `t` last token, `s` reading, `d` alerts, cursors, `w` rings, `k` event keys."""
+        return f"{self._tag}:record:{account}"
+
+    def outbox(self, account: str) -> str:
+        """Hash `<version>-<index>` → row JSON. A sweep strikes off what has been applied."""
+        return f"{self._tag}:outbox:{account}"
+
+    def events(self, account: str) -> str:
+        """Stream of events, id `<version>-<index>`. Commits trim it by count and age."""
+        return f"{self._tag}:events:{account}"
+
+    def points(self, account: str, asset: str) -> str:
+        """Stream of changed measures, id `<version>-<index>`. Commits trim it by count and age."""
+        return f"{self._tag}:points:{account}:{asset}"
+
+    def hourly(self, account: str, asset: str) -> str:
+        """Stream of each hour's last values. Commits trim it by age."""
+        return f"{self._tag}:hourly:{account}:{asset}"
+
+    def closing(self, account: str) -> str:
+        """Hash `<asset> <measure>` → the latest time and value: the hour's last once the next one begins."""
+        return f"{self._tag}:closing:{account}"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelKeys:
+    """Keys of one channel."""
+
+    name: str
+
+    def _key(self, what: str) -> str:
+        return f"{{bm:c:{self.name}}}:{what}"
+
+    @property
+    def due(self) -> str:
+        """Sorted set group → when it is due."""
+        return self._key("due")
+
+    @property
+    def leased(self) -> str:
+        """Sorted set group → the end of its lease, which is also the fencing token."""
+        return self._key("leased")
+
+    @property
+    def clock(self) -> str:
+        """Hash `seen`, `token` as for accounts, and `pause` → until when nothing is claimed."""
+        return self._key("clock")
+
+    @property
+    def rate(self) -> str:
+        """Hash bucket → deliveries claimed in it; old buckets go with every claim."""
+        return self._key("rate")
+
+    @property
+    def idle(self) -> str:
+        """Sorted set group → since when it owes and knows nothing. `tidy` deletes it after an hour."""
+        return self._key("idle")
+
+    @property
+    def dead(self) -> str:
+        """Stream of dead letters, at most a thousand."""
+        return self._key("dead")
+
+    def group(self, group: str) -> str:
+        """Hash: labels, timings, version, frozen message, attempts. Deleted with the group by `tidy`."""
+        return self._key(f"group:{group}")
+
+    def news(self, group: str) -> str:
+        """List of keys of untold items, oldest first."""
+        return self._key(f"news:{group}")
+
+    def items(self, group: str) -> str:
+        """Hash key → item JSON, of untold items and of those in the frozen message. `settle` trims it."""
+        return self._key(f"items:{group}")
+
+    def telling(self, group: str) -> str:
+        """List of keys of the items in the frozen message."""
+        return self._key(f"telling:{group}")
+
+    def open(self, group: str) -> str:
+        """Hash fingerprint → what the channel was told of an open alert."""
+        return self._key(f"open:{group}")
+
+    def live(self, group: str) -> str:
+        """Set of the fingerprints that fire according to the rows applied, told or not."""
+        return self._key(f"live:{group}")
+
+    def marks(self, group: str) -> str:
+        """Hash account → `<version>-<index>` of the last row applied; earlier ones have had their effect."""
+        return self._key(f"marks:{group}")
+
+
+def quota(provider: str) -> str:
+    """Hash `seen` → latest time of any call, `block` → until when nobody spends. Two fields for ever."""
+    return f"{{bm:p:{provider}}}:quota"
+
+
+def window(provider: str, units: int, per_us: int) -> str:
+    """Hash bucket → units taken in it. Old buckets go with every call, the key two windows after it."""
+    return f"{{bm:p:{provider}}}:quota:{units}/{per_us}"
+
+
+def health(provider: str) -> str:
+    """Hash `noted good failing refused why`: how polls went, over all processes. Never trimmed."""
+    return f"{{bm:p:{provider}}}:health"

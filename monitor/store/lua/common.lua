@@ -1,0 +1,93 @@
+-- What every function shares. Times are microseconds since 1970: below 2^53, so doubles hold them exactly.
+
+local SECOND = 1000000
+local HOUR = 3600 * SECOND
+-- A clock that goes back by more than this was set, not disciplined (design 9.9).
+local STEP = 2 * SECOND
+
+-- Numbers are written with all their digits; tostring would round a version of sixteen.
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+-- The time: the server's, or the one a test gives.
+local function clock(given)
+  if given ~= '' then
+    return tonumber(given)
+  end
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * SECOND + tonumber(time[2])
+end
+
+local function score(set, member)
+  return tonumber(redis.call('ZSCORE', set, member) or nil)
+end
+
+-- The lowest score of a sorted set, or nil.
+local function first(set)
+  return tonumber(redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')[2])
+end
+
+local function shift(set, step)
+  local found = redis.call('ZRANGE', set, 0, -1, 'WITHSCORES')
+  for i = 1, #found, 2 do
+    redis.call('ZADD', set, whole(tonumber(found[i + 1]) - step), found[i])
+  end
+end
+
+-- Follow a clock that was set back: everything planned moves with it, so nothing waits out the difference.
+-- Returns the step, 0 when there was none.
+local function follow(watch, now, sets)
+  local seen = tonumber(redis.call('HGET', watch, 'seen') or '0')
+  if now > seen + SECOND then
+    redis.call('HSET', watch, 'seen', whole(now))
+  elseif now < seen - STEP then
+    local step = seen - now
+    for _, set in ipairs(sets) do
+      shift(set, step)
+    end
+    local given = redis.call('HMGET', watch, 'token', 'pause')
+    for i, field in ipairs({'token', 'pause'}) do
+      if given[i] then
+        redis.call('HSET', watch, field, whole(tonumber(given[i]) - step))
+      end
+    end
+    redis.call('HSET', watch, 'seen', whole(now))
+    return step
+  end
+  return 0
+end
+
+-- Lease what is due: expired leases first, then due ones. A lease's end is the fencing token, larger than
+-- every token given before. Returns the token and a flat list of (member, when it was due).
+local function lease(due, leased, watch, now, limit, length)
+  if limit <= 0 then
+    return 0, {}
+  end
+  local found = redis.call('ZRANGEBYSCORE', leased, '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, whole(limit))
+  if #found < 2 * limit then
+    local more = redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, whole(limit - #found / 2))
+    for i = 1, #more do
+      found[#found + 1] = more[i]
+    end
+  end
+  if #found == 0 then
+    return 0, found
+  end
+  local given = tonumber(redis.call('HGET', watch, 'token') or '0')
+  local token = math.max(now + length, given + 1)
+  redis.call('HSET', watch, 'token', whole(token))
+  for i = 1, #found, 2 do
+    redis.call('ZADD', leased, whole(token), found[i])
+    redis.call('ZREM', due, found[i])
+  end
+  return token, found
+end
+
+-- The same text for a time out of a sorted set, or '' for none.
+local function earliest(a, b)
+  if a and b then
+    return whole(math.min(a, b))
+  end
+  return (a or b) and whole(a or b) or ''
+end

@@ -1,0 +1,322 @@
+-- Groups of one channel: rows arrive, messages are frozen, told and settled (design 9.3, 9.4).
+--
+-- The keys of a group come in this order, after which follow those a function adds:
+--   1 group, 2 news, 3 items, 4 telling, 5 open, 6 live, 7 marks, 8 due, 9 leased, 10 idle
+
+local DEAD_MAX = 1000
+-- Level news fold by alert when they are told; events do not, so a channel that stays down must not collect
+-- them without end. Those beyond are counted, and told as a number.
+local NEWS_MAX = 10000
+
+local function quiet(keys)
+  return redis.call('EXISTS', keys[2]) == 0 and redis.call('EXISTS', keys[5]) == 0
+    and redis.call('EXISTS', keys[6]) == 0 and redis.call('HEXISTS', keys[1], 'telling') == 0
+end
+
+-- Every write gives a new version, never one used before, not even by a group that was deleted meanwhile.
+local function touch(keys, now)
+  local version = whole(math.max(tonumber(redis.call('HGET', keys[1], 'ver') or '0') + 1, now))
+  redis.call('HSET', keys[1], 'ver', version)
+  return version
+end
+
+local function rest(keys, group, now)
+  if quiet(keys) then
+    redis.call('ZADD', keys[10], 'NX', whole(now), group)
+  else
+    redis.call('ZREM', keys[10], group)
+  end
+end
+
+-- When news that wait are told: an interval after the last message, at once when the last alert is over.
+local function next_flush(keys, now)
+  local known = redis.call('HMGET', keys[1], 'flushed', 'interval', 'over')
+  if known[3] then
+    return now
+  end
+  return math.max(now, tonumber(known[1] or '0') + tonumber(known[2] or '0'))
+end
+
+local function later(version_a, index_a, version_b, index_b)
+  return version_a > version_b or (version_a == version_b and index_a > index_b)
+end
+
+-- Give rows of one account to a group, in order. Rows at or below its mark have had their effect.
+--
+-- ARGV  now, group, account, labels, wait, interval, repeat,
+--       then for each row: version, index, news, fingerprint, key, item
+-- Returns {rows that were new, due time or ''}.
+local function apply(keys, args)
+  local now, group, account = clock(args[1]), args[2], args[3]
+  local mark = redis.call('HGET', keys[7], account) or '0-0'
+  local version, index = string.match(mark, '^(%d+)%-(%d+)$')
+  version, index = tonumber(version), tonumber(index)
+  if mark == '0-0' then
+    index = -1
+  end
+  local fresh = {}
+  for i = 8, #args, 6 do
+    local row_version, row_index = tonumber(args[i]), tonumber(args[i + 1])
+    if later(row_version, row_index, version, index) then
+      fresh[#fresh + 1] = i
+      version, index = row_version, row_index
+    end
+  end
+  if #fresh == 0 then
+    return {'0', earliest(score(keys[8], group), nil)}
+  end
+
+  local anew = quiet(keys)
+  for _, i in ipairs(fresh) do
+    local news, fingerprint, key = args[i + 2], args[i + 3], args[i + 4]
+    if news == 'resolved' then
+      redis.call('SREM', keys[6], fingerprint)
+      if redis.call('EXISTS', keys[6]) == 0 then
+        redis.call('HSET', keys[1], 'over', '1')
+      end
+    elseif news ~= 'event' then
+      redis.call('SADD', keys[6], fingerprint)
+      redis.call('HDEL', keys[1], 'over')
+    end
+    if news == 'event' and redis.call('LLEN', keys[2]) >= NEWS_MAX then
+      redis.call('HINCRBY', keys[1], 'dropped', 1)
+    else
+      redis.call('RPUSH', keys[2], key)
+      redis.call('HSET', keys[3], key, args[i + 5])
+    end
+  end
+  redis.call('HSET', keys[7], account, whole(version) .. '-' .. whole(index))
+  redis.call('HSET', keys[1], 'labels', args[4], 'interval', args[6], 'repeat', args[7])
+  touch(keys, now)
+  redis.call('ZREM', keys[10], group)
+
+  local due = anew and now + tonumber(args[5]) or next_flush(keys, now)
+  -- During a lease its holder sets the next time. After a failure the ladder does, which must not be hurried.
+  local planned = score(keys[8], group)
+  local failing = planned and redis.call('HEXISTS', keys[1], 'failing') == 1
+  if not score(keys[9], group) and not failing then
+    due = planned and math.min(planned, due) or due
+    redis.call('ZADD', keys[8], whole(due), group)
+    planned = due
+  end
+  return {whole(#fresh), earliest(planned, nil)}
+end
+
+-- Lease groups that are due, as many as the channel's rate allows.
+-- KEYS  due, leased, clock, rate
+-- ARGV  now, limit, lease length, units of the rate or '', window length
+-- Returns {now, next time or '', token, then (group, due time) flat}.
+local function claim_groups(keys, args)
+  local now, limit = clock(args[1]), tonumber(args[2])
+  follow(keys[3], now, {keys[1], keys[2]})
+  local pause = tonumber(redis.call('HGET', keys[3], 'pause') or '0')
+  if pause > now then
+    return {whole(now), whole(pause), '0'}
+  end
+  local units, per, sum, live = tonumber(args[4]), tonumber(args[5]), 0, {}
+  if units then
+    sum, live = in_window(keys[4], per, now)
+    limit = room(sum, units, 1, limit)
+  end
+  local token, found = lease(keys[1], keys[2], keys[3], now, limit, tonumber(args[3]))
+  if units and #found > 0 then
+    put(keys[4], per, now, #found / 2)
+  end
+  local wake = earliest(first(keys[1]), first(keys[2]))
+  if units and limit == 0 and wake ~= '' then
+    wake = whole(math.max(tonumber(wake), now + until_free(live, sum, units, 1, per, now)))
+  end
+  local reply = {whole(now), wake, whole(token)}
+  for i = 1, #found, 2 do
+    reply[#reply + 1] = found[i]
+    reply[#reply + 1] = whole(tonumber(found[i + 1]))
+  end
+  return reply
+end
+
+-- What a leased group says. A lease on a group that no longer exists is given up.
+-- ARGV  group, token, most news
+-- Returns {} or {fields flat, open flat, news flat (key, item), how many wait}.
+local function read_group(keys, args)
+  if score(keys[9], args[1]) ~= tonumber(args[2]) then
+    return {}
+  end
+  local fields = redis.call('HGETALL', keys[1])
+  if #fields == 0 then
+    redis.call('ZREM', keys[9], args[1])
+    return {}
+  end
+  local news = {}
+  for _, key in ipairs(redis.call('LRANGE', keys[2], 0, tonumber(args[3]) - 1)) do
+    news[#news + 1] = key
+    news[#news + 1] = redis.call('HGET', keys[3], key) or ''
+  end
+  local waiting = redis.call('LLEN', keys[2]) + tonumber(redis.call('HGET', keys[1], 'dropped') or '0')
+  return {fields, redis.call('HGETALL', keys[5]), news, whole(waiting)}
+end
+
+-- Put the items of the frozen message that are not in `kept` back in front of the news, in their order.
+local function unfreeze(keys, kept)
+  local told = redis.call('LRANGE', keys[4], 0, -1)
+  for i = #told, 1, -1 do
+    if not kept[told[i]] then
+      redis.call('LPUSH', keys[2], told[i])
+    end
+  end
+  redis.call('DEL', keys[4])
+  return told
+end
+
+-- ARGV  now, group, token, message, then the keys of the news in it
+-- Returns {} when the lease is another's, else {version}.
+local function freeze(keys, args)
+  if score(keys[9], args[2]) ~= tonumber(args[3]) then
+    return {}
+  end
+  local now, taken = clock(args[1]), {}
+  for i = 5, #args do
+    taken[args[i]] = true
+  end
+  unfreeze(keys, taken)
+  for i = 5, #args do
+    redis.call('LREM', keys[2], 1, args[i])
+    if redis.call('HEXISTS', keys[3], args[i]) == 1 then
+      redis.call('RPUSH', keys[4], args[i])
+    end
+  end
+  redis.call('HSET', keys[1], 'telling', args[4], 'flushed', whole(now))
+  redis.call('HDEL', keys[1], 'failed', 'over')
+  return {touch(keys, now)}
+end
+
+-- The lease ends: due at `wish` ('' for not by itself), or when news that came meanwhile are to be told.
+local function plan(keys, group, wish, news, now)
+  local due = tonumber(wish)
+  if news then
+    local flush = next_flush(keys, now)
+    due = due and math.min(due, flush) or flush
+  end
+  redis.call('ZREM', keys[9], group)
+  if due then
+    redis.call('ZADD', keys[8], whole(due), group)
+  end
+  rest(keys, group, now)
+end
+
+-- The frozen message is done with: forget its items, and take over what the channel was told.
+local function close(keys, args, told_at, now)
+  for _, key in ipairs(redis.call('LRANGE', keys[4], 0, -1)) do
+    redis.call('HDEL', keys[3], key)
+  end
+  redis.call('DEL', keys[4])
+  redis.call('HDEL', keys[1], 'telling', 'failed', 'failing', 'attempts', 'why')
+  if redis.call('EXISTS', keys[2]) == 0 then
+    redis.call('HDEL', keys[1], 'dropped')
+  end
+  for i = told_at, #args, 2 do
+    if args[i + 1] == '' then
+      redis.call('HDEL', keys[5], args[i])
+    else
+      redis.call('HSET', keys[5], args[i], args[i + 1])
+    end
+  end
+  touch(keys, now)
+end
+
+-- ARGV  now, group, token, due time or '', then pairs of (fingerprint, what was told or '')
+local function settle(keys, args)
+  if score(keys[9], args[2]) ~= tonumber(args[3]) then
+    return 0
+  end
+  local now = clock(args[1])
+  close(keys, args, 5, now)
+  plan(keys, args[2], args[4], redis.call('EXISTS', keys[2]) == 1, now)
+  return 1
+end
+
+-- KEYS  also the dead letters
+-- ARGV  now, group, token, due time or '', message, why, then pairs of (fingerprint, what was told or '')
+local function bury(keys, args)
+  if score(keys[9], args[2]) ~= tonumber(args[3]) then
+    return 0
+  end
+  local now = clock(args[1])
+  redis.call('XADD', keys[11], 'MAXLEN', DEAD_MAX, '*', 'at', whole(now), 'group', args[2], 'message', args[5], 'why', args[6])
+  close(keys, args, 7, now)
+  plan(keys, args[2], args[4], redis.call('EXISTS', keys[2]) == 1, now)
+  return 1
+end
+
+-- ARGV  now, group, token, due time, why
+local function postpone(keys, args)
+  if score(keys[9], args[2]) ~= tonumber(args[3]) then
+    return 0
+  end
+  local now = clock(args[1])
+  unfreeze(keys, {})
+  redis.call('HINCRBY', keys[1], 'attempts', 1)
+  redis.call('HSETNX', keys[1], 'failing', whole(now))
+  redis.call('HSET', keys[1], 'failed', '1', 'why', args[5])
+  touch(keys, now)
+  plan(keys, args[2], args[4], false, now)
+  return 1
+end
+
+-- ARGV  now, group, token, due time or '', version seen
+local function defer(keys, args)
+  if score(keys[9], args[2]) ~= tonumber(args[3]) then
+    return 0
+  end
+  local now = clock(args[1])
+  -- Rows came between the claim and now: whoever decided to wait has not seen them.
+  local moved = tonumber(redis.call('HGET', keys[1], 'ver') or '0') ~= tonumber(args[5])
+  touch(keys, now)
+  plan(keys, args[2], args[4], moved, now)
+  return 1
+end
+
+-- KEYS  clock, due
+-- ARGV  now, until
+local function pause(keys, args)
+  local now = clock(args[1])
+  if tonumber(args[2]) > now then
+    redis.call('HSET', keys[1], 'pause', args[2], 'seen', whole(now))
+  else
+    redis.call('HDEL', keys[1], 'pause')
+  end
+  return 1
+end
+
+-- KEYS  idle, clock
+-- ARGV  now, how long, limit
+local function idle(keys, args)
+  local now = clock(args[1])
+  return redis.call('ZRANGEBYSCORE', keys[1], '-inf', whole(now - tonumber(args[2])), 'LIMIT', 0, args[3])
+end
+
+-- Delete a group that is still idle.
+-- ARGV  group
+local function forget(keys, args)
+  if not score(keys[10], args[1]) or score(keys[9], args[1]) or not quiet(keys) then
+    return 0
+  end
+  for i = 1, 7 do
+    redis.call('DEL', keys[i])
+  end
+  for i = 8, 10 do
+    redis.call('ZREM', keys[i], args[1])
+  end
+  return 1
+end
+
+redis.register_function('bm1_apply', apply)
+redis.register_function('bm1_claim_groups', claim_groups)
+redis.register_function('bm1_read_group', read_group)
+redis.register_function('bm1_freeze', freeze)
+redis.register_function('bm1_settle', settle)
+redis.register_function('bm1_bury', bury)
+redis.register_function('bm1_postpone', postpone)
+redis.register_function('bm1_defer', defer)
+redis.register_function('bm1_pause', pause)
+redis.register_function('bm1_idle', idle)
+redis.register_function('bm1_forget', forget)

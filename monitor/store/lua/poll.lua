@@ -1,0 +1,207 @@
+-- Claims and commits of polls (design 9.2). Everything in one partition.
+
+-- KEYS  due, leased, clock, last
+-- ARGV  now, limit, lease length
+-- Returns {now, next time or '', token, then (account, due time, version or '') flat}.
+local function claim(keys, args)
+  local now = clock(args[1])
+  follow(keys[3], now, {keys[1], keys[2]})
+  local token, found = lease(keys[1], keys[2], keys[3], now, tonumber(args[2]), tonumber(args[3]))
+  local reply = {whole(now), earliest(first(keys[1]), first(keys[2])), whole(token)}
+  for i = 1, #found, 2 do
+    reply[#reply + 1] = found[i]
+    reply[#reply + 1] = whole(tonumber(found[i + 1]))
+    reply[#reply + 1] = redis.call('HGET', keys[4], found[i]) or ''
+  end
+  return reply
+end
+
+-- KEYS  due, leased
+-- ARGV  pairs of (account, due time)
+local function enrol(keys, args)
+  for i = 1, #args, 2 do
+    if not score(keys[2], args[i]) then
+      redis.call('ZADD', keys[1], 'NX', args[i + 1], args[i])
+    end
+  end
+  return 1
+end
+
+-- KEYS  due, leased, last
+-- ARGV  accounts
+local function dismiss(keys, args)
+  for _, account in ipairs(args) do
+    redis.call('ZREM', keys[1], account)
+    redis.call('ZREM', keys[2], account)
+    redis.call('HDEL', keys[3], account)
+  end
+  return 1
+end
+
+-- Give claims back, due at the given time, or that long from now. Nothing happens to a lease no longer ours.
+-- KEYS  due, leased
+-- ARGV  now, 'at' or 'in', then triples of (account, token, due time or wait)
+local function release(keys, args)
+  local now = clock(args[1])
+  for i = 3, #args, 3 do
+    if score(keys[2], args[i]) == tonumber(args[i + 1]) then
+      local at = tonumber(args[i + 2])
+      if args[2] == 'in' then
+        at = now + at
+      end
+      redis.call('ZREM', keys[2], args[i])
+      -- Asked for during the lease: that wish stands.
+      if redis.call('ZREM', keys[1], args[i]) == 1 then
+        at = math.min(at, now)
+      end
+      redis.call('ZADD', keys[1], whole(at), args[i])
+    end
+  end
+  return 1
+end
+
+-- Due now. During a poll the wish waits at the lease's end, out of the way of others; the commit honours it.
+-- KEYS  due, leased
+-- ARGV  now, account
+local function poll_now(keys, args)
+  local now = clock(args[1])
+  local busy = score(keys[2], args[2])
+  if busy and busy > now then
+    redis.call('ZADD', keys[1], whole(busy), args[2])
+  else
+    redis.call('ZADD', keys[1], 'LT', whole(now), args[2])
+  end
+  return 1
+end
+
+-- A point is kept when it changed; the last one of each hour is kept for longer.
+local function chart(keys, at_key, version, index, args, at_arg, keep, most, now)
+  local recent, hourly, closing = keys[at_key], keys[at_key + 1], keys[10]
+  local asset, at, count = args[at_arg], args[at_arg + 1], tonumber(args[at_arg + 2])
+  local id = version .. '-' .. index
+  local fields = {'at', at}
+  for i = 0, count - 1 do
+    local measure, value = args[at_arg + 3 + 2 * i], args[at_arg + 4 + 2 * i]
+    fields[#fields + 1] = measure
+    fields[#fields + 1] = value
+    local name = asset .. ' ' .. measure
+    local held = redis.call('HGET', closing, name)
+    if held then
+      local held_at, held_value = string.match(held, '^(%d+) (.*)$')
+      if held_at and math.floor(tonumber(held_at) / HOUR) < math.floor(tonumber(at) / HOUR) then
+        redis.call('XADD', hourly, version .. '-' .. (1000 * index + i), 'at', held_at, measure, held_value)
+      end
+    end
+    redis.call('HSET', closing, name, at .. ' ' .. value)
+  end
+  redis.call('XADD', recent, 'MAXLEN', '~', most, id, unpack(fields))
+  redis.call('XTRIM', recent, 'MINID', '~', whole(math.max(0, now - keep)))
+  redis.call('XTRIM', hourly, 'MINID', '~', whole(math.max(0, now - keep)))
+  return at_arg + 3 + 2 * count
+end
+
+-- Write one poll, all of it or nothing.
+--
+-- KEYS  due, leased, seq, record, last; with rows, events, points or alerts also
+--       outbox, outdue, events, open, closing, then (points, hourly) for each asset
+-- ARGV  now, account, version read, token, next due time, s, d, w, k ('' means unchanged); with more keys also
+--       has alerts ('1', '0' or ''), sweep delay, keep, most events, most points,
+--       number of rows, rows, number of events, events,
+--       then for each asset: name, time, number of measures, pairs of (measure, value)
+-- Returns {answer, version}.
+local function commit(keys, args)
+  local now, account, token = clock(args[1]), args[2], tonumber(args[4])
+  local stored = redis.call('HMGET', keys[4], 'v', 't')
+  if stored[2] and tonumber(stored[2]) == token then
+    return {'already', stored[1]}
+  end
+  if score(keys[2], account) ~= token then
+    return {'lost', stored[1] or '0'}
+  end
+  if tonumber(stored[1] or '0') ~= tonumber(args[3]) then
+    return {'moved', stored[1] or '0'}
+  end
+
+  local version = whole(math.max(tonumber(redis.call('GET', keys[3]) or '0') + 1, now))
+  redis.call('SET', keys[3], version)
+  local fields = {'v', version, 't', args[4]}
+  for i, name in ipairs({'s', 'd', 'w', 'k'}) do
+    if args[5 + i] ~= '' then
+      fields[#fields + 1] = name
+      fields[#fields + 1] = args[5 + i]
+    end
+  end
+  redis.call('HSET', keys[4], unpack(fields))
+  redis.call('HSET', keys[5], account, version)
+  redis.call('ZREM', keys[2], account)
+  -- It is among the due ones only when a poll was asked for during this one: then one more follows.
+  local again = score(keys[1], account)
+  redis.call('ZADD', keys[1], again and whole(now) or args[5], account)
+  if #keys == 5 then
+    return {'written', version}
+  end
+
+  if args[10] == '1' then
+    redis.call('SADD', keys[9], account)
+  elseif args[10] == '0' then
+    redis.call('SREM', keys[9], account)
+  end
+  local delay, keep, most_events, most_points = tonumber(args[11]), tonumber(args[12]), args[13], args[14]
+  local at = 15
+  local rows = tonumber(args[at])
+  for i = 1, rows do
+    redis.call('HSET', keys[6], version .. '-' .. (i - 1), args[at + i])
+  end
+  if rows > 0 then
+    redis.call('ZADD', keys[7], 'LT', whole(now + delay), account)
+  end
+  at = at + rows + 1
+  local events = tonumber(args[at])
+  for i = 1, events do
+    redis.call('XADD', keys[8], 'MAXLEN', '~', most_events, version .. '-' .. (i - 1), 'e', args[at + i])
+  end
+  if events > 0 then
+    redis.call('XTRIM', keys[8], 'MINID', '~', whole(math.max(0, now - keep)))
+  end
+  at = at + events + 1
+  local index = 0
+  while at <= #args do
+    at = chart(keys, 11 + 2 * index, version, index, args, at, keep, most_points, now)
+    index = index + 1
+  end
+  return {'written', version}
+end
+
+-- Whose outboxes are to be swept.
+-- KEYS  outdue, outclock
+-- ARGV  now, limit
+local function outdue(keys, args)
+  local now = clock(args[1])
+  follow(keys[2], now, {keys[1]})
+  return redis.call('ZRANGEBYSCORE', keys[1], '-inf', whole(now), 'LIMIT', 0, args[2])
+end
+
+-- Strike off rows that were applied.
+-- KEYS  outbox, outdue
+-- ARGV  now, account, sweep delay, then the rows' fields
+local function strike(keys, args)
+  local now = clock(args[1])
+  for i = 4, #args do
+    redis.call('HDEL', keys[1], args[i])
+  end
+  if redis.call('EXISTS', keys[1]) == 0 then
+    redis.call('ZREM', keys[2], args[2])
+  else
+    redis.call('ZADD', keys[2], whole(now + tonumber(args[3])), args[2])
+  end
+  return #args - 3
+end
+
+redis.register_function('bm1_claim', claim)
+redis.register_function('bm1_enrol', enrol)
+redis.register_function('bm1_dismiss', dismiss)
+redis.register_function('bm1_release', release)
+redis.register_function('bm1_poll_now', poll_now)
+redis.register_function('bm1_commit', commit)
+redis.register_function('bm1_outdue', outdue)
+redis.register_function('bm1_strike', strike)

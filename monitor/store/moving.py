@@ -1,0 +1,126 @@
+"""Rows on their way from an account's outbox to the groups of the channels (design.md 9.3).
+
+Any number of movers may work on one account at once: each applies, in order, all that it found in the outbox,
+and a group ignores what it already knows. A committer applies and strikes nothing off; the sweep applies once
+more a few seconds later, which heals a crash or a failover in between, and strikes off what it applied.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+from monitor.model.alert import Target
+from monitor.model.group import Item
+from monitor.model.record import Row
+from monitor.store import codec
+from monitor.store.keys import ChannelKeys, Partition
+from monitor.store.session import Session
+
+_MICROSECOND = timedelta(microseconds=1)
+#: The same as the committer's: rows that came during a sweep are swept after this.
+SWEEP_DELAY = timedelta(seconds=5)
+#: Groups that owe and know nothing are deleted after this; by then no row for them is on its way.
+FORGET_AFTER = timedelta(hours=1)
+#: Groups deleted in one go.
+TIDY_MAX = 100
+
+#: A row with its place: version, index.
+_Placed = tuple[int, int, Row]
+
+
+class MovingStore(Session):
+    """Implements `move` and `sweep`. `expect_group` is told what became due in which channel."""
+
+    def expect_group(self, channel: str, at_us: int) -> None:
+        """A group of that channel is due then."""
+
+    async def move(self, account: str) -> int:
+        """Apply the account's outstanding rows to their groups, in order; returns how many there were."""
+        return len(await self._apply(account))
+
+    async def sweep(self, limit: int) -> int:
+        """Move rows whose committer may have died, strike off those applied; returns how many accounts."""
+        found = await asyncio.gather(*(self._overdue(where, limit) for where in self.partitions))
+        accounts = [account for overdue in found for account in overdue][:limit]
+        results = await asyncio.gather(*(self._settle(one) for one in accounts), return_exceptions=True)
+        for result in results:
+            # One account's trouble must not keep the others' rows: it is raised when they have moved.
+            if isinstance(result, BaseException):
+                raise result
+        return len(accounts)
+
+    async def tidy(self, channel: str) -> int:
+        """Delete groups long idle; returns how many. Only right when `sweep` has just found nothing."""
+        where = ChannelKeys(channel)
+        idle = await self._batch.fcall(
+            "bm1_idle", [where.idle], self._now, FORGET_AFTER // _MICROSECOND, TIDY_MAX
+        )
+        calls = [self._batch.fcall("bm1_forget", group_keys(where, one.decode()), one) for one in idle]
+        return sum(await asyncio.gather(*calls))
+
+    async def _overdue(self, where: Partition, limit: int) -> list[str]:
+        found = await self._batch.fcall("bm1_outdue", [where.outdue, where.outclock], self._now, limit)
+        return [account.decode() for account in found]
+
+    async def _settle(self, account: str) -> None:
+        fields = await self._apply(account)
+        where = self.partition(account)
+        await self._batch.fcall(
+            "bm1_strike",
+            [where.outbox(account), where.outdue],
+            self._now,
+            account,
+            SWEEP_DELAY // _MICROSECOND,
+            *fields,
+        )
+
+    async def _apply(self, account: str) -> list[str]:
+        """Give every group its rows; returns the outbox fields that were applied: all, or it raises."""
+        stored = await self._batch.command("HGETALL", self.partition(account).outbox(account))
+        rows = _in_order(stored)
+        by_group: dict[tuple[str, str], list[tuple[_Placed, Target]]] = {}
+        for placed in rows:
+            for target in placed[2].targets:
+                by_group.setdefault((target.channel, target.group), []).append((placed, target))
+        await asyncio.gather(*(self._apply_to(account, owed) for owed in by_group.values()))
+        return [f"{version}-{index}" for version, index, _ in rows]
+
+    async def _apply_to(self, account: str, owed: Sequence[tuple[_Placed, Target]]) -> None:
+        """One group's rows, in one call. The newest row's timings count."""
+        target = owed[-1][1]
+        args: list[str | bytes | int] = [
+            self._now, target.group, account, codec.dump(target.labels),
+            *(time // _MICROSECOND for time in (target.wait, target.interval, target.repeat)),
+        ]  # fmt: skip
+        for (version, index, row), _ in owed:
+            key = _key(account, version, index)
+            item = codec.dump(Item(key, row.news, row.entry))
+            args += [version, index, row.news, row.entry.fingerprint, key, item]
+        _, due_us = await self._batch.fcall(
+            "bm1_apply", group_keys(ChannelKeys(target.channel), target.group), *args
+        )
+        if due_us:
+            self.expect_group(target.channel, int(due_us))
+
+
+def group_keys(where: ChannelKeys, group: str) -> list[str]:
+    """The keys of a group in the order in which its functions take them."""
+    return [
+        where.group(group), where.news(group), where.items(group), where.telling(group), where.open(group),
+        where.live(group), where.marks(group), where.due, where.leased, where.idle,
+    ]  # fmt: skip
+
+
+def _key(account: str, version: int, index: int) -> str:
+    """An item's name within its group. Versions are unique in a partition only, hence the account."""
+    return f"{version}-{index}@{account}"
+
+
+def _in_order(stored: list[bytes]) -> list[_Placed]:
+    """An outbox as RESP 2 answers it, oldest row first."""
+    rows = []
+    for at in range(0, len(stored), 2):
+        version, _, index = stored[at].decode().partition("-")
+        rows.append((int(version), int(index), codec.row(stored[at + 1])))
+    rows.sort(key=lambda placed: placed[:2])
+    return rows

@@ -1,0 +1,14 @@
+"""The store: every port, over one Redis or Valkey server."""
+
+from monitor.store.budgets import BudgetStore
+from monitor.store.delivering import DeliveringStore
+from monitor.store.polling import PollingStore
+from monitor.store.reading import ReadingStore
+
+
+class RedisStore(PollingStore, BudgetStore, DeliveringStore, ReadingStore):
+    """Implements PollStore, DeliveryStore and Reader. Open it with `connect(url)`, then `close` it.
+
+    Redis' own exceptions never leave: StoreUnavailable when it does not answer, StoreUnusable when it must
+    not be used.
+    """

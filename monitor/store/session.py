@@ -1,0 +1,243 @@
+"""One connection to the store: opened, checked, and given the functions it must have."""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
+
+from monitor.errors import StoreUnusable
+from monitor.model.window import micros, moment
+from monitor.store import keys
+from monitor.store.batch import IN_FLIGHT_MAX, Batch, Command, unavailable
+from monitor.store.functions import source
+from monitor.store.url import Address, address
+
+#: How long to wait for a connection, and for an answer. A claim or commit takes well under a millisecond.
+CONNECT_TIMEOUT_S = 2.0
+ANSWER_TIMEOUT_S = 5.0
+
+#: The oldest servers whose functions, stream ids and `ZADD` options we use.
+OLDEST = {"redis": (7, 0), "valkey": (8, 0)}
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How much history is kept: by age, by points per account and asset, by events per account."""
+
+    age: timedelta = timedelta(days=30)
+    points: int = 1_000
+    events: int = 10_000
+
+
+def client(where: Address) -> Redis:
+    """A client that never repeats a call by itself: ids and tokens make repeats safe, and ours to decide."""
+    kinds = UnixDomainSocketConnection if where.path else SSLConnection if where.tls else Connection
+    pool: ConnectionPool = ConnectionPool(
+        connection_class=kinds,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=ANSWER_TIMEOUT_S,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        protocol=2,
+        max_connections=4 * IN_FLIGHT_MAX,
+        **where.options(),
+    )
+    return Redis.from_pool(pool)
+
+
+class _Pipelines:
+    """The wire of redis-py: one pipeline for each batch."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def execute(self, commands: Sequence[Command]) -> list[Any]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        return await pipeline.execute(raise_on_error=False)
+
+
+class Session:
+    """What the parts of the store share: the batch, the partitions and the time.
+
+    `clock_override` replaces the server's clock in tests; None is the server's.
+    """
+
+    def __init__(self, redis: Redis, *, keep: Keep | None = None, place: str = "") -> None:
+        self.clock_override: Callable[[], datetime] | None = None
+        self.keep = keep or Keep()
+        self.partitions: tuple[keys.Partition, ...] = ()
+        self.place = place
+        self._redis = redis
+        # Answers as the server gives them: what redis-py makes of them differs between its versions.
+        redis.response_callbacks.clear()
+        self._wire = _Pipelines(redis)
+        self._batch = Batch(self._wire, self.load_functions)
+        self._offset: int | None = None
+        super().__init__()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.place})"
+
+    @classmethod
+    async def connect(
+        cls,
+        url: str,
+        *,
+        partitions: int = keys.PARTITIONS,
+        keep: Keep | None = None,
+        clock_override: Callable[[], datetime] | None = None,
+    ) -> Self:
+        """Open a store and check it. StoreUnavailable: nobody answers; StoreUnusable: it must not be used."""
+        where = address(url)
+        store = cls(client(where), keep=keep, place=where.place)
+        store.clock_override = clock_override
+        try:
+            await store.open(partitions)
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    async def open(self, partitions: int = keys.PARTITIONS) -> None:
+        """Check the server, load our functions, and read how many partitions there are (or say so first)."""
+        try:
+            await self._check_server()
+            await self.load_functions()
+        except AuthenticationError:
+            raise StoreUnusable(
+                f"the store at {self.place} refuses our user or password; correct store.url"
+            ) from None
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from None
+        await self._read_layout(partitions)
+
+    async def close(self) -> None:
+        """Wait for what is on its way, then hang up."""
+        await self._batch.drain()
+        with contextlib.suppress(RedisError, OSError):
+            await self._redis.aclose()
+
+    async def ping(self) -> None:
+        """StoreUnavailable when the store does not answer."""
+        await self._batch.command("PING")
+
+    async def load_functions(self) -> None:
+        """Put our functions onto the server; harmless when they are there."""
+        try:
+            await self._send("FUNCTION", "LOAD", "REPLACE", source())
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from None
+
+    async def epochs_missing(self) -> tuple[int, ...]:
+        """Partitions that have lost everything since they were first used: the store was emptied."""
+        found = await self._gather([("GET", one.epoch) for one in self.partitions])
+        return tuple(one.number for one, epoch in zip(self.partitions, found, strict=True) if epoch is None)
+
+    async def seed_epochs(self) -> None:
+        """Mark every partition as used from now on."""
+        started = str(micros(await self.time()))
+        await self._batch.command("HSETNX", keys.LAYOUT, "partitions", len(self.partitions))
+        await self._gather([("SET", one.epoch, started, "NX") for one in self.partitions])
+
+    async def time(self) -> datetime:
+        """The store's time."""
+        if self.clock_override is not None:
+            return self.clock_override()
+        seconds, rest = await self._batch.command("TIME")
+        return self._follow(int(seconds) * 1_000_000 + int(rest))
+
+    def partition(self, account: str) -> keys.Partition:
+        """The keys that an account lives among."""
+        return self.partitions[keys.partition_of(account, len(self.partitions))]
+
+    @property
+    def _now(self) -> str:
+        """What functions are told of the time: nothing, unless a test has set a clock."""
+        return "" if self.clock_override is None else str(micros(self.clock_override()))
+
+    def _follow(self, now_us: int) -> datetime:
+        """Remember how far the store's clock is from this process's own."""
+        self._offset = now_us - int(asyncio.get_running_loop().time() * 1_000_000)
+        return moment(now_us)
+
+    def _estimate_us(self) -> int | None:
+        """The store's time as far as known without asking; None before the first answer."""
+        if self.clock_override is not None:
+            return micros(self.clock_override())
+        if self._offset is None:
+            return None
+        return self._offset + int(asyncio.get_running_loop().time() * 1_000_000)
+
+    async def _gather(self, commands: Sequence[Command]) -> list[Any]:
+        return await asyncio.gather(*(self._batch.command(*command) for command in commands))
+
+    async def _check_server(self) -> None:
+        info = await self._ask("INFO", "server")
+        if info is not None:
+            _check_version(info, self.place)
+        policy = await self._ask("CONFIG", "GET", "maxmemory-policy")
+        if policy is not None:
+            _check_policy(policy, self.place)
+
+    async def _ask(self, *command: str) -> Any:
+        """An answer, or None where the command does not exist or is not ours to use (managed services)."""
+        try:
+            return await self._send(*command)
+        except ResponseError as error:
+            text = str(error).lower()
+            if (
+                "unknown command" in text
+                or "unknown subcommand" in text
+                or "noperm" in text
+                or "no permissions" in text
+            ):
+                return None
+            raise
+
+    async def _send(self, *command: str) -> Any:
+        """One command outside the batch, with redis-py's own exceptions."""
+        [answer] = await self._wire.execute([command])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def _read_layout(self, partitions: int) -> None:
+        mine = await self._batch.command("HSETNX", keys.LAYOUT, "partitions", partitions)
+        stored = int(await self._batch.command("HGET", keys.LAYOUT, "partitions"))
+        if not 0 < stored <= keys.PARTITIONS_MAX:
+            raise StoreUnusable(
+                f"the store at {self.place} says it has {stored} partitions: not written by us"
+            )
+        self.partitions = tuple(keys.Partition(number) for number in range(stored))
+        if mine:
+            await self.seed_epochs()
+
+
+def _check_version(info: bytes, place: str) -> None:
+    """Refuse a server too old for our functions."""
+    found = dict(re.findall(r"^(valkey|redis)_version:(\d+\.\d+)", info.decode(), re.MULTILINE))
+    # Valkey also says which Redis it resembles.
+    product = "valkey" if "valkey" in found else "redis"
+    text = found.get(product, "")
+    if text and tuple(map(int, text.split("."))) < OLDEST[product]:
+        raise StoreUnusable(f"the store at {place} is {product} {text}; Redis 7 or Valkey 8 is needed")
+
+
+def _check_policy(answer: list[bytes], place: str) -> None:
+    """Refuse a server that throws data away when its memory is full: what it drops would be alerts."""
+    policy = answer[1].decode() if len(answer) > 1 else "noeviction"
+    if policy != "noeviction":
+        raise StoreUnusable(
+            f"the store at {place} evicts data (maxmemory-policy {policy}); "
+            "set `maxmemory-policy noeviction` there, or use another server"
+        )
