@@ -183,7 +183,9 @@ def page(body: bytes) -> Page:
 
 def oldest_first(newest_first: Sequence[Row]) -> list[Row]:
     """Sorted by time; rows of one instant keep the server's order."""
-    return sorted(newest_first[::-1], key=lambda row: row.at)
+    rows = list(newest_first)
+    rows.reverse()
+    return sorted(rows, key=lambda row: row.at)
 
 
 def ledger_row(row: Row) -> LedgerRow:
