@@ -47,7 +47,9 @@ class MemoryStore:
 
     async def history(self, account, asset, measure, since, until, limit):
         self._answer()
-        wanted = [p for p in self.points if (p.asset, p.measure) == (asset, measure) and since <= p.at <= until]
+        wanted = [
+            p for p in self.points if (p.asset, p.measure) == (asset, measure) and since <= p.at <= until
+        ]
         return wanted[:limit]
 
     async def recent_events(self, account, before, limit):
@@ -70,16 +72,17 @@ def _account(name="hot-usdt", **changes):
 
 
 def _record(name="hot-usdt", available="412.50", **changes):
-    amounts = {"USDT": {"available": Decimal(available), "total": Decimal("500")}}
+    amounts = {"USDT": {"available": Decimal(available), "total": Decimal(500)}}
     plain = Record(account=name, version=7, snapshot=Snapshot(observed_at=NOON, amounts=amounts))
     return replace(plain, **changes)
 
 
-def _alert(id="alr_1", **changes):
+def _alert(name="alr_1", **changes):
     plain = Alert(
-        fingerprint="f00d", id=id, rule="HotWalletLow", subject="USDT", state=State.FIRING, severity="critical",
+        fingerprint="f00d", id=name, rule="HotWalletLow", subject="USDT", state=State.FIRING,
+        severity="critical",
         pending_since=NOON - timedelta(minutes=5), observed_at=NOON, started_at=NOON - timedelta(minutes=3),
-        value=Decimal("412.50"), threshold=Decimal("80000"), measure="available", unit="USDT",
+        value=Decimal("412.50"), threshold=Decimal(80_000), measure="available", unit="USDT",
     )  # fmt: skip
     return replace(plain, **changes)
 

@@ -8,7 +8,7 @@ import pytest
 from monitor.api.accounts import CHUNK
 from monitor.model.event import Event
 from monitor.model.record import Point
-from monitor.model.snapshot import Outage, Snapshot
+from monitor.model.snapshot import MEASURES, Outage, Snapshot
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -157,7 +157,7 @@ async def test_events_come_newest_first_and_page_by_page(context, start, store):
         ("/v1/accounts/hot-usdt/history?asset=USDT", "measure is required"),
         (
             "/v1/accounts/hot-usdt/history?asset=USDT&measure=totl",
-            "measure is one of available, pending, held, locked, total, equity, margin_used, withdrawable, referral",
+            f"measure is one of {', '.join(MEASURES)}",
         ),
         (
             "/v1/accounts/hot-usdt/history?asset=USDT&measure=total&since=yesterday",

@@ -13,7 +13,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def test_an_account_shows_amounts_as_text_and_how_old_they_are(account, record, alert):
-    known = record(alerts=(alert(), alert(id="alr_2", state=State.RESOLVED)))
+    known = record(alerts=(alert(), alert("alr_2", state=State.RESOLVED)))
 
     view = account_view(
         account(labels={"role": "hot"}), known, NOON + timedelta(seconds=60), NOON + timedelta(seconds=48)

@@ -1,0 +1,346 @@
+import asyncio
+import re
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from monitor.api import server
+from monitor.api.auth import Rate, Token
+from monitor.api.context import Check
+from monitor.api.replies import answer as reply
+from monitor.api.server import Route, build, serve, swap
+from monitor.errors import ConfigError
+
+READ, GUARD, ADMIN = "r34d-s3cret-token", "gu4rd-s3cret-token", "4dm1n-s3cret-token"
+TOKENS = (
+    Token.of("grafana", READ, ["read"]),
+    Token.of("casino", GUARD, ["guard"]),
+    Token.of("ops", ADMIN, ["admin"]),
+)
+OPEN = ["/healthz", "/readyz"]
+READABLE = ["/metrics", "/v1/accounts", "/v1/accounts/hot-usdt", "/v1/accounts/hot-usdt/events", "/v1/alerts"]
+
+
+async def status(client, path, method="GET", **options):
+    async with client.request(method, path, **options) as answer:
+        return answer.status
+
+
+async def problem(client, path, method="GET", **options):
+    async with client.request(method, path, **options) as answer:
+        assert answer.content_type == "application/problem+json"
+        found = await answer.json(content_type=None)
+        assert found["status"] == answer.status
+        return found, answer.headers
+
+
+async def raw(serving, request, wait=5.0):
+    """Send bytes, and read until the server closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", serving.port)
+    try:
+        writer.write(request)
+        await writer.drain()
+        async with asyncio.timeout(wait):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+async def test_health_needs_no_token_and_everything_else_does(context, start):
+    client, _ = await start(context(tokens=TOKENS))
+
+    assert [await status(client, path) for path in OPEN] == [200, 200]
+    for path in READABLE:
+        found, headers = await problem(client, path)
+        assert (found["status"], found["type"]) == (401, "unauthorized")
+        assert headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(
+    ("token", "reads", "polls"),
+    [(READ, 200, 403), (GUARD, 403, 202), (ADMIN, 200, 202), ("r34d", 401, 401)],
+)
+async def test_a_token_opens_what_its_scopes_name(context, start, token, reads, polls):
+    client, _ = await start(context(tokens=TOKENS), token=token)
+
+    assert {await status(client, path) for path in READABLE} == {reads}
+    assert await status(client, "/v1/accounts/hot-usdt/poll", "POST") == polls
+
+
+async def test_a_refusal_says_which_scope_is_missing(context, start):
+    client, _ = await start(context(tokens=TOKENS), token=GUARD)
+
+    found, _ = await problem(client, "/v1/alerts")
+
+    assert found == {
+        "type": "forbidden",
+        "title": "Forbidden",
+        "status": 403,
+        "detail": "this needs a token with the scope read",
+    }
+
+
+async def test_a_token_that_asks_too_often_is_told_when_to_come_back(context, start):
+    slow = replace(TOKENS[0], rate=Rate(2, timedelta(minutes=1)))
+    client, _ = await start(context(tokens=(slow, *TOKENS[1:])), token=READ)
+
+    assert [await status(client, "/v1/alerts") for _ in range(3)] == [200, 200, 429]
+    found, headers = await problem(client, "/v1/alerts")
+    assert (found["type"], headers["Retry-After"]) == ("rate-limited", "30")
+    other = {"Authorization": f"Bearer {ADMIN}"}
+    assert await status(client, "/v1/alerts", headers=other) == 200
+
+
+@pytest.mark.parametrize("header", ["Host", "Origin"])
+async def test_without_tokens_a_web_page_cannot_reach_us(context, start, store, header):
+    client, _ = await start(context())
+    tricks = {"Host": "evil.example:8787", "Origin": "https://evil.example"}
+
+    found, _ = await problem(client, "/v1/accounts/hot-usdt/poll", "POST", headers={header: tricks[header]})
+
+    assert found["type"] == "host-refused"
+    assert store.asked == []
+
+
+async def test_with_tokens_any_name_of_ours_will_do(context, start):
+    client, _ = await start(context(tokens=TOKENS), token=READ)
+
+    assert await status(client, "/v1/alerts", headers={"Host": "balances.example"}) == 200
+
+
+async def test_a_request_without_a_host_is_refused_without_tokens(context, start):
+    _, serving = await start(context())
+
+    assert b" 403 " in await raw(serving, b"GET /healthz HTTP/1.0\r\n\r\n")
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:0", ":0", "[::]:0", "10.0.0.1:0"])
+async def test_without_tokens_it_listens_to_this_machine_only(context, listen):
+    with pytest.raises(ConfigError, match=r"http\.tokens are needed"):
+        await serve(build(context()), listen)
+
+
+@pytest.mark.parametrize("listen", ["", "8787", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:99999"])
+async def test_an_address_that_is_none_is_a_configuration_error(context, listen):
+    with pytest.raises(ConfigError, match=r"write it like 127\.0\.0\.1:8787|http\.tokens are needed"):
+        await serve(build(context()), listen)
+
+
+async def test_a_port_in_use_is_a_configuration_error(context, start):
+    _, serving = await start(context())
+
+    with pytest.raises(ConfigError, match="cannot listen on"):
+        await serve(build(context()), f"127.0.0.1:{serving.port}")
+
+
+async def test_an_unknown_path_and_a_wrong_method_are_problems(context, start):
+    client, _ = await start(context())
+
+    missing, _ = await problem(client, "/v1/nothing")
+    wrong, headers = await problem(client, "/v1/alerts", "DELETE")
+
+    assert (missing["type"], missing["status"]) == ("not-found", 404)
+    assert (wrong["type"], wrong["status"]) == ("method-not-allowed", 405)
+    assert headers["Allow"] == "GET, HEAD"
+
+
+async def test_head_answers_like_get_without_a_body(context, start):
+    client, _ = await start(context())
+
+    async with client.head("/v1/accounts/hot-usdt") as head, client.get("/v1/accounts/hot-usdt") as get:
+        assert (head.status, await head.read()) == (200, b"")
+        assert head.headers["Content-Length"] == get.headers["Content-Length"]
+
+
+async def test_answers_do_not_name_the_software_nor_may_be_kept(context, start):
+    client, _ = await start(context())
+
+    for path in ("/healthz", "/v1/nothing", "/metrics"):
+        async with client.get(path) as answer:
+            assert answer.headers["Server"] == "balance-monitor"
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_metrics_are_for_prometheus(context, start):
+    client, _ = await start(context())
+    await status(client, "/v1/nothing")
+
+    async with client.get("/metrics") as answer:
+        text = await answer.text()
+
+    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert 'balance_monitor_http_requests_total{status="4xx"} 1.0' in text
+
+
+async def test_ready_only_when_every_check_is(context, start):
+    async def readiness():
+        return [Check("store", True), Check("lag", False, "1.2 s")]
+
+    client, _ = await start(context(readiness=readiness))
+
+    found, _ = await problem(client, "/readyz")
+
+    assert (found["type"], found["detail"]) == ("not-ready", "not ready: lag")
+    assert found["checks"] == [
+        {"name": "store", "ok": True, "detail": ""},
+        {"name": "lag", "ok": False, "detail": "1.2 s"},
+    ]
+    assert await status(client, "/healthz") == 200
+
+
+async def test_a_silent_store_is_503_and_its_error_stays_here(context, start, store):
+    client, _ = await start(context())
+    store.down = True
+
+    for path in READABLE[1:]:
+        found, headers = await problem(client, path)
+        assert (found["status"], found["type"], headers["Retry-After"]) == (503, "store-unavailable", "1")
+        assert "hunter22" not in str(found)
+
+
+async def test_a_handler_that_hangs_is_given_up(context, start):
+    async def hang(_api, _request):
+        await asyncio.Event().wait()
+
+    routes = [Route("GET", "/hang", hang, deadline=timedelta(milliseconds=20))]
+    client, _ = await start(context(), routes)
+
+    found, _ = await problem(client, "/hang")
+
+    assert (found["status"], found["type"]) == (503, "deadline-exceeded")
+
+
+async def test_a_bug_is_logged_and_its_insides_stay_here(context, start):
+    async def bug(_api, _request):
+        raise ZeroDivisionError("over secret-42")
+
+    client, _ = await start(context(), [Route("GET", "/bug/{id}", bug)])
+
+    with capture_logs() as lines:
+        found, _ = await problem(client, "/bug/secret-43?x=secret-44")
+
+    assert (found["status"], found["type"]) == (500, "internal-error")
+    assert "secret" not in str(found)
+    [line] = lines
+    assert (line["event"], line["path"]) == ("request.bug", "/bug/{id}")
+
+
+async def test_a_body_too_large_is_refused_before_it_is_read(context, start):
+    client, _ = await start(context())
+
+    found, _ = await problem(client, "/v1/accounts/hot-usdt/poll", "POST", data=b"x" * (server.BODY_MAX + 1))
+
+    assert (found["status"], found["type"]) == (413, "request-too-large")
+
+
+async def test_an_endless_body_is_not_read_to_its_end(context, start, monkeypatch):
+    monkeypatch.setattr(server, "LINGER", timedelta(milliseconds=50))
+    _, serving = await start(context())
+    head = (
+        b"POST /v1/accounts/hot-usdt/poll HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+
+    said = await raw(serving, head + b"1000\r\n" + b"x" * 0x1000 + b"\r\n")
+
+    assert said.startswith(b"HTTP/1.1 202 ")
+
+
+async def test_headers_that_never_end_are_cut_off(context, start, monkeypatch):
+    monkeypatch.setattr(server, "IDLE", timedelta(milliseconds=100))
+    _, serving = await start(context())
+
+    assert await raw(serving, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ") == b""
+
+
+async def test_headers_and_queries_are_bounded_and_fill_no_log(context, start, caplog):
+    client, serving = await start(context())
+    long = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"x" * 20_000 + b"\r\n\r\n"
+    many = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: b\r\n" * 500 + b"\r\n"
+
+    assert (await raw(serving, long)).startswith(b"HTTP/1.0 400 ")
+    assert (await raw(serving, many)).startswith(b"HTTP/1.0 400 ")
+    assert (await raw(serving, b"\x16\x03\x01 no http\r\n\r\n")).startswith(b"HTTP/1.0 400 ")
+    found, _ = await problem(client, "/v1/accounts?label.x=" + "y" * 3_000)
+
+    assert found["detail"] == "a query string may have 2048 characters at most"
+    assert caplog.records == []
+
+
+async def test_a_caller_who_does_not_read_is_cut_off(context, start, monkeypatch):
+    monkeypatch.setattr(server, "WRITE_DEADLINE", timedelta(milliseconds=100))
+
+    async def flood(_api, _request):
+        return reply("x" * 20_000_000)
+
+    api = context()
+    app = build(api, [Route("GET", "/flood", flood)])
+    serving = await serve(app, "127.0.0.1:0")
+    running = app[server._RUNNING]
+    reader, writer = await asyncio.open_connection("127.0.0.1", serving.port, limit=1_000)
+
+    writer.write(b"GET /flood HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await reader.readline()
+    for _ in range(500):
+        if running.in_flight == 0:
+            break
+        await asyncio.sleep(0.01)
+
+    assert running.in_flight == 0
+    writer.close()
+    await serving.close()
+
+
+async def test_more_at_once_than_there_is_room_for_are_sent_away(context, start, monkeypatch):
+    monkeypatch.setattr(server, "IN_FLIGHT_MAX", 3)
+    door = asyncio.Event()
+
+    async def wait(_api, _request):
+        await door.wait()
+        return reply("done")
+
+    client, _ = await start(context(), [Route("GET", "/wait", wait), server.ROUTES[0]])
+    waiting = [asyncio.create_task(status(client, "/wait")) for _ in range(3)]
+    await asyncio.sleep(0.1)
+
+    found, headers = await problem(client, "/wait")
+    door.set()
+
+    assert (found["type"], headers["Retry-After"]) == ("overloaded", "1")
+    assert await asyncio.gather(*waiting) == [200, 200, 200]
+
+
+async def test_a_reload_answers_from_the_new_context(context, account):
+    app = build(context())
+    serving = await serve(app, "127.0.0.1:0")
+    request = b"GET /v1/accounts/new HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+    before = await raw(serving, request)
+    swap(app, context(account("new")))
+    after = await raw(serving, request)
+    await serving.close()
+
+    assert (before[:12], after[:12]) == (b"HTTP/1.1 404", b"HTTP/1.1 200")
+
+
+async def test_an_ordinary_request_writes_no_log_line(context, start):
+    client, _ = await start(context())
+    structlog.reset_defaults()
+
+    with capture_logs() as lines:
+        await status(client, "/v1/accounts")
+        await status(client, "/v1/nothing")
+
+    assert lines == []
+
+
+async def test_no_answer_shows_a_token(context, start):
+    client, _ = await start(context(tokens=TOKENS), token=ADMIN)
+
+    for path in (*OPEN, *READABLE, "/v1/nothing", f"/v1/accounts/{READ}?x={GUARD}"):
+        async with client.get(path) as answer:
+            shown = f"{answer.headers} {await answer.text()}"
+        assert not re.search(rf"{GUARD}|{ADMIN}", shown), path
