@@ -1,0 +1,57 @@
+from datetime import timedelta
+
+import pytest
+
+from monitor.engine.ladder import next_attempt
+from monitor.errors import DeliveryDeferred, DeliveryRejected
+from tests.builders import NOON, group, minutes, seconds
+
+DOWN = DeliveryDeferred("HTTP 503")
+
+
+def waits(seed):
+    """Every wait of a delivery that never succeeds, in seconds."""
+    now, since, done = NOON, None, []
+    while True:
+        failed = group(attempts=len(done), failing_since=since)
+        due_at = next_attempt(failed, DOWN, now, seed)
+        if due_at is None:
+            return done
+        since = since or now
+        done.append((due_at - now).total_seconds())
+        now = due_at
+
+
+@pytest.mark.parametrize("seed", ["ntf_1", "ntf_2", "ntf_3"])
+def test_the_ladder_is_the_contract_s_within_a_fifth_and_ends_after_a_day(seed):
+    steps = waits(seed)
+
+    for step, wait in zip((1, 5, 30, 120, 600, 1800, *[3600] * 30), steps, strict=False):
+        assert 0.8 * step <= wait <= 1.2 * step
+    assert 24 * 3600 - 4320 < sum(steps) <= 24 * 3600
+    assert len(steps) > 20
+
+
+def test_the_same_failure_always_waits_the_same_and_others_differ():
+    assert waits("ntf_1") == waits("ntf_1")
+    assert waits("ntf_1") != waits("ntf_2")
+
+
+@pytest.mark.parametrize("asked", [0, 1, 60, 3600])
+def test_a_prescribed_wait_is_only_ever_lengthened(asked):
+    due_at = next_attempt(group(attempts=3), DeliveryDeferred("429", seconds(asked)), NOON, "x")
+
+    assert due_at >= NOON + max(seconds(asked), seconds(96))
+    assert due_at <= NOON + max(seconds(asked) * 1.2, seconds(144))
+
+
+@pytest.mark.parametrize("fault", ["message", "channel"])
+def test_what_is_refused_for_good_is_not_tried_again(fault):
+    assert next_attempt(group(), DeliveryRejected("no", fault), NOON, "x") is None
+
+
+def test_a_failing_day_ends_in_the_grave_however_few_attempts_it_saw():
+    old = group(attempts=2, failing_since=NOON - timedelta(hours=24) + minutes(1) - seconds(36))
+
+    assert next_attempt(old, DOWN, NOON - seconds(25), "x") is not None
+    assert next_attempt(old, DOWN, NOON + minutes(5), "x") is None

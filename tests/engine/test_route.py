@@ -1,0 +1,135 @@
+import pytest
+from pydantic import ValidationError
+
+from monitor.engine.route import Route, compile_route
+from tests.builders import minutes, seconds
+
+CHANNELS = ("ops", "chat", "pager", "traders")
+LOW = {
+    "rule": "HotWalletLow", "rule_type": "low_balance", "severity": "critical", "provider": "casino",
+    "account": "hot-usdt", "asset": "USDT", "role": "hot",
+}  # fmt: skip
+
+
+def told(labels, **route):
+    return [target.channel for target in compile_route(Route.model_validate(route), CHANNELS)(labels)]
+
+
+def test_without_a_route_every_alert_goes_to_every_channel():
+    targets = compile_route(None, CHANNELS)(LOW)
+
+    assert [target.channel for target in targets] == list(CHANNELS)
+    assert {(t.wait, t.interval, t.repeat) for t in targets} == {(seconds(10), minutes(1), minutes(240))}
+    assert targets[0].labels == {"rule": "HotWalletLow", "provider": "casino"}
+
+
+@pytest.mark.parametrize(
+    ("severity", "rule", "channels"),
+    [
+        pytest.param(
+            "critical", "HotWalletLow", ["ops", "pager"], id="the first child that matches takes it"
+        ),
+        pytest.param("info", "HotWalletLow", ["chat"], id="what no child takes stays with the root"),
+        pytest.param("info", "Liquidated", ["traders"], id="a glob"),
+        pytest.param("critical", "Liquidated", ["ops", "pager"], id="a sibling after a match is not asked"),
+    ],
+)
+def test_the_deepest_match_wins(severity, rule, channels):
+    routes = [
+        {"match": {"severity": "critical"}, "channels": ["ops", "pager"]},
+        {"match": {"rule": "Liquidat*"}, "channels": ["traders"]},
+    ]
+
+    assert told({**LOW, "severity": severity, "rule": rule}, channels=["chat"], routes=routes) == channels
+
+
+def test_continue_also_asks_the_siblings_after_it():
+    routes = [
+        {"match": {"rule": "Hot*"}, "channels": ["traders"], "continue": True},
+        {"match": {"severity": ["warning", "critical"]}, "channels": ["ops"]},
+        {"match": {"severity": "critical"}, "channels": ["pager"]},
+    ]
+
+    assert told(LOW, channels=["chat"], routes=routes) == ["traders", "ops"]
+
+
+def test_continue_into_nothing_does_not_fall_back_to_the_parent():
+    routes = [{"match": {"rule": "Hot*"}, "channels": ["traders"], "continue": True}]
+
+    assert told(LOW, channels=["chat"], routes=routes) == ["traders"]
+
+
+def test_a_grandchild_is_deeper_and_inherits_what_it_does_not_say():
+    inner = {"match": {"role": "hot"}, "group_wait": "0s"}
+    routes = [
+        {"match": {"severity": "critical"}, "channels": ["ops"], "repeat_interval": "15m", "routes": [inner]}
+    ]
+    route = Route.model_validate({"channels": ["chat"], "group_interval": "5m", "routes": routes})
+
+    [target] = compile_route(route, CHANNELS)(LOW)
+
+    assert target.channel == "ops"
+    assert (target.wait, target.interval, target.repeat) == (seconds(0), minutes(5), minutes(15))
+
+
+def test_groups_differ_by_route_and_labels_and_not_by_time_or_order_of_the_file():
+    by_rule = {"match": {"severity": "critical"}, "group_by": ["rule"], "continue": True}
+    by_team = {"match": {"role": "hot"}, "group_by": ["rule", "team"]}
+
+    def groups(*routes, **labels):
+        route = Route.model_validate({"channels": ["ops"], "routes": routes})
+        return [target.group for target in compile_route(route, CHANNELS)({**LOW, **labels})]
+
+    first, second = groups(by_rule, by_team)
+    assert first != second, "the same channel by two routes is two groups"
+    assert groups({**by_team, "continue": True}, by_rule) == [second, first]
+    assert groups(by_rule, by_team, account="other") == [first, second]
+    assert groups(by_rule, by_team, rule="Other") != [first, second]
+
+
+def test_one_channel_reached_twice_the_same_way_is_told_once():
+    assert told(LOW, channels=["ops", "ops"]) == ["ops"]
+
+
+def test_three_dots_group_by_every_label():
+    router = compile_route(Route(channels=("ops",), group_by=("...",)), CHANNELS)
+
+    [one], [other] = router(LOW), router({**LOW, "asset": "BTC"})
+
+    assert one.group != other.group
+    assert one.labels == LOW
+
+
+def test_a_label_that_is_missing_or_empty_is_no_part_of_the_group():
+    router = compile_route(Route(channels=("ops",), group_by=("rule", "team", "asset")), CHANNELS)
+
+    [target] = router({**LOW, "asset": ""})
+
+    assert target.labels == {"rule": "HotWalletLow"}
+
+
+def test_every_mistake_of_a_tree_is_named_with_its_place():
+    route = Route.model_validate(
+        {
+            "channels": ["chatt"],
+            "match": {"a": "b"},
+            "routes": [{"routes": [{"channels": ["ops", "nowhere"]}]}],
+        }
+    )
+
+    assert [path for path, _ in route.mistakes(CHANNELS)] == [
+        ("match",),
+        ("channels", 0),
+        ("routes", 0, "routes", 0, "channels", 1),
+    ]
+    assert not list(Route(channels=("ops",)).mistakes(CHANNELS))
+
+
+def test_a_root_that_names_no_channel_is_a_mistake():
+    assert [path for path, _ in Route(channels=()).mistakes(CHANNELS)] == [("channels",)]
+
+
+@pytest.mark.parametrize("wrong", [{"repeat_interval": "0s"}, {"mute": ["nights"]}, {"group_wait": "10"}])
+def test_refuses_what_it_cannot_mean(wrong):
+    with pytest.raises(ValidationError):
+        Route.model_validate(wrong)
