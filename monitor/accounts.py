@@ -180,10 +180,10 @@ def _row_mistakes(
     name = cells[place].strip() if place < len(cells) else "?"
     if not isinstance(error, ValidationError):
         return [replace(at, path=name, what=str(error))]
-    schema = model.model_json_schema(mode="validation")
+    schema, row = model.model_json_schema(mode="validation"), _row(columns, cells)
     return [
         replace(at, path=dotted((name, *path)), what=what)
-        for path, what in translated(error, "providers", schema)
+        for path, what in translated(error, "providers", schema, row)
     ]
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
-from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
@@ -58,6 +57,7 @@ def check(settings: Settings, roster: Roster, rules: list[Located], document: Do
     """All cross-checks of a configuration whose parts are sound by themselves."""
     found = Findings(document)
     _check_store(settings, found)
+    found.mistakes += miscounted(settings, document)
     _check_http(settings, found)
     _check_prices(settings, found)
     _check_secrets(settings, found)
@@ -93,47 +93,43 @@ def _check_prices(settings: Settings, found: Findings) -> None:
         found.doubt(("prices",), "values that providers report come before static ones in this version")
 
 
-def secrets(settings: Settings) -> Iterator[tuple[Steps, str]]:
+def secrets(settings: Settings) -> Iterator[tuple[Steps, SecretStr]]:
     """Every secret of a configuration with its path."""
-    yield from _secrets(settings, ())
+    for path, leaf in leaves(settings, ()):
+        if isinstance(leaf, SecretStr):
+            yield path, leaf
 
 
-def _secrets(value: object, path: Steps) -> Iterator[tuple[Steps, str]]:
+def leaves(value: object, path: Steps) -> Iterator[tuple[Steps, object]]:
+    """Every value inside validated settings that holds no others, with its path in the file."""
     match value:
-        case SecretStr():
-            yield path, value.get_secret_value()
         case BaseModel():
             for name, info in type(value).model_fields.items():
-                # A hundred thousand accounts hold no secret.
+                # A hundred thousand accounts hold no secret and nothing to count.
                 if name != "accounts":
-                    yield from _secrets(getattr(value, name), (*path, info.alias or name))
+                    yield from leaves(getattr(value, name), (*path, info.alias or name))
         case Mapping():
             for key, item in value.items():
-                yield from _secrets(item, (*path, str(key)))
+                yield from leaves(item, (*path, str(key)))
         case tuple() | list():
             for index, item in enumerate(value):
-                yield from _secrets(item, (*path, index))
+                yield from leaves(item, (*path, index))
         case _:
-            return
+            yield path, value
 
 
 def _check_secrets(settings: Settings, found: Findings) -> None:
     for path, _ in secrets(settings):
-        written = _at(found.document.value, path)
+        written = found.document.at(path)
         if isinstance(written, str) and (path != ("store", "url") or "@" in written):
             found.doubt(path, "a secret in plain text, write {env: NAME} or {file: PATH}")
 
 
-def _at(value: Any, path: Steps) -> Any:
-    """What the file has at a path; a list of one may be written without its brackets."""
-    for step in path:
-        if isinstance(value, dict) or (
-            isinstance(value, list) and isinstance(step, int) and step < len(value)
-        ):
-            value = value.get(step) if isinstance(value, dict) else value[step]
-        elif step != 0:
-            return None
-    return value
+def miscounted(value: object, document: Document, path: Steps = ()) -> Iterator[Mistake]:
+    """Numbers that were written as `true` or `false`: pydantic takes those for 1 and 0."""
+    for where, leaf in leaves(value, path):
+        if type(leaf) is int and isinstance(document.at(where), bool):
+            yield Mistake(document.file, document.line(where), dotted(where), "must be a whole number")
 
 
 def _check_providers(settings: Settings, roster: Roster, found: Findings) -> None:
@@ -184,14 +180,7 @@ def _check_channels(settings: Settings, found: Findings) -> None:
 def _check_rules(settings: Settings, roster: Roster, rules: list[Located], found: Findings) -> None:
     if not rules:
         found.doubt(("rules",), "there is no rule, nothing will ever be told")
-    first: dict[str, Located] = {}
     for located in rules:
-        known = first.setdefault(located.rule.alert, located)
-        if known is not located:
-            where = f"{known.document.file}:{known.document.line(known.path)}"
-            found.mistakes.append(
-                located.at("alert", what=f"there is already a rule of this name, in {where}")
-            )
         watched: list[ProviderSettings] = [
             settings.providers[name] for name in sorted(_watched(located.rule, settings, roster))
         ]

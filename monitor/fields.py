@@ -146,7 +146,8 @@ def _from_file(name: str, context: Context) -> str:
         with (context.base / name).open("rb") as file:
             found = file.read(_SECRET_MAX + 1)[:_SECRET_MAX].decode("utf-8").strip()
     except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the name
-        raise ValueError(f"cannot read the secret file {name}: {type(error).__name__}") from None
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise ValueError(f"cannot read the secret file {name}: {why}") from None
     if not found:
         raise ValueError(f"the secret file {name} is empty")
     return found

@@ -6,7 +6,7 @@ silently ignored (a silence!) would lie.
 """
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -62,6 +62,9 @@ _WANTED = {
 }
 
 
+_ABSENT = object()
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Mistake:
     """One thing to mend; `str()` is the line to print."""
@@ -97,24 +100,75 @@ def clip(text: str, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def translated(error: ValidationError, section: str, schema: Mapping[str, Any]) -> list[tuple[Steps, str]]:
-    """Where pydantic found what, in our words; `schema` is the validated model's JSON Schema.
+def translated(
+    error: ValidationError, section: str, schema: Mapping[str, Any], value: Any
+) -> list[tuple[Steps, str]]:
+    """Where pydantic found what, in our words, with the path as `value` has it.
 
-    The paths still contain union tags. `section` is the top-level key under which the value stands, or
-    empty for a whole configuration.
+    `schema` is the validated model's JSON Schema. `section` is the top-level key under which the value
+    stands, or empty for a whole configuration.
     """
     found: list[tuple[Steps, str]] = []
-    for detail in error.errors(include_url=False):
+    for detail in _likely(error.errors(include_url=False), value):
         path: Steps = detail["loc"]
         home = section or (str(path[0]) if len(path) > 1 else "")
         kind = detail["type"]
         if kind in ("union_tag_invalid", "union_tag_not_found"):
-            found.append(_tag(detail, path, home))
+            below, what = _tag(detail, home)
+            found.append(((*_split(path, value)[0], *below), what))
         elif kind == "extra_forbidden":
-            found.append((path, _unknown(str(path[-1]), home, properties(schema, path[:-1]))))
+            what = _unknown(str(path[-1]), home, properties(schema, path[:-1]))
+            found.append((_split(path, value)[0], what))
         else:
-            found.append((path, _what(detail)))
+            kept = _split(path, value)[0]
+            named = kind == "missing" and kept[-1:] != path[-1:]
+            found.append(((*kept, path[-1]) if named else kept, _what(detail)))
     return found
+
+
+def _split(path: Steps, value: Any, last: str | int | None = None) -> tuple[Steps, Steps]:
+    """A validator's path as the value has it, and the first union member it went into: where, and which.
+
+    pydantic names union members (and the tags of tagged unions) as steps that no file has.
+    """
+    kept: Steps = ()
+    member: Steps = ()
+    for step in path:
+        below = _below(value, step)
+        if below is not _ABSENT:
+            kept, value = (*kept, step), below
+        elif not member and step != last and not (isinstance(value, dict) and value.get("type") == step):
+            member = (*kept, step)
+    return kept, member
+
+
+def _below(value: Any, step: str | int) -> Any:
+    if isinstance(value, dict):
+        return value.get(step, _ABSENT)
+    if isinstance(value, list) and isinstance(step, int) and step < len(value):
+        return value[step]
+    return _ABSENT
+
+
+def _likely(details: list[ErrorDetails], value: Any) -> Iterator[ErrorDetails]:
+    """Of the members of an untagged union, only what is wrong with the one that was probably meant."""
+    groups: dict[Steps, dict[Steps, list[ErrorDetails]]] = {}
+    for detail in details:
+        path: Steps = detail["loc"]
+        _, member = _split(path, value, path[-1] if path and detail["type"] == "missing" else None)
+        if member:
+            groups.setdefault(member[:-1], {}).setdefault(member, []).append(detail)
+        else:
+            yield detail
+    for members in groups.values():
+        yield from min(members.items(), key=_oddity)[1]
+
+
+def _oddity(group: tuple[Steps, list[ErrorDetails]]) -> tuple[int, int]:
+    """How unlikely it is that this member was meant: another shape, else wrong and lacking names."""
+    member, details = group
+    shape = sum(len(detail["loc"]) == len(member) for detail in details)
+    return shape, sum(detail["type"] in ("missing", "extra_forbidden") for detail in details)
 
 
 def unsupported(name: str) -> str:
@@ -128,18 +182,19 @@ def _unknown(name: str, section: str, known: Iterable[str]) -> str:
     return f"unknown setting{suggestion(name, known)}"
 
 
-def _tag(detail: ErrorDetails, path: Steps, section: str) -> tuple[Steps, str]:
+def _tag(detail: ErrorDetails, section: str) -> tuple[Steps, str]:
+    """What is wrong with a `type`, and where it is below the value that has it."""
     if not isinstance(detail["input"], Mapping):
-        return path, f"must be a mapping, got {_kind(detail['input'])}"
-    path = (*path, "type")
+        return (), f"must be a mapping, got {_kind(detail['input'])}"
     if detail["type"] == "union_tag_not_found":
-        return path, "is required"
+        return ("type",), "is required"
     tag = str(detail["ctx"]["tag"])
     if tag in TYPES_NOT_YET.get(section, ()):
-        return path, unsupported(tag)
+        return ("type",), unsupported(tag)
     known = sorted(word.strip(" '") for word in str(detail["ctx"]["expected_tags"]).split(","))
     noun = _NOUNS.get(section, section)
-    return path, f"there is no {noun} type {clip(tag)!r} ({', '.join(known)}){suggestion(tag, known)}"
+    what = f"there is no {noun} type {clip(tag)!r} ({', '.join(known)}){suggestion(tag, known)}"
+    return ("type",), what
 
 
 def _what(detail: ErrorDetails) -> str:
@@ -150,10 +205,14 @@ def _what(detail: ErrorDetails) -> str:
         return detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if kind == "literal_error":
         known = [word.strip(" '") for word in str(context["expected"]).replace(" or ", ",").split(",")]
+        if len(known) == 1:
+            return f"must be {known[0]}, got {clip(str(given))}"
         return f"{clip(str(given))!r} is not one of {', '.join(known)}{suggestion(str(given), known)}"
     if kind == "string_type" and isinstance(given, int | Decimal):
         shown = str(given).lower() if isinstance(given, bool) else str(given)
         return f'must be text, write it in quotes: "{clip(shown)}"'
+    if kind == "string_pattern_mismatch":
+        return f"must match {context['pattern']}"
     if kind in _WANTED:
         return f"{_WANTED[kind]}, got {_kind(given)}"
     said = detail["msg"].removeprefix("Input ")
@@ -201,5 +260,8 @@ def _step(node: Mapping[str, Any], step: str | int, root: Mapping[str, Any]) -> 
 
 
 def _tagged(node: Mapping[str, Any], tag: str | int, root: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The union member behind a step that only a validator sees: a tag, or a model's name."""
     target = node.get("discriminator", {}).get("mapping", {}).get(tag)
+    if target is None and tag in root.get("$defs", {}):
+        target = f"#/$defs/{tag}"
     return list(_options({"$ref": target}, root)) if target else []

@@ -5,10 +5,8 @@ asset called `NO` stays a word, of two equal keys neither silently wins, and a f
 more than it is worth. YAML 1.1's octal, hexadecimal, base-60, date and float forms are refused or left text.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import yaml
 
 from monitor.errors import ConfigError
 from monitor.mistakes import Mistake, Steps, clip, dotted
+from monitor.yamlwords import plain
 
 #: A hundred thousand accounts written out take a tenth of this.
 MAX_BYTES = 64 * 1024 * 1024
@@ -24,26 +23,12 @@ MAX_DEPTH = 40
 MAX_ALIASED = 100_000
 #: Nobody reads further.
 MAX_MISTAKES = 200
-_MAX_DIGITS = 100
 
 #: The stubs give no type to what the C parser yields.
 Events = Iterator[Any]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNPRINTABLE = yaml.reader.Reader.NON_PRINTABLE
-_WORDS: dict[str, Any] = {"": None, "~": None} | {
-    form: value
-    for word, value in (("null", None), ("true", True), ("false", False))
-    for form in (word, word.title(), word.upper())
-}
-_INTEGER = re.compile(r"[-+]?(?:0|[1-9](?:_?[0-9])*)", re.ASCII)
-_DECIMAL = re.compile(r"[-+]?(?:[0-9](?:_?[0-9])*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?", re.ASCII)
-_ODD = (
-    (re.compile(r"[-+]?0[0-9_]+(?:\.[0-9_]*)?|[-+]?0o[0-7_]+", re.ASCII), "looks octal"),
-    (re.compile(r"[-+]?0[xX][0-9a-fA-F_]+", re.ASCII), "looks hexadecimal"),
-    (re.compile(r"[-+]?0[bB][01_]+", re.ASCII), "looks binary"),
-    (re.compile(r"[-+]?\.inf|\.nan", re.IGNORECASE), "is not a number"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +55,18 @@ class Document:
             lines = lines.below.get(step, lines)
         return lines.line
 
-    def located(self, path: Steps) -> Steps:
-        """The path without steps that the file does not have (a validator's union tags)."""
-        lines, known = self.lines, []
+    def at(self, path: Steps) -> Any:
+        """The value at a path, None when there is none; one value may stand for a list of one."""
+        value = self.value
         for step in path:
-            if step in lines.below:
-                lines = lines.below[step]
-                known.append(step)
-        return tuple(known)
+            match value:
+                case dict():
+                    value = value.get(step)
+                case list():
+                    value = value[step] if isinstance(step, int) and step < len(value) else None
+                case _ if step != 0:
+                    return None
+        return value
 
 
 def load(path: Path, name: str | None = None) -> Document:
@@ -267,32 +256,12 @@ class _Builder:
         # A quoted or block scalar is text, whatever it looks like. Plain is None or "", by parser.
         if event.style or event.tag is not None:
             return text
-        if text in _WORDS:
-            return _WORDS[text]
-        for form, what in _ODD:
-            if form.fullmatch(text):
-                self.say(line, path, f"{clip(text)} {what}, {_meant(text)}")
-                return text
-        return self.number(text, line, path)
-
-    def number(self, text: str, line: int, path: Steps) -> Any:
-        """An int or a Decimal from exactly these characters, or the text when it is no number."""
-        if not _DECIMAL.fullmatch(text):
+        try:
+            return plain(text)
+        except ValueError as error:
+            self.say(line, path, str(error))
             return text
-        number = Decimal(text.replace("_", "")) if len(text) <= _MAX_DIGITS else None
-        # 1e999999999 is a small file and a huge number.
-        if number is None or (number and abs(number.adjusted()) > _MAX_DIGITS):
-            self.say(line, path, f"{clip(text)} is too large or too long for a number")
-            return text
-        return int(number) if _INTEGER.fullmatch(text) else number
 
 
 def _line(event: Any) -> int:
     return int(event.start_mark.line) + 1
-
-
-def _meant(text: str) -> str:
-    digits = text.lstrip("+-0").replace("_", "")
-    if digits.replace(".", "", 1).isdecimal():
-        return f'write {digits}, or "{clip(text)}" if it is text'
-    return f'write "{clip(text)}" if it is text'
