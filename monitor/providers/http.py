@@ -38,7 +38,9 @@ _encode = msgspec.json.Encoder().encode
 _DECODERS: dict[type, msgspec.json.Decoder[object]] = {}
 
 
-def new_session(egress: Egress | None = None, *, keepalive: float = KEEPALIVE) -> aiohttp.ClientSession:
+def new_session(
+    egress: Egress | None = None, *, keepalive: float = KEEPALIVE, read_timeout: float = READ_TIMEOUT
+) -> aiohttp.ClientSession:
     """The one session of a process; close it on the way out. Must be called with a running loop."""
     connector = aiohttp.TCPConnector(
         limit=CONNECTIONS,
@@ -50,7 +52,7 @@ def new_session(egress: Egress | None = None, *, keepalive: float = KEEPALIVE) -
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=read_timeout),
         trust_env=False,
     )
 

@@ -136,6 +136,12 @@ def http(session, server) -> Http:
 
 
 @pytest.fixture
+def session_free_http() -> Http:
+    """A door that can be held but not used, for settings that only have to be connected."""
+    return Http(None, "https://nowhere.example")
+
+
+@pytest.fixture
 async def raw():
     """`raw(*pieces, end=...)` → URL of a server that reads a request, writes these bytes, then closes.
 
