@@ -41,7 +41,7 @@ class ApiKey(BaseModel):
 
 
 class Timetable(BaseModel):
-    """When to poll: an interval or a cron line. Set on a provider, an account or `defaults`; the nearest wins."""
+    """When to poll: an interval or a cron line; that of the account, its provider or `defaults`, nearest first."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -69,7 +69,7 @@ class AccountSettings(Timetable):
 
 
 class ProviderSettings(Timetable):
-    """What every provider may say. A subclass adds `type`, `base_url`, `auth`, `accounts` and its own keys."""
+    """What every provider may say. A subclass adds `type`, `base_url`, `auth`, `accounts` and its own."""
 
     #: The measures its accounts offer; a rule on any other is a configuration error.
     MEASURES: ClassVar[tuple[str, ...]] = ()

@@ -60,7 +60,7 @@ class _Wallet(msgspec.Struct):
 class _Answer(msgspec.Struct):
     result: _Wallet | None = None
     balances: dict[str, _Held] | list[_Row] | None = None
-    last_updated: str | None = None
+    last_updated: object = None
     success: object = None
     error: object = None
 
@@ -165,12 +165,13 @@ def _usd(value: Decimal | None) -> Decimal | None:
         return None
 
 
-def _moment(text: str | None) -> datetime | None:
+def _moment(given: object) -> datetime | None:
+    """A time with a zone; anything else is no time, for no balance depends on it."""
     try:
-        moment = datetime.fromisoformat(text) if text else None
-    except ValueError:
+        moment = datetime.fromisoformat(given) if isinstance(given, str) else None
+        return moment.astimezone(UTC) if moment and moment.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC) if moment and moment.tzinfo else None
 
 
 def snapshot(

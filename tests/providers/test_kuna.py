@@ -121,7 +121,8 @@ def test_the_formula_of_total_is_configurable(recorded, now):
 
 
 def test_amounts_keep_every_digit_as_text_or_number(now):
-    body = b'{"data":[{"asset":"A","balance":"0.1234567890123456789"},{"asset":"B","balance":1e-8},{"asset":"C","balance":5}]}'
+    a = b'{"asset":"A","balance":"0.1234567890123456789"}'
+    body = b'{"data":[%b,{"asset":"B","balance":1e-8},{"asset":"C","balance":5}]}' % a
 
     found = parse(body, (), now).snapshot.amounts
 
