@@ -41,7 +41,7 @@ class ApiKey(BaseModel):
 
 
 class Timetable(BaseModel):
-    """When to poll: an interval or a cron line; that of the account, its provider or `defaults`, nearest first."""
+    """When to poll: an interval or a cron line, of the account, its provider or `defaults`, the nearest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 

@@ -135,7 +135,8 @@ def test_in_b_the_total_is_the_sum(recorded):
 )
 @pytest.mark.parametrize("quote", ["", '"'])
 def test_no_digit_is_lost_in_any_spelling(number, quote):
-    body = f'{{"balances":{{"btc":{{"available":{quote}{number}{quote},"pending":0,"total":{quote}{number}{quote}}}}}}}'
+    amount = f"{quote}{number}{quote}"
+    body = f'{{"balances":{{"btc":{{"available":{amount},"pending":0,"total":{amount}}}}}}}'
 
     [line] = parse(body.encode()).lines
 
@@ -410,7 +411,8 @@ def test_declared_seen_and_present_assets_are_united(answer, before, declared, e
 
 @pytest.mark.parametrize("blockchain", ["null", '""'])
 def test_in_shape_a_a_row_without_network_means_the_one_that_is_known(blockchain):
-    body = f'{{"balances":{{"usdt":{{"available":0,"pending":0,"total":0,"blockchain":{blockchain}}}}}}}'.encode()
+    row = f'{{"available":0,"pending":0,"total":0,"blockchain":{blockchain}}}'
+    body = f'{{"balances":{{"usdt":{row}}}}}'.encode()
 
     assert read_totals(body, known(USDT__ETH="600")) == {"USDT@ETH": "0"}
     assert read_totals(body, known(USDT__ETH="600", USDT__TRX="1")) == {
