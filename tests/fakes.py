@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+import fakeredis
+
 from monitor.errors import DeliveryError
 from monitor.model.alert import Target
 from monitor.model.group import MESSAGE_MAX, Group, Item, Message, Told
@@ -22,6 +24,23 @@ class FakeClock:
 
     def pass_(self, time: timedelta) -> None:
         self.now += time
+
+
+class FakeWire:
+    """The store's wire into a fakeredis server within this process."""
+
+    def __init__(self, server: fakeredis.FakeServer) -> None:
+        self._redis = fakeredis.FakeAsyncRedis(server=server, protocol=2)
+        self._redis.response_callbacks.clear()
+
+    async def execute(self, commands: Sequence[Sequence[str | bytes | int]]) -> list[object]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        return await pipeline.execute(raise_on_error=False)
+
+    async def close(self) -> None:
+        await self._redis.aclose()
 
 
 class RecordingChannel:

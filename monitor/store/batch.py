@@ -9,27 +9,18 @@ lacks our functions.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from redis.exceptions import RedisError
 
 from monitor.errors import StoreUnavailable
 from monitor.store.functions import is_missing
-
-Command = Sequence[str | bytes | int]
+from monitor.store.wire import CONNECTIONS_MAX, Command, Wire
 
 #: Commands in one pipeline: enough to make the overhead vanish, few enough not to hold up the server.
 BATCH_MAX = 128
-#: Pipelines on their way at once, each on a connection of its own.
-IN_FLIGHT_MAX = 4
 #: Calls that may wait. Callers are bounded by their own concurrency; this bounds a mistake.
 WAITING_MAX = 100_000
-
-
-class Wire(Protocol):
-    """Sends commands, and returns their answers in order; an error answer is returned, not raised."""
-
-    async def execute(self, commands: Sequence[Command]) -> list[Any]: ...
 
 
 class Batch:
@@ -71,14 +62,14 @@ class Batch:
             raise StoreUnavailable("too many calls wait for the store")
         future: asyncio.Future[Any] = loop.create_future()
         self._waiting.append((command, future))
-        if not self._scheduled and len(self._sending) < IN_FLIGHT_MAX:
+        if not self._scheduled and len(self._sending) < CONNECTIONS_MAX:
             self._scheduled = True
             loop.call_soon(self._flush)
         return future
 
     def _flush(self) -> None:
         self._scheduled = False
-        while self._waiting and len(self._sending) < IN_FLIGHT_MAX:
+        while self._waiting and len(self._sending) < CONNECTIONS_MAX:
             size = min(BATCH_MAX, len(self._waiting))
             batch = [self._waiting.popleft() for _ in range(size)]
             task = asyncio.get_running_loop().create_task(self._send(batch))

@@ -25,75 +25,77 @@ class Partition:
     """Keys shared by the accounts of one partition."""
 
     number: int
-
-    @property
-    def _tag(self) -> str:
-        return f"{{bm:{self.number}}}"
+    tag: str
 
     @property
     def seq(self) -> str:
         """String: the highest version given in this partition. Never trimmed."""
-        return f"{self._tag}:seq"
+        return f"{self.tag}:seq"
 
     @property
     def epoch(self) -> str:
         """String: when this partition was first used. Its absence means the store was emptied."""
-        return f"{self._tag}:epoch"
+        return f"{self.tag}:epoch"
 
     @property
     def outdue(self) -> str:
         """Sorted set account → when its outbox is swept. The sweep removes it with the last row."""
-        return f"{self._tag}:outdue"
+        return f"{self.tag}:outdue"
 
     @property
     def outclock(self) -> str:
         """Hash `seen` → the latest time a sweep saw, to notice a clock that steps back."""
-        return f"{self._tag}:outclock"
+        return f"{self.tag}:outclock"
 
     @property
     def open(self) -> str:
         """Set of the accounts that have alerts, pending ones included. Commits keep it."""
-        return f"{self._tag}:open"
+        return f"{self.tag}:open"
 
     def due(self, provider: str) -> str:
         """Sorted set account → when its next poll is due. One per provider, so none waits for another's."""
-        return f"{self._tag}:due:{provider}"
+        return f"{self.tag}:due:{provider}"
 
     def leased(self, provider: str) -> str:
         """Sorted set account → the end of its lease, which is also the fencing token. Commits remove it."""
-        return f"{self._tag}:leased:{provider}"
+        return f"{self.tag}:leased:{provider}"
 
     def clock(self, provider: str) -> str:
         """Hash `seen` → latest time a claim saw, `token` → the highest token given. Two fields for ever."""
-        return f"{self._tag}:clock:{provider}"
+        return f"{self.tag}:clock:{provider}"
 
     def last(self, provider: str) -> str:
         """Hash account → version of its record, so that a claim tells whether a cached one is current."""
-        return f"{self._tag}:last:{provider}"
+        return f"{self.tag}:last:{provider}"
 
     def record(self, account: str) -> str:
         """Hash `v` version, `t` last token, `s` reading, `d` alerts, cursors, `w` rings, `k` event keys."""
-        return f"{self._tag}:record:{account}"
+        return f"{self.tag}:record:{account}"
 
     def outbox(self, account: str) -> str:
         """Hash `<version>-<index>` → row JSON. A sweep strikes off what has been applied."""
-        return f"{self._tag}:outbox:{account}"
+        return f"{self.tag}:outbox:{account}"
 
     def events(self, account: str) -> str:
         """Stream of events, id `<version>-<index>`. Commits trim it by count and age."""
-        return f"{self._tag}:events:{account}"
+        return f"{self.tag}:events:{account}"
 
     def points(self, account: str, asset: str) -> str:
         """Stream of changed measures, id `<version>-<index>`. Commits trim it by count and age."""
-        return f"{self._tag}:points:{account}:{asset}"
+        return f"{self.tag}:points:{account}:{asset}"
 
     def hourly(self, account: str, asset: str) -> str:
         """Stream of each hour's last values. Commits trim it by age."""
-        return f"{self._tag}:hourly:{account}:{asset}"
+        return f"{self.tag}:hourly:{account}:{asset}"
 
     def closing(self, account: str) -> str:
         """Hash `<asset> <measure>` → the latest time and value: the hour's last once the next one begins."""
-        return f"{self._tag}:closing:{account}"
+        return f"{self.tag}:closing:{account}"
+
+
+def partition(number: int) -> Partition:
+    """The keys of one partition."""
+    return Partition(number, f"{{bm:{number}}}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,29 +1,21 @@
 """One connection to the store: opened, checked, and given the functions it must have."""
 
 import asyncio
-import contextlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from redis.asyncio import Redis
-from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from monitor.errors import StoreUnusable
 from monitor.model.window import micros, moment
 from monitor.store import keys
-from monitor.store.batch import IN_FLIGHT_MAX, Batch, Command, unavailable
+from monitor.store.batch import Batch, unavailable
 from monitor.store.functions import source
-from monitor.store.url import Address, address
-
-#: How long to wait for a connection, and for an answer. A claim or commit takes well under a millisecond.
-CONNECT_TIMEOUT_S = 2.0
-ANSWER_TIMEOUT_S = 5.0
+from monitor.store.url import address
+from monitor.store.wire import Command, Connections, Wire
 
 #: The oldest servers whose functions, stream ids and `ZADD` options we use.
 OLDEST = {"redis": (7, 0), "valkey": (8, 0)}
@@ -38,49 +30,18 @@ class Keep:
     events: int = 10_000
 
 
-def client(where: Address) -> Redis:
-    """A client that never repeats a call by itself: ids and tokens make repeats safe, and ours to decide."""
-    kinds = UnixDomainSocketConnection if where.path else SSLConnection if where.tls else Connection
-    pool: ConnectionPool = ConnectionPool(
-        connection_class=kinds,
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=ANSWER_TIMEOUT_S,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        protocol=2,
-        max_connections=4 * IN_FLIGHT_MAX,
-        **where.options(),
-    )
-    return Redis.from_pool(pool)
-
-
-class _Pipelines:
-    """The wire of redis-py: one pipeline for each batch."""
-
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-
-    async def execute(self, commands: Sequence[Command]) -> list[Any]:
-        pipeline = self._redis.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        return await pipeline.execute(raise_on_error=False)
-
-
 class Session:
     """What the parts of the store share: the batch, the partitions and the time.
 
     `clock_override` replaces the server's clock in tests; None is the server's.
     """
 
-    def __init__(self, redis: Redis, *, keep: Keep | None = None, place: str = "") -> None:
+    def __init__(self, wire: Wire, *, keep: Keep | None = None, place: str = "") -> None:
         self.clock_override: Callable[[], datetime] | None = None
         self.keep = keep or Keep()
         self.partitions: tuple[keys.Partition, ...] = ()
         self.place = place
-        self._redis = redis
-        # Answers as the server gives them: what redis-py makes of them differs between its versions.
-        redis.response_callbacks.clear()
-        self._wire = _Pipelines(redis)
+        self._wire = wire
         self._batch = Batch(self._wire, self.load_functions)
         self._offset: int | None = None
         super().__init__()
@@ -99,7 +60,7 @@ class Session:
     ) -> Self:
         """Open a store and check it. StoreUnavailable: nobody answers; StoreUnusable: it must not be used."""
         where = address(url)
-        store = cls(client(where), keep=keep, place=where.place)
+        store = cls(Connections(where), keep=keep, place=where.place)
         store.clock_override = clock_override
         try:
             await store.open(partitions)
@@ -124,8 +85,7 @@ class Session:
     async def close(self) -> None:
         """Wait for what is on its way, then hang up."""
         await self._batch.drain()
-        with contextlib.suppress(RedisError, OSError):
-            await self._redis.aclose()
+        await self._wire.close()
 
     async def ping(self) -> None:
         """StoreUnavailable when the store does not answer."""
@@ -218,7 +178,7 @@ class Session:
             raise StoreUnusable(
                 f"the store at {self.place} says it has {stored} partitions: not written by us"
             )
-        self.partitions = tuple(keys.Partition(number) for number in range(stored))
+        self.partitions = tuple(keys.partition(number) for number in range(stored))
         if mine:
             await self.seed_epochs()
 
