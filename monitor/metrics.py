@@ -10,7 +10,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 PREFIX = "balance_monitor_"
 
-PollOutcome = Literal["ok", "partial", "unreachable", "refused", "throttled", "garbled"]
+PollOutcome = Literal["ok", "partial", "unreachable", "refused", "throttled", "garbled", "bug"]
 DeliveryOutcome = Literal["ok", "deferred", "dead"]
 AccountState = Literal["ok", "failing", "never"]
 ACCOUNT_STATES: tuple[AccountState, ...] = ("ok", "failing", "never")

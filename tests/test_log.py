@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import sys
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -13,12 +14,12 @@ import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from monitor import log as logs
 from monitor.fields import Secret
 from monitor.log import LINE_MAX, TRACEBACK_MAX, VALUE_MAX, catch_uncaught, configure
-from monitor.redact import MASK, Redactor, register_secret, register_url
+from monitor.redact import MASK, Redactor, register_all, register_secret, register_url
 
 NOON = datetime(2026, 11, 20, 13, tzinfo=timezone(timedelta(hours=1)))
 CANARY = "c4nary/s3cret+key=="
@@ -182,7 +183,8 @@ def test_what_is_no_terminal_gets_json(out):
 def test_a_providers_words_cannot_forge_a_console_line_or_steer_the_terminal(out):
     configure("info", "console", out, lambda: NOON)
 
-    structlog.get_logger().warning("account.failing", why="\x1b[2Jbad\r\n2026 [info] all.fine\x9b31m")
+    forged = "\x1b[2Jbad\r\n2026 [info] all.fine\x9b31m"
+    structlog.get_logger().warning(f"account.failing {forged}", why=forged)
 
     shown = out.getvalue().decode()
     assert shown.count("\n") == 1
@@ -194,7 +196,9 @@ def test_libraries_log_through_the_same_door_from_warning_on(out):
     register_secret("l1brary-s3cret")
 
     logging.getLogger("aiohttp.client").warning("refused %s", "l1brary-s3cret")
-    logging.getLogger("aiohttp.client").info("chatter")
+    chatty = logging.getLogger("test.chatty")
+    chatty.setLevel(logging.DEBUG)
+    chatty.info("chatter")
     logging.getLogger("redis").error("bad %d format", "not a number")
 
     first, second = lines(out)
@@ -326,6 +330,14 @@ def test_a_webhook_url_is_a_secret_as_a_whole_and_in_parts(out):
     assert "cannot connect to hooks.chat.example:443" in shown
 
 
+def test_a_webhook_path_of_short_pieces_is_hidden_without_its_host(out):
+    register_url("https://hooks.chat.example/in/ab12/cd34/ef56")
+
+    structlog.get_logger().info("a.b", why="Cannot POST /in/ab12/cd34/ef56")
+
+    assert lines(out)[0]["why"] == f"Cannot POST {MASK}"
+
+
 def test_a_password_in_any_url_is_hidden_without_being_registered(out):
     log = structlog.get_logger()
 
@@ -391,6 +403,22 @@ def test_settings_that_hold_secrets_show_none_however_they_are_printed(out):
     for shown in (repr(settings), str(settings), str(error), repr(error), out.getvalue().decode()):
         assert "ops" in shown
         assert "c4nary" not in shown
+
+
+@dataclass
+class Whole:
+    channels: dict
+    tokens: tuple
+    nothing: object = None
+
+
+def test_every_secret_of_a_configuration_can_be_registered_at_once(out):
+    ops = Settings(name="ops", api_key="k3y-in-a-mapping", url="https://chat.example/in/t0ken-in-a-url")
+    register_all(Whole(channels={"ops": ops}, tokens=([SecretStr("t0ken-in-a-list")],)))
+
+    structlog.get_logger().info("a.b", why="k3y-in-a-mapping t0ken-in-a-list POST /in/t0ken-in-a-url failed")
+
+    assert lines(out)[0]["why"] == f"{MASK} {MASK} POST {MASK} failed"
 
 
 def test_short_secrets_are_hidden_where_they_stand_alone():

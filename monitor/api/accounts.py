@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
@@ -27,6 +28,8 @@ HISTORY_DEFAULT = timedelta(days=1)
 #: Points read for a stepped series: all that is kept of one measure (contract section 3, `history`).
 _POINTS_MAX = 10_000
 _LONGEST_STEP = timedelta(days=366)
+#: How the store numbers its ledger; anything else would be an error there.
+_PLACE = re.compile(r"\d{1,19}(-\d{1,19})?", re.ASCII)
 
 
 async def index(api: ApiContext, request: web.Request) -> web.Response:
@@ -89,11 +92,12 @@ async def history(api: ApiContext, request: web.Request) -> web.Response:
     if "step" in asked:
         return await _stepped(api, asked, (account.name, asset, measure), since, until)
     most = query.limit(asked, query.LIMIT_MAX)
-    if (after := query.cursor(asked, 1)) is not None:
-        since = query.moment({"cursor": after[0]}, "cursor", since, now)
+    if (older := query.cursor(asked, 1)) is not None:
+        until = query.moment({"cursor": older[0]}, "cursor", until, now)
+    # The newest come first, page by page, though each page reads from old to new.
     points = await api.store.history(account.name, asset, measure, since, until, most + 1)
-    follows = query.encode_cursor(points[most].at.isoformat()) if len(points) > most else None
-    return answer(page(map(point_view, points[:most]), follows))
+    follows = query.encode_cursor(points[-most - 1].at.isoformat()) if len(points) > most else None
+    return answer(page(map(point_view, points[-most:]), follows))
 
 
 async def _stepped(
@@ -129,6 +133,8 @@ async def events(api: ApiContext, request: web.Request) -> web.Response:
     asked = query.read(request, ("limit", "cursor"))
     most = query.limit(asked)
     before = query.cursor(asked, 1)
+    if before is not None and not _PLACE.fullmatch(before[0]):
+        raise query.bad_cursor()
     found = await api.store.recent_events(account.name, before[0] if before else None, most + 1)
     follows = query.encode_cursor(found[most - 1][0]) if len(found) > most else None
     return answer(page((event_view(event) for _, event in found[:most]), follows))

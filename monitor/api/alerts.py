@@ -29,7 +29,7 @@ async def index(api: ApiContext, request: web.Request) -> web.Response:
     most = query.limit(asked)
     found = query.cursor(asked, 2)
     start = ("", "") if found is None else (found[0], found[1])
-    accounts = _accounts(api, asked.get("account"))
+    accounts = await _accounts(api, asked.get("account"))
     names = heapq.nsmallest(SCAN_MAX + 1, (name for name in accounts if name >= start[0]))
     items, end = await _scan(api, [accounts[name] for name in names[:SCAN_MAX]], asked, start, most)
     if end is None and len(names) > SCAN_MAX:
@@ -37,13 +37,13 @@ async def index(api: ApiContext, request: web.Request) -> web.Response:
     return answer(page(items, query.encode_cursor(*end) if end else None))
 
 
-def _accounts(api: ApiContext, wanted: str | None) -> Mapping[str, Account]:
-    every = {**api.others, **api.accounts} if api.others else api.accounts
-    if wanted is None:
-        return every
-    if wanted not in every:
+async def _accounts(api: ApiContext, wanted: str | None) -> Mapping[str, Account]:
+    """Those that may have alerts; what the store still lists but nobody configures is left out."""
+    names = await api.store.open_accounts() if wanted is None else [wanted]
+    known = {name: api.accounts.get(name) or api.others.get(name) for name in names}
+    if wanted is not None and known[wanted] is None:
         raise unknown_account(wanted)
-    return {wanted: every[wanted]}
+    return {name: account for name, account in known.items() if account is not None}
 
 
 async def _scan(

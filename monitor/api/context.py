@@ -16,6 +16,10 @@ class Store(Reader, Protocol):
         """Make an account due now; during its poll, one more follows."""
         ...
 
+    async def open_accounts(self) -> list[str]:
+        """Accounts that have alerts, pending ones included, in no order."""
+        ...
+
 
 class Exposition(Protocol):
     """The process's metrics."""

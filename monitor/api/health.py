@@ -6,6 +6,7 @@ from monitor.api import query
 from monitor.api.context import ApiContext
 from monitor.api.problems import Problem
 from monitor.api.replies import answer
+from monitor.redact import redact
 
 
 async def alive(_api: ApiContext, _request: web.Request) -> web.Response:
@@ -16,7 +17,7 @@ async def alive(_api: ApiContext, _request: web.Request) -> web.Response:
 async def ready(api: ApiContext, _request: web.Request) -> web.Response:
     """Store writable, scheduler alive, lag bounded: 200, else 503 with what is wrong."""
     checks = await api.readiness()
-    listed = [{"name": check.name, "ok": check.ok, "detail": check.detail} for check in checks]
+    listed = [{"name": check.name, "ok": check.ok, "detail": redact(check.detail)} for check in checks]
     failed = [check.name for check in checks if not check.ok]
     if failed:
         raise Problem(503, "not-ready", f"not ready: {', '.join(failed)}", checks=listed)

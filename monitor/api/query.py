@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from aiohttp import web
 
-from monitor.api.problems import invalid
+from monitor.api.problems import Problem, invalid
 from monitor.fields import duration
 
 #: Most items on one page.
@@ -106,5 +106,10 @@ def cursor(query: Query, parts: int) -> tuple[str, ...] | None:
         if len(found) != parts:
             raise ValueError("of another list")
     except (ValueError, binascii.Error, msgspec.DecodeError):
-        raise invalid("cursor is not one of this list; start again without it") from None
+        raise bad_cursor() from None
     return found
+
+
+def bad_cursor() -> Problem:
+    """A cursor that this list never gave."""
+    return invalid("cursor is not one of this list; start again without it")

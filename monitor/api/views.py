@@ -9,6 +9,7 @@ from monitor.model.event import Event
 from monitor.model.money import text
 from monitor.model.record import Account, Point, Record
 from monitor.model.snapshot import Snapshot
+from monitor.redact import redact
 
 View = dict[str, object]
 
@@ -83,7 +84,7 @@ def _snapshot_view(snapshot: Snapshot | None, now: datetime) -> View:
             asset: stamp(snapshot.seen.get(asset, snapshot.observed_at)) for asset in sorted(snapshot.amounts)
         },
         "missing": list(snapshot.missing),
-        "missing_why": snapshot.why or None,
+        "missing_why": redact(snapshot.why) or None,
     }
 
 
@@ -94,7 +95,7 @@ def _failure_view(record: Record) -> View | None:
     return {
         "since": stamp(record.failing_since),
         "kind": outage.kind if outage else None,
-        "why": outage.why if outage else None,
+        "why": redact(outage.why) if outage else None,
     }
 
 

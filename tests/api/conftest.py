@@ -50,12 +50,16 @@ class MemoryStore:
         wanted = [
             p for p in self.points if (p.asset, p.measure) == (asset, measure) and since <= p.at <= until
         ]
-        return wanted[:limit]
+        return wanted[-limit:]
 
     async def recent_events(self, account, before, limit):
         self._answer()
         newest = list(reversed(list(enumerate(self.ledger.get(account, [])))))
         return [(str(i), e) for i, e in newest if before is None or i < int(before)][:limit]
+
+    async def open_accounts(self):
+        self._answer()
+        return [name for name, record in self.records.items() if record.alerts]
 
     async def poll_now(self, provider, account):
         self._answer()

@@ -75,7 +75,7 @@ async def test_accounts_are_found_by_provider_and_labels(context, start, account
     assert await names(client, "/v1/accounts?label.role=warm") == []
 
 
-async def test_history_lists_the_points_and_goes_on_where_it_stopped(context, start, store):
+async def test_history_lists_the_newest_points_first_and_goes_back_page_by_page(context, start, store):
     store.points = [point(str(n), NOON - timedelta(minutes=10 - n)) for n in range(5)]
     client, _ = await start(context())
     path = "/v1/accounts/hot-usdt/history?asset=USDT&measure=available&limit=3"
@@ -83,8 +83,9 @@ async def test_history_lists_the_points_and_goes_on_where_it_stopped(context, st
     first = await body(client, path)
     second = await body(client, f"{path}&cursor={first['next_cursor']}")
 
-    assert first["items"][0] == {"at": "2026-11-20T11:50:00.000Z", "value": "0"}
-    assert [item["value"] for item in first["items"] + second["items"]] == ["0", "1", "2", "3", "4"]
+    assert second["items"][0] == {"at": "2026-11-20T11:50:00.000Z", "value": "0"}
+    assert [item["value"] for item in first["items"]] == ["2", "3", "4"]
+    assert [item["value"] for item in second["items"]] == ["0", "1"]
     assert second["next_cursor"] is None
 
 
@@ -152,6 +153,10 @@ async def test_events_come_newest_first_and_page_by_page(context, start, store):
         ("/v1/accounts?label.=x", "unknown parameter 'label.'"),
         ("/v1/accounts?cursor=%21", "cursor is not one of this list; start again without it"),
         ("/v1/accounts?cursor=WyJhIiwiYiJd", "cursor is not one of this list; start again without it"),
+        (
+            "/v1/accounts/hot-usdt/events?cursor=WyJqdW5rIl0",
+            "cursor is not one of this list; start again without it",
+        ),
         ("/v1/accounts/hot-usdt?x=1", "unknown parameter 'x'"),
         ("/v1/accounts/hot-usdt/history?measure=total", "asset is required"),
         ("/v1/accounts/hot-usdt/history?asset=USDT", "measure is required"),

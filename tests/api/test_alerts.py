@@ -71,18 +71,28 @@ async def test_one_request_looks_at_a_bounded_number_of_accounts(
 ):
     monkeypatch.setattr(alerts, "SCAN_MAX", 150)
     every = [account(f"a{n:03}") for n in range(400)]
+    for one in every:
+        store.records[one.name] = record(one.name, alerts=(alert(f"alr_{one.name}", rule="Other"),))
     store.records["a399"] = record("a399", alerts=(alert("alr_last"),))
     client, _ = await start(context(*every))
     seen, query, pages = [], "", 0
 
     while query is not None:
         store.loads.clear()
-        ids, cursor = await listed(client, query)
+        ids, cursor = await listed(client, f"?rule=HotWalletLow{query}")
         assert sum(store.loads) <= 150
         seen, pages = seen + ids, pages + 1
-        query = f"?cursor={cursor}" if cursor else None
+        query = f"&cursor={cursor}" if cursor else None
 
     assert (seen, pages) == (["alr_last"], 3)
+
+
+async def test_accounts_without_alerts_are_not_even_read(context, start, store, account, record, alert):
+    store.records["a7"] = record("a7", alerts=(alert("alr_7"),))
+    client, _ = await start(context(*(account(f"a{n}") for n in range(300))))
+
+    assert await listed(client) == (["alr_7"], None)
+    assert store.loads == [1]
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,13 @@ def test_a_rate_is_a_burst_and_then_a_trickle():
     assert bucket.take(allowed, NOON + timedelta(seconds=0.6)) == timedelta(seconds=0.4)
 
 
+def test_an_idle_token_saves_up_one_burst_and_no_more():
+    bucket, allowed = Bucket(2, NOON), Rate(2, timedelta(seconds=1))
+    later = NOON + timedelta(hours=1)
+
+    assert [bucket.take(allowed, later) is None for _ in range(3)] == [True, True, False]
+
+
 def test_a_clock_that_steps_back_neither_refills_nor_locks_for_ever():
     bucket, allowed = Bucket(1, NOON), Rate(1, timedelta(seconds=1))
 

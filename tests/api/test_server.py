@@ -1,7 +1,8 @@
 import asyncio
+import contextlib
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import structlog
@@ -13,7 +14,9 @@ from monitor.api.context import Check
 from monitor.api.replies import answer as reply
 from monitor.api.server import Route, build, serve, swap
 from monitor.errors import ConfigError
+from monitor.model.snapshot import Outage
 
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 READ, GUARD, ADMIN = "r34d-s3cret-token", "gu4rd-s3cret-token", "4dm1n-s3cret-token"
 TOKENS = (
     Token.of("grafana", READ, ["read"]),
@@ -192,6 +195,21 @@ async def test_ready_only_when_every_check_is(context, start):
     assert await status(client, "/healthz") == 200
 
 
+async def test_what_is_wrong_is_told_to_strangers_without_secrets(context, start, store, record):
+    async def readiness():
+        return [Check("store", False, "refused by redis://:hunter22@db:6379")]
+
+    outage = Outage(at=NOON, kind="unreachable", why="GET https://u:hunter22@api.example: reset")
+    store.records["hot-usdt"] = record(outage=outage, failing_since=NOON)
+    client, _ = await start(context(readiness=readiness))
+
+    for path in ("/readyz", "/v1/accounts/hot-usdt"):
+        async with client.get(path) as answer:
+            shown = await answer.text()
+        assert "[redacted]" in shown
+        assert "hunter22" not in shown
+
+
 async def test_a_silent_store_is_503_and_its_error_stays_here(context, start, store):
     client, _ = await start(context())
     store.down = True
@@ -290,6 +308,8 @@ async def test_a_caller_who_does_not_read_is_cut_off(context, start, monkeypatch
         await asyncio.sleep(0.01)
 
     assert running.in_flight == 0
+    with contextlib.suppress(ConnectionError):
+        assert len(await reader.read()) < 20_000_000
     writer.close()
     await serving.close()
 
