@@ -25,15 +25,19 @@ FIELD_MAX = 2000
 FIELDS_MAX = 10
 #: Undocumented: above about 13 200 characters in all blocks Slack says msg_blocks_too_long (bolt-js#2509).
 TOTAL_MAX = 10_000
-#: The notification preview; much longer ones are cut by phones anyway.
-PREVIEW_MAX = 500
+#: The notification preview. Its four names fit even if every character is escaped, so no span is ever cut.
+PREVIEW_MAX = 1500
+#: One name in it.
+NAME_MAX = 60
 #: One value from outside within a line.
 VALUE_MAX = 120
 SUMMARY_MAX = 900
 #: More alerts than this are one line each.
 FULL_MAX = 5
-#: Of TOTAL_MAX, kept for the header, the preview and the footer.
-FRAME = HEADER_MAX + PREVIEW_MAX + 700
+#: Of TOTAL_MAX, kept for the header and the footer.
+FRAME = HEADER_MAX + 1000
+
+assert 4 * NAME_MAX * len("&amp;") < PREVIEW_MAX
 
 _HARMLESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9@_-]*", re.ASCII)
 _COLOURS = {"critical": "#d00000", "warning": "#e8a33d", "info": "#439fe0"}
@@ -69,7 +73,7 @@ def code(raw: str, limit: int = VALUE_MAX) -> str:
 
 def bare(raw: str) -> str:
     """A name for the preview, unescaped: as it is when nothing in it can format or link, else a code span."""
-    raw = cut(clean(raw), VALUE_MAX)
+    raw = cut(clean(raw), NAME_MAX)
     return raw if _HARMLESS.fullmatch(raw) else f"`{raw.replace('`', 'ˋ') or '-'}`"
 
 
@@ -77,13 +81,16 @@ def headline(message: Message) -> str:
     """`[FIRING critical] HotWalletLow` and the like, unescaped."""
     if not message.alerts:
         return f"[TEST] balance-monitor can reach the channel {bare(message.channel)}"
-    last = message.alerts[-1].entry
     word = _WORDS[message.type]
     if message.type in ("alert.firing", "alert.updated", "alert.reminder"):
         word += f" {_worst(message).severity}"
     again = ": fired again" if _again(message) else ": fired and resolved" if _both(message) else ""
+    return f"[{word}] {_rules(message)}{again}"
+
+
+def _rules(message: Message) -> str:
     names = {one.entry.rule for one in message.alerts}
-    return f"[{word}] {bare(last.rule) if len(names) == 1 else f'{len(names)} rules'}{again}"
+    return bare(message.alerts[-1].entry.rule) if len(names) == 1 else f"{len(names)} rules"
 
 
 def _preview(message: Message, *, redact: bool) -> str:
@@ -99,7 +106,12 @@ def _preview(message: Message, *, redact: bool) -> str:
 
 
 def _header(message: Message) -> Block:
-    return {"type": "header", "text": _plain(headline(message), HEADER_MAX)}
+    episodes = _subjects(message)
+    if not episodes:
+        return {"type": "header", "text": _plain("It works", HEADER_MAX)}
+    count = len(episodes) + message.truncated
+    about = f"{count} alerts" if count > 1 else episodes[0].account or episodes[0].provider
+    return {"type": "header", "text": _plain(f"{_rules(message)}: {about}", HEADER_MAX)}
 
 
 def _body(message: Message, *, redact: bool) -> list[Block]:
@@ -154,7 +166,10 @@ def _line(entry: Entry, *, redact: bool) -> str:
 
 
 def _fact(entry: Entry, *, redact: bool) -> str:
-    value = _money(entry.value, entry.unit, redact=redact) or "no amount"
+    value = _money(entry.value, entry.unit, redact=redact)
+    if not value:
+        summary = entry.annotations.get("summary") or entry.status
+        return bare(without_numbers(summary) if redact else summary)
     if entry.threshold is None or entry.status == "resolved":
         return value
     side = "below" if entry.rule_type in _BELOW else "above"

@@ -85,17 +85,22 @@ def classify(reply: Reply) -> str:
 
 
 def _headers(spec: Webhook, name: str, body: bytes, now: datetime) -> dict[str, str]:
-    # The library stamps UTC on whatever it is given, so it must be given UTC.
-    at = now.astimezone(UTC).replace(microsecond=0)
     headers = {
         "Content-Type": "application/json",
         "webhook-id": name,
-        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-timestamp": str(int(now.timestamp())),
     }
-    signers = [standardwebhooks.Webhook(secret.get_secret_value()) for secret in spec.secret]
-    if signers:
-        headers["webhook-signature"] = " ".join(signer.sign(name, at, body.decode()) for signer in signers)
+    if spec.secret:
+        headers["webhook-signature"] = signatures(spec.secret, name, now, body)
     return headers
+
+
+def signatures(secrets: tuple[SecretStr, ...], name: str, now: datetime, body: bytes) -> str:
+    """The value of `webhook-signature`: one for each secret, so that both work during a rotation."""
+    # The library stamps UTC on whatever it is given, so it must be given UTC.
+    at = now.astimezone(UTC)
+    signers = (standardwebhooks.Webhook(secret.get_secret_value()) for secret in secrets)
+    return " ".join(signer.sign(name, at, body.decode()) for signer in signers)
 
 
 def render(message: Message, *, redact: bool = False) -> bytes:

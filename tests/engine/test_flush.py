@@ -286,6 +286,15 @@ def test_a_buried_reminder_is_still_an_alert_that_was_heard():
     assert due_at == NOON + 2 * HOURS4
 
 
+def test_a_buried_refire_leaves_the_new_episode_unheard_although_the_old_one_was_heard():
+    one = group(RESOLVED, AGAIN, open=OPEN)
+    known, _ = after_bury(one, flush(one, NOON), NOON)
+
+    after = said(group(AGAIN_OVER, open=known))
+
+    assert after == ("alert.resolved", [("alr_a2", "firing", 4), ("alr_a2", "resolved", 5)])
+
+
 STEPS = st.lists(
     st.sampled_from(["firing", "updated", "resolved", "event", "told", "failed", "buried"]), max_size=40
 )

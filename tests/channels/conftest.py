@@ -1,0 +1,47 @@
+"""A real receiver on loopback, answering what the test wants."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+from aiohttp import web
+
+from monitor.channels.http import Http, new_session
+
+
+@dataclass
+class Receiver:
+    """Records requests; `answers` are (status, body, headers) or a coroutine that answers by itself."""
+
+    requests: list = field(default_factory=list)
+    answers: list = field(default_factory=list)
+    url: str = ""
+
+    async def handle(self, request):
+        self.requests.append((request.path, dict(request.headers), await request.read()))
+        answer = self.answers.pop(0) if self.answers else (200, "ok", {})
+        if callable(answer):
+            return await answer(request)
+        status, body, headers = answer
+        return web.Response(
+            status=status, body=body.encode() if isinstance(body, str) else body, headers=headers
+        )
+
+
+@pytest.fixture
+async def receiver():
+    receiver = Receiver()
+    runner = web.ServerRunner(web.Server(receiver.handle), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    receiver.url = f"http://{host}:{port}/services/T0/B0/CANARY0123456789"
+    yield receiver
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def http():
+    async with new_session() as session:
+        yield Http(session)
+    await asyncio.sleep(0)

@@ -1,0 +1,283 @@
+import json
+import re
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+from slack_sdk.models.blocks import Block
+
+from monitor.channels import AnyChannel
+from monitor.channels.http import Reply
+from monitor.channels.slack import Slack, classify
+from monitor.channels.slack_blocks import BLOCKS_MAX, FIELD_MAX, SECTION_MAX, TOTAL_MAX, render
+from monitor.channels.text import clean, utf16
+from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
+from monitor.model.group import MESSAGE_MAX
+from tests.builders import NOON, entry, message, seconds
+from tests.samples import MESSAGES
+
+GOLDEN = Path(__file__).parent / "golden"
+HOSTILE = st.one_of(
+    st.text(st.characters(codec=None, exclude_categories=()), max_size=300),
+    st.sampled_from(
+        [
+            "<!channel>",
+            "<@U123>",
+            "<!subteam^S1>",
+            "<http://evil.example|Click>",
+            "`",
+            "``",
+            "*bold*",
+            "&amp;",
+            "@here",
+        ]
+    ),
+)
+ENTRIES = st.builds(
+    lambda account, provider, rule, unit, label, summary, value: entry(
+        account=account,
+        provider=provider,
+        rule=rule,
+        unit=unit,
+        asset=unit,
+        value=value,
+        labels={"x": label},
+        annotations={"summary": summary, "runbook_url": f"https://wiki.example/{label}"},
+    ),
+    *[HOSTILE] * 6,
+    st.one_of(
+        st.none(), st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**40), max_value=10**40)
+    ),
+)
+
+
+def blocks_of(payload):
+    [attachment] = payload["attachments"]
+    return attachment["blocks"]
+
+
+def texts(payload, kind=None):
+    for block in blocks_of(payload):
+        for part in [block.get("text"), *block.get("fields", []), *block.get("elements", [])]:
+            if part and kind in (None, part["type"]):
+                yield part["text"]
+
+
+def assert_slack_takes(payload):
+    """What slack_sdk checks, compared with what went in; and the limits it misses."""
+    blocks = blocks_of(payload)
+    assert [block.to_dict() for block in Block.parse_all(blocks)] == blocks
+    assert len(blocks) <= BLOCKS_MAX
+    assert sum(map(utf16, texts(payload))) <= TOTAL_MAX
+    for block in blocks:
+        assert utf16(block.get("text", {"text": ""})["text"]) <= (
+            150 if block["type"] == "header" else SECTION_MAX
+        )
+        assert all(utf16(field["text"]) <= FIELD_MAX for field in block.get("fields", []))
+    assert "\ud800" not in json.dumps(payload, ensure_ascii=False).encode().decode()
+
+
+def assert_nothing_mentions_or_links(payload):
+    for text in (payload["text"], *texts(payload)):
+        links = re.findall(r"<([^>]*)>", text)
+        assert all(re.fullmatch(r"https://wiki\.example/[^|<>]*\|Runbook", link) for link in links), text
+
+    for text in (payload["text"], *texts(payload, "mrkdwn")):
+        assert text.count("`") % 2 == 0, text
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_every_message_looks_as_agreed(name):
+    payload = render(MESSAGES[name])
+
+    assert (
+        json.dumps(payload, indent=1, ensure_ascii=False) + "\n"
+        == (GOLDEN / f"slack.{name}.json").read_text()
+    )
+    assert_slack_takes(payload)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("firing", "[FIRING critical] HotWalletLow: 3 alerts, the first hot-a"),
+        ("updated", "[UPDATED warning] HotWalletLow hot-a: 412.50 USDT, below 80000"),
+        ("resolved", "[RESOLVED] HotWalletLow hot-a: 90210.00 USDT"),
+        ("event", "[EVENT] LargeOutflow hot-out: 250000 USDT, above 80000"),
+        ("again", "[FIRING critical] HotWalletLow: fired again (2 episodes) hot-a: 412.50 USDT, below 80000"),
+        ("combined", "[RESOLVED] HotWalletLow: fired and resolved hot-a: 90210.00 USDT"),
+        ("test", "[TEST] balance-monitor can reach the channel ops"),
+    ],
+)
+def test_the_preview_says_what_happened_in_one_line(name, line):
+    assert render(MESSAGES[name])["text"] == line
+
+
+def test_an_alert_without_an_amount_says_its_summary():
+    down = entry(account="", value=None, annotations={"summary": "no good poll for 3m"})
+
+    assert render(message(down))["text"] == "[FIRING critical] HotWalletLow casino: `no good poll for 3m`"
+
+
+@given(
+    st.lists(ENTRIES, min_size=1, max_size=7),
+    st.sampled_from(["alert.firing", "alert.resolved", "alert.event"]),
+)
+def test_no_label_breaks_a_limit_mentions_anybody_or_links_anywhere(entries, kind):
+    payload = render(message(*entries, kind=kind))
+
+    assert_slack_takes(payload)
+    assert_nothing_mentions_or_links(payload)
+
+
+@given(st.text(min_size=1, max_size=60))
+def test_a_label_is_seen_as_it_is(name):
+    payload = render(message(entry(account=name)))
+
+    seen = clean(name).replace("`", "ˋ").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    assert not seen or any(f"`{seen}`" in text for text in texts(payload))
+
+
+def test_a_hundred_alerts_fit_or_are_counted():
+    long = [entry(f"{number:03d}-{'x' * 100}") for number in range(MESSAGE_MAX)]
+
+    payload = render(message(*long, truncated=5))
+
+    assert_slack_takes(payload)
+    shown = "\n".join(texts(payload)).count("*firing*")
+    [left] = re.findall(r"… and (\d+) more", "\n".join(texts(payload)))
+    assert 20 < shown < MESSAGE_MAX
+    assert shown + int(left) == MESSAGE_MAX + 5
+    assert "105 alerts" in payload["text"]
+
+
+def test_redacted_amounts_appear_nowhere():
+    for name, one in MESSAGES.items():
+        shown = json.dumps(render(one, redact=True))
+        for amount in ("412.50", "90210", "80000", "250000"):
+            assert amount not in shown, name
+
+
+def test_the_colour_says_how_bad_it_is():
+    def colour(one):
+        return render(one)["attachments"][0]["color"]
+
+    worst = message(entry(severity="info"), entry("b", severity="critical"))
+    assert (colour(worst), colour(MESSAGES["updated"]), colour(MESSAGES["resolved"])) == (
+        "#d00000",
+        "#e8a33d",
+        "#2eb67d",
+    )
+
+
+CHANNEL, MESSAGE, LATER = "channel", "message", "later"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "meaning"),
+    [
+        (403, "action_prohibited", CHANNEL),
+        (404, "channel_not_found", CHANNEL),
+        (404, "no_service", CHANNEL),
+        (410, "channel_is_archived", CHANNEL),
+        (400, "user_not_found", CHANNEL),
+        (400, "invalid_token", CHANNEL),
+        (200, "no_active_hooks", CHANNEL),
+        (200, "team_disabled", CHANNEL),
+        (404, "<html>not found</html>", CHANNEL),
+        (400, "invalid_payload", MESSAGE),
+        (400, "no_text", MESSAGE),
+        (400, "too_many_attachments", MESSAGE),
+        (200, "invalid_blocks", MESSAGE),
+        (200, '{"ok":false,"error":"msg_blocks_too_long"}', MESSAGE),
+        (413, "", MESSAGE),
+        (500, "rollup_error", LATER),
+        (502, "<html>bad gateway</html>", LATER),
+        (503, "", LATER),
+        (200, "", LATER),
+        (200, "<html>maintenance</html>", LATER),
+        (200, '{"ok":true}', LATER),
+        (202, "ok", LATER),
+        (302, "ok", LATER),
+        (429, "no_service", LATER),
+        (429, "[1,2", LATER),
+        (200, "[" * 3000, LATER),
+    ],
+)
+def test_the_body_is_believed_first_and_the_code_second(status, body, meaning):
+    with pytest.raises(DeliveryError) as caught:
+        classify(Reply(status, body))
+
+    match caught.value:
+        case DeliveryRejected(fault=fault):
+            assert fault == meaning
+        case DeliveryDeferred():
+            assert meaning == LATER
+
+
+def test_only_200_ok_is_ok():
+    assert classify(Reply(200, "ok")) == "ok"
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "wait"),
+    [
+        (None, '{"retry_after":1,"ok":false,"error":"rate_limited"}', seconds(1)),
+        (seconds(30), '{"retry_after":1,"ok":false,"error":"rate_limited"}', seconds(30)),
+        (None, '{"retry_after":1e9,"error":"rate_limited"}', seconds(3600)),
+        (None, '{"retry_after":-1,"error":"rate_limited"}', None),
+        (None, '{"retry_after":"soon"}', None),
+        (None, "slow down", None),
+    ],
+)
+def test_429_brings_its_own_clock(header, body, wait):
+    with pytest.raises(DeliveryDeferred) as caught:
+        classify(Reply(429, body, header))
+    assert caught.value.wait == wait
+
+
+async def test_a_message_arrives_at_a_real_receiver(http, receiver):
+    spec = TypeAdapter(AnyChannel).validate_python({"type": "slack", "url": receiver.url})
+
+    assert await spec.connect(http).send(message(), NOON) == "ok"
+
+    [(_, headers, body)] = receiver.requests
+    assert headers["Content-Type"] == "application/json"
+    assert json.loads(body) == render(message())
+
+
+@pytest.mark.parametrize(
+    "answer", [(404, "no_service at URL", {}), (500, "URL", {}), (200, "not ok URL", {})]
+)
+@pytest.mark.parametrize("kind", ["slack", "webhook"])
+async def test_no_failure_of_a_channel_shows_its_url(http, receiver, kind, answer):
+    status, body, headers = answer
+    receiver.answers = [(status, body.replace("URL", receiver.url), headers)]
+    spec = TypeAdapter(AnyChannel).validate_python({"type": kind, "url": receiver.url})
+
+    try:
+        said = await spec.connect(http).send(message(), NOON)
+    except DeliveryError as error:
+        said = repr(error)
+
+    assert "CANARY0123456789" not in said
+    assert "CANARY0123456789" not in repr(spec)
+
+
+def test_a_bot_token_is_refused_with_the_way_out():
+    with pytest.raises(ValidationError, match="not supported by this version, use the url"):
+        TypeAdapter(AnyChannel).validate_python({"type": "slack", "token": "xoxb-1", "channel": "C1"})
+
+
+def test_slack_is_asked_once_a_second():
+    assert (Slack.RATE.requests, Slack.RATE.per) == (1, seconds(1))
+
+
+def test_huge_amounts_are_shown_whole():
+    big = replace(entry(), value=Decimal("123456789012345678901234567890.123456789"))
+
+    assert "123456789012345678901234567890.123456789 USDT" in json.dumps(render(message(big)))
