@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 from monitor.channels.text import MASK, clean, cut, fit, utf16, without_numbers
 from monitor.model.group import Message, Numbered
@@ -32,6 +33,7 @@ NAME_MAX = 60
 #: One value from outside within a line.
 VALUE_MAX = 120
 SUMMARY_MAX = 900
+LINK_MAX = 1000
 #: More alerts than this are one line each.
 FULL_MAX = 5
 #: Of TOTAL_MAX, kept for the header and the footer.
@@ -223,9 +225,10 @@ def _size(block: Block) -> int:
 
 def _link(url: str) -> str:
     """A link's target that cannot break out of `<…|…>`; empty for anything but plain http(s)."""
-    if not url.startswith(("https://", "http://")) or clean(url) != url or " " in url or len(url) > 1000:
+    if not url.startswith(("https://", "http://")) or clean(url) != url:
         return ""
-    return escape(url.replace("|", "%7C").replace("<", "%3C").replace(">", "%3E"))
+    target = escape(quote(url, safe=":/?#[]@!$&'()+,;=%~"))
+    return target if len(target) <= LINK_MAX else ""
 
 
 def _where(entry: Entry) -> str:
