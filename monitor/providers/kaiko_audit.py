@@ -6,7 +6,7 @@ from datetime import datetime
 
 from monitor.engine.ports import Budget
 from monitor.errors import ProviderError, ProviderGarbled, ProviderRefused
-from monitor.providers.answers import accept
+from monitor.providers.answers import Reply, accept, redacted
 from monitor.providers.http import Http
 from monitor.providers.kaiko_rows import Page, Row, Sort, echoed, follow, in_order, parse, trusted
 from monitor.providers.times import moment
@@ -102,7 +102,7 @@ class Audit:
             headers={"X-Api-Key": self.key, "Accept": "application/json"},
             allow=lambda target: trusted(str(target), self.origin),
         )
-        page = parse(accept(reply, asked.now, secrets=(self.key,)).body, asked.address)
+        page = self._parsed(reply, asked)
         if asked.start is not None:
             if not url and not token:
                 echoed(page, self.start_parameter, stamp(asked.start))
@@ -110,6 +110,14 @@ class Audit:
             if any(row.at < asked.start - 1000 for row in page.rows):
                 raise ProviderGarbled(f"rows from before {self.start_parameter}: the filter was ignored")
         return page
+
+    def _parsed(self, reply: Reply, asked: Asked) -> Page:
+        try:
+            return parse(accept(reply, asked.now).body, asked.address)
+        except ProviderError as error:
+            # Whatever was quoted, in whichever place: an answer may echo the request.
+            error.args = (redacted(str(error), (self.key,)),)
+            raise
 
     def _parameters(self, asked: Asked) -> dict[str, str]:
         window = {self.end_parameter: stamp_of(asked.now)}

@@ -1,9 +1,9 @@
 """Pacifica: a perps account's measures and its ledger of events, newest first (providers.md 5)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -12,7 +12,7 @@ from monitor.errors import ProviderError, ProviderRefused, ProviderThrottled, Pr
 from monitor.fields import Duration
 from monitor.model.event import Event, Ledger, walk
 from monitor.model.record import Account, Answer, Record
-from monitor.providers.answers import Headers, accept, retry_after
+from monitor.providers.answers import Headers, accept, redacted, retry_after
 from monitor.providers.base import AccountSettings, ApiKey, BaseUrl, ProviderSettings
 from monitor.providers.http import Http
 from monitor.providers.pacifica_dig import Dig
@@ -31,6 +31,8 @@ from monitor.providers.pacifica_rows import (
     snapshot,
 )
 from monitor.providers.times import late_before, since_epoch
+
+T = TypeVar("T")
 
 HISTORY = "/account/balance/history"
 #: The one stream of events of an account, by its name in `Record.ledgers`.
@@ -162,8 +164,8 @@ class PacificaProvider:
         """The measures, whatever the history does; ProviderError only if the account cannot be read."""
         assert isinstance(account.target, tuple)
         address, start = account.target
-        body = await self._get("/account", {"account": address}, budget, self._spec.account_cost, now)
-        job = _Job(account, record, budget, now, address, info(body))
+        seen = await self._get("/account", {"account": address}, budget, self._spec.account_cost, now, info)
+        job = _Job(account, record, budget, now, address, seen)
         memory = self._memories.setdefault(account.name, _Memory())
         history = _History(record.ledgers.get(STREAM))
         if self._due(job, memory):
@@ -220,8 +222,8 @@ class PacificaProvider:
                 "include_trades": "true",
                 **({"cursor": dig.cursor} if dig.cursor else {}),
             }
-            body = await self._get(HISTORY, params, job.budget, self._spec.page_cost(), job.now)
-            if dig.take(page(body)):
+            found = await self._get(HISTORY, params, job.budget, self._spec.page_cost(), job.now, page)
+            if dig.take(found):
                 return True
         return False
 
@@ -248,17 +250,26 @@ class PacificaProvider:
         )
 
     async def _get(
-        self, path: str, params: Mapping[str, str], budget: Budget, cost: int, now: datetime
-    ) -> bytes:
-        """The body of a success. Their count of our credits is believed, whatever the answer is."""
+        self,
+        path: str,
+        params: Mapping[str, str],
+        budget: Budget,
+        cost: int,
+        now: datetime,
+        parse: Callable[[bytes], T],
+    ) -> T:
+        """What a success says. Their count of our credits is believed, whatever the answer is."""
         reply = await self._http.get(path, budget=budget, cost=cost, params=params, headers=self._headers)
         left, _ = quota(reply.headers)
-        if left is not None:
+        if left is not None and reply.status != 429:
+            # A 429 says how long to wait, which is less than the minute that an empty window would take.
             await budget.correct(left)
         try:
-            return accept(reply, now, secrets=self._secrets, wait=_wait).body
-        except ProviderRefused as error:
-            raise refusal(error) from None
+            return parse(accept(reply, now, wait=_wait).body)
+        except ProviderError as error:
+            # Whatever was quoted, in whichever place: an answer may echo the request.
+            error.args = (redacted(str(error), self._secrets),)
+            raise (refusal(error) if isinstance(error, ProviderRefused) else error) from None
 
 
 def _wait(headers: Headers, now: datetime) -> timedelta | None:
