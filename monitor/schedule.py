@@ -17,6 +17,8 @@ from apscheduler.triggers.cron import CronTrigger
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
+#: A poll once a day should not be long in coming either, when it is the first.
+FIRST_SPREAD_MAX = timedelta(minutes=5)
 #: A cron line names an instant people chose; polls may spread behind it, but not by hours.
 CRON_SPREAD_MAX = timedelta(minutes=1)
 #: Any fixed Monday: gaps of a cron line are measured from here, so that they never depend on today.
@@ -65,7 +67,8 @@ def first_due(timetable: Timetable, account: str, now: datetime) -> datetime:
     """When an account that was never polled is due: soon, but not all at the same instant."""
     if isinstance(timetable, Cron):
         return next_due(timetable, account, now)
-    return now + timetable.interval * timetable.spread * _fraction(account) // (100 << 32)
+    within = min(timetable.interval * timetable.spread // 100, FIRST_SPREAD_MAX)
+    return now + _part(within, account)
 
 
 def next_due(timetable: Timetable, account: str, after: datetime) -> datetime:
@@ -75,10 +78,9 @@ def next_due(timetable: Timetable, account: str, after: datetime) -> datetime:
     so neither restarts nor other processes move it: APScheduler's interval trigger, without an object each.
     """
     if isinstance(timetable, Every):
-        step = timetable.interval // _US
-        offset = step * _fraction(account) >> 32 if timetable.spread else 0
-        passed = ((after - _EPOCH) // _US - offset) // step
-        return _EPOCH + timedelta(microseconds=offset + (passed + 1) * step)
+        offset = _part(timetable.interval, account) if timetable.spread else timedelta(0)
+        passed = (after - _EPOCH - offset) // timetable.interval
+        return _EPOCH + offset + (passed + 1) * timetable.interval
     delay = _delay(timetable, account)
     # The delay is part of the grid: an instant is over only when its delayed one is.
     return _fire(timetable.line, timetable.location, after - delay) + delay
@@ -191,7 +193,7 @@ def _walls(line: str, after: datetime) -> Iterator[datetime]:
 
 def _delay(timetable: Cron, account: str) -> timedelta:
     most = min(_longest_gap(timetable.line) * timetable.spread // 100, CRON_SPREAD_MAX)
-    return most * _fraction(account) // (1 << 32)
+    return _part(most, account)
 
 
 @lru_cache(maxsize=4096)
@@ -211,6 +213,7 @@ def _longest_gap(line: str) -> timedelta:
     return longest
 
 
-def _fraction(account: str) -> int:
-    """A number below 2**32 that is always the same for an account and evenly spread over many."""
-    return int.from_bytes(hashlib.blake2b(account.encode("utf-8", "replace"), digest_size=4).digest(), "big")
+def _part(whole: timedelta, account: str) -> timedelta:
+    """A part of a time that is always the same for an account, and evenly spread over many."""
+    name = hashlib.blake2b(account.encode("utf-8", "replace"), digest_size=4).digest()
+    return timedelta(microseconds=whole // _US * int.from_bytes(name, "big") >> 32)
