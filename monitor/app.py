@@ -10,9 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
+from pydantic import SecretStr
 
+from monitor import __version__
 from monitor import log as logs
 from monitor.config import Config, load
+from monitor.crosscheck import leaves
 from monitor.duties import Duties
 from monitor.errors import ConfigError, StoreUnavailable, StoreUnusable
 from monitor.gauges import Gauges
@@ -22,6 +25,7 @@ from monitor.providers.http import new_session
 from monitor.serving import Front
 from monitor.store.embedded import EmbeddedServer
 from monitor.store.redis import RedisStore
+from monitor.store.session import Keep
 
 log = structlog.get_logger("monitor.app")
 
@@ -53,7 +57,7 @@ class Daemon:
     def __init__(self, path: Path, config: Config, roles: frozenset[str]) -> None:
         self.path, self.config, self.roles = path, config, roles
         self.clock = FollowedClock()
-        self.metrics = Metrics()
+        self.metrics = Metrics(__version__)
         self.gauges = Gauges(self.metrics, self.clock)
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Event()
@@ -97,7 +101,9 @@ class Daemon:
             stack.push_async_callback(server.stop)
             watcher = asyncio.create_task(self._watch(server))
             stack.callback(watcher.cancel)
-        store = await RedisStore.connect(url, history=self.config.history)
+        history = self.config.history
+        keep = Keep(age=history.keep, points=history.max_points, events=history.max_events)
+        store = await RedisStore.connect(url, keep=keep)
         stack.push_async_callback(store.close)
         return store
 
@@ -136,6 +142,7 @@ class Daemon:
         for key in ("store", "http", "egress"):
             if getattr(config, key) != getattr(self.config, key):
                 log.warning("config.needs_restart", key=key)
+        hide_secrets(config)
         logs.configure(config.log.level, config.log.format, sys.stderr, wall_clock)
         await self.crew.stop()
         self.config = config
@@ -166,9 +173,10 @@ class Daemon:
             loop.add_signal_handler(signal.SIGHUP, self._reloading.set)
 
 
-def run_daemon(path: Path, roles: frozenset[str], level: str | None) -> int:
+def run_daemon(path: Path, roles: frozenset[str], level: logs.Level | None) -> int:
     """Run until a signal and return the exit code. ConfigError when the configuration cannot be used."""
     config = load(path)
+    hide_secrets(config)
     logs.configure(level or config.log.level, config.log.format, sys.stderr, wall_clock)
     logs.catch_uncaught()
     for warning in config.warnings:
@@ -182,6 +190,18 @@ def run_daemon(path: Path, roles: frozenset[str], level: str | None) -> int:
     except (StoreUnusable, StoreUnavailable) as error:
         log.error("store.unusable", why=str(error))
         return 1
+
+
+def hide_secrets(config: Config) -> None:
+    """Whatever the configuration calls a secret is masked in every log line from now on."""
+    for part in (config.store, config.http, *config.providers.values(), *config.channels.values()):
+        for _, leaf in leaves(part, ()):
+            if isinstance(leaf, SecretStr):
+                text = leaf.get_secret_value()
+                if "://" in text:
+                    logs.register_url(text)
+                elif not text.startswith("embedded:"):
+                    logs.register_secret(text)
 
 
 def wall_clock() -> datetime:

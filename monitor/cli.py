@@ -71,7 +71,7 @@ def run(
     context: typer.Context,
     config: ConfigPath = None,
     roles: Annotated[str, typer.Option(help="Which parts to run: poll, deliver, api.")] = "poll,deliver,api",
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    log_level: Annotated[Literal["debug", "info", "warning", "error"] | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
     """Run the daemon: poll, judge, deliver, and serve the HTTP API."""
     from monitor.app import ROLES, run_daemon  # noqa: PLC0415

@@ -129,7 +129,7 @@ class Duties:
         self.gauges.refresh()
         assert self._crew is not None
         for channel in self._crew.deliverers:
-            self.metrics.dead_letters(channel, await self.store.dead_count(channel))
+            self.metrics.dead_letters(channel, await self.store.count_dead(channel))
 
     async def _heartbeat(self) -> None:
         """Measure how late the loop runs what is due."""

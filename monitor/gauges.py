@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from monitor.engine.deliver import Outcome
-from monitor.engine.poll import Polled
+from monitor.engine.poll import BUG, Polled
 from monitor.engine.ports import Claim, Clock
 from monitor.engine.watch import STORE_PROVIDER
 from monitor.metrics import AccountState, DeliveryOutcome, Metrics, PollOutcome
@@ -72,7 +72,7 @@ class Gauges:
 def _outcome(polled: Polled) -> PollOutcome:
     match polled.reading:
         case Outage(kind=kind, why=why):
-            return "bug" if why.startswith("bug in the adapter") else kind
+            return kind if not why.startswith(BUG) else "bug"
         case Answer(snapshot=snapshot, gap=gap) if snapshot.missing or gap:
             return "partial"
     return "ok"

@@ -16,11 +16,13 @@ from monitor.engine.deliverer import Deliverer
 from monitor.engine.deliver import SEND_TIMEOUT, Destination
 from monitor.engine.poll import Polling
 from monitor.engine.poller import Poller
+from monitor.engine.ports import Windows
 from monitor.engine.route import compile_route
 from monitor.engine.watch import STORE_PROVIDER, HealthReader, Watch, checkups
 from monitor.gauges import Gauges
 from monitor.model.record import Account
 from monitor.providers.http import Http
+from monitor.schedule import Every, Timetable, first_due, next_due
 from monitor.store.redis import RedisStore
 
 #: Accounts enrolled in one call to the store.
@@ -40,8 +42,6 @@ class Following(Protocol):
 
 class Part(Protocol):
     """Something that runs until it is told to stop."""
-
-    bell: asyncio.Event
 
     async def run(self) -> None: ...
 
@@ -92,7 +92,7 @@ class Crew:
     def wake(self, provider: str) -> None:
         """An account of this provider was made due."""
         if poller := self.pollers.get(provider):
-            poller.bell.set()
+            poller.wake()
 
     def _parts(self) -> list[Part]:
         return [*self.pollers.values(), *self.deliverers.values()]
@@ -106,14 +106,22 @@ class Crew:
     async def _enrol(self, provider: str, accounts: Mapping[str, Account]) -> None:
         now, names = self.clock(), iter(accounts)
         while chunk := list(islice(names, ENROL_CHUNK)):
-            await self.store.enrol(provider, {name: self.config.first_due(accounts[name], now) for name in chunk})
+            due = {name: first_due(self._timetable(accounts[name]), name, now) for name in chunk}
+            await self.store.enrol(provider, due)
+
+    def _timetable(self, account: Account) -> Timetable:
+        return self.config.timetables.get(account.name) or Every(account.interval)
+
+    def _next_due(self, account: Account, now: datetime) -> datetime:
+        return next_due(self._timetable(account), account.name, now)
 
     def _poller(self, provider: str, accounts: dict[str, Account]) -> Poller:
         config = self.config
-        watch = Watch(policy=_policy(config), rules=config.rules, due=config.next_due)
+        watch = Watch(policy=_policy(config), rules=config.rules, due=self._next_due)
         if provider == STORE_PROVIDER:
             polling = Polling(provider, HealthReader(self.store), CHECKUP_TIMEOUT, self.store, watch, self.clock)
-            windows, cost, room = (), 0, CHECKUPS_AT_ONCE
+            windows: Windows = ()
+            cost, room = 0, CHECKUPS_AT_ONCE
         else:
             settings = config.providers[provider]
             adapter = settings.connect(Http(self.session, settings.origin()))
@@ -144,7 +152,9 @@ class Crew:
             timeout=settings.timeout or SEND_TIMEOUT,
             observe=self.gauges.attempted,
         )
-        return Deliverer(destination, self.store, self.clock, settings.rate_limit or settings.RATE)
+        limit = settings.rate_limit or settings.RATE
+        rate = None if limit is None else (limit.requests, limit.per)
+        return Deliverer(destination, self.store, self.clock, rate)
 
 
 def _policy(config: Config) -> Policy:

@@ -89,7 +89,7 @@ class Servers:
     def _rows(self, query: dict[str, str]) -> list[dict[str, Any]]:
         def within(row: dict[str, Any]) -> bool:
             at = row["timestamp"]
-            return _nanos(query.get("start_time"), 0) <= at <= _nanos(query.get("end_time"), 1 << 63)
+            return bool(_nanos(query.get("start_time"), 0) <= at <= _nanos(query.get("end_time"), 1 << 63))
 
         rows = [row for row in self.world.chain if within(row)]
         return rows[::-1] if query.get("sort") == "desc" else rows

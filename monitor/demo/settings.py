@@ -46,8 +46,6 @@ rules:
     below: 80_000
     resolve_above: 100_000
     severity: critical
-    annotations:
-      summary: "{{ account }} is down to {{ value | amount }} {{ asset }}, below {{ threshold | amount }}"
   - alert: GasLow
     type: low_balance
     match: {role: hot}
@@ -67,12 +65,10 @@ rules:
     measure: locked
     above: 0
     severity: critical
-    annotations:
-      summary: "{{ provider }} locked {{ value | amount }} {{ asset }} of {{ account }}"
   - alert: Liquidated
     type: liquidation
   - alert: ProviderDown
     type: provider_down
-    after: 1s
+    after: 2s
     severity: critical
 """

@@ -22,7 +22,7 @@ from monitor.demo.settings import CONFIG, RULES
 from monitor.demo.world import World
 
 #: A shorter show would squeeze the script until polls and pauses no longer fit between its scenes.
-SHORTEST = timedelta(seconds=20)
+SHORTEST = timedelta(seconds=25)
 #: Start-up, the last poll and the way out, beside the script itself.
 MARGIN = 2.5
 #: The daemon must have read everything this soon, on the slowest of machines.

@@ -3,11 +3,10 @@
 reading ─▶ facts (changes, events, rings) ─▶ rules ─▶ verdicts ─▶ alerts advance ─▶ rows for the groups
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Protocol
 
 from monitor.engine.learn import learn, longest, overtaken, points, prices_of
 from monitor.engine.notice import entry_of_alert, entry_of_event, labels_of
@@ -30,12 +29,6 @@ from monitor.model.record import Account, Answer, Commit, Need, Reading, Record,
 from monitor.rules.base import Blindness, Checkup, Facts, RuleBase, Sighting
 
 
-class Route(Protocol):
-    """Where an alert with these labels goes."""
-
-    def __call__(self, labels: Mapping[str, str]) -> tuple[Target, ...]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What decides besides the facts: fixed for as long as a configuration is.
@@ -43,7 +36,7 @@ class Policy:
     `prices` are asset → reporting currency, used where the provider itself reports none.
     """
 
-    route: Route
+    route: Callable[[Mapping[str, str]], tuple[Target, ...]]
     tolerance: timedelta
     prices: Mapping[str, Decimal] = field(default_factory=dict)
     provider_prices: bool = True

@@ -22,6 +22,8 @@ log = structlog.get_logger("monitor.poll")
 
 #: After a refusal a person must act; asking faster gets keys banned (semantics 15).
 REFUSED_PAUSE = timedelta(minutes=5)
+#: How the outage of an adapter that is broken begins: the only kind that is our own fault.
+BUG = "bug in the adapter"
 #: A decision is taken again when somebody else wrote the record in between (an acknowledgement).
 DECISIONS_MAX = 5
 #: How much longer than its slowest poll a lease lasts: room for the decision and the commit.
@@ -45,6 +47,7 @@ class Polled:
     reading: Reading
     commit: Commit
     result: Committed
+    next_at: datetime
     started_at: datetime
     read_at: datetime
     decided_at: datetime
@@ -78,9 +81,8 @@ async def poll(polling: Polling, account: Account, claim: Claim, budget: Budget)
         now = polling.now()
         commit = await _decide(polling, record, reading, account, now)
         decided_at = polling.now()
-        result = await polling.store.commit(
-            polling.provider, commit, claim, _next_at(polling, account, reading, now)
-        )
+        next_at = _next_at(polling, account, reading, now)
+        result = await polling.store.commit(polling.provider, commit, claim, next_at)
         if result != "moved":
             break
         record = await polling.store.load(account.name)
@@ -89,7 +91,7 @@ async def poll(polling: Polling, account: Account, claim: Claim, budget: Budget)
         await polling.store.move(account.name)
     if result == "written":
         announce(record, reading, account)
-    return Polled(reading, commit, result, started, read_at, decided_at, committed_at)
+    return Polled(reading, commit, result, next_at, started, read_at, decided_at, committed_at)
 
 
 async def read(polling: Polling, account: Account, record: Record, budget: Budget) -> Reading:
@@ -108,7 +110,7 @@ async def read(polling: Polling, account: Account, record: Record, budget: Budge
     except Exception as bug:
         # Bulkhead: a bug in one adapter must page like an outage, not silence the account.
         log.exception("provider.bug", provider=polling.provider, account=account.name)
-        return Outage(at=polling.now(), kind="garbled", why=f"bug in the adapter: {type(bug).__name__}")
+        return Outage(at=polling.now(), kind="garbled", why=f"{BUG}: {type(bug).__name__}")
 
 
 def _outage(error: ProviderError, now: datetime) -> Outage:

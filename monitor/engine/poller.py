@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -23,6 +23,8 @@ QUOTA_PATIENCE = timedelta(seconds=5)
 STORE_PAUSE = timedelta(seconds=1)
 #: The longest sleep between two looks at the store: another process may have made something due.
 LOOK_AGAIN = timedelta(seconds=1)
+
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -54,8 +56,7 @@ class Prepaid:
 class Poller:
     """One provider's polls in this process: at most `concurrency` at once, none of them waits for another.
 
-    `observe` hears of every poll, `moved` when one owed news, `follow` what time it is at the store; `bell`
-    wakes the loop early.
+    `observe` hears of every poll, `moved` when one owed news, `follow` what time it is at the store.
     """
 
     polling: Polling
@@ -69,15 +70,17 @@ class Poller:
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: bool = False
     health: Health | None = None
+    _look_at: datetime = NEVER
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def run(self) -> None:
         """Poll until `stop`, then finish what is in flight."""
         while not self.stopping:
-            self.bell.clear()
+            # Whoever wakes us while we claim must not be forgotten.
+            self._look_at = NEVER
             wait = await self._claim()
-            if wait > timedelta(0):
-                await self._sleep(wait)
+            self._look_at = min(self._look_at, self.polling.now() + wait)
+            await self._rest()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -86,8 +89,15 @@ class Poller:
         self.stopping = True
         self.bell.set()
 
+    def wake(self, at: datetime | None = None) -> None:
+        """Something of this provider is due then, or now: look at the store no later."""
+        at = at or self.polling.now()
+        if at < self._look_at:
+            self._look_at = at
+            self.bell.set()
+
     async def _claim(self) -> timedelta:
-        """Start what is due; returns how long nothing more can be done unless the bell rings."""
+        """Start what is due; returns how long nothing more can be done unless somebody wakes us."""
         room = self.concurrency - len(self._tasks)
         if room <= 0:
             return LOOK_AGAIN
@@ -119,6 +129,7 @@ class Poller:
                 return
             budget = Prepaid(self.polling.store, self.polling.provider, self.windows, self.cost, starved)
             polled = await poll(self.polling, account, claim, budget)
+            self.wake(polled.next_at)
             self._learn(polled)
             self.observe(account, claim, polled)
             if polled.commit.rows:
@@ -158,13 +169,20 @@ class Poller:
             await self.polling.store.note(self.polling.provider, health)
 
     def _done(self, task: asyncio.Task[None]) -> None:
+        full = len(self._tasks) >= self.concurrency
         self._tasks.discard(task)
-        if self.stopping or len(self._tasks) == self.concurrency - 1:
-            self.bell.set()
+        if full:
+            self.wake()
 
-    async def _sleep(self, wait: timedelta) -> None:
-        try:
-            async with asyncio.timeout(wait.total_seconds()):
-                await self.bell.wait()
-        except TimeoutError:
-            pass
+    async def _rest(self) -> None:
+        """Sleep until it is time to look again; whoever wakes us moves that time."""
+        while not self.stopping:
+            wait = (self._look_at - self.polling.now()).total_seconds()
+            if wait <= 0:
+                return
+            self.bell.clear()
+            try:
+                async with asyncio.timeout(wait):
+                    await self.bell.wait()
+            except TimeoutError:
+                return

@@ -144,7 +144,9 @@ class DeliveryStore(Protocol):
         """Move rows whose committer may have died, strike off those applied; returns how many accounts."""
         ...
 
-    async def claim_groups(self, channel: str, limit: int, lease: timedelta) -> tuple[Group, ...]:
+    async def claim_groups(
+        self, channel: str, limit: int, lease: timedelta, rate: tuple[int, timedelta] | None = None
+    ) -> tuple[Group, ...]:
         """Lease groups that are due, as many as the channel's rate allows."""
         ...
 

@@ -17,6 +17,8 @@ from monitor.rules.templates import subject
 
 #: Notes older than this many intervals say nothing of now: perhaps nobody is polling.
 _OLD_AFTER = 3
+#: Notes are coalesced to about one a second, so a quicker provider is not judged by its own interval.
+_OLD_AT_LEAST = timedelta(seconds=10)
 
 
 class ProviderDown(RuleBase):
@@ -38,7 +40,8 @@ class ProviderDown(RuleBase):
         if not isinstance(facts, Checkup):
             return
         health, after = facts.health, self.after or 2 * facts.interval
-        if health.noted_at is None or facts.now - health.noted_at > max(after, _OLD_AFTER * facts.interval):
+        old = max(after, _OLD_AFTER * facts.interval, _OLD_AT_LEAST)
+        if health.noted_at is None or facts.now - health.noted_at > old:
             return
         failing, refused = _still(health.failing_since, health), _still(health.refused_at, health)
         began = min((moment for moment in (failing, refused) if moment), default=None)
