@@ -103,7 +103,7 @@ def test_a_duration_is_written_as_people_write_it(value, text):
         pytest.param("{{ 'x' * 9999999999 }}", "is not a number", id="a very long text"),
         pytest.param("{{ 9 ** 99999999 }}", "pow", id="a very large number"),
         pytest.param("{% set a = account ~ account %}", "assign", id="an assignment"),
-        pytest.param("{% for a in labels %}{% for b in a %}{% endfor %}{% endfor %}", "inside a loop", id="loops"),
+        pytest.param("{% for a in b %}{% for c in d %}{% endfor %}{% endfor %}", "inside a loop", id="loops"),
         pytest.param("{% include 'x' %}", "include", id="another file"),
         pytest.param("{% macro m() %}{% endmacro %}", "macro", id="a macro"),
         pytest.param("{{ 'x' | center(999999999) }}", "No filter named 'center'", id="padding"),
