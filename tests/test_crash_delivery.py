@@ -1,0 +1,136 @@
+"""The power fails at every step of a delivery, on every store: nothing owed is lost, repeats are repeats."""
+
+import itertools
+
+import pytest
+
+from monitor.engine.deliver import LEASE, Destination, tell_safely
+from monitor.errors import DeliveryDeferred, DeliveryRejected
+from tests.builders import commit, entry, event_entry, minutes, row, seconds, target
+from tests.fakes import RecordingChannel, news_of
+
+
+class PowerCut(BaseException):
+    """Not an Exception, so no bulkhead can mistake it for a bug and carry on."""
+
+
+class Fused:
+    """Lets the power fail at the `blow`-th chance, of which every call has two: before and after."""
+
+    def __init__(self, thing, chances, blow):
+        self._thing, self._chances, self._blow = thing, chances, blow
+
+    def __getattr__(self, name):
+        async def call(*args, **kwargs):
+            self._spark()
+            result = await getattr(self._thing, name)(*args, **kwargs)
+            self._spark()
+            return result
+
+        return call
+
+    def _spark(self):
+        if next(self._chances) == self._blow:
+            raise PowerCut
+
+
+def story(to):
+    """What becomes owed, minute by minute."""
+    return (
+        [row("firing", entry(), to), row("firing", entry("b", severity="warning"), to)],
+        [row("updated", entry(severity="info"), to), row("event", event_entry("e1"), to)],
+        [row("resolved", entry(status="resolved"), to)],
+        [row("firing", entry(episode=2), to)],
+        [
+            row("resolved", entry(status="resolved", episode=2), to),
+            row("resolved", entry("b", "resolved"), to),
+        ],
+        *[[]] * 5,
+    )
+
+
+async def owe(store, clock, rows, account):
+    await store.enrol("casino", {account: clock()})
+    await store.poll_now("casino", account)
+    claims = (await store.claim("casino", 1000, seconds(1))).claims
+    claim = next(one for one in claims if one.account == account)
+    written = await store.commit(
+        "casino", commit(await store.load(account), *rows), claim, clock() + minutes(600)
+    )
+    assert written == "written"
+    await store.move(account)
+
+
+async def run(store, clock, blow, answers):
+    """The story told to a channel of its own, dying once. Returns what arrived, and whether it died."""
+    name, channel, chances, crashed = f"ops-{blow}", RecordingChannel(answers), itertools.count(), False
+    for rows in story(target(name, wait=seconds(0))):
+        if rows:
+            await owe(store, clock, rows, f"hot-{blow}")
+        for _ in range(2):
+            fuse = None if crashed else blow
+            healthy = Fused(store, chances, fuse), Destination(name, Fused(channel, chances, fuse))
+            try:
+                for group in await healthy[0].claim_groups(name, 20, LEASE):
+                    await tell_safely(*healthy, group, clock)
+            except PowerCut:
+                crashed = True
+            clock.pass_(seconds(30))
+    return channel.arrived, crashed
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param([], id="a healthy channel"),
+        pytest.param(
+            [None, DeliveryDeferred("down"), DeliveryDeferred("429", seconds(5))], id="a failing channel"
+        ),
+    ],
+)
+async def test_no_crash_loses_what_is_owed(store, clock, answers):
+    for blow in itertools.count():
+        arrived, crashed = await run(store, clock, blow, answers)
+        assert_told_truly(arrived, f"when the power failed at point {blow}")
+        if not crashed:
+            break
+    assert blow > 20, "the fuse never reached the interesting places"
+
+
+def assert_told_truly(arrived, when):
+    by_id = {}
+    for message in arrived:
+        assert by_id.setdefault(message.id, message) == message, f"one id with two contents {when}"
+    told = news_of(by_id.values())
+    begun = set()
+    for alert, status, _ in told:
+        assert status != "resolved" or alert in begun, f"an end before its beginning {when}"
+        begun.add(alert)
+    assert [one for one in told if one[0] == "alr_e1"] == [("alr_e1", "event", 1)], f"the event {when}"
+    for alert in ("alr_b1", "alr_a2"):
+        assert [status for name, status, _ in told if name == alert][-1:] == ["resolved"], f"{alert} {when}"
+
+
+async def test_a_dead_message_uses_its_numbers_up_and_the_end_still_has_a_beginning(store, clock):
+    channel, to = RecordingChannel([DeliveryRejected("invalid_payload", "message")]), target(wait=seconds(0))
+    for rows in ([row("firing", entry(), to)], [row("resolved", entry(status="resolved"), to)]):
+        await owe(store, clock, rows, "hot")
+        for group in await store.claim_groups("ops", 20, LEASE):
+            await tell_safely(store, Destination("ops", channel), group, clock)
+        clock.pass_(minutes(2))
+
+    [dead] = await store.dead_letters("ops")
+    assert (dead.why, news_of([dead.message])) == ("invalid_payload", [("alr_a1", "firing", 1)])
+    assert news_of(channel.arrived) == [("alr_a1", "firing", 2), ("alr_a1", "resolved", 3)]
+
+
+async def test_a_message_that_failed_goes_out_unchanged_after_a_night_in_the_store(store, clock):
+    channel, to = RecordingChannel([DeliveryDeferred("down")] * 3), target(wait=seconds(0))
+    await owe(store, clock, [row("firing", entry(), to)], "hot")
+    for _ in range(4):
+        for group in await store.claim_groups("ops", 20, LEASE):
+            await tell_safely(store, Destination("ops", channel), group, clock)
+        clock.pass_(minutes(1))
+
+    assert len(channel.tried) == 4
+    assert all(one == channel.tried[0] for one in channel.tried)
