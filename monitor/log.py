@@ -15,14 +15,13 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from monitor.redact import MASK, redact, register_all, register_secret, register_url
+from monitor.redact import MASK, redact, register_secret, register_url
 
 __all__ = [
     "MASK",
     "catch_uncaught",
     "configure",
     "redact",
-    "register_all",
     "register_secret",
     "register_url",
 ]

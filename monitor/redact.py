@@ -3,11 +3,8 @@
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus, unquote, urlsplit
-
-from pydantic import BaseModel, SecretStr
 
 MASK = "[redacted]"
 #: A secret shorter than this is only hidden where it stands alone, else `abc` would eat half of every text.
@@ -122,33 +119,6 @@ def register_secret(text: str) -> None:
 def register_url(url: str) -> None:
     """Hide a URL that is a credential in every log line and traceback from now on."""
     _SHARED.url(url)
-
-
-def register_all(value: object) -> None:
-    """Hide every SecretStr in a configuration: models, dataclasses, mappings and sequences, however deep."""
-    for secret in _secrets(value):
-        if "://" in secret:
-            register_url(secret)
-        else:
-            register_secret(secret)
-
-
-def _secrets(value: object) -> Iterator[str]:
-    match value:
-        case SecretStr():
-            yield value.get_secret_value()
-        case BaseModel():
-            for _, inner in value:
-                yield from _secrets(inner)
-        case Mapping():
-            for inner in value.values():
-                yield from _secrets(inner)
-        case list() | tuple() | set() | frozenset():
-            for inner in value:
-                yield from _secrets(inner)
-        case _ if is_dataclass(value) and not isinstance(value, type):
-            for part in fields(value):
-                yield from _secrets(getattr(value, part.name))
 
 
 def redact(text: str) -> str:

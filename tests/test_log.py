@@ -4,7 +4,6 @@ import io
 import json
 import logging
 import sys
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -14,12 +13,12 @@ import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
 from monitor import log as logs
 from monitor.fields import Secret
 from monitor.log import LINE_MAX, TRACEBACK_MAX, VALUE_MAX, catch_uncaught, configure
-from monitor.redact import MASK, Redactor, register_all, register_secret, register_url
+from monitor.redact import MASK, Redactor, register_secret, register_url
 
 NOON = datetime(2026, 11, 20, 13, tzinfo=timezone(timedelta(hours=1)))
 CANARY = "c4nary/s3cret+key=="
@@ -403,22 +402,6 @@ def test_settings_that_hold_secrets_show_none_however_they_are_printed(out):
     for shown in (repr(settings), str(settings), str(error), repr(error), out.getvalue().decode()):
         assert "ops" in shown
         assert "c4nary" not in shown
-
-
-@dataclass
-class Whole:
-    channels: dict
-    tokens: tuple
-    nothing: object = None
-
-
-def test_every_secret_of_a_configuration_can_be_registered_at_once(out):
-    ops = Settings(name="ops", api_key="k3y-in-a-mapping", url="https://chat.example/in/t0ken-in-a-url")
-    register_all(Whole(channels={"ops": ops}, tokens=([SecretStr("t0ken-in-a-list")],)))
-
-    structlog.get_logger().info("a.b", why="k3y-in-a-mapping t0ken-in-a-list POST /in/t0ken-in-a-url failed")
-
-    assert lines(out)[0]["why"] == f"{MASK} {MASK} POST {MASK} failed"
 
 
 def test_short_secrets_are_hidden_where_they_stand_alone():
