@@ -14,8 +14,9 @@ MAX_ROWS = 50_000
 class Dig:
     """`rows` newest first; `cursor` leads to the older ones.
 
-    `base` is the ledger it started from; None asks for a baseline, which is one page. Once `take` said
-    that it is over, the rows from `since` on are complete, and `lost` says if not all could be read.
+    `base` is the ledger it started from; None asks for a baseline: a page, and the newest instant whole.
+    Once `take` said that it is over, the rows from `since` on are complete, and `lost` says which older
+    ones were not.
     """
 
     base: Ledger | None
@@ -27,8 +28,11 @@ class Dig:
 
     def take(self, page: Page) -> bool:
         """Add a page of older rows; whether that is enough."""
-        self.rows += page.rows
-        if not page.cursor or page.cursor in self._cursors:
+        repeated = page.cursor in self._cursors
+        # A server that ignores the cursor gives its first page for ever: those rows are no others.
+        if not (repeated and self.rows[-len(page.rows) :] == list(page.rows)):
+            self.rows += page.rows
+        if repeated or not page.cursor:
             return True
         self._cursors.add(page.cursor)
         self.cursor = page.cursor
@@ -48,7 +52,9 @@ class Dig:
 
     def _reaches(self, page: Page, oldest: int) -> bool:
         """Whether nothing older than this page can be new: it holds history, or rows known from before."""
-        if self.base is None or oldest < self.base.floor:
+        if self.base is None:
+            return oldest < max(row.at for row in self.rows)
+        if oldest < self.base.floor:
             return True
         # Rows as old as the checkpoint are read whole: its instant may have got more of them.
         whole = [ledger_row(row) for row in page.rows if oldest < row.at < self.base.checkpoint]
