@@ -62,7 +62,7 @@ def new_session(egress: Egress | None = None) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+        headers={"User-Agent": USER_AGENT},
         auto_decompress=False,
         trust_env=False,
     )
@@ -87,7 +87,11 @@ class Http:
         limits = aiohttp.ClientTimeout(total=total, connect=min(total, CONNECT_TIMEOUT.total_seconds()))
         try:
             async with self.session.post(
-                url.get_secret_value(), data=body, headers=headers, allow_redirects=False, timeout=limits
+                url.get_secret_value(),
+                data=body,
+                headers={"Accept-Encoding": "identity", **headers},
+                allow_redirects=False,
+                timeout=limits,
             ) as answer:
                 wait = retry_after(answer.headers.get("Retry-After", ""), now)
                 return Reply(answer.status, _hidden(url).clean(await _beginning(answer)), wait)
