@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from monitor import __version__
 from monitor import log as logs
+from monitor.channels.http import new_session as new_chat_session
 from monitor.config import Config, load
 from monitor.crosscheck import leaves
 from monitor.duties import Duties
@@ -69,6 +70,7 @@ class Daemon:
             self._listen_to_signals()
             self.store = await self._open_store(stack)
             self.session = await stack.enter_async_context(new_session(self.config.egress))
+            self.chat_session = await stack.enter_async_context(new_chat_session(self.config.egress))
             self.crew = self._new_crew()
             self.duties = Duties(self.store, self.gauges, self.metrics, self.clock)
             stack.push_async_callback(self._finish)
@@ -91,7 +93,9 @@ class Daemon:
     def _new_crew(self) -> Crew:
         self.gauges.expect(self.config.accounts.values())
         self.metrics.configured(self.config.digest)
-        return Crew(self.config, self.store, self.clock, self.gauges, self.session, self.roles)
+        return Crew(
+            self.config, self.store, self.clock, self.gauges, self.session, self.chat_session, self.roles
+        )
 
     async def _open_store(self, stack: AsyncExitStack) -> RedisStore:
         url = self.config.store.url
@@ -216,5 +220,3 @@ def run_async(main: Callable[[], Coroutine[None, None, int]]) -> int:
     import uvloop  # noqa: PLC0415 - not built for Windows
 
     return uvloop.run(main())
-
-

@@ -57,6 +57,7 @@ class Crew:
     clock: Following
     gauges: Gauges
     session: aiohttp.ClientSession
+    chat_session: aiohttp.ClientSession
     roles: frozenset[str]
     pollers: dict[str, Poller] = field(default_factory=dict)
     deliverers: dict[str, Deliverer] = field(default_factory=dict)
@@ -69,7 +70,9 @@ class Crew:
         if "deliver" in self.roles:
             self.deliverers = {name: self._deliverer(name) for name in self.config.channels}
         if "poll" in self.roles:
-            self.pollers = {name: self._poller(name, accounts) for name, accounts in self._by_provider().items()}
+            self.pollers = {
+                name: self._poller(name, accounts) for name, accounts in self._by_provider().items()
+            }
             for name, poller in self.pollers.items():
                 await self._enrol(name, poller.accounts)
         self._running = [asyncio.create_task(part.run()) for part in self._parts()]
@@ -119,7 +122,9 @@ class Crew:
         config = self.config
         watch = Watch(policy=_policy(config), rules=config.rules, due=self._next_due)
         if provider == STORE_PROVIDER:
-            polling = Polling(provider, HealthReader(self.store), CHECKUP_TIMEOUT, self.store, watch, self.clock)
+            polling = Polling(
+                provider, HealthReader(self.store), CHECKUP_TIMEOUT, self.store, watch, self.clock
+            )
             windows: Windows = ()
             cost, room = 0, CHECKUPS_AT_ONCE
         else:
@@ -147,7 +152,7 @@ class Crew:
         settings = self.config.channels[name]
         destination = Destination(
             name=name,
-            adapter=settings.connect(ChannelHttp(self.session)),
+            adapter=settings.connect(ChannelHttp(self.chat_session)),
             send_resolved=settings.send_resolved,
             timeout=settings.timeout or SEND_TIMEOUT,
             observe=self.gauges.attempted,
@@ -164,4 +169,3 @@ def _policy(config: Config) -> Policy:
         prices=config.static_prices,
         provider_prices=config.provider_prices,
     )
-

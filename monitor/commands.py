@@ -1,0 +1,237 @@
+"""What the commands beside the daemon do: each returns its exit code."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.table import Table
+
+from monitor import log as logs
+from monitor.api.views import account_view, age_text
+from monitor.app import hide_secrets, wall_clock
+from monitor.channels.http import Http as ChannelHttp
+from monitor.channels.http import new_session as new_channel_session
+from monitor.config import Config, load
+from monitor.engine.deliver import Destination, attempt, test_message
+from monitor.engine.watch import STORE_PROVIDER, checkups
+from monitor.errors import ConfigError, DeliveryError, ProviderError, StoreUnavailable, StoreUnusable
+from monitor.fields import duration_text
+from monitor.mistakes import suggestion
+from monitor.model.record import Account, Answer, Record
+from monitor.providers.http import Http, new_session
+from monitor.store.attach import attach
+from monitor.store.redis import RedisStore
+
+T = TypeVar("T")
+OK, FAILED = 0, 1
+#: Records read from the store at once.
+CHUNK = 500
+#: Rows of a table for people; `--json` has them all.
+ROWS_MAX = 50
+_STYLES = {"ok": "green", "failing": "yellow", "stale": "red", "never": "dim"}
+
+
+def poll_once(path: Path, name: str, *, as_json: bool) -> int:
+    """Poll one account and print what its provider says. Nothing is stored, and no quota is shared."""
+    config = _load(path)
+    account = _known(config.accounts, name, "account")
+    try:
+        answer = _run(_read(config, account))
+    except (ProviderError, TimeoutError) as error:
+        why = (
+            f"no answer within {duration_text(_timeout(config, account))}"
+            if isinstance(error, TimeoutError)
+            else str(error)
+        )
+        kind = error.kind if isinstance(error, ProviderError) else "unreachable"
+        print(f"{name}: {kind}: {why}", file=sys.stderr)
+        return FAILED
+    record = Record(account=name, snapshot=answer.snapshot)
+    if as_json:
+        _print_json(account_view(account, record, None, answer.snapshot.observed_at))
+    else:
+        _print_answer(account, answer)
+    return OK
+
+
+@dataclass(frozen=True, slots=True)
+class _Unlimited:
+    """The budget of a single poll by hand."""
+
+    async def spend(self, cost: int) -> None:
+        """One person's single poll is not counted."""
+
+    async def correct(self, remaining: int) -> None:
+        """Nothing to correct."""
+
+
+async def _read(config: Config, account: Account) -> Answer:
+    settings = config.providers[account.provider]
+    async with (
+        new_session(config.egress) as session,
+        asyncio.timeout(_timeout(config, account).total_seconds()),
+    ):
+        adapter = settings.connect(Http(session, settings.origin()))
+        answer = await adapter.poll(account, Record(account=account.name), _Unlimited(), wall_clock())
+    assert isinstance(answer, Answer), "a configured provider reads balances"
+    return answer
+
+
+def _timeout(config: Config, account: Account) -> timedelta:
+    return config.providers[account.provider].longest_poll(config.defaults.timeout)
+
+
+def _print_answer(account: Account, answer: Answer) -> None:
+    snapshot = answer.snapshot
+    measures = sorted({measure for known in snapshot.amounts.values() for measure in known})
+    table = Table("asset", *measures, title=f"{account.name} at {account.provider}")
+    for asset, known in sorted(snapshot.amounts.items()):
+        table.add_row(asset, *(format(known[m], ",f") if m in known else "unknown" for m in measures))
+    console = Console()
+    console.print(table)
+    if snapshot.missing:
+        console.print(
+            f"missing: {', '.join(snapshot.missing)} ({snapshot.why})", style="yellow", markup=False
+        )
+    for note in answer.notes:
+        console.print(f"note: {note}", style="dim", markup=False)
+
+
+def show_status(path: Path, *, as_json: bool) -> int:
+    """Print how every account, alert and channel is doing, as the store has it."""
+    config = _load(path)
+    report = _run(_status(config))
+    if as_json:
+        _print_json(report)
+    else:
+        _print_status(report)
+    return OK
+
+
+async def _status(config: Config) -> dict[str, Any]:
+    watched = {**config.accounts, **checkups(config.accounts.values())}
+    async with _store(config) as store:
+        now = await store.time()
+        names, views, late = list(watched), [], []
+        for start in range(0, len(names), CHUNK):
+            chunk = names[start : start + CHUNK]
+            dues = await asyncio.gather(*(store.due_at(watched[name].provider, name) for name in chunk))
+            for name, record, due in zip(chunk, await store.load_many(chunk), dues, strict=True):
+                views.append(account_view(watched[name], record, due, now))
+                if due is not None and due < now:
+                    late.append(now - due)
+        dead = {channel: await store.count_dead(channel) for channel in config.channels}
+    alerts = [alert for view in views for alert in view["alerts"]]  # type: ignore[attr-defined]  # a list by construction
+    return {
+        "at": now.isoformat(),
+        "accounts": [view for view in views if view["provider"] != STORE_PROVIDER],
+        "alerts": alerts,
+        "dead_deliveries": dead,
+        "late": {
+            "accounts": len(late),
+            "worst_ms": max(late, default=timedelta(0)) // timedelta(milliseconds=1),
+        },
+    }
+
+
+def _print_status(report: dict[str, Any]) -> None:
+    console = Console()
+    accounts, alerts = report["accounts"], report["alerts"]
+    worst_first = sorted(accounts, key=lambda view: list(_STYLES).index(view["status"]), reverse=True)
+    table = Table("account", "provider", "status", "age", "why")
+    for view in worst_first[:ROWS_MAX]:
+        age = None if view["age_ms"] is None else timedelta(milliseconds=view["age_ms"])
+        why = view["failure"]["why"] if view["failure"] else ""
+        status = f"[{_STYLES[view['status']]}]{view['status']}[/]"
+        table.add_row(view["id"], view["provider"], status, age_text(age), why or "")
+    console.print(table)
+    if len(accounts) > ROWS_MAX:
+        console.print(f"and {len(accounts) - ROWS_MAX} more accounts (--json has them all)")
+    for alert in [alert for alert in alerts if alert["state"] == "firing"][:ROWS_MAX]:
+        who = " ".join(str(part) for part in (alert["account"], alert["subject"]) if part)
+        console.print(
+            f"firing {alert['severity']}: {alert['rule']} {who} {alert['value'] or ''}",
+            style="red",
+            markup=False,
+        )
+    pending = sum(1 for alert in alerts if alert["state"] == "pending")
+    dead = sum(report["dead_deliveries"].values())
+    late = report["late"]
+    console.print(
+        f"{len(accounts)} accounts, {len(alerts) - pending} firing, {pending} pending, {dead} dead deliveries, "
+        f"{late['accounts']} accounts late (worst {late['worst_ms']} ms)"
+    )
+
+
+def send_test_message(path: Path, name: str) -> int:
+    """Send a test message to one channel; when it arrives, a pause of that channel ends."""
+    config = _load(path)
+    _known(config.channels, name, "channel")
+    try:
+        answer = _run(_send_test(config, name))
+    except DeliveryError as error:
+        print(f"{name}: not delivered: {error}", file=sys.stderr)
+        return FAILED
+    print(f"{name}: delivered" + (f", it answered {answer!r}" if answer else ""))
+    return OK
+
+
+async def _send_test(config: Config, name: str) -> str:
+    settings = config.channels[name]
+    async with new_channel_session(config.egress) as session:
+        destination = Destination(name, settings.connect(ChannelHttp(session)))
+        answer = await attempt(destination, test_message(name, wall_clock()), wall_clock)
+    try:
+        async with _store(config) as store:
+            await store.pause(name, datetime.fromtimestamp(0, tz=wall_clock().tzinfo))
+    except (StoreUnavailable, StoreUnusable):
+        # No store, no pause: the message has arrived all the same.
+        pass
+    return answer
+
+
+@asynccontextmanager
+async def _store(config: Config) -> AsyncIterator[RedisStore]:
+    """The configured store: of a running daemon, else opened for as long as the command lasts."""
+    if config.store.embedded:
+        async with attach(config.store.directory, fsync=config.store.fsync) as url:
+            store = await RedisStore.connect(url)
+            try:
+                yield store
+            finally:
+                await store.close()
+        return
+    store = await RedisStore.connect(config.store.url)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def _load(path: Path) -> Config:
+    config = load(path)
+    hide_secrets(config)
+    logs.configure("warning", config.log.format, sys.stderr, wall_clock)
+    return config
+
+
+def _known(names: Mapping[str, T], name: str, what: str) -> T:
+    if name not in names:
+        raise ConfigError([f"there is no {what} {name!r}{suggestion(name, names)}"])
+    return names[name]
+
+
+def _run(main: Coroutine[None, None, T]) -> T:
+    """Run to the end; an expected error of the store is one line and exit 1 (see `cli.main`)."""
+    return asyncio.run(main)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, ensure_ascii=False))
