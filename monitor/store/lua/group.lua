@@ -66,7 +66,10 @@ local function apply(keys, args)
     return {'0', earliest(score(keys[8], group), nil)}
   end
 
-  local anew = quiet(keys)
+  if quiet(keys) then
+    -- As good as new: it waits for company again.
+    redis.call('HDEL', keys[1], 'flushed', 'over')
+  end
   for _, i in ipairs(fresh) do
     local news, fingerprint, key = args[i + 2], args[i + 3], args[i + 4]
     if news == 'resolved' then
@@ -90,7 +93,8 @@ local function apply(keys, args)
   touch(keys, now)
   redis.call('ZREM', keys[10], group)
 
-  local due = anew and now + tonumber(args[5]) or next_flush(keys, now)
+  local told = redis.call('HEXISTS', keys[1], 'flushed') == 1
+  local due = told and next_flush(keys, now) or now + tonumber(args[5])
   -- During a lease its holder sets the next time. After a failure the ladder does, which must not be hurried.
   local planned = score(keys[8], group)
   local failing = planned and redis.call('HEXISTS', keys[1], 'failing') == 1
