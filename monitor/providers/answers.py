@@ -27,7 +27,6 @@ MAX_CODE = 64
 #: An error body longer than this is not looked into.
 _MAX_ERROR_BODY = 64 * 1024
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 _TAG = re.compile(r"<(?:script|style).*?</(?:script|style)>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _FIELDS = ("error", "error_code", "code", "detail", "message", "title")
 
@@ -161,7 +160,8 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
 
 def cut(text: str) -> str:
     """One printable line of at most MAX_EXCERPT characters."""
-    line = " ".join(_CONTROL.sub(" ", text).split())
+    # Controls, bidi marks and unassigned characters are unprintable: none may rewrite a line of the log.
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: MAX_EXCERPT * 20]).split())
     return line if len(line) <= MAX_EXCERPT else line[: MAX_EXCERPT - 1] + "…"
 
 
