@@ -157,5 +157,5 @@ def _data_flag(facts: Facts) -> DataFlag:
 def _union(old: tuple[Target, ...], new: tuple[Target, ...]) -> tuple[Target, ...]:
     if not old:
         return new
-    known = {(target.channel, target.group) for target in old}
-    return old + tuple(target for target in new if (target.channel, target.group) not in known)
+    known = {target.channel for target in old}
+    return old + tuple(target for target in new if target.channel not in known)
