@@ -63,6 +63,9 @@ class FlowRule(RuleBase):
     def flow(self) -> FlowSpec | None:
         return self._spec
 
+    def measures(self) -> tuple[str, ...]:
+        return ("total",) if self._percent else ()
+
     def event_kinds(self) -> tuple[str, ...]:
         return self.kinds or ()
 

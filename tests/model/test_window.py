@@ -27,7 +27,15 @@ from tests.facts import event
 HOUR = timedelta(hours=1)
 #: Windows that sixty divides, and windows that it does not.
 WINDOWS = st.sampled_from(
-    [minutes(1), HOUR, seconds(100), timedelta(seconds=7, microseconds=3), timedelta(days=7)]
+    [
+        minutes(1),
+        HOUR,
+        seconds(100),
+        timedelta(seconds=7, microseconds=3),
+        timedelta(days=7),
+        # So short that sixty buckets rounded down would span half of it.
+        timedelta(microseconds=119),
+    ]
 )
 
 

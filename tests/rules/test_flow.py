@@ -225,7 +225,7 @@ def test_of_nothing_or_of_a_debt_any_movement_is_too_large_a_share(total):
 
     [verdict] = judged(watching, [event("0.01")], opening={"USDT": (total, NOON - HOUR)})
 
-    assert verdict.bad == "warning"
+    assert (verdict.bad, verdict.thresholds) == ("warning", {"warning": 0})
 
 
 @pytest.mark.parametrize(
