@@ -17,7 +17,7 @@ from monitor.model.record import Account
 from monitor.providers.base import AccountSettings, ProviderSettings, Timetable
 from monitor.schedule import Cron, Every, parse_cron, usual_gap, zone
 from monitor.schedule import Timetable as Plan
-from monitor.settings import NAME, Defaults
+from monitor.settings import NAME, NAMING, Defaults
 
 #: Of a file with a hundred thousand bad rows, the first are enough to understand why.
 MAX_MISTAKES = 50
@@ -44,7 +44,7 @@ class Roster:
     ) -> None:
         """Take an account over; ValueError says what is wrong with it as a whole."""
         if not NAME.fullmatch(name):
-            raise ValueError("an account name has 1 to 128 letters, digits, dots, underscores or hyphens")
+            raise ValueError(NAMING)
         if name in self.accounts:
             raise ValueError(f"there is already an account of this name, in {self.origins[name]}")
         plan = self.share(timetable(account, spec, self.defaults))
@@ -67,11 +67,19 @@ class Roster:
         return self._shared.setdefault((type(value), value), value)
 
 
+class Untimely(ValueError):
+    """What is wrong with a timetable; `key` is the setting at fault."""
+
+    def __init__(self, key: str, what: str) -> None:
+        super().__init__(what)
+        self.key = key
+
+
 def timetable(account: Timetable, provider: Timetable, defaults: Defaults) -> Plan:
     """When to poll an account: what it says, else what its provider says, else the default."""
     for level in (account, provider):
         if level.interval is not None and level.cron is not None:
-            raise ValueError("give interval or cron, not both")
+            raise Untimely("cron", "give interval or cron, not both")
     location, spread = (
         getattr(account if name in account.model_fields_set else provider, name)
         for name in ("location", "jitter")
@@ -79,9 +87,7 @@ def timetable(account: Timetable, provider: Timetable, defaults: Defaults) -> Pl
     percent = int(spread.rstrip("%"))
     for level in (account, provider):
         if level.cron is not None:
-            parse_cron(level.cron)
-            zone(location)
-            return Cron(level.cron, location, percent)
+            return _cron(level.cron, location, percent)
         if level.interval is not None:
             return _every(level.interval, percent)
     return _every(defaults.interval, percent)
@@ -89,8 +95,20 @@ def timetable(account: Timetable, provider: Timetable, defaults: Defaults) -> Pl
 
 def _every(interval: timedelta, percent: int) -> Every:
     if interval < timedelta(milliseconds=100):
-        raise ValueError("the shortest interval is 100ms")
+        raise Untimely("interval", "the shortest interval is 100ms")
     return Every(interval, percent)
+
+
+def _cron(line: str, location: str, percent: int) -> Cron:
+    try:
+        parse_cron(line)
+    except ValueError as error:
+        raise Untimely("cron", str(error)) from None
+    try:
+        zone(location)
+    except ValueError as error:
+        raise Untimely("location", str(error)) from None
+    return Cron(line, location, percent)
 
 
 def account_model(spec: ProviderSettings) -> type[AccountSettings]:
@@ -122,7 +140,7 @@ def enlist_csv(
 ) -> list[Mistake]:
     """Add every good row of `id,wallet_id,interval,label.tier,…`; what is wrong with the first bad ones."""
     model = account_model(spec)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     found: list[Mistake] = []
     bad = 0
     try:
@@ -179,7 +197,8 @@ def _row_mistakes(
     place = next((index for index, (steps, _) in enumerate(columns) if steps == ("id",)), 0)
     name = cells[place].strip() if place < len(cells) else "?"
     if not isinstance(error, ValidationError):
-        return [replace(at, path=name, what=str(error))]
+        key = (error.key,) if isinstance(error, Untimely) else ()
+        return [replace(at, path=dotted((name, *key)), what=str(error))]
     schema, row = model.model_json_schema(mode="validation"), _row(columns, cells)
     return [
         replace(at, path=dotted((name, *path)), what=what)
@@ -226,12 +245,19 @@ def enlist(
     roster: Roster, provider: str, spec: ProviderSettings, where: Callable[[Steps], str]
 ) -> list[tuple[Steps, str]]:
     """Add the accounts of the file itself; what is wrong, with the path below the configuration."""
+    try:
+        # Said once, of the provider, not of each of its accounts.
+        timetable(spec, spec, roster.defaults)
+    except Untimely as error:
+        return [(("providers", provider, error.key), str(error))]
     found: list[tuple[Steps, str]] = []
     written: Mapping[str, AccountSettings] = getattr(spec, "accounts", {})
     for name, account in written.items():
         path = ("providers", provider, "accounts", name)
         try:
             roster.add(name, provider, spec, account, where(path))
+        except Untimely as error:
+            found.append(((*path, error.key), str(error)))
         except ValueError as error:
             found.append((path, str(error)))
     return found

@@ -118,6 +118,14 @@ def threshold(value: object) -> Threshold:
         ) from None
 
 
+def _percentage(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"\d{1,2}%", value, re.ASCII):
+        shown = str(value)[:20]
+        hint = f"write {shown}%" if re.fullmatch(r"\d{1,2}", shown, re.ASCII) else "write it like 10%"
+        raise ValueError(f"{shown!r} is not a percentage below 100%, {hint}")
+    return value
+
+
 def _secret(value: object, info: ValidationInfo) -> SecretStr:
     if isinstance(value, SecretStr):
         return value
@@ -181,6 +189,10 @@ ThresholdField = Annotated[
     BeforeValidator(threshold),
     PlainSerializer(str),
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "description": "an amount, or 25%"}]}),
+]
+#: `10%`, as people write it.
+Percentage = Annotated[
+    str, BeforeValidator(_percentage), WithJsonSchema({"type": "string", "pattern": r"^\d{1,2}%$"})
 ]
 _SECRET_SCHEMA: dict[str, Any] = {
     "anyOf": [

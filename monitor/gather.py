@@ -42,7 +42,8 @@ class Reader:
 
     path: Path
     context: Context
-    unreadable: list[str] = field(default_factory=list)
+    #: File → why it cannot be read at all.
+    unreadable: dict[str, list[str]] = field(default_factory=dict)
     wrong: list[Mistake] = field(default_factory=list)
     doubtful: list[Mistake] = field(default_factory=list)
     order: dict[str, int] = field(default_factory=dict)
@@ -75,9 +76,12 @@ class Reader:
         first: dict[tuple[str, int, str], Mistake] = {}
         for one in self.wrong:
             first.setdefault((one.file, one.line, one.path), one)
-        shown = self._sorted(first.values())
+        shown: list[str] = []
+        for file in self.order:
+            shown += self.unreadable.get(file, [])
+            shown += self._sorted(one for one in first.values() if one.file == file)
         more = [f"and {len(shown) - MAX_SHOWN} more mistakes"] if len(shown) > MAX_SHOWN else []
-        return [*self.unreadable, *shown[:MAX_SHOWN], *more]
+        return shown[:MAX_SHOWN] + more
 
     def warnings(self) -> list[str]:
         """All doubts, in the same order."""
@@ -103,7 +107,7 @@ class Reader:
             raw = yamlfile.read(path, shown)
             found = yamlfile.parse(raw, shown)
         except ConfigError as error:
-            self.unreadable += error.mistakes
+            self.unreadable[shown] = error.mistakes
             return None
         self._hash(path.name, raw)
         self.wrong += found.mistakes
@@ -185,7 +189,8 @@ class Reader:
             found = accounts.enlist(roster, name, spec, lambda path: f"{document.file}:{document.line(path)}")
             for path, what in found:
                 self.say(document, path, what)
-            if spec.accounts_from is not None:
+            # A timetable that is wrong for all of them is not said again by every row.
+            if spec.accounts_from is not None and all("accounts" in path for path, _ in found):
                 self.csv(roster, name, spec, document)
         return roster
 

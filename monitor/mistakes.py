@@ -109,8 +109,12 @@ def translated(
     stands, or empty for a whole configuration.
     """
     found: list[tuple[Steps, str]] = []
-    for detail in _likely(error.errors(include_url=False), value):
+    details = list(_likely(error.errors(include_url=False), value))
+    for detail in details:
         path: Steps = detail["loc"]
+        if detail["type"] == "too_short" and any(_within(path, other["loc"]) for other in details):
+            # Entries that are wrong in themselves are not counted, but they are not missing either.
+            continue
         home = section or (str(path[0]) if len(path) > 1 else "")
         kind = detail["type"]
         if kind in ("union_tag_invalid", "union_tag_not_found"):
@@ -124,6 +128,10 @@ def translated(
             named = kind == "missing" and kept[-1:] != path[-1:]
             found.append(((*kept, path[-1]) if named else kept, _what(detail)))
     return found
+
+
+def _within(path: Steps, other: Steps) -> bool:
+    return len(other) > len(path) and other[: len(path)] == path
 
 
 def _split(path: Steps, value: Any, last: str | int | None = None) -> tuple[Steps, Steps]:
@@ -211,6 +219,8 @@ def _what(detail: ErrorDetails) -> str:
     if kind == "string_type" and isinstance(given, int | Decimal):
         shown = str(given).lower() if isinstance(given, bool) else str(given)
         return f'must be text, write it in quotes: "{clip(shown)}"'
+    if kind in ("too_short", "string_too_short"):
+        return f"needs at least {context['min_length']}, got {context.get('actual_length', 0)}"
     if kind == "string_pattern_mismatch":
         return f"must match {context['pattern']}"
     if kind in _WANTED:

@@ -28,6 +28,7 @@ from monitor.fields import Amount, Duration, Secret, unread
 from monitor.providers import AnyProvider
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+NAMING = "a name has 1 to 128 letters, digits, dots, underscores or hyphens"
 _EMBEDDED = "embedded:"
 #: Redis on one server. Sentinel and Cluster have their own forms and are recognised, but not built yet.
 _STORES = ("redis", "rediss", "unix")
@@ -36,7 +37,7 @@ _STORES_NOT_YET = ("redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss
 
 def _name(value: object) -> str:
     if not isinstance(value, str) or not NAME.fullmatch(value):
-        raise ValueError("a name has 1 to 128 letters, digits, dots, underscores or hyphens")
+        raise ValueError(NAMING)
     return value
 
 
@@ -53,7 +54,7 @@ def _store_url(secret: SecretStr) -> SecretStr:
     if url.startswith(_EMBEDDED) and len(url) > len(_EMBEDDED):
         return secret
     if scheme not in _STORES and not unread(secret):
-        raise ValueError("write it like embedded:./data, redis://host:6379/0, rediss://… or unix:///path")
+        raise ValueError("write it like embedded:./data, redis://host:6379, rediss://… or unix:///path")
     return secret
 
 

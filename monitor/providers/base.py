@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from monitor.engine.ports import Provider, Windows
-from monitor.fields import Duration, RateLimits, Secret
+from monitor.fields import Duration, Percentage, RateLimits, Secret
 from monitor.providers.http import Http
 
 
@@ -50,8 +50,9 @@ class Timetable(BaseModel):
     )
     cron: str | None = Field(default=None, description="five Unix fields, instead of interval")
     location: str = Field(default="UTC", description="IANA zone of cron")
-    jitter: str = Field(
-        default="10%", pattern=r"^\d{1,2}%$", description="spread of start times, by a hash of the account"
+    jitter: Percentage = Field(
+        default="10%",
+        description="first polls are spread over this part of the interval, cron runs behind it; 0%: at once",
     )
 
 

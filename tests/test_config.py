@@ -1,0 +1,399 @@
+"""A configuration is read whole, exactly, and refused with everything that is wrong with it."""
+
+import json
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from monitor import checks
+from monitor.config import load
+from monitor.errors import ConfigError
+from monitor.mistakes import NOT_YET, TYPES_NOT_YET
+from monitor.rules import RULES
+
+ROOT = Path(__file__).parents[1]
+BAD = Path(__file__).parent / "config" / "bad"
+ENVIRONMENT = {
+    "KEY": "k-0123456789",
+    "URL": "https://hooks.example/T0/secret",
+    "TOKEN": "a-long-bearer-token",
+    "SIGN": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+}
+KUNA = """\
+version: 1
+providers:
+  custody:
+    type: kuna
+    base_url: https://kuna.example
+    auth: {api_key: {env: KEY}}
+    accounts:
+      treasury: {wallet_id: w1, assets: [USDT, BTC], labels: {role: hot}}
+"""
+CHANNEL = "channels: {ops: {type: slack, url: {env: URL}}}\n"
+LOW = "rules:\n  - {alert: Low, type: low_balance, below: 250_000.10}\n"
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """Writes files into an empty directory and loads config.yaml from there."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(config, *, secrets=True, environment=ENVIRONMENT, **files):
+        for name, text in {"config.yaml": config, **files}.items():
+            path = tmp_path / name.replace("__", "/")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, "utf-8")
+        return load(Path("config.yaml"), secrets=secrets, environment=environment)
+
+    return write
+
+
+def mistakes(written, config, **files):
+    with pytest.raises(ConfigError) as caught:
+        written(config, **files)
+    return caught.value.mistakes
+
+
+def rules(text):
+    return {"rules__a.yaml": text}
+
+
+def test_every_mistake_of_every_file_is_told_at_once_with_its_line(monkeypatch):
+    monkeypatch.chdir(BAD)
+
+    with pytest.raises(ConfigError) as caught:
+        load(Path("bad.yaml"), environment=ENVIRONMENT)
+
+    assert caught.value.mistakes == (BAD / "expected.txt").read_text("utf-8").splitlines()
+
+
+def test_the_example_is_accepted_without_its_secrets_and_without_a_warning():
+    config = load(ROOT / "config.example.yaml", secrets=False, environment={})
+
+    assert config.warnings == ()
+    assert {spec.type for spec in config.providers.values()} == {"cryptofuse", "kuna", "kaiko", "pacifica"}
+    assert {spec.type for spec in config.channels.values()} == {"webhook", "slack"}
+    assert {rule.type for rule in config.rules} == set(RULES)
+
+
+def test_the_example_with_secrets_lacks_every_secret():
+    with pytest.raises(ConfigError) as caught:
+        load(ROOT / "config.example.yaml", environment={})
+
+    assert len(caught.value.mistakes) == 9
+    assert all("the environment variable" in line for line in caught.value.mistakes)
+
+
+def test_what_a_small_configuration_means(written):
+    config = written(KUNA + CHANNEL, **rules(LOW))
+
+    account = config.accounts["treasury"]
+    assert (account.provider, account.target, account.assets) == ("custody", "w1", ("USDT", "BTC"))
+    assert (account.interval, account.stale_after) == (timedelta(minutes=1), timedelta(minutes=3))
+    assert account.labels == {"role": "hot"}
+    assert config.rules[0].below == Decimal("250000.10")
+    assert config.route is None
+    assert config.store.directory == Path("data")
+    assert config.history.keep == timedelta(days=30)
+    assert config.warnings == ()
+
+
+def test_the_nearest_timetable_wins(written):
+    config = written("""\
+version: 1
+defaults: {interval: 30s, stale_after: 5}
+providers:
+  a:
+    type: kuna
+    base_url: https://kuna.example
+    auth: {api_key: {env: KEY}}
+    interval: 90s
+    accounts:
+      own: {wallet_id: w, assets: [X], interval: 15s}
+      cron: {wallet_id: w, assets: [X], cron: "*/5 * * * *", location: Europe/Malta}
+      inherits: {wallet_id: w, assets: [X]}
+  b:
+    type: kuna
+    base_url: https://kuna.example
+    auth: {api_key: {env: KEY}}
+    accounts: {plain: {wallet_id: w, assets: [X]}}
+""")
+
+    seconds = {name: account.interval.total_seconds() for name, account in config.accounts.items()}
+    assert seconds == {"own": 15, "cron": 300, "inherits": 90, "plain": 30}
+    assert config.accounts["own"].stale_after == timedelta(seconds=75)
+    assert config.timetables["cron"].location == "Europe/Malta"
+
+
+def test_paths_start_at_the_file_not_at_the_working_directory(tmp_path, monkeypatch):
+    (tmp_path / "etc" / "rules").mkdir(parents=True)
+    (tmp_path / "etc" / "config.yaml").write_text(KUNA.replace("{env: KEY}", "{file: key.txt}"))
+    (tmp_path / "etc" / "rules" / "a.yaml").write_text(LOW)
+    (tmp_path / "etc" / "key.txt").write_text("  k-from-a-file\n")
+    monkeypatch.chdir(tmp_path)
+
+    config = load(Path("etc/config.yaml"), environment={})
+
+    assert config.providers["custody"].auth.api_key.get_secret_value() == "k-from-a-file"
+    assert config.store.directory == Path("etc/data")
+    assert [rule.alert for rule in config.rules] == ["Low"]
+
+
+def test_no_secret_shows_in_a_repr_or_a_summary(written):
+    config = written(KUNA + CHANNEL + "store: {url: 'redis://:hunter2@db:6379/0'}\n")
+
+    for shown in (repr(config), checks.summary(config)):
+        assert "k-0123456789" not in shown
+        assert "hunter2" not in shown
+        assert "T0/secret" not in shown
+    assert {secret.get_secret_value() for secret in config.secrets} >= {"k-0123456789", ENVIRONMENT["URL"]}
+
+
+def test_no_mistake_quotes_a_secret(written):
+    broken = ENVIRONMENT | {"URL": "htp://hooks.example/T0/hunter2"}
+
+    said = mistakes(written, KUNA + CHANNEL, environment=broken)
+
+    assert len(said) == 1
+    assert said[0].startswith("config.yaml:9: channels.ops.url: ")
+    assert "hunter2" not in said[0]
+
+
+@pytest.mark.parametrize("key", sorted(NOT_YET[""]))
+def test_a_section_of_a_later_version_is_refused_not_ignored(written, key):
+    assert mistakes(written, KUNA + f"{key}: {{}}\n") == [
+        f"config.yaml:9: {key}: `{key}` is not supported by this version"
+    ]
+
+
+@pytest.mark.parametrize("key", sorted(NOT_YET["rules"] - {"net"}))
+def test_a_rule_setting_of_a_later_version_is_refused_not_ignored(written, key):
+    said = mistakes(written, KUNA, **rules(LOW.replace("}", f", {key}: 1}}")))
+
+    assert said == [f"rules/a.yaml:2: Low.{key}: `{key}` is not supported by this version"]
+
+
+@pytest.mark.parametrize("kind", sorted(TYPES_NOT_YET["rules"]))
+def test_a_rule_type_of_a_later_version_is_refused_by_name(written, kind):
+    said = mistakes(written, KUNA, **rules(f"rules: [{{alert: A, type: {kind}}}]"))
+
+    assert said == [f"rules/a.yaml:1: A.type: `{kind}` is not supported by this version"]
+
+
+@pytest.mark.parametrize("kind", sorted(TYPES_NOT_YET["channels"]))
+def test_a_channel_type_of_a_later_version_is_refused_by_name(written, kind):
+    said = mistakes(written, KUNA + f"channels: {{a: {{type: {kind}}}}}\n")
+
+    assert said == [f"config.yaml:9: channels.a.type: `{kind}` is not supported by this version"]
+
+
+@pytest.mark.parametrize(
+    ("added", "said"),
+    [
+        pytest.param(
+            "route: {channels: [nobody]}\n" + CHANNEL,
+            ["config.yaml:9: route.channels[0]: there is no channel 'nobody' (ops)"],
+            id="a route to a channel that does not exist",
+        ),
+        pytest.param(
+            "http: {listen: '0.0.0.0:80'}\n",
+            ["config.yaml:9: http.listen: 0.0.0.0:80 can be reached from other machines: add tokens"],
+            id="an open port without tokens",
+        ),
+        pytest.param(
+            "http: {tokens: [{name: a, token: {env: TOKEN}, scopes: [all]}]}\n",
+            ["config.yaml:9: http.tokens[0].scopes[0]: 'all' is not one of read, guard, admin"],
+            id="a scope that does not exist",
+        ),
+        pytest.param(
+            "http: {tokens: [&t {name: a, token: {env: TOKEN}, scopes: [read]}, *t]}\n",
+            ["config.yaml:9: http.tokens[1].name: there is already a token 'a'"],
+            id="two tokens of one name",
+        ),
+        pytest.param(
+            "prices: [{type: static, prices: {USDT: 0}}]\n",
+            ["config.yaml:9: prices[0]: the price of USDT must be above 0"],
+            id="a price of nothing",
+        ),
+        pytest.param(
+            "store: {url: 'mysql://x'}\n",
+            ["config.yaml:9: store.url: write it like embedded:./data, redis://host:6379, rediss://… or unix:///path"],
+            id="a store of another kind",
+        ),
+        pytest.param(
+            "rules: [{alert: Low}]\n",
+            ["config.yaml:9: rules[0]: must be text, got a mapping"],
+            id="rules written into the configuration",
+        ),
+        pytest.param(
+            "version: 1\n", ["config.yaml:9: version: given twice, first in line 1"], id="a key twice"
+        ),
+    ],
+)  # fmt: skip
+def test_a_mistake_between_parts_is_told(written, added, said):
+    assert mistakes(written, KUNA + added) == said
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (
+            "{alert: Low, type: low_balance, measure: equity, below: 1}",
+            "rules/a.yaml:2: Low.measure: kuna never offers 'equity', only available, held, locked, ",
+        ),
+        (
+            "{alert: Low, type: low_balance, below: true}",
+            "rules/a.yaml:2: Low.below: 'True' is not an amount, write it like 250_000 or \"0.01\"",
+        ),
+        (
+            '{alert: Low, type: low_balance, below: 1, annotations: {summary: "{{ valeu }}"}}',
+            "rules/a.yaml:2: Low.annotations.summary: ",
+        ),
+    ],
+)
+def test_a_mistake_in_a_rule_begins_with_the_alerts_name(written, rule, said):
+    [found] = mistakes(written, KUNA, **rules(f"rules:\n  - {rule}\n"))
+
+    assert found.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("config", "rule", "said"),
+    [
+        pytest.param(
+            KUNA + "channels: {ops: {type: slack, url: 'https://hooks.slack.com/services/x'}}\n",
+            LOW,
+            "config.yaml:9: channels.ops.url: a secret in plain text, write {env: NAME} or {file: PATH}",
+            id="a secret in the file",
+        ),
+        pytest.param(
+            KUNA + "channels: {ops: {type: webhook, url: {env: HTTP}}}\n",
+            LOW,
+            "config.yaml:9: channels.ops: url is http: everybody on the way can read and forge it, use https",
+            id="a channel in the clear",
+        ),
+        pytest.param(
+            KUNA.replace("https", "http") + CHANNEL,
+            LOW,
+            "config.yaml:5: providers.custody.base_url: is http: everybody on the way can read it, use https",
+            id="a provider in the clear",
+        ),
+        pytest.param(
+            KUNA.replace("    accounts:", "    interval: 100ms\n    accounts:") + CHANNEL,
+            LOW,
+            "config.yaml:3: providers.custody: 1 accounts at 1 a poll need 10 per 1s, the limit is 1: "
+            "polls will run late",
+            id="more polls than the provider allows",
+        ),
+        pytest.param(
+            KUNA + CHANNEL,
+            LOW.replace("below", "match: {role: cold}, below"),
+            "rules/a.yaml:2: Low.match: matches no account",
+            id="a rule that watches nothing",
+        ),
+        pytest.param(
+            KUNA + CHANNEL,
+            "rules: [{alert: L, type: liquidation, kinds: [market_liquidation]}]",
+            "rules/a.yaml:1: L.kinds: kuna reports no market_liquidation",
+            id="a kind of event that nobody reports",
+        ),
+        pytest.param(
+            KUNA,
+            LOW,
+            "config.yaml:1: channels: no channel is configured, alerts would reach nobody",
+            id="no channel",
+        ),
+    ],
+)  # fmt: skip
+def test_what_works_but_is_doubtful_is_a_warning(written, config, rule, said):
+    loaded = written(config, environment=ENVIRONMENT | {"HTTP": "http://hooks.example/x"}, **rules(rule))
+
+    assert loaded.warnings == (said,)
+
+
+def test_a_configuration_without_secrets_says_nothing_about_their_form(written):
+    channels = "channels: {ops: {type: webhook, url: {env: A}, secret: [{env: B}, {file: c}]}}\n"
+
+    config = written(KUNA + channels, secrets=False, environment={}, **rules(LOW))
+
+    assert config.warnings == ()
+
+
+def test_the_digest_changes_with_every_file_and_every_secret(written):
+    first = written(KUNA, **rules(LOW)).digest
+    same = written(KUNA, **rules(LOW)).digest
+    rule = written(KUNA, **rules(LOW.replace("Low", "Lower"))).digest
+    secret = written(KUNA, environment=ENVIRONMENT | {"KEY": "another"}, **rules(LOW)).digest
+    setting = written(KUNA + "shutdown_timeout: 29s\n", **rules(LOW)).digest
+
+    assert first == same
+    assert len({first, rule, secret, setting}) == 4
+
+
+def test_rule_files_are_found_by_glob_each_once_and_in_order(written):
+    config = written(
+        KUNA + "rules: ['rules/*.yaml', 'rules/b.yaml', 'more/**/*.yaml']\n",
+        **{
+            "rules__b.yaml": LOW,
+            "rules__a.yaml": LOW.replace("Low,", "First,"),
+            "more__c.yaml": LOW.replace("Low,", "Last,"),
+        },
+    )
+
+    assert [rule.alert for rule in config.rules] == ["First", "Low", "Last"]
+
+
+def test_a_file_that_is_not_there_is_one_mistake(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "config.yaml")
+
+    assert caught.value.mistakes == [f"{tmp_path}/config.yaml: cannot be read: No such file or directory"]
+
+
+def test_a_terminal_is_not_driven_by_what_a_file_says(written):
+    [said] = mistakes(written, KUNA + '"\\e[2J": 1\n')
+
+    assert said == "config.yaml:9: \\x1b[2J: unknown setting"
+
+
+@pytest.mark.parametrize("what", ["config", "rules"])
+def test_the_schema_is_json_with_resolvable_references_and_readable_defaults(what):
+    schema = checks.schema(what)
+
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert json.loads(json.dumps(schema)) == schema
+    references = _references(schema)
+    assert references
+    assert all(name.removeprefix("#/$defs/") in schema["$defs"] for name in references)
+
+
+def test_the_schema_says_what_the_contract_says():
+    schema = checks.schema("config")
+
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["defaults"]["default"] == {
+        "interval": "1m", "timeout": "10s", "stale_after": 3, "outage_tolerance": "1h",
+    }  # fmt: skip
+    assert schema["properties"]["shutdown_timeout"]["default"] == "30s"
+    assert schema["properties"]["history"]["default"] == {
+        "keep": "30d",
+        "max_points": 1000,
+        "max_events": 10000,
+    }
+
+
+def _references(node):
+    if isinstance(node, dict):
+        own = {node["$ref"]} if "$ref" in node else set()
+        return own.union(*map(_references, node.values()))
+    return set().union(*map(_references, node)) if isinstance(node, list) else set()
+
+
+def test_the_summary_fits_on_one_screen_and_names_what_is_watched(written):
+    shown = checks.summary(written(KUNA + CHANNEL, **rules(LOW))).splitlines()
+
+    assert len(shown) < 24
+    assert shown[0] == "config.yaml: fine"
+    assert any("custody" in line and "kuna" in line and "1 accounts" in line for line in shown)
