@@ -10,6 +10,8 @@ from decimal import (
     Inexact,
     InvalidOperation,
     Overflow,
+    Rounded,
+    Subnormal,
 )
 
 #: Beyond these a number from outside is garbled, not money (design.md 7.8).
@@ -26,6 +28,14 @@ RATIO = Context(
     prec=_PRECISION, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow, Clamped]
 )
 
+#: What nearly every amount passes in one step; it signals for everything that needs a closer look.
+_PLAUSIBLE = Context(
+    prec=MAX_DIGITS,
+    Emin=-MAX_EXPONENT,
+    Emax=MAX_EXPONENT,
+    traps=[Clamped, InvalidOperation, Overflow, Rounded, Subnormal],
+)
+
 ZERO = Decimal(0)
 _plus = EXACT.add
 _minus = EXACT.subtract
@@ -36,6 +46,17 @@ def exact(value: object) -> Decimal:
     # A float that reaches this line has already lost cents: refuse, never repair.
     if type(value) is not Decimal:
         raise TypeError(f"an amount needs a Decimal, got {type(value).__name__}")
+    try:
+        _PLAUSIBLE.plus(value)
+        if value.is_finite():
+            return value
+    except ArithmeticError:
+        pass
+    return _looked_at(value)
+
+
+def _looked_at(value: Decimal) -> Decimal:
+    """The same rules one by one, to say which of them is broken."""
     if not value.is_finite():
         raise ValueError(f"{value} is not an amount")
     if value and abs(value.adjusted()) > MAX_EXPONENT:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from monitor.model.event import Direction, Event
 from monitor.model.money import ZERO, add
@@ -40,8 +41,7 @@ class Flow:
     opening: Mapping[int, Decimal] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """The true sum lies within, both ends included."""
 
     low: Decimal
@@ -91,8 +91,9 @@ def record_opening(ring: Flow, total: Decimal, now: datetime) -> Flow:
 
 def flow_bounds(ring: Flow, direction: Direction, within: timedelta, now: datetime) -> Bounds:
     """The sum of one direction over (now - within, now]: bounds that differ by the straddling bucket."""
-    start = micros(now - within)
-    straddling = start // ring.width
+    if not ring.sums:
+        return Bounds(ZERO, ZERO)
+    straddling = micros(now - within) // ring.width
     side = 0 if direction == "in" else 1
     whole = ZERO
     for bucket, pair in ring.sums.items():

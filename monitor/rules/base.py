@@ -160,7 +160,8 @@ class RuleBase(BaseModel):
 
     def watches(self, asset: str) -> bool:
         """Whether an asset is this rule's business; a bare name selects all networks of it."""
-        return not self.assets or asset in self.assets or asset.partition("@")[0] in self.assets
+        wanted = self.assets
+        return not wanted or asset in wanted or asset.partition("@")[0] in wanted
 
     @cached_property
     def matches(self) -> Matcher:

@@ -20,6 +20,7 @@ from monitor.rules.levels import FlowLevels, check_flow_order, check_written_onc
 from monitor.rules.templates import amount_of, subject
 from monitor.rules.yardstick import Levels, Yardstick, shares, totals_before
 
+_NOTHING_MOVED = Bounds(ZERO, ZERO)
 _SHORTEST = timedelta(seconds=1)
 _LONGEST = timedelta(days=366)
 
@@ -83,7 +84,7 @@ class FlowRule(RuleBase):
         for asset in (*named, *moved):
             if not self.watches(asset):
                 continue
-            ring = facts.flows.get(spec.key(asset))
+            ring = facts.flows.get(asset + self._ring)
             yardstick = self._yardstick(facts, asset, self._opening(ring, spec, facts))
             if yardstick is None:
                 continue
@@ -100,7 +101,7 @@ class FlowRule(RuleBase):
 
     def _bounds(self, facts: Sighting, spec: FlowSpec, ring: Flow | None) -> Bounds:
         if ring is None:
-            return Bounds(ZERO, ZERO)
+            return _NOTHING_MOVED
         one_way = flow_bounds(ring, self.direction, spec.within, facts.now)
         if not self.net:
             return one_way
@@ -123,15 +124,8 @@ class FlowRule(RuleBase):
         details = {} if low == high else {"at_least": text(low), "at_most": text(high)}
         if yardstick.base is not None:
             details["of"] = text(yardstick.base)
-        return Verdict(
-            subject=asset,
-            bad=level,
-            held=level,
-            value=high if level is None else low,
-            thresholds=dict(yardstick.levels),
-            unit=self._unit_of(asset),
-            details=details,
-        )
+        value, thresholds = (high if level is None else low), dict(yardstick.levels)
+        return Verdict(asset, level, level, value, None, thresholds, None, self._unit_of(asset), details)
 
     def _movements(self, facts: Sighting) -> Iterator[EventVerdict]:
         befores = totals_before(facts) if self._percent else {}
@@ -151,7 +145,7 @@ class FlowRule(RuleBase):
         if self._percent:
             return None if base is None else Yardstick(shares(self._amounts, base), base=base)
         if self.unit != "usd":
-            return Yardstick(self._amounts)
+            return self._plain_yardstick
         price = facts.prices.get(asset)
         return None if price is None else Yardstick(self._amounts, price=price)
 
@@ -169,6 +163,15 @@ class FlowRule(RuleBase):
     @cached_property
     def _spec(self) -> FlowSpec | None:
         return None if self.within is None else FlowSpec(self.within, self.kinds)
+
+    @cached_property
+    def _ring(self) -> str:
+        """What follows the asset in a ring's name: made once, not per asset and poll."""
+        return "" if self._spec is None else self._spec.key("")
+
+    @cached_property
+    def _plain_yardstick(self) -> Yardstick:
+        return Yardstick(self._amounts)
 
     @cached_property
     def _rungs(self) -> list[tuple[Severity, Threshold]]:

@@ -31,11 +31,15 @@ class Yardstick:
     def exceeded(self, amount: Decimal) -> tuple[Severity, Decimal] | None:
         """The worst level an amount is above, and its threshold."""
         worth = self.worth(amount)
-        return next(((severity, at) for severity, at in self.levels if worth > at), None)
+        for level in self.levels:
+            if worth > level[1]:
+                return level
+        return None
 
     def undecided(self, bounds: Bounds) -> bool:
         """Whether the true sum could be on either side of a threshold that matters."""
-        return self.exceeded(bounds.low) != self.exceeded(bounds.high)
+        low, high = bounds
+        return low != high and self.exceeded(low) != self.exceeded(high)
 
 
 def shares(percentages: Levels, base: Decimal) -> Levels:

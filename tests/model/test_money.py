@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.model.money import MAX_DIGITS, MAX_EXPONENT, add, divide, exact, multiply, subtract, text, total
+from monitor.model.money import (
+    MAX_DIGITS,
+    MAX_EXPONENT,
+    _looked_at,
+    add,
+    divide,
+    exact,
+    multiply,
+    subtract,
+    text,
+    total,
+)
 
 #: Amounts as providers send them: up to 30 digits before and 30 after the point.
 AMOUNTS = st.builds(
@@ -110,3 +121,19 @@ def test_the_limits_leave_room_for_sums():
 
     assert add(largest, Decimal("0." + "1" * (MAX_DIGITS - MAX_EXPONENT))) > largest
     assert total([largest] * 1_000) == int(largest) * 1_000
+
+
+@given(
+    st.integers(-(10**62), 10**62),
+    st.one_of(st.integers(-110, 50), st.integers(-(10**6), 10**6)),
+)
+def test_the_quick_look_and_the_close_look_agree(digits, exponent):
+    value = Decimal((int(digits < 0), tuple(map(int, str(abs(digits)))), exponent))
+
+    def verdict(look):
+        try:
+            return look(value) is value
+        except ValueError:
+            return False
+
+    assert verdict(exact) == verdict(_looked_at)
