@@ -1,6 +1,7 @@
 """The store on fakeredis and on real servers, which the tests start and end themselves."""
 
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -68,12 +69,30 @@ class Server:
 
 def _servers() -> list[str]:
     """Always fakeredis and the bundled binary, which must be there; redis-server where there is one."""
-    return ["fakeredis", "valkey", *(["redis"] if shutil.which("redis-server") else [])]
+    return ["fakeredis", "valkey", "cluster", *(["redis"] if shutil.which("redis-server") else [])]
 
 
 @pytest.fixture(scope="session")
 def valkey_server() -> Iterator[Server]:
     server = Server(get_binary_path())
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster_server() -> Iterator[Server]:
+    """One node with all slots: it refuses every call whose keys do not share a slot, or that hides a key."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    bus = ["--cluster-port", str(int(port) - 1 if int(port) > 40_000 else int(port) + 10_000)]
+    server = Server(
+        get_binary_path(), "--cluster-enabled", "yes", "--bind", "127.0.0.1", "--port", port, *bus
+    )
+    with server.client() as client:
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        while "cluster_state:ok" not in str(client.execute_command("CLUSTER", "INFO")):
+            time.sleep(0.05)
     yield server
     server.stop()
 

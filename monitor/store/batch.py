@@ -8,10 +8,10 @@ lacks our functions.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from monitor.errors import StoreUnavailable
 from monitor.store.functions import is_missing
@@ -26,9 +26,10 @@ WAITING_MAX = 100_000
 class Batch:
     """Collects calls and sends them through a wire. `load` puts our functions onto the server."""
 
-    def __init__(self, wire: Wire, load: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, wire: Wire, load: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._wire = wire
         self._load = load
+        self._loading: asyncio.Task[None] | None = None
         self._waiting: deque[tuple[Command, asyncio.Future[Any]]] = deque()
         self._sending: set[asyncio.Task[None]] = set()
         self._scheduled = False
@@ -41,7 +42,7 @@ class Batch:
         except RedisError as error:
             if not is_missing(error):
                 raise unavailable(error) from None
-        await self._load()
+        await self._repair()
         return await self.command(*command)
 
     async def command(self, *command: str | bytes | int) -> Any:
@@ -55,6 +56,12 @@ class Batch:
         """Wait for what is on its way."""
         while self._sending:
             await asyncio.wait(self._sending)
+
+    async def _repair(self) -> None:
+        """Load our functions once for all calls that miss them at the same moment."""
+        if self._loading is None or self._loading.done():
+            self._loading = asyncio.get_running_loop().create_task(self._load())
+        await asyncio.shield(self._loading)
 
     def _enqueue(self, command: Command) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
@@ -103,8 +110,7 @@ class Batch:
 
 
 def unavailable(error: BaseException) -> StoreUnavailable:
-    """The same failure without the client's words around it, which may quote an address or a password."""
-    first_word = str(error).partition(" ")[0]
-    # Servers begin their answers with a code in capitals: OOM, READONLY, LOADING, NOAUTH …
-    detail = f" ({first_word})" if first_word.isupper() and first_word.isalpha() else ""
-    return StoreUnavailable(f"the store did not answer: {type(error).__name__}{detail}")
+    """The same failure as ours. A server's own words are quoted; the client's may hold an address."""
+    if isinstance(error, ResponseError):
+        return StoreUnavailable(f"the store refused: {str(error)[:200]}")
+    return StoreUnavailable(f"the store did not answer: {type(error).__name__}")

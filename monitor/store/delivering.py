@@ -15,6 +15,7 @@ from monitor.store.moving import MovingStore, group_keys
 _MICROSECOND = timedelta(microseconds=1)
 #: Other processes may make a group due; a channel without anything due here is looked at this often.
 LOOK_US = 250_000
+_TIDY_US = 60_000_000
 
 #: So many deliveries per so long, over all processes.
 Rate = tuple[int, timedelta]
@@ -44,6 +45,7 @@ class DeliveringStore(MovingStore):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         self._outlooks: dict[str, Outlook] = {}
+        self._tidied_us = 0
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # the session's own arguments
 
     def expect_group(self, channel: str, at_us: int) -> None:
@@ -56,6 +58,18 @@ class DeliveringStore(MovingStore):
         """When the channel next has a group due, as far as this process knows without asking."""
         outlook = self._outlooks.get(channel)
         return None if outlook is None or outlook.next_us is None else moment(outlook.next_us)
+
+    async def sweep(self, limit: int) -> int:
+        """Move rows whose committer may have died, strike off those applied; returns how many accounts.
+
+        When there are none, groups long idle are deleted, once a minute: no row for them is on its way.
+        """
+        swept = await super().sweep(limit)
+        now_us = self._estimate_us()
+        if not swept and now_us is not None and not 0 <= now_us - self._tidied_us < _TIDY_US:
+            self._tidied_us = now_us
+            await asyncio.gather(*(self.tidy(channel) for channel in self._outlooks))
+        return swept
 
     async def claim_groups(
         self, channel: str, limit: int, lease: timedelta, rate: Rate | None = None
