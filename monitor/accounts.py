@@ -17,7 +17,7 @@ from monitor.model.record import Account
 from monitor.providers.base import AccountSettings, ProviderSettings, Timetable
 from monitor.schedule import Cron, Every, parse_cron, usual_gap, zone
 from monitor.schedule import Timetable as Plan
-from monitor.settings import NAME, NAMING, Defaults
+from monitor.settings import NAME, NAMING, Defaults, polled
 
 #: Of a file with a hundred thousand bad rows, the first are enough to understand why.
 MAX_MISTAKES = 50
@@ -94,8 +94,10 @@ def timetable(account: Timetable, provider: Timetable, defaults: Defaults) -> Pl
 
 
 def _every(interval: timedelta, percent: int) -> Every:
-    if interval < timedelta(milliseconds=100):
-        raise Untimely("interval", "the shortest interval is 100ms")
+    try:
+        polled(interval)
+    except ValueError as error:
+        raise Untimely("interval", str(error)) from None
     return Every(interval, percent)
 
 

@@ -3,13 +3,13 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
 from pydantic import SecretStr
 
-from monitor import crosscheck, schedule
+from monitor import crosscheck
 from monitor.accounts import leaner
 from monitor.channels.base import ChannelSettings
 from monitor.egress import Egress
@@ -20,7 +20,7 @@ from monitor.gather import Reader
 from monitor.model.record import Account
 from monitor.providers.base import ProviderSettings
 from monitor.rules.base import RuleBase
-from monitor.schedule import Every, Timetable
+from monitor.schedule import Timetable
 from monitor.settings import Defaults, History, HttpApi, Log, Store
 
 
@@ -50,18 +50,6 @@ class Config:
     #: Every secret in it, for whatever keeps them out of logs.
     secrets: tuple[SecretStr, ...] = ()
     warnings: tuple[str, ...] = ()
-
-    def first_due(self, account: Account, now: datetime) -> datetime:
-        """When an account that was never polled is due."""
-        return schedule.first_due(self._timetable(account), account.name, now)
-
-    def next_due(self, account: Account, now: datetime) -> datetime:
-        """When an account is due after a poll at `now`."""
-        return schedule.next_due(self._timetable(account), account.name, now)
-
-    def _timetable(self, account: Account) -> Timetable:
-        # What is not in the file (a provider's checkup) is due at its interval.
-        return self.timetables.get(account.name) or Every(account.interval)
 
 
 def load(path: Path, *, secrets: bool = True, environment: Mapping[str, str] | None = None) -> Config:

@@ -111,10 +111,15 @@ class Reader:
             return None
         self._hash(path.name, raw)
         self.wrong += found.mistakes
-        if not isinstance(found.value, dict):
-            self.say(found, (), "the file is empty" if found.value is None else "must be a mapping")
-            return None
-        return found
+        if isinstance(found.value, dict):
+            return found
+        if found.value is not None:
+            self.say(found, (), "must be a mapping")
+        elif path == self.path:
+            self.say(found, (), "the file is empty")
+        else:  # every rule in it may be commented out, for now
+            self.doubtful.append(Mistake(shown, 1, "", "the file is empty"))
+        return None
 
     def say(self, document: Document, path: Steps, what: str) -> None:
         self.wrong.append(Mistake(document.file, document.line(path), dotted(path), what))

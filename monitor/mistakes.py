@@ -62,6 +62,12 @@ _WANTED = {
 }
 
 
+_LIMITS: Mapping[str, tuple[str, str]] = {
+    "greater_than_equal": ("ge", "must be at least"),
+    "greater_than": ("gt", "must be more than"),
+    "less_than_equal": ("le", "must be at most"),
+    "less_than": ("lt", "must be less than"),
+}
 _ABSENT = object()
 
 
@@ -174,8 +180,8 @@ def _likely(details: list[ErrorDetails], value: Any) -> Iterator[ErrorDetails]:
 
 def _oddity(group: tuple[Steps, list[ErrorDetails]]) -> tuple[int, int]:
     """How unlikely it is that this member was meant: another shape, else wrong and lacking names."""
-    member, details = group
-    shape = sum(len(detail["loc"]) == len(member) for detail in details)
+    (*_, member), details = group
+    shape = sum(detail["loc"][-1] == member for detail in details)
     return shape, sum(detail["type"] in ("missing", "extra_forbidden") for detail in details)
 
 
@@ -214,11 +220,14 @@ def _what(detail: ErrorDetails) -> str:
     if kind == "literal_error":
         known = [word.strip(" '") for word in str(context["expected"]).replace(" or ", ",").split(",")]
         if len(known) == 1:
-            return f"must be {known[0]}, got {clip(str(given))}"
+            return f"must be {known[0]}, got {clip(repr(given))}"
         return f"{clip(str(given))!r} is not one of {', '.join(known)}{suggestion(str(given), known)}"
     if kind == "string_type" and isinstance(given, int | Decimal):
         shown = str(given).lower() if isinstance(given, bool) else str(given)
         return f'must be text, write it in quotes: "{clip(shown)}"'
+    if kind in _LIMITS:
+        key, words = _LIMITS[kind]
+        return f"{words} {context[key]}"
     if kind in ("too_short", "string_too_short"):
         return f"needs at least {context['min_length']}, got {context.get('actual_length', 0)}"
     if kind == "string_pattern_mismatch":

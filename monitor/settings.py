@@ -24,11 +24,13 @@ from monitor.api.auth import Rate, Scope, rate
 from monitor.channels import AnyChannel
 from monitor.egress import Egress
 from monitor.engine.route import Route
-from monitor.fields import Amount, Duration, Secret, unread
+from monitor.fields import Amount, Duration, Secret, duration_text, unread
 from monitor.providers import AnyProvider
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 NAMING = "a name has 1 to 128 letters, digits, dots, underscores or hyphens"
+#: Between two polls of one account.
+INTERVAL_MIN = timedelta(milliseconds=100)
 _EMBEDDED = "embedded:"
 #: Redis on one server. Sentinel and Cluster have their own forms and are recognised, but not built yet.
 _STORES = ("redis", "rediss", "unix")
@@ -155,10 +157,17 @@ class HttpApi(_Section):
         return is_loopback(self.host)
 
 
+def polled(interval: timedelta) -> timedelta:
+    """An interval between polls; ValueError when it is too short."""
+    if interval < INTERVAL_MIN:
+        raise ValueError(f"the shortest interval is {duration_text(INTERVAL_MIN)}")
+    return interval
+
+
 class Defaults(_Section):
     """What holds for every provider and account that does not say otherwise."""
 
-    interval: Duration = Field(default=timedelta(seconds=60), ge=timedelta(milliseconds=100))
+    interval: Annotated[Duration, AfterValidator(polled)] = timedelta(seconds=60)
     timeout: Duration = Field(
         default=timedelta(seconds=10), gt=timedelta(0), description="longest time of one whole poll"
     )
