@@ -6,18 +6,20 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from monitor.rules import RULES
-from monitor.rules.sandbox import OUTPUT_MAX, SOURCE_MAX, amount, duration
-from monitor.rules.templates import render
+from monitor.rules.sandbox import OUTPUT_MAX, SOURCE_MAX, amount, compiled, duration, filled
+from monitor.rules.templates import FAILURES, render, template_fields
 from tests.builders import NOON, entry, event_entry, minutes
 from tests.facts import rule
 
 
 def annotated(rule_type="low_balance", **annotations):
-    settings = {"below": 80_000} if rule_type == "low_balance" else {}
-    return rule(rule_type, annotations=annotations, **settings)
+    own = {"below": 80_000} if rule_type == "low_balance" else {}
+    return rule(rule_type, annotations=annotations, **own)
 
 
 def summary(template, told=None, *, now=NOON):
@@ -109,6 +111,7 @@ def test_a_duration_is_written_as_people_write_it(value, text):
         pytest.param("{{ 'x' | center(999999999) }}", "No filter named 'center'", id="padding"),
         pytest.param("{{ lipsum }}", "undefined", id="jinja's own globals"),
         pytest.param("{{ " + "(" * 1500 + "1" + ")" * 1500 + " }}", "too deeply", id="nested without end"),
+        pytest.param("{{ account | truncate(1) }}", "expected length", id="a filter that asserts"),
         pytest.param("x" * (SOURCE_MAX + 1), "longer than", id="a novel"),
     ],
 )  # fmt: skip
@@ -128,11 +131,11 @@ def test_a_template_of_an_event_may_not_count_on_what_the_provider_need_not_tell
 
 @pytest.mark.parametrize("rule_type", sorted(RULES))
 def test_without_a_summary_every_rule_speaks_plainly(rule_type):
-    settings = {
+    own = {
         "low_balance": {"below": 1}, "high_balance": {"above": 1}, "large_outflow": {"above": 1},
         "large_inflow": {"above": 1, "within": "1h"},
     }.get(rule_type, {})  # fmt: skip
-    made = rule(rule_type, annotations={"runbook_url": "https://x"}, **settings)
+    made = rule(rule_type, annotations={"runbook_url": "https://x"}, **own)
 
     for sample in made._samples():
         told = render(made, sample, details={}, now=NOON)
@@ -235,3 +238,26 @@ def test_a_rule_cannot_pretend_to_be_another_by_its_labels(name):
 def test_too_many_annotations_are_a_mistake():
     with pytest.raises(ValidationError):
         annotated(**{f"note{n}": "x" for n in range(17)})
+
+
+_TOKENS = [
+    *("{{ }} {% %} {# #} | . [ ] ( ) ~ + - * / < == , : % ** = -%} {%-".split()),
+    *("if else endif for endfor in is not and set none true x 0 7 'a' € loop items".split()),
+    *("value labels account event age amount duration join sort default first truncate length".split()),
+]
+
+
+@given(st.lists(st.sampled_from(_TOKENS), max_size=14).map(" ".join), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_whatever_is_written_is_a_mistake_or_a_text(source, inside):
+    written = f"{{{{ {source} }}}}" if inside else source
+    try:
+        template = compiled(written)
+    except ValueError:
+        return
+
+    try:
+        text = filled(template, template_fields(entry(), {}, NOON))
+    except FAILURES:
+        return
+    assert len(text.encode()) <= OUTPUT_MAX
