@@ -17,7 +17,8 @@ _NAMES = tuple(each.name for each in fields(Entry) if each.name != "annotations"
 _ERROR_MAX = 200
 #: Everything a template can raise: jinja's own, and what its filters and comparisons raise on odd values.
 FAILURES = (
-    TemplateError, ArithmeticError, AssertionError, TypeError, ValueError, LookupError, AttributeError, RuntimeError,
+    TemplateError, ArithmeticError, AssertionError, TypeError, ValueError, LookupError, AttributeError,
+    RuntimeError,
 )  # fmt: skip
 
 

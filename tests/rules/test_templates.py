@@ -241,9 +241,76 @@ def test_too_many_annotations_are_a_mistake():
 
 
 _TOKENS = [
-    *("{{ }} {% %} {# #} | . [ ] ( ) ~ + - * / < == , : % ** = -%} {%-".split()),
-    *("if else endif for endfor in is not and set none true x 0 7 'a' € loop items".split()),
-    *("value labels account event age amount duration join sort default first truncate length".split()),
+    *(
+        [
+            "{{",
+            "}}",
+            "{%",
+            "%}",
+            "{#",
+            "#}",
+            "|",
+            ".",
+            "[",
+            "]",
+            "(",
+            ")",
+            "~",
+            "+",
+            "-",
+            "*",
+            "/",
+            "<",
+            "==",
+            ",",
+            ":",
+            "%",
+            "**",
+            "=",
+            "-%}",
+            "{%-",
+        ]
+    ),
+    *(
+        [
+            "if",
+            "else",
+            "endif",
+            "for",
+            "endfor",
+            "in",
+            "is",
+            "not",
+            "and",
+            "set",
+            "none",
+            "true",
+            "x",
+            "0",
+            "7",
+            "'a'",
+            "€",
+            "loop",
+            "items",
+        ]
+    ),
+    *(
+        [
+            "value",
+            "labels",
+            "account",
+            "event",
+            "age",
+            "amount",
+            "duration",
+            "join",
+            "sort",
+            "default",
+            "first",
+            "truncate",
+            "length",
+        ]
+    ),
 ]
 
 
