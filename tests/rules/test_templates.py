@@ -241,77 +241,11 @@ def test_too_many_annotations_are_a_mistake():
 
 
 _TOKENS = [
-    *(
-        [
-            "{{",
-            "}}",
-            "{%",
-            "%}",
-            "{#",
-            "#}",
-            "|",
-            ".",
-            "[",
-            "]",
-            "(",
-            ")",
-            "~",
-            "+",
-            "-",
-            "*",
-            "/",
-            "<",
-            "==",
-            ",",
-            ":",
-            "%",
-            "**",
-            "=",
-            "-%}",
-            "{%-",
-        ]
-    ),
-    *(
-        [
-            "if",
-            "else",
-            "endif",
-            "for",
-            "endfor",
-            "in",
-            "is",
-            "not",
-            "and",
-            "set",
-            "none",
-            "true",
-            "x",
-            "0",
-            "7",
-            "'a'",
-            "€",
-            "loop",
-            "items",
-        ]
-    ),
-    *(
-        [
-            "value",
-            "labels",
-            "account",
-            "event",
-            "age",
-            "amount",
-            "duration",
-            "join",
-            "sort",
-            "default",
-            "first",
-            "truncate",
-            "length",
-        ]
-    ),
-]
+    "{{", "}}", "{%", "%}", "{#", "#}", "-%}", "{%-", "|", ".", "[", "]", "(", ")", "~", "+", "-", "*", "/",
+    "<", "==", ",", ":", "%", "**", "=", "if", "else", "endif", "for", "endfor", "in", "is", "not", "and",
+    "set", "none", "true", "x", "0", "7", "'a'", "€", "loop", "items", "value", "labels", "account", "event",
+    "age", "amount", "duration", "join", "sort", "default", "first", "truncate", "length",
+]  # fmt: skip
 
 
 @given(st.lists(st.sampled_from(_TOKENS), max_size=14).map(" ".join), st.booleans())
