@@ -34,6 +34,7 @@ class _Reading(msgspec.Struct, frozen=True, omit_defaults=True):
 class _Alerts(msgspec.Struct, frozen=True, omit_defaults=True):
     alerts: tuple[Alert, ...] = ()
     checkpoints: dict[str, int] = {}
+    floors: dict[str, int] = {}
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -79,7 +80,10 @@ def record(account: str, stored: list[bytes | None]) -> Record:
         outage=read.outage,
         failing_since=read.failing_since,
         alerts=judged.alerts,
-        ledgers={name: Ledger(at, keys.get(name, {})) for name, at in judged.checkpoints.items()},
+        ledgers={
+            name: Ledger(at, keys.get(name, {}), judged.floors.get(name, 0))
+            for name, at in judged.checkpoints.items()
+        },
         flows=_flows.decode(flows) if flows else {},
     )
 
@@ -92,8 +96,8 @@ def changed(before: Record, after: Record) -> tuple[bytes, bytes, bytes, bytes]:
     reading = alerts = flows = known = b""
     if not _same_reading(before, after):
         reading = dump(_Reading(after.snapshot, after.outage, after.failing_since))
-    if not same_alerts or (not same_ledgers and _checkpoints(before) != _checkpoints(after)):
-        alerts = dump(_Alerts(after.alerts, _checkpoints(after)))
+    if not same_alerts or (not same_ledgers and _cursors(before) != _cursors(after)):
+        alerts = dump(_Alerts(after.alerts, *_cursors(after)))
     if not same_flows:
         flows = dump(after.flows)
     if not same_ledgers:
@@ -109,8 +113,9 @@ def _same_reading(before: Record, after: Record) -> bool:
     )
 
 
-def _checkpoints(record: Record) -> dict[str, int]:
-    return {name: ledger.checkpoint for name, ledger in record.ledgers.items()}
+def _cursors(record: Record) -> tuple[dict[str, int], dict[str, int]]:
+    ledgers = record.ledgers.items()
+    return {n: it.checkpoint for n, it in ledgers}, {n: it.floor for n, it in ledgers if it.floor}
 
 
 def flat(pairs: list[bytes]) -> Mapping[str, bytes]:

@@ -28,6 +28,7 @@ from monitor.providers.http import Http
 from monitor.providers.kaiko import Kaiko
 from monitor.providers.kaiko_reading import events_of, ledger_row
 from monitor.providers.kaiko_rows import covers_everything, echoed, follow, parse, trusted
+from monitor.store import codec
 
 KEY = "kaiko-canary-key"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -139,7 +140,7 @@ def nanoseconds(text):
 
 @dataclass
 class Watch:
-    """An account polled again and again, its record kept as the engine keeps it."""
+    """An account polled again and again, its record kept as the engine keeps it and the store writes it."""
 
     provider: object
     purse: object
@@ -151,9 +152,9 @@ class Watch:
         self.now += after
         answer = await self.provider.poll(self.account, self.record, self.purse, self.now)
         snapshot = carry(self.record.snapshot, answer.snapshot)
-        self.record = replace(
-            self.record, version=1, snapshot=snapshot, ledgers=answer.ledgers, failing_since=None
-        )
+        following = replace(self.record, snapshot=snapshot, ledgers=answer.ledgers, failing_since=None)
+        documents = codec.changed(Record(following.account), following)
+        self.record = codec.record(following.account, [b"1", None, *documents])
         return answer
 
 

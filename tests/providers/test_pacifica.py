@@ -41,6 +41,7 @@ from monitor.providers.pacifica_rows import (
     quota,
     snapshot,
 )
+from monitor.store import codec
 
 KEY = "pfcanary_5HueCGU8rMjxEXxiPuD5BDku4MkFqeZyd4dZ1jvhTVqvbTLvyTJ"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -328,7 +329,7 @@ class Venue:
 
 @dataclass
 class Watch:
-    """An account polled again and again, its record kept as the engine keeps it."""
+    """An account polled again and again, its record kept as the engine keeps it and the store writes it."""
 
     provider: object
     purse: object
@@ -340,9 +341,9 @@ class Watch:
         self.now += after
         answer = await self.provider.poll(self.account, self.record, self.purse, self.now)
         known = carry(self.record.snapshot, answer.snapshot)
-        self.record = replace(
-            self.record, version=1, snapshot=known, ledgers=answer.ledgers, failing_since=None
-        )
+        following = replace(self.record, snapshot=known, ledgers=answer.ledgers, failing_since=None)
+        documents = codec.changed(Record(following.account), following)
+        self.record = codec.record(following.account, [b"1", None, *documents])
         return answer
 
 
