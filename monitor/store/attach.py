@@ -1,11 +1,13 @@
 """How a command reaches the embedded store, whether a daemon is running or not."""
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from monitor.errors import StoreUnusable
 from monitor.store.asking import STEP_SECONDS, ask
 from monitor.store.datadir import DataDir
 from monitor.store.embedded import Busy, EmbeddedServer, Fsync
@@ -21,7 +23,8 @@ async def attach(data_dir: Path, *, fsync: Fsync = "everysec") -> AsyncIterator[
     StoreUnusable says why there is neither.
     """
     server = EmbeddedServer(data_dir, fsync=fsync, kind="command")
-    url = await _reach(server, data_dir)
+    other = _another_user(data_dir)
+    url = await (_reach(server, data_dir) if other is None else _beside(data_dir, other))
     try:
         yield url
     finally:
@@ -45,8 +48,24 @@ async def _reach(server: EmbeddedServer, data_dir: Path) -> str:
     raise last
 
 
+def _another_user(data_dir: Path) -> int | None:
+    owner = data_dir.stat().st_uid if data_dir.is_dir() else os.geteuid()
+    return None if owner == os.geteuid() else owner
+
+
+async def _beside(data_dir: Path, user: int) -> str:
+    # Root may use a daemon's server, but files that root made would keep the daemon from starting again.
+    url = await _answering(data_dir)
+    if url is None:
+        raise StoreUnusable(
+            f"no daemon is running on {data_dir}, which belongs to user id {user}: "
+            "start the daemon, or run this command as that user"
+        )
+    return url
+
+
 async def _answering(data_dir: Path) -> str | None:
-    address = DataDir.open(data_dir).address()
+    address = DataDir(data_dir).address()
     if address is None or await ask(address.socket, "PING") != "PONG":
         return None
     return f"unix://{address.socket}"

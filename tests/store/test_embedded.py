@@ -334,6 +334,35 @@ async def test_a_command_waits_until_a_starting_daemon_says_where_it_listens(dat
             assert attached == url
 
 
+@pytest.fixture
+def as_root_on_anothers(monkeypatch):
+    def pretend(data):
+        owner = data.stat().st_uid
+        monkeypatch.setattr("monitor.store.attach.os.geteuid", lambda: owner + 1)
+
+    return pretend
+
+
+async def test_a_command_of_another_user_may_use_the_daemons_server(data, as_root_on_anothers):
+    async with daemon(data) as (_, url):
+        as_root_on_anothers(data)
+
+        async with attach(data) as attached:
+            assert attached == url
+
+
+async def test_a_command_of_another_user_leaves_no_file_the_daemon_could_not_open(data, as_root_on_anothers):
+    await write(data, a="1")
+    before = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
+    as_root_on_anothers(data)
+
+    with pytest.raises(StoreUnusable, match="run this command as that user"):
+        async with attach(data):
+            pass
+
+    assert {path: path.stat().st_mtime_ns for path in data.rglob("*")} == before
+
+
 # Whose data
 
 
