@@ -1,11 +1,14 @@
 """What rules and the model are given in tests: defaults for everything a test is not about."""
 
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from pydantic import TypeAdapter
 
+from monitor.engine.decide import Policy, decide
+from monitor.engine.route import compile_route
 from monitor.model.event import Event
-from monitor.model.record import Account, Health
+from monitor.model.record import Account, Answer, Commit, Health, Need, Record
 from monitor.model.snapshot import Outage, Snapshot
 from monitor.rules import AnyRule
 from monitor.rules.base import Blindness, Checkup, Sighting
@@ -67,3 +70,64 @@ def checkup(*, now=NOON, interval=MINUTE, **health):
     """A provider's health; noted just now unless the test says otherwise."""
     health.setdefault("noted_at", now)
     return Checkup(now=now, provider="casino", interval=interval, health=Health(at=now, **health))
+
+
+def policy(*channels, route=None, **settings):
+    """Alerts go to these channels, or where a route says."""
+    defaults = {"tolerance": minutes(60)}
+    return Policy(route=compile_route(route, channels or ("ops",)), **{**defaults, **settings})
+
+
+def answer(amounts=None, *, at=NOON, events=None, **settings):
+    """A good poll. `settings` are the answer's own: ledgers, gap, restated, notes."""
+    shot = amounts if isinstance(amounts, Snapshot) else snapshot(amounts, at=at)
+    return Answer(snapshot=shot, events=events, **settings)
+
+
+def outage(at=NOON, kind="unreachable", why="timed out", **settings):
+    return Outage(at=at, kind=kind, why=why, **settings)
+
+
+@dataclass
+class Watched:
+    """An account through many polls, each decided and then taken as committed.
+
+    `told` collects (minutes since noon, news, entry) of every row; `needs` what had to be loaded.
+    """
+
+    rules: tuple
+    account: Account = field(default_factory=account)
+    policy: Policy = field(default_factory=policy)
+    record: Record = field(default_factory=lambda: Record(account="hot-usdt"))
+    stored: list[Event] = field(default_factory=list)
+    told: list = field(default_factory=list)
+    needs: list[Need] = field(default_factory=list)
+
+    def see(self, reading, now) -> Commit:
+        commit = self.decided(reading, now)
+        self.record = replace(commit.record, version=self.record.version + 1)
+        self.stored += commit.events
+        self.told += [((now - NOON).total_seconds() / 60, row.news, row.entry) for row in commit.rows]
+        return commit
+
+    def decided(self, reading, now) -> Commit:
+        """The decision alone; nothing is committed."""
+        given = (self.record, reading, self.account, self.rules, self.policy, now)
+        commit = decide(*given)
+        if isinstance(commit, Need):
+            self.needs.append(commit)
+            commit = decide(*given, recorded=tuple(self.stored))
+        assert isinstance(commit, Commit)
+        return commit
+
+    def reads(self, series, *, every=MINUTE, start=NOON) -> "Watched":
+        """One poll for each word: an amount of USDT, `error` for an outage, `_` for an answer without it."""
+        for place, word in enumerate(series.split()):
+            now = start + place * every
+            known = {} if word == "_" else {"USDT": word}
+            self.see(outage(now) if word == "error" else answer(known, at=now), now)
+        return self
+
+    @property
+    def news(self):
+        return [(minute, news) for minute, news, _ in self.told]

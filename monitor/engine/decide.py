@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from monitor.engine.learn import learn, longest, overtaken, points, prices_of
+from monitor.engine.learn import learn, longest, points, prices_of
 from monitor.engine.notice import entry_of_alert, entry_of_event, labels_of
 from monitor.model.alert import (
     Alert,
@@ -25,7 +25,7 @@ from monitor.model.alert import (
     pause,
 )
 from monitor.model.event import Event
-from monitor.model.record import Account, Answer, Commit, Need, Reading, Record, Row
+from monitor.model.record import Account, Commit, Need, Reading, Record, Row
 from monitor.rules.base import Blindness, Checkup, Facts, RuleBase, Sighting
 
 
@@ -53,9 +53,6 @@ def decide(
 ) -> Commit | Need:
     """Work out the next record and what it owes; Need when a rule cannot tell without stored events."""
     rules = tuple(rules)
-    if isinstance(reading, Answer) and overtaken(record, reading.snapshot):
-        # A manual poll was answered by a replica that lags: what we know is newer.
-        return Commit(before=record, record=record)
     learned = learn(record, reading, account, rules, now, recorded)
     if isinstance(learned, Need):
         return learned
@@ -122,12 +119,15 @@ class _Decision:
         self.rows.append(Row(news="event", entry=entry, targets=self.policy.route(labels_of(entry))))
 
     def settle_unjudged(self, alerts: Iterable[Alert], rules: tuple[RuleBase, ...], facts: Facts) -> None:
-        """Alerts nobody judged: closed when their rule is gone, else held with their timers paused."""
+        """Alerts nobody judged: closed when no rule can judge them, else held with their timers paused."""
         live = {rule.alert: rule for rule in rules}
         for alert in alerts:
             rule = live.get(alert.rule)
             if rule is None:
                 self._keep(None, *close(alert, "rule_removed", self.now))
+            elif rule.type != alert.rule_type or (alert.subject and not rule.watches(alert.subject)):
+                # The rule was edited and speaks of other things now (semantics 52).
+                self._keep(rule, *close(alert, "superseded", self.now))
             else:
                 self.alerts.append(pause(alert, _data_flag(facts)))
 

@@ -43,8 +43,20 @@ def learn(
             good = record.snapshot.observed_at if record.snapshot else None
             facts = Blindness(now=now, account=account, since=since, last_good_at=good, outage=reading)
             return replace(record, failing_since=since, outage=reading), facts
+        case Answer() if overtaken(record, reading.snapshot):
+            return record, _nothing_new(record, account, now)
         case Answer():
             return _learn_answer(record, reading, account, rules, now, recorded)
+
+
+def _nothing_new(record: Record, account: Account, now: datetime) -> Blindness:
+    """A manual poll was answered by a replica that lags: it teaches nothing, and that may go on for long."""
+    assert record.snapshot is not None, "nothing is older than nothing"
+    good = record.snapshot.observed_at
+    outage = Outage(at=now, kind="garbled", why="the answer is older than what is known")
+    return Blindness(
+        now=now, account=account, since=record.failing_since or good, last_good_at=good, outage=outage
+    )
 
 
 def _learn_answer(
@@ -140,14 +152,18 @@ def _count(
             total = snapshot.of(asset, "total")
             ring = record_flow(ring, counted, now)
             rings[key] = ring if total is None else record_opening(ring, total, now)
-    if not rings or all(record.flows.get(key) is ring for key, ring in rings.items()):
-        # Rings of assets that this answer did not name stay as they are.
+    same = all(record.flows.get(key) is ring for key, ring in rings.items())
+    if same and len(rings) == len(record.flows):
         return record.flows
-    wanted = {spec.within for rule in rules if (spec := rule.flow())}
-    kept = {
-        key: ring for key, ring in record.flows.items() if any(ring.width == flow(w).width for w in wanted)
-    }
-    return {**kept, **rings}
+    # Rings of assets that this answer did not name stay as they are. One that no rule reads is dropped: it
+    # would miss what happens until a rule wants it again.
+    kept = {key: ring for key, ring in record.flows.items() if key in rings or _wanted(key, rules)}
+    return record.flows if same and len(kept) == len(record.flows) else {**kept, **rings}
+
+
+def _wanted(key: str, rules: tuple[RuleBase, ...]) -> bool:
+    asset = key.partition("|")[0]
+    return any((spec := rule.flow()) and rule.watches(asset) and spec.key(asset) == key for rule in rules)
 
 
 def prices_of(snapshot: Snapshot, prices: Mapping[str, Decimal], *, reported: bool) -> Mapping[str, Decimal]:
