@@ -1,6 +1,7 @@
 """The store on fakeredis and on real servers, which the tests start and end themselves."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -29,23 +30,19 @@ class Server:
         self.folder = Path(tempfile.mkdtemp(prefix="bm-"))
         self.socket = self.folder / "s"
         self.url = f"unix://{self.socket}"
-        self.process = subprocess.Popen(
-            [
-                binary,
-                "--port",
-                "0",
-                "--unixsocket",
-                self.socket,
-                "--dir",
-                self.folder,
-                "--save",
-                "",
-                *options,
-            ],
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        fixed = f"--port 0 --unixsocket {self.socket} --dir {self.folder}".split()
+        self.command = [binary, *fixed, "--save", "", *options]
+        self.restart()
+
+    def restart(self) -> None:
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, start_new_session=True)
         self._wait()
+
+    def pause(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
 
     def client(self) -> redis.Redis:
         return redis.Redis(unix_socket_path=str(self.socket))
@@ -61,6 +58,8 @@ class Server:
                 with self.client() as client:
                     client.ping()
                     return
+            except redis.AuthenticationError:
+                return
             except redis.ConnectionError:
                 time.sleep(0.01)
         self.stop()

@@ -65,9 +65,10 @@ def _time(stored: bytes) -> datetime | None:
     return moment(int(stored)) if stored else None
 
 
+# A window named twice is one window: counted twice, it would hold half as much.
 def _window_keys(provider: str, windows: Windows) -> list[str]:
-    return [keys.window(provider, units, per // _MICROSECOND) for units, per in windows]
+    return [keys.window(provider, units, per // _MICROSECOND) for units, per in dict.fromkeys(windows)]
 
 
 def _limits(windows: Windows) -> list[int]:
-    return [number for units, per in windows for number in (units, per // _MICROSECOND)]
+    return [number for units, per in dict.fromkeys(windows) for number in (units, per // _MICROSECOND)]

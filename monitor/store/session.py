@@ -74,11 +74,11 @@ class Session:
         try:
             await self._check_server()
             await self.load_functions()
-        except AuthenticationError:
-            raise StoreUnusable(
-                f"the store at {self.place} refuses our user or password; correct store.url"
-            ) from None
         except (RedisError, OSError) as error:
+            if _refuses_us(error):
+                raise StoreUnusable(
+                    f"the store at {self.place} refuses our user or password; correct store.url"
+                ) from None
             raise unavailable(error) from None
         await self._read_layout(partitions)
 
@@ -181,6 +181,12 @@ class Session:
         self.partitions = tuple(keys.partition(number) for number in range(stored))
         if mine:
             await self.seed_epochs()
+
+
+def _refuses_us(error: Exception) -> bool:
+    """Whether a login failed, which redis-py tells as a lost connection too."""
+    text = str(error).lower()
+    return isinstance(error, AuthenticationError) or "authentication" in text or "username-password" in text
 
 
 def _check_version(info: bytes, place: str) -> None:

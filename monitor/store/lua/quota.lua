@@ -72,13 +72,18 @@ local function take(keys, args)
   if now > seen + SECOND or now < seen - STEP then
     redis.call('HSET', keys[1], 'seen', whole(now))
   end
+  local sums, lives = {}, {}
+  for i = 2, #keys do
+    -- While nobody may spend, too: a clock that was set back is followed as soon as it is seen.
+    sums[i], lives[i] = in_window(keys[i], tonumber(args[2 * i + 1]), now)
+  end
   if block > now then
     return {'0', whole(block - now)}
   end
   local wait, most = 0, times
   for i = 2, #keys do
     local limit, per = tonumber(args[2 * i]), tonumber(args[2 * i + 1])
-    local sum, live = in_window(keys[i], per, now)
+    local sum, live = sums[i], lives[i]
     local fits = room(sum, limit, cost, most)
     times = math.min(times, fits)
     if fits == 0 then

@@ -1,0 +1,290 @@
+"""Opening a store, losing it, and what it must refuse."""
+
+import asyncio
+import time
+
+import pytest
+
+from monitor.errors import ConfigError, StoreError, StoreUnavailable, StoreUnusable
+from monitor.model.record import Commit, Record
+from monitor.store import codec, keys, wire
+from monitor.store.functions import source
+from monitor.store.redis import RedisStore
+from monitor.store.session import _check_version
+from monitor.store.url import address
+from tests.builders import NOON, commit, minutes, seconds
+from tests.conftest import Server, get_binary_path
+
+LEASE = seconds(30)
+SECRET = "s3cr3t-p4ss"
+
+
+@pytest.fixture
+def a_server():
+    """Starts servers of the test's own, and ends them."""
+    started = []
+
+    def start(*options):
+        started.append(Server(get_binary_path(), *options))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+async def connect():
+    """Opens stores, and closes them."""
+    opened = []
+
+    async def open_one(url, **options):
+        opened.append(await RedisStore.connect(url, **options))
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        await store.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis://cache", ("cache", 6379, "", False, 0, None, None)),
+        ("rediss://u:p%40ss@cache:7000/3", ("cache", 7000, "", True, 3, "u", "p@ss")),
+        ("redis://:only@[::1]:6380/", ("::1", 6380, "", False, 0, None, "only")),
+        ("unix:///run/redis.sock", ("", 6379, "/run/redis.sock", False, 0, None, None)),
+        ("unix:///run/a%20b.sock?db=2", ("", 6379, "/run/a b.sock", False, 2, None, None)),
+        ("unix://u:p@/run/s", ("", 6379, "/run/s", False, 0, "u", "p")),
+    ],
+)
+def test_store_urls_are_read_as_written(url, expected):
+    where = address(url)
+
+    assert (
+        where.host, where.port, where.path, where.tls, where.db, where.username, where.password,
+    ) == expected  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("redis+sentinel://h1,h2/main", "not supported yet"),
+        ("rediss+cluster://h1", "not supported yet"),
+        (f"http://:{SECRET}@host", "no kind of store"),
+        (f"redis://:{SECRET}@host:port", "not a store URL"),
+        (f"redis://:{SECRET}@host/x", "must be a number"),
+        (f"redis://:{SECRET}@host/0?timeout=3", "nothing may follow"),
+        (f"redis://:{SECRET}@", "host is missing"),
+        ("unix://run/redis.sock", "three slashes"),
+        ("unix://", "path of the unix socket is missing"),
+        ("unix:///s?dv=1", "'dv'"),
+        ("redis://[::1", "not a store URL"),
+        (SECRET, "write"),
+        ("", "write"),
+    ],
+)
+def test_a_wrong_store_url_is_explained_without_its_password(url, hint):
+    with pytest.raises(ConfigError, match=hint) as mistake:
+        address(url)
+
+    assert str(mistake.value).startswith("store.url: ")
+    assert SECRET not in str(mistake.value)
+    assert mistake.value.__cause__ is None
+
+
+async def test_the_stored_number_of_partitions_wins(valkey_server, connect):
+    with valkey_server.client() as client:
+        client.flushall()
+    first = await connect(valkey_server.url, partitions=8)
+    second = await connect(valkey_server.url, partitions=64)
+
+    assert len(first.partitions) == len(second.partitions) == 8
+
+
+async def test_an_emptied_store_is_noticed_by_those_who_knew_it(open_store):
+    ours, theirs = await open_store(), await open_store()
+    fresh = await ours.epochs_missing()
+
+    await theirs._batch.command("FLUSHALL")
+    emptied = await ours.epochs_missing()
+    await ours.seed_epochs()
+
+    assert (fresh, emptied) == ((), (0, 1, 2, 3))
+    assert await theirs.epochs_missing() == ()
+
+
+async def test_one_lost_shard_is_noticed(store):
+    await store._batch.command("DEL", store.partitions[2].epoch)
+
+    assert await store.epochs_missing() == (2,)
+
+
+async def test_functions_that_the_server_lost_are_loaded_again_and_only_those_calls_repeated(store):
+    accounts = [f"acc-{number}" for number in range(50)]
+    await store.enrol("casino", dict.fromkeys(accounts, NOON))
+    claims = (await store.claim("casino", 50, LEASE)).claims
+
+    await store._batch.command("FUNCTION", "FLUSH")
+    answers = await asyncio.gather(
+        *(store.commit("casino", commit(Record(one.account)), one, NOON + minutes(1)) for one in claims)
+    )
+
+    assert answers == ["written"] * 50
+
+
+async def test_a_refused_call_fails_alone(store):
+    await store._batch.command("SET", store.partition("broken").record("broken"), "not a hash")
+
+    good, bad = await asyncio.gather(store.load("hot"), store.load("broken"), return_exceptions=True)
+
+    assert good == Record("hot")
+    assert isinstance(bad, StoreUnavailable)
+
+
+async def test_a_caller_that_gives_up_does_not_disturb_the_others(store):
+    impatient = asyncio.create_task(store.load("a"))
+    patient = asyncio.create_task(store.load("b"))
+    await asyncio.sleep(0)
+    impatient.cancel()
+
+    assert await patient == Record("b")
+    assert await store.load("c") == Record("c")
+
+
+async def test_a_store_that_goes_away_is_reported_at_once_and_used_again_when_it_is_back(a_server, connect):
+    server = a_server()
+    store = await connect(server.url, partitions=4)
+    server.process.kill()
+    server.process.wait()
+
+    started = time.monotonic()
+    for call in (store.ping(), store.claim("casino", 5, LEASE), store.load("hot"), store.sweep(5)):
+        with pytest.raises(StoreUnavailable):
+            await call
+    assert time.monotonic() - started < 2
+    server.restart()
+    await store.ping()
+    await store.enrol("casino", {"hot": await store.time()})
+
+    assert [one.account for one in (await store.claim("casino", 5, LEASE)).claims] == ["hot"]
+
+
+async def test_a_store_that_hangs_is_not_waited_for_and_its_late_answers_are_nobodys(
+    monkeypatch, a_server, connect
+):
+    server = a_server()
+    store = await connect(server.url, partitions=4)
+    monkeypatch.setattr(wire, "ANSWER_TIMEOUT_S", 0.1)
+    server.pause()
+
+    with pytest.raises(StoreUnavailable):
+        await store._batch.command("ECHO", "late")
+    server.resume()
+    monkeypatch.undo()
+
+    assert await store._batch.command("ECHO", "fresh") == b"fresh"
+
+
+async def test_nobody_there_says_so():
+    with pytest.raises(StoreUnavailable):
+        await RedisStore.connect("unix:///nowhere/at/all.sock")
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+async def test_a_store_that_evicts_is_refused_with_the_remedy(policy, a_server):
+    server = a_server("--maxmemory-policy", policy)
+
+    with pytest.raises(StoreUnusable, match="set `maxmemory-policy noeviction`"):
+        await RedisStore.connect(server.url)
+
+
+async def test_a_password_opens_the_store_and_never_shows(a_server, connect):
+    server = a_server("--requirepass", SECRET)
+    right = server.url.replace("unix://", f"unix://:{SECRET}@")
+    store = await connect(right)
+    await store.ping()
+
+    assert SECRET not in repr(store) + str(store.place) + repr(address(right))
+    for wrong in (server.url, server.url.replace("unix://", f"unix://:{SECRET}x@")):
+        with pytest.raises(StoreUnusable, match="user or password") as refusal:
+            await RedisStore.connect(wrong)
+        assert SECRET not in str(refusal.value)
+        assert refusal.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("info", "refused"),
+    [
+        (b"redis_version:7.0.15\r\n", False),
+        (b"redis_version:6.2.1\r\n", True),
+        (b"redis_version:10.1.0\r\n", False),
+        (b"redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.0\r\n", False),
+        (b"redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:7.2.5\r\n", True),
+        (b"something else", False),
+    ],
+)
+def test_servers_too_old_are_refused(info, refused):
+    if not refused:
+        _check_version(info, "here")
+        return
+    with pytest.raises(StoreUnusable, match="Redis 7 or Valkey 8"):
+        _check_version(info, "here")
+
+
+async def test_a_library_sets_no_global_and_names_its_version():
+    lua = source()
+
+    assert lua.startswith("#!lua name=balance_monitor_1\n")
+    assert all("'bm1_" in line for line in lua.splitlines() if line.startswith("redis.register_function"))
+    assert not [line for line in lua.splitlines() if line.startswith("function ")]
+
+
+def test_an_account_stays_in_its_partition_for_ever():
+    # Stored data depends on these: a change here loses every record.
+    assert [keys.partition_of(name, 64) for name in ("hot-usdt", "player-7", "provider:casino", "ünï")] == [
+        40, 6, 5, 42,
+    ]  # fmt: skip
+
+
+def test_every_key_carries_its_tag_first():
+    where, channel = keys.partition(3), keys.ChannelKeys("ops")
+
+    assert where.due("a}b").startswith("{bm:3}:")
+    assert where.points("{x}", "{y}").startswith("{bm:3}:")
+    assert channel.group("{x}").startswith("{bm:c:ops}:")
+    assert keys.quota("casino").startswith("{bm:p:casino}:")
+
+
+def test_a_document_too_large_is_refused_not_cut(monkeypatch):
+    monkeypatch.setattr(codec, "DOCUMENT_MAX", 10)
+
+    with pytest.raises(StoreError, match="too large"):
+        codec.dump({"a": "x" * 20})
+
+
+def test_fields_of_a_newer_release_are_ignored_and_missing_ones_take_defaults():
+    stored = [
+        b"7", b"1",
+        b'{"snapshot":{"observed_at":"2026-11-20T12:00:00Z","amounts":{"USDT":{"total":"1.50"}},"new":[1]},"newer":{}}',
+        b'{"checkpoints":{"main":5},"newer":1}', None, None,
+    ]  # fmt: skip
+
+    record = codec.record("hot", stored)
+
+    assert (record.version, str(record.snapshot.of("USDT", "total"))) == (7, "1.50")
+    assert record.ledgers["main"].checkpoint == 5
+    assert record.alerts == ()
+
+
+def test_a_version_survives_lua_without_losing_a_digit():
+    assert codec.record("hot", [b"1795176000123457", *[None] * 5]).version == 1_795_176_000_123_457
+
+
+async def test_an_unchanged_poll_of_a_new_account_is_stored(store):
+    await store.enrol("casino", {"hot": NOON})
+    [claim] = (await store.claim("casino", 1, LEASE)).claims
+
+    await store.commit("casino", Commit(Record("hot"), Record("hot")), claim, NOON)
+
+    assert (await store.load("hot")).version > 0
