@@ -1,0 +1,33 @@
+"""What the README says is what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from monitor.cli import app
+from tests.reference import README, rewritten
+
+TEXT = README.read_text("utf-8")
+
+
+def test_the_reference_is_what_the_models_say():
+    assert rewritten(TEXT) == TEXT, "run `python tests/reference.py`"
+
+
+@pytest.mark.parametrize("command", [command.name or command.callback.__name__ for command in app.registered_commands])
+def test_every_command_is_in_the_readme(command):
+    assert f"`balance-monitor {command}" in TEXT
+
+
+def test_every_file_the_readme_names_exists():
+    named = set(re.findall(r"\]\((?!https?:|#)([^)#]+)\)", TEXT))
+
+    assert named
+    assert [name for name in named if not (README.parent / name).exists()] == []
+
+
+def test_ci_runs_the_readmes_test_command():
+    [command] = re.findall(r"^(python3 -m venv .*pytest)$", TEXT, re.MULTILINE)
+
+    assert "README.md" in Path(".ci/run").read_text("utf-8") or command in Path(".ci/run").read_text("utf-8")
