@@ -1,6 +1,7 @@
 """Which asset CryptoFuse means: codes mix currency and network (`usdttrc20`, `USDTERC20`, `usdt` + `ETH`)."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -44,10 +45,14 @@ def asset(code: str, blockchain: str | None = None, known: Mapping[str, str] | N
 
     `known` (upper-case codes, from the configuration or the provider's list) decides before the suffixes.
     """
-    upper = plausible_code(code).upper()
-    if known and upper in known:
-        return known[upper]
-    coin, network = _split(upper)
+    if known and (told := known.get(code.strip().upper())):
+        return told
+    return _told_apart(code, blockchain)
+
+
+@lru_cache(maxsize=4096)
+def _told_apart(code: str, blockchain: str | None) -> str:
+    coin, network = _split(plausible_code(code).upper())
     if network is None and blockchain and blockchain.strip():
         network = plausible_code(blockchain).upper()
     return named(coin, network)

@@ -77,7 +77,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """An understood answer. `shape` is None when it holds no row to tell it by."""
+    """An understood answer, its amounts not yet judged. `shape` is None when no row tells it."""
 
     shape: Shape | None
     lines: tuple[Line, ...]
@@ -131,9 +131,9 @@ def _b(row: _Row, known: Mapping[str, str] | None) -> Line:
     if row.amount is None or row.pendingAmount is None:
         raise ProviderGarbled("a row without amount or pendingAmount")
     try:
-        both = money.add(money.exact(row.amount), money.exact(row.pendingAmount))
-    except ValueError as error:
-        raise ProviderGarbled(cut(str(error))) from None
+        both = money.add(row.amount, row.pendingAmount)
+    except ArithmeticError:
+        raise ProviderGarbled("amounts that cannot be added") from None
     return _line(row, known, row.amount, both, row.pendingAmount)
 
 
@@ -150,11 +150,9 @@ def _line(
 
 
 def _measures(available: Decimal, total: Decimal, pending: Decimal | None) -> Measures:
-    try:
-        told = {"available": money.exact(available), "total": money.exact(total)}
-        return told if pending is None else {**told, "pending": money.exact(pending)}
-    except ValueError as error:
-        raise ProviderGarbled(cut(str(error))) from None
+    if pending is None:
+        return {"available": available, "total": total}
+    return {"available": available, "pending": pending, "total": total}
 
 
 def _usd(value: Decimal | None) -> Decimal | None:
@@ -188,13 +186,16 @@ def snapshot(
         if len(amounts) >= MAX_ASSETS:
             break
         amounts[name] = _ZEROS
-    return Snapshot(
-        observed_at=now,
-        amounts=amounts,
-        as_of=min(read.as_of, now) if trust_as_of and read.as_of else None,
-        usd={name: line.usd for name, line in lines.items() if line.usd is not None},
-        absent_is_zero=True,
-    )
+    try:
+        return Snapshot(
+            observed_at=now,
+            amounts=amounts,
+            as_of=min(read.as_of, now) if trust_as_of and read.as_of else None,
+            usd={name: line.usd for name, line in lines.items() if line.usd is not None},
+            absent_is_zero=True,
+        )
+    except ValueError as error:
+        raise ProviderGarbled(cut(str(error))) from None
 
 
 def gone(present: Iterable[str], old: Iterable[str], declared: Iterable[str]) -> Iterator[str]:

@@ -224,7 +224,7 @@ def test_whatever_is_no_documented_shape_is_garbled(body):
 )
 def test_an_amount_that_is_none_is_garbled(body, amount):
     with pytest.raises(ProviderGarbled):
-        parse(body.format(amount).encode())
+        snapshot(parse(body.format(amount).encode()), None, (), NOON)
 
 
 @pytest.mark.parametrize(
