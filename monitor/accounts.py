@@ -15,6 +15,7 @@ from monitor.fields import Context
 from monitor.mistakes import Mistake, Steps, dotted, translated
 from monitor.model.record import Account
 from monitor.providers.base import AccountSettings, ProviderSettings, Timetable
+from monitor.rules.base import RESERVED_LABELS
 from monitor.schedule import Cron, Every, parse_cron, usual_gap, zone
 from monitor.schedule import Timetable as Plan
 from monitor.settings import NAME, NAMING, Defaults, polled
@@ -47,6 +48,8 @@ class Roster:
             raise ValueError(NAMING)
         if name in self.accounts:
             raise ValueError(f"there is already an account of this name, in {self.origins[name]}")
+        if taken := RESERVED_LABELS & account.labels.keys():
+            raise ValueError(f"every alert has its own label `{min(taken)}`, an account cannot set it")
         plan = self.share(timetable(account, spec, self.defaults))
         interval = self.share(usual_gap(plan))
         labels = dict(account.labels)

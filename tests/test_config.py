@@ -32,6 +32,7 @@ providers:
       treasury: {wallet_id: w1, assets: [USDT, BTC], labels: {role: hot}}
 """
 CHANNEL = "channels: {ops: {type: slack, url: {env: URL}}}\n"
+OWN_LABEL = "every alert has its own label `severity`, an account cannot set it"
 LOW = "rules:\n  - {alert: Low, type: low_balance, below: 250_000.10}\n"
 
 
@@ -211,6 +212,11 @@ def test_a_channel_type_of_a_later_version_is_refused_by_name(written, kind):
             "http: {tokens: [&t {name: a, token: {env: TOKEN}, scopes: [read]}, *t]}\n",
             ["config.yaml:9: http.tokens[1].name: there is already a token 'a'"],
             id="two tokens of one name",
+        ),
+        pytest.param(
+            "      cold: {wallet_id: w, assets: [X], labels: {severity: high}}\n",
+            [f"config.yaml:9: providers.custody.accounts.cold: {OWN_LABEL}"],
+            id="a label that alerts have anyway",
         ),
         pytest.param(
             "prices: [{type: static, prices: {USDT: 0}}]\n",
