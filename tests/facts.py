@@ -121,11 +121,12 @@ class Watched:
         return commit
 
     def reads(self, series, *, every=MINUTE, start=NOON) -> "Watched":
-        """One poll for each word: an amount of USDT, `error` for an outage, `_` for an answer without it."""
+        """One poll for each word: an amount of USDT, `error` for an outage, `_` for an answer that misses it."""
         for place, word in enumerate(series.split()):
             now = start + place * every
-            known = {} if word == "_" else {"USDT": word}
-            self.see(outage(now) if word == "error" else answer(known, at=now), now)
+            known, missing = ({}, ("USDT",)) if word == "_" else ({"USDT": word}, ())
+            shot = None if word == "error" else snapshot(known, at=now, missing=missing)
+            self.see(outage(now) if shot is None else answer(shot), now)
         return self
 
     @property
