@@ -150,6 +150,17 @@ def test_too_many_keys_are_forgotten_from_the_oldest_and_become_history():
     assert again.ledger == ledger
 
 
+def test_a_small_memory_does_not_forget_past_what_was_read():
+    ledger = baseline(*(row(str(at), at) for at in range(100, 104)))
+    rows = [row("late", 50), *(row(str(at), at) for at in range(100, 104)), row("later", 60)]
+    rows.sort(key=lambda r: r.at)
+
+    first = walk(ledger, rows[:2], overlap=OVERLAP, keep=1, now=LATER, until=55)
+    second = walk(first.ledger, rows, overlap=OVERLAP, keep=1, now=LATER, since=first.ledger.floor)
+
+    assert [rows[i].at for i in (*first.fresh, *second.fresh)] == [50, 60]
+
+
 def test_no_instant_is_half_remembered():
     rows = [row("old", 10), *(row(str(i), 20) for i in range(30))]
     ledger = walk(None, rows, overlap=OVERLAP, keep=10, now=LATER).ledger

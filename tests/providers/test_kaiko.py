@@ -493,7 +493,7 @@ async def test_thousands_of_rows_after_a_long_gap_arrive_over_several_polls_each
     it.now += timedelta(days=10)
     polls, seen = 0, []
 
-    while True:
+    for _ in range(30):
         answer = await it.poll(timedelta(minutes=1))
         polls += 1
         seen += answer.events
@@ -519,6 +519,38 @@ async def test_a_restart_in_the_middle_of_a_gap_loses_and_repeats_nothing(watch,
         it.provider = watch(page_size=10, max_pages=3).provider
 
     assert [e.reference for e in seen] == [f"tx{i}" for i in range(100)]
+
+
+async def test_a_cap_that_falls_into_a_transaction_does_not_split_it(watch, chain):
+    it = watch(page_size=5, max_pages=3)
+    chain.rows = [row(1, "a")]
+    await it.poll()
+    chain.rows += [row(2 + i, f"tx{i}", index=leg) for i in range(40) for leg in (0, 1)]
+
+    seen = [e for _ in range(20) for e in (await it.poll(timedelta(minutes=1))).events]
+
+    assert [(e.reference, str(e.amount)) for e in seen] == [(f"tx{i}", "2") for i in range(40)]
+
+
+async def test_a_block_that_the_baseline_read_in_part_is_history(watch, chain):
+    it = watch(page_size=2)
+    chain.rows = [row(998, "x"), row(998, "y", place=1), row(999, "z")]
+    await it.poll()
+
+    assert (await it.poll(timedelta(minutes=1))).events == ()
+
+
+async def test_a_row_added_to_a_transaction_that_was_told_is_no_second_event(watch, chain):
+    it = watch()
+    chain.rows = [row(900, "a"), row(990, "b")]
+    await it.poll()
+    chain.rows.append(row(990, "b", "out", "0.25", "0.75", index=1))
+
+    answer = await it.poll(timedelta(minutes=1))
+
+    assert answer.events == ()
+    assert len(answer.restated) == 1
+    assert numbers(answer)["BTC"]["total"] == "0.75"
 
 
 async def test_a_failing_page_keeps_the_ledger_and_tells_nothing_until_the_walk_is_whole(watch, chain):

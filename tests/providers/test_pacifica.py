@@ -425,10 +425,44 @@ async def test_pages_of_any_size_skip_and_repeat_nothing(watch, venue, size, sho
     for burst in (3, 0, 11, 1):
         for i in range(burst):
             venue.grow(100 + i, at=it.now + timedelta(milliseconds=i // 3))
-        seen += (await it.poll()).events
+        answer = await it.poll()
+        seen += answer.events
+        assert answer.restated == ()
 
     assert [str(e.balance_after) for e in seen] == [r["balance"] for r in venue.rows[7:]]
     assert len({e.id for e in seen}) == 15
+
+
+def test_the_oldest_instant_that_counts_is_read_whole():
+    def of(*seconds):
+        rows = [
+            {"amount": "1", "balance": "9", "event_type": "trade", "created_at": 1_760_000_000 + s}
+            for s in seconds
+        ]
+        return page(
+            json.dumps(
+                {"success": True, "data": rows, "next_cursor": str(seconds), "has_more": True}
+            ).encode()
+        )
+
+    dig = Dig(Ledger(1_760_000_000_000_000, {}, 1_760_000_000_000_000))
+
+    assert not dig.take(of(2, 1, 0))
+    assert dig.take(of(0, -1))
+    assert dig.since == 1_759_999_999_000_001
+
+
+async def test_what_came_while_a_gap_was_dug_out_is_told_at_the_next_poll(watch, venue):
+    venue.grow(1)
+    it = watch(page_size=10, max_pages=2)
+    await it.poll()
+    for _ in range(35):
+        venue.grow(1)
+    first = await it.poll()
+    venue.grow(2)
+    second, third = await it.poll(), await it.poll()
+
+    assert (len(first.events), len(second.events), len(third.events)) == (0, 35, 1)
 
 
 async def test_identical_rows_of_one_millisecond_are_each_told_once(watch, venue):
