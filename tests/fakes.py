@@ -1,10 +1,13 @@
 """Working stand-ins for the outside, a few lines each."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import fakeredis
+import redis
 
 from monitor.errors import DeliveryError
 from monitor.model.alert import Target
@@ -26,6 +29,41 @@ class FakeClock:
         self.now += time
 
 
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop that does not wait: when nothing can run, its time jumps to the next timer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._virtual = 0.0
+        poll = self._selector.select
+
+        def select(timeout: float | None = None) -> object:
+            assert timeout is not None, "everybody waits, and no timer will wake anybody"
+            self._virtual += timeout
+            return poll(0)
+
+        self._selector.select = select
+
+    def time(self) -> float:
+        return self._virtual
+
+
+def virtual_time(test: Callable[..., Coroutine[object, object, None]]) -> Callable[..., None]:
+    """Run an asynchronous test on a loop of virtual time; it takes no real time to sleep for hours."""
+
+    @functools.wraps(test)
+    def run(*args: object, **kwargs: object) -> None:
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            runner.run(test(*args, **kwargs))
+
+    return run
+
+
+def loop_clock() -> datetime:
+    """Noon, and as long after it as the loop has been running."""
+    return NOON + timedelta(seconds=asyncio.get_running_loop().time())
+
+
 class FakeWire:
     """The store's wire into a fakeredis server within this process."""
 
@@ -34,10 +72,13 @@ class FakeWire:
         self._redis.response_callbacks.clear()
 
     async def execute(self, commands: Sequence[Sequence[str | bytes | int]]) -> list[object]:
-        pipeline = self._redis.pipeline(transaction=False)
+        answers: list[object] = []
         for command in commands:
-            pipeline.execute_command(*command)
-        return await pipeline.execute(raise_on_error=False)
+            try:
+                answers.append(await self._redis.execute_command(*command))
+            except (redis.RedisError, UnicodeEncodeError) as error:
+                answers.append(error)
+        return answers
 
     async def close(self) -> None:
         await self._redis.aclose()

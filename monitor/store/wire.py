@@ -58,12 +58,12 @@ class Connections:
 
     async def execute(self, commands: Sequence[Command]) -> list[Any]:
         """Send all, then read all answers, within ANSWER_TIMEOUT_S."""
-        packed = b"".join([_packed(command) for command in commands])
+        packed, unfit = _pack(commands)
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             connection = await self._pool.get_connection()
             try:
                 await connection.send_packed_command(packed, check_health=False)
-                return [await _answer(connection) for _ in commands]
+                return [unfit.get(place) or await _answer(connection) for place in range(len(commands))]
             except BaseException:
                 # Answers still to come would be taken for those of the next batch.
                 await connection.disconnect(nowait=True)
@@ -84,6 +84,13 @@ async def _answer(connection: Any) -> Any:
         return error
 
 
-def _packed(command: Command) -> bytes:
-    packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]  # their stub means one
-    return packed
+def _pack(commands: Sequence[Command]) -> tuple[bytes, dict[int, Exception]]:
+    """The bytes to send, and by place what cannot be sent: one caller's mistake must not fail the others."""
+    packed: list[bytes] = []
+    unfit: dict[int, Exception] = {}
+    for place, command in enumerate(commands):
+        try:
+            packed.append(hiredis.pack_command(tuple(command)))  # type: ignore[arg-type]  # their stub means one
+        except (TypeError, ValueError) as error:
+            unfit[place] = error
+    return b"".join(packed), unfit

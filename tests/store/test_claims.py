@@ -67,6 +67,20 @@ async def test_no_partition_starves_when_only_one_account_fits(store):
     assert sorted(claim.account for [claim] in found) == sorted(MANY)
 
 
+@pytest.mark.parametrize("real", [True, False])
+async def test_no_partition_starves_behind_a_backlog_that_never_ends(store, real):
+    if real:
+        store.clock_override = None
+    await store.enrol("casino", dict.fromkeys(MANY, await store.time()))
+    served = set()
+    for _ in range(len(store.partitions)):
+        [claim] = await claimed(store, limit=1)
+        served.add(store.partition(claim.account).number)
+        await store.release("casino", [claim])
+
+    assert served == {0, 1, 2, 3}
+
+
 async def test_a_provider_never_sees_anothers_accounts(store):
     await store.enrol("casino", {"hot": NOON})
     await store.enrol("custody", {"cold": NOON})
@@ -201,6 +215,17 @@ async def test_the_servers_own_clock_serves_when_no_test_sets_one(store):
     assert now <= claims.now <= now + minutes(1)
     assert idle.claims == ()
     assert idle.next_at == claims.next_at
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 39])
+async def test_a_backlog_is_claimed_piece_by_piece_each_account_once(store, limit):
+    store.clock_override = None
+    await store.enrol("casino", dict.fromkeys(MANY, await store.time()))
+
+    pieces = [await claimed(store, limit=limit) for _ in range(len(MANY))]
+
+    assert max(map(len, pieces)) <= limit
+    assert sorted(claim.account for piece in pieces for claim in piece) == sorted(MANY)
 
 
 async def test_what_another_process_makes_due_is_seen_within_a_second(open_store):

@@ -142,6 +142,13 @@ async def test_a_refused_call_fails_alone(store):
     assert isinstance(bad, StoreUnavailable)
 
 
+async def test_a_call_that_cannot_be_sent_fails_alone(store):
+    good, bad = await asyncio.gather(store.load("hot"), store.load("\ud800"), return_exceptions=True)
+
+    assert good == Record("hot")
+    assert isinstance(bad, Exception)
+
+
 async def test_a_caller_that_gives_up_does_not_disturb_the_others(store):
     impatient = asyncio.create_task(store.load("a"))
     patient = asyncio.create_task(store.load("b"))

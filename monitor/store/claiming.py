@@ -1,0 +1,203 @@
+"""Due times and leases of polls (design.md 9.2)."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from monitor.engine.ports import Claim, Claims
+from monitor.model.window import micros, moment
+from monitor.store.keys import Partition
+from monitor.store.session import Session
+
+_MICROSECOND = timedelta(microseconds=1)
+#: Other processes may make something due at any time; all partitions are looked at this often.
+RESCAN = timedelta(seconds=1)
+_RESCAN_US = RESCAN // _MICROSECOND
+#: A clock that goes back by more was set.
+_STEP_US = 2_000_000
+#: Claims go round the partitions at most so often in one call.
+ROUNDS_MAX = 4
+#: Claimed accounts whose versions are remembered until they are loaded.
+CLAIMED_MAX = 20_000
+
+
+@dataclass(slots=True)
+class Watch:
+    """When each partition has something due for one provider, as far as this process knows (microseconds)."""
+
+    next_us: dict[int, int] = field(default_factory=dict)
+    scanned_us: int | None = None
+    start: int = 0
+
+    def expect(self, partition: int, at_us: int) -> None:
+        """Something is due there then, or earlier."""
+        known = self.next_us.get(partition)
+        if known is None or at_us < known:
+            self.next_us[partition] = at_us
+
+    def candidates(self, now_us: int | None, partitions: int) -> list[int]:
+        """Partitions worth asking, beginning where the last call did not end."""
+        stepped = now_us is not None and self.scanned_us is not None and now_us < self.scanned_us - _STEP_US
+        if now_us is None or self.scanned_us is None or stepped or now_us >= self.scanned_us + _RESCAN_US:
+            found = list(range(partitions))
+        else:
+            found = [number for number, at_us in self.next_us.items() if at_us <= now_us]
+            found.sort()
+        after = [number for number in found if number >= self.start]
+        return after + found[: len(found) - len(after)]
+
+
+class ClaimingStore(Session):
+    """Implements the due times and claims of the polling port."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        self._watches: dict[str, Watch] = {}
+        self._claimed: OrderedDict[str, int] = OrderedDict()
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # the session's own arguments
+
+    def _watch(self, provider: str) -> Watch:
+        return self._watches.setdefault(provider, Watch())
+
+    async def enrol(self, provider: str, due: Mapping[str, datetime]) -> None:
+        """Give accounts a first due time; those that have one, or are leased, keep it."""
+        by_partition: dict[Partition, list[str]] = {}
+        for account, at in due.items():
+            by_partition.setdefault(self.partition(account), []).extend((account, str(micros(at))))
+        await asyncio.gather(
+            *(
+                self._batch.fcall("bm1_enrol", [where.due(provider), where.leased(provider)], *part)
+                for where, args in by_partition.items()
+                for part in _chunks(args, 1_000)
+            )
+        )
+        for where in by_partition:
+            self._watch(provider).expect(where.number, 0)
+
+    async def dismiss(self, provider: str, accounts: Sequence[str]) -> None:
+        """Forget the due times of accounts that are no longer configured; a poll under way is lost."""
+        by_partition: dict[Partition, list[str]] = {}
+        for account in accounts:
+            by_partition.setdefault(self.partition(account), []).append(account)
+        await asyncio.gather(
+            *(
+                self._batch.fcall(
+                    "bm1_dismiss", [where.due(provider), where.leased(provider), where.last(provider)], *part
+                )
+                for where, args in by_partition.items()
+                for part in _chunks(args, 1_000)
+            )
+        )
+
+    async def claim(self, provider: str, limit: int, lease: timedelta) -> Claims:
+        """Lease up to `limit` due accounts of a provider; an expired lease is due again.
+
+        Only partitions that can have something due are asked; all of them once a second.
+        """
+        watch, claims = self._watch(provider), list[Claim]()
+        now_us = self._estimate_us()
+        candidates = self._candidates(watch, now_us)
+        whole = len(candidates) == len(self.partitions)
+        for turn in range(ROUNDS_MAX):
+            room = limit - len(claims)
+            if not candidates or room <= 0:
+                break
+            asked = candidates if whole and turn == 0 else candidates[: _few(room, turn)]
+            found, now_us = await self._claim_among(provider, _shares(room, asked), lease)
+            claims += found
+            # The next call begins with whom there was no room for, or a backlog would starve the others.
+            watch.start = candidates[min(room, len(asked)) % len(candidates)]
+            candidates = [one for one in candidates if watch.next_us.get(one, now_us + 1) <= now_us]
+        if whole:
+            watch.scanned_us = now_us
+        now_us = now_us if now_us is not None else micros(await self.time())
+        next_us = min(watch.next_us.values(), default=None)
+        return Claims(moment(now_us), tuple(claims), None if next_us is None else moment(next_us))
+
+    async def _claim_among(
+        self, provider: str, shares: Sequence[tuple[int, int]], lease: timedelta
+    ) -> tuple[list[Claim], int]:
+        answers = await asyncio.gather(
+            *(self._claim_in(provider, self.partitions[one], share, lease) for one, share in shares)
+        )
+        return [claim for found, _ in answers for claim in found], max(now for _, now in answers)
+
+    def _candidates(self, watch: Watch, now_us: int | None) -> list[int]:
+        if self.clock_override is None:
+            return watch.candidates(now_us, len(self.partitions))
+        # A test's time may stand still while other processes work.
+        return [*range(watch.start, len(self.partitions)), *range(watch.start)]
+
+    async def _claim_in(
+        self, provider: str, where: Partition, limit: int, lease: timedelta
+    ) -> tuple[list[Claim], int]:
+        watch = self._watch(provider)
+        # What is expected there from now on may come after the server has looked.
+        watch.next_us.pop(where.number, None)
+        touched = [where.due(provider), where.leased(provider), where.clock(provider), where.last(provider)]
+        reply = await self._batch.fcall("bm1_claim", touched, self._now, limit, lease // _MICROSECOND)
+        now_us, token = int(reply[0]), int(reply[2])
+        if self.clock_override is None:
+            self._follow(now_us)
+        if reply[1]:
+            watch.expect(where.number, int(reply[1]))
+        claims = []
+        for at in range(3, len(reply), 3):
+            account = reply[at].decode()
+            self._claimed[account] = int(reply[at + 2] or 0)
+            if len(self._claimed) > CLAIMED_MAX:
+                # Claims that were passed on without loading.
+                self._claimed.popitem(last=False)
+            claims.append(Claim(account, token, moment(int(reply[at + 1]))))
+        return claims, now_us
+
+    async def release(self, provider: str, claims: Sequence[Claim]) -> None:
+        """Give unused claims back: due at once."""
+        await self._give(provider, [(claim, "at", micros(claim.due_at)) for claim in claims])
+
+    async def postpone_poll(self, provider: str, claim: Claim, wait: timedelta) -> None:
+        """Give one claim back, due only after `wait`."""
+        await self._give(provider, [(claim, "in", wait // _MICROSECOND)])
+
+    async def _give(self, provider: str, claims: Sequence[tuple[Claim, str, int]]) -> None:
+        calls = []
+        for claim, how, number in claims:
+            where = self.partition(claim.account)
+            calls.append(
+                self._batch.fcall(
+                    "bm1_release",
+                    [where.due(provider), where.leased(provider)],
+                    self._now,
+                    how,
+                    claim.account,
+                    claim.token,
+                    number,
+                )
+            )
+        await asyncio.gather(*calls)
+        for claim, _, _ in claims:
+            self._watch(provider).expect(self.partition(claim.account).number, 0)
+
+    async def poll_now(self, provider: str, account: str) -> None:
+        """Make an account due now; during its poll, one more follows."""
+        where = self.partition(account)
+        await self._batch.fcall(
+            "bm1_poll_now", [where.due(provider), where.leased(provider)], self._now, account
+        )
+        self._watch(provider).expect(where.number, 0)
+
+
+def _few(room: int, turn: int) -> int:
+    """How many partitions to ask that have something due: first a few for several each, then for one each."""
+    return max(1, room // 4) if turn == 0 else room
+
+
+def _shares(limit: int, among: Sequence[int]) -> list[tuple[int, int]]:
+    """A limit shared out evenly among partitions: the first get what is left over."""
+    each, over = divmod(limit, len(among))
+    return [(one, each + 1 if place < over else each) for place, one in enumerate(among)]
+
+
+def _chunks(args: list[str], size: int) -> list[list[str]]:
+    return [args[at : at + size] for at in range(0, len(args), size)]
