@@ -13,7 +13,7 @@ import structlog
 
 from monitor.engine.decide import Policy, decide
 from monitor.engine.ports import Budget, Claim, Clock, PollStore, Provider
-from monitor.errors import ProviderError, ProviderRefused, ProviderThrottled
+from monitor.errors import ProviderError, ProviderRefused, ProviderThrottled, StoreUnavailable
 from monitor.model.record import Account, Answer, Commit, Committed, Need, Reading, Record
 from monitor.model.snapshot import Outage
 from monitor.rules.base import RuleBase
@@ -107,6 +107,9 @@ async def read(polling: Polling, account: Account, record: Record, budget: Budge
             kind="unreachable",
             why=f"no answer within {polling.timeout.total_seconds():g} s",
         )
+    except StoreUnavailable:
+        # Asked for quota, or for a provider's health: it is not the provider that failed.
+        raise
     except Exception as bug:
         # Bulkhead: a bug in one adapter must page like an outage, not silence the account.
         log.exception("provider.bug", provider=polling.provider, account=account.name)

@@ -1,0 +1,321 @@
+"""One poll, from the claim to the commit: what fails becomes a fact, and what is written is written once."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import fakeredis
+import pytest
+from structlog.testing import capture_logs
+
+from monitor.engine.poll import LEASE_MARGIN, REFUSED_PAUSE, Polling, poll
+from monitor.engine.watch import Watch
+from monitor.errors import (
+    ProviderGarbled,
+    ProviderRefused,
+    ProviderThrottled,
+    ProviderUnreachable,
+    StoreUnavailable,
+)
+from monitor.model.record import Record
+from monitor.model.snapshot import Outage
+from monitor.schedule import Every, next_due
+from monitor.store.redis import RedisStore
+from tests.builders import NOON, minutes, seconds
+from tests.facts import account, answer, event, policy, rule
+from tests.fakes import FakeWire, loop_clock, virtual_time
+
+HOT = account()
+
+
+class Free:
+    """A budget without end."""
+
+    async def spend(self, cost):
+        pass
+
+    async def correct(self, remaining):
+        pass
+
+
+@dataclass
+class Bank:
+    """Answers with its script, the last word for ever: an error is raised, a function is called."""
+
+    script: list
+    asked: list = field(default_factory=list)
+
+    async def poll(self, account, record, budget, now):
+        self.asked.append((account.name, record, now))
+        word = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if isinstance(word, BaseException):
+            raise word
+        return await word(budget) if callable(word) else answer({"USDT": word}, at=now)
+
+
+@dataclass
+class Scene:
+    store: RedisStore
+    polling: Polling
+    bank: Bank
+
+    async def claim(self):
+        [claim] = (await self.store.claim("casino", 1, self.polling.lease)).claims
+        return claim
+
+    async def poll(self, claim=None):
+        return await poll(self.polling, HOT, claim or await self.claim(), Free())
+
+    async def record(self) -> Record:
+        return await self.store.load("hot-usdt")
+
+    async def told(self, channel="ops"):
+        await asyncio.sleep(60)
+        groups = await self.store.claim_groups(channel, 10, seconds(30))
+        return [item.news for group in groups for item in group.news]
+
+
+@asynccontextmanager
+async def scene(*script, rules=(), timeout=10.0, store=None):
+    it = store or RedisStore(FakeWire(fakeredis.FakeServer()))
+    await it.open(4)
+    it.clock_override = loop_clock
+    watch = Watch(policy(), rules, lambda one, now: next_due(Every(one.interval, 0), one.name, now))
+    bank = Bank(list(script))
+    await it.enrol("casino", {HOT.name: NOON})
+    yield Scene(it, Polling("casino", bank, seconds(timeout), it, watch, loop_clock), bank)
+    await it.close()
+
+
+LOW = rule("low_balance", below=50)
+
+
+class TestReading:
+    @pytest.mark.parametrize(
+        ("error", "expected"),
+        [
+            (ProviderUnreachable("refused"), Outage(NOON, "unreachable", "refused")),
+            (ProviderGarbled("HTML"), Outage(NOON, "garbled", "HTML")),
+            (ProviderThrottled("429", seconds(9)), Outage(NOON, "throttled", "429", wait=seconds(9))),
+            (ProviderRefused("401", "credentials"), Outage(NOON, "refused", "401", scope="credentials")),
+            (ProviderRefused("404", "account"), Outage(NOON, "refused", "404", scope="account")),
+        ],
+    )
+    @virtual_time
+    async def test_a_failure_is_recorded_as_the_fact_it_is(self, error, expected):
+        async with scene(error) as it:
+            polled = await it.poll()
+
+            assert polled.reading == expected
+            assert (await it.record()).outage == expected
+            assert (await it.record()).snapshot is None
+
+    @virtual_time
+    async def test_a_provider_that_does_not_answer_is_given_up_in_time(self):
+        async with scene(lambda _: asyncio.sleep(3600), timeout=10) as it:
+            polled = await it.poll()
+
+        assert (polled.reading.kind, polled.reading.why) == ("unreachable", "no answer within 10 s")
+        assert polled.committed_at == NOON + seconds(10)
+
+    @virtual_time
+    async def test_a_lease_is_longer_than_the_slowest_poll(self):
+        async with scene("100", timeout=40) as it:
+            assert it.polling.lease == seconds(40) + LEASE_MARGIN
+
+    @virtual_time
+    async def test_a_bug_in_an_adapter_pages_like_an_outage_and_is_logged_with_its_place(self):
+        async with scene(KeyError("s3cr3t"), "40", rules=(LOW,)) as it:
+            with capture_logs() as logs:
+                polled = await it.poll()
+
+        assert (polled.reading.kind, polled.reading.why) == ("garbled", "bug in the adapter: KeyError")
+        [bug] = [line for line in logs if line["event"] == "provider.bug"]
+        assert bug["exc_info"]
+
+    @virtual_time
+    async def test_a_store_that_fails_within_a_poll_is_not_the_providers_fault(self):
+        async def asks_for_quota(_):
+            raise StoreUnavailable("no answer")
+
+        async with scene(asks_for_quota, "100") as it:
+            with pytest.raises(StoreUnavailable):
+                await it.poll()
+
+            assert await it.record() == Record("hot-usdt")
+
+    @virtual_time
+    async def test_whoever_cancels_a_poll_is_obeyed(self):
+        async with scene(lambda _: asyncio.sleep(3600)) as it:
+            task = asyncio.ensure_future(it.poll())
+            await asyncio.sleep(1)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+            assert await it.record() == Record("hot-usdt")
+
+    @virtual_time
+    async def test_the_adapter_sees_what_was_known(self):
+        async with scene("100", "90") as it:
+            await it.poll()
+            await asyncio.sleep(60)
+            await it.poll()
+
+        records = [record for _, record, _ in it.bank.asked]
+        assert [record.snapshot and record.snapshot.of("USDT", "total") for record in records] == [None, 100]
+
+
+class TestCommit:
+    @virtual_time
+    async def test_a_breach_is_in_the_channels_group_when_the_poll_is_done(self):
+        async with scene("40", rules=(LOW,)) as it:
+            assert (await it.poll()).result == "written"
+            assert await it.told() == ["firing"]
+
+    @virtual_time
+    async def test_moved_decides_again_on_the_new_record_with_the_same_reading(self):
+        async with scene("40", rules=(LOW, rule("event", alert="Any"))) as it:
+            where = it.store.partition("hot-usdt")
+            commit, answers = it.store.commit, []
+
+            async def acknowledged_meanwhile(*args):
+                if not answers:
+                    await it.store._batch.command("HSET", where.record("hot-usdt"), "v", "77")
+                answers.append(await commit(*args))
+                return answers[-1]
+
+            it.store.commit = acknowledged_meanwhile
+            polled = await it.poll()
+
+            assert answers == ["moved", "written"]
+            assert polled.commit.before.version == 77
+            assert len(it.bank.asked) == 1
+            assert await it.told() == ["firing"]
+
+    @virtual_time
+    async def test_it_does_not_decide_for_ever(self):
+        async with scene("40") as it:
+
+            async def always_moved(*_):
+                return "moved"
+
+            it.store.commit = always_moved
+            assert (await it.poll()).result == "moved"
+
+    @virtual_time
+    async def test_lost_writes_and_tells_nothing(self):
+        async def slow(_):
+            await asyncio.sleep(5)
+            return answer({"USDT": "40"})
+
+        async with scene(slow, "100", rules=(LOW,)) as it:
+            ours = await it.claim()
+            await asyncio.sleep(it.polling.lease.total_seconds())
+            theirs = await it.claim()
+            with capture_logs() as logs:
+                lost = await it.poll(ours)
+                written = await it.poll(theirs)
+
+            assert (lost.result, written.result) == ("lost", "written")
+            assert (await it.record()).snapshot.of("USDT", "total") == 100
+            assert await it.told() == []
+            assert logs == []
+
+    @virtual_time
+    async def test_a_commit_whose_reply_was_lost_is_taken_as_done_and_its_rows_are_moved(self):
+        async with scene("40", rules=(LOW,)) as it:
+            commit = it.store.commit
+
+            async def repeated(*args):
+                await commit(*args)
+                return await commit(*args)
+
+            it.store.commit = repeated
+            assert (await it.poll()).result == "already"
+            assert await it.told() == ["firing"]
+
+    @virtual_time
+    async def test_when_the_store_fails_the_lease_simply_ends_and_the_poll_is_repeated(self):
+        async with scene("40", "40", rules=(LOW,)) as it:
+            commit = it.store.commit
+
+            async def gone(*_):
+                raise StoreUnavailable("gone")
+
+            it.store.commit = gone
+            with pytest.raises(StoreUnavailable):
+                await it.poll()
+            it.store.commit = commit
+
+            assert (await it.store.claim("casino", 1, seconds(1))).claims == ()
+            await asyncio.sleep(it.polling.lease.total_seconds())
+            assert (await it.poll()).result == "written"
+            assert await it.told() == ["firing"]
+
+    @virtual_time
+    async def test_what_a_rule_needs_is_loaded_between_two_decisions(self):
+        out = rule("large_outflow", above=100, within="1h")
+        async with scene("500", "430", "390") as it:
+            for _ in range(2):
+                await it.poll()
+                await asyncio.sleep(60)
+            it.polling.watching.rules = (out,)
+            it.polling.watching._matched.clear()
+            polled = await it.poll()
+
+        assert [(row.news, row.entry.value) for row in polled.commit.rows] == [("firing", 110)]
+
+
+class TestNextPoll:
+    @pytest.mark.parametrize(
+        ("word", "after"),
+        [
+            pytest.param("100", minutes(1), id="its rhythm"),
+            pytest.param(ProviderUnreachable("x"), minutes(1), id="an outage changes nothing"),
+            pytest.param(ProviderThrottled("x", minutes(9)), minutes(1), id="16: staleness is still judged"),
+            pytest.param(
+                ProviderRefused("x", "credentials"), REFUSED_PAUSE, id="15: slower, keys get banned"
+            ),
+            pytest.param(ProviderRefused("x", "account"), minutes(1), id="one account's refusal is its own"),
+        ],
+    )
+    @virtual_time
+    async def test_when_it_comes(self, word, after):
+        async with scene(word) as it:
+            polled = await it.poll()
+
+            assert polled.next_at == NOON + after
+            assert await it.store.due_at("casino", "hot-usdt") == NOON + after
+
+
+class TestAnnouncing:
+    @virtual_time
+    async def test_an_outage_is_logged_when_it_starts_and_when_it_ends(self):
+        down = ProviderUnreachable("timed out")
+        async with scene("100", down, down, down, "100", "100") as it:
+            with capture_logs() as logs:
+                for _ in range(6):
+                    await it.poll()
+                    await asyncio.sleep(60)
+
+        assert [(line["event"], line["account"]) for line in logs] == [
+            ("account.failing", "hot-usdt"),
+            ("account.recovered", "hot-usdt"),
+        ]
+        assert logs[0]["why"] == "timed out"
+        assert logs[1]["failing_since"] == NOON + minutes(1)
+
+    @virtual_time
+    async def test_notes_restated_rows_and_gaps_are_said(self):
+        async def odd(_):
+            return answer(
+                {"USDT": "1"}, events=(event(),), notes=("odd sum",), restated=("r1", "r2"), gap="page 3"
+            )
+
+        async with scene(odd) as it:
+            with capture_logs() as logs:
+                await it.poll()
+
+        assert [line["event"] for line in logs] == ["provider.note", "events.restated", "events.incomplete"]
+        assert (logs[0]["note"], logs[1]["count"], logs[2]["why"]) == ("odd sum", 2, "page 3")
