@@ -64,11 +64,8 @@ class Connections:
             try:
                 await connection.send_packed_command(packed, check_health=False)
                 return [unfit.get(place) or await _answer(connection) for place in range(len(commands))]
-            except BaseException:
-                # Answers still to come would be taken for those of the next batch.
-                await connection.disconnect(nowait=True)
-                raise
             finally:
+                # After an error or a cancellation redis-py has hung up, so no late answer meets another batch.
                 await self._pool.release(connection)
 
     async def close(self) -> None:

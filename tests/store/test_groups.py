@@ -194,8 +194,10 @@ async def test_the_last_resolve_that_comes_while_a_message_is_on_its_way_follows
     group = await one(store)
     frozen = await store.freeze(group, about(group))
     await resolved(store, clock)
+    meanwhile = await one(store)
     await store.settle(frozen, knows(group, clock), clock() + REPEAT)
 
+    assert meanwhile is None
     assert kinds(await one(store)) == [("resolved", "alr_a1")]
 
 

@@ -51,9 +51,6 @@ local function apply(keys, args)
   local mark = redis.call('HGET', keys[7], account) or '0-0'
   local version, index = string.match(mark, '^(%d+)%-(%d+)$')
   version, index = tonumber(version), tonumber(index)
-  if mark == '0-0' then
-    index = -1
-  end
   local fresh = {}
   for i = 8, #args, 6 do
     local row_version, row_index = tonumber(args[i]), tonumber(args[i + 1])
@@ -301,7 +298,7 @@ end
 -- Delete a group that is still idle.
 -- ARGV  group
 local function forget(keys, args)
-  if not score(keys[10], args[1]) or score(keys[9], args[1]) or not quiet(keys) then
+  if not score(keys[10], args[1]) or score(keys[9], args[1]) then
     return 0
   end
   for i = 1, 7 do
