@@ -65,7 +65,7 @@ class Connections:
                 await connection.send_packed_command(packed, check_health=False)
                 return [unfit.get(place) or await _answer(connection) for place in range(len(commands))]
             finally:
-                # After an error or a cancellation redis-py has hung up, so no late answer meets another batch.
+                # After an error or a cancellation redis-py has hung up: no late answer meets another batch.
                 await self._pool.release(connection)
 
     async def close(self) -> None:
