@@ -39,17 +39,16 @@ class FollowedClock:
     """The store's time, carried on by our own monotonic clock between its answers (design.md 9.9)."""
 
     def __init__(self) -> None:
-        self._base = datetime.now(UTC)
-        self._read = time.monotonic()
+        self._ahead = time.time() - time.monotonic()
 
     def __call__(self) -> datetime:
-        return self._base + timedelta(seconds=time.monotonic() - self._read)
+        return datetime.fromtimestamp(self._ahead + time.monotonic(), UTC)
 
     def follow(self, store_now: datetime) -> None:
         """Take over what the store just said; time stands still rather than step back by a little."""
         if self() - JITTER < store_now < self():
             return
-        self._base, self._read = store_now, time.monotonic()
+        self._ahead = store_now.timestamp() - time.monotonic()
 
 
 class Daemon:

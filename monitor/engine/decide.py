@@ -26,6 +26,7 @@ from monitor.model.alert import (
 )
 from monitor.model.event import Event
 from monitor.model.record import Account, Commit, Need, Reading, Record, Row
+from monitor.model.snapshot import Snapshot
 from monitor.rules.base import Blindness, Checkup, Facts, RuleBase, Sighting
 
 
@@ -41,6 +42,10 @@ class Policy:
     prices: Mapping[str, Decimal] = field(default_factory=dict)
     provider_prices: bool = True
 
+    def pricing(self, snapshot: Snapshot) -> Mapping[str, Decimal]:
+        """Asset → price for what a snapshot holds."""
+        return prices_of(snapshot, self.prices, reported=self.provider_prices)
+
 
 def decide(
     record: Record,
@@ -53,13 +58,10 @@ def decide(
 ) -> Commit | Need:
     """Work out the next record and what it owes; Need when a rule cannot tell without stored events."""
     rules = tuple(rules)
-    learned = learn(record, reading, account, rules, now, recorded)
+    learned = learn(record, reading, account, rules, now, recorded, policy.pricing)
     if isinstance(learned, Need):
         return learned
     following, facts = learned
-    if isinstance(facts, Sighting):
-        prices = prices_of(facts.snapshot, policy.prices, reported=policy.provider_prices)
-        facts = replace(facts, recorded=recorded, prices=prices)
     decision = _Decision(record=following, account=account, policy=policy, now=now)
     known = {(alert.rule, alert.subject): alert for alert in record.alerts}
     for rule in rules:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -19,12 +19,15 @@ log = structlog.get_logger("monitor.poller")
 STRANGER_PAUSE = timedelta(seconds=5)
 #: A wait for quota longer than this is an outage, so that staleness is judged; a shorter one is just a pause.
 QUOTA_PATIENCE = timedelta(seconds=5)
+#: Between two claims: under load each then takes several accounts for about the price of one.
+BREATH = timedelta(milliseconds=1)
 #: How long to leave a store alone that does not answer.
 STORE_PAUSE = timedelta(seconds=1)
 #: The longest sleep between two looks at the store: another process may have made something due.
 LOOK_AGAIN = timedelta(seconds=1)
 
 NEVER = datetime.max.replace(tzinfo=UTC)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -69,8 +72,13 @@ class Poller:
     follow: Callable[[datetime], None]
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: bool = False
-    health: Health | None = None
+    _good_at: datetime | None = None
+    _failing_since: datetime | None = None
+    _refused_at: datetime | None = None
+    _why: str = ""
     _look_at: datetime = NEVER
+    _not_before: datetime = LONG_AGO
+    _unpaused_until: datetime = LONG_AGO
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def run(self) -> None:
@@ -79,7 +87,9 @@ class Poller:
             # Whoever wakes us while we claim must not be forgotten.
             self._look_at = NEVER
             wait = await self._claim()
-            self._look_at = min(self._look_at, self.polling.now() + wait)
+            now = self.polling.now()
+            self._not_before = now + BREATH
+            self._look_at = max(self._not_before, min(self._look_at, now + wait))
             await self._rest()
         if self._tasks:
             await asyncio.wait(self._tasks)
@@ -91,7 +101,7 @@ class Poller:
 
     def wake(self, at: datetime | None = None) -> None:
         """Something of this provider is due then, or now: look at the store no later."""
-        at = at or self.polling.now()
+        at = max(at or self.polling.now(), self._not_before)
         if at < self._look_at:
             self._look_at = at
             self.bell.set()
@@ -103,7 +113,7 @@ class Poller:
             return LOOK_AGAIN
         store, provider = self.polling.store, self.polling.provider
         try:
-            taken, starved = await store.take(provider, self.windows, self.cost, room)
+            taken, starved = await self._take(room)
             if not taken and starved <= QUOTA_PATIENCE:
                 return starved
             claims = await store.claim(provider, taken or room, self.polling.lease)
@@ -121,11 +131,21 @@ class Poller:
             return timedelta(0) if len(self._tasks) < self.concurrency else LOOK_AGAIN
         return LOOK_AGAIN if claims.next_at is None else min(LOOK_AGAIN, claims.next_at - claims.now)
 
+    async def _take(self, room: int) -> tuple[int, timedelta]:
+        """How many polls the quota pays for; without one only a pause stops us, and that is asked for seldom."""
+        now = self.polling.now()
+        if not self.windows and now < self._unpaused_until:
+            return room, timedelta(0)
+        taken, starved = await self.polling.store.take(self.polling.provider, self.windows, self.cost, room)
+        if taken:
+            self._unpaused_until = now + LOOK_AGAIN
+        return taken, starved
+
     async def _poll(self, claim: Claim, starved: timedelta | None) -> None:
         account = self.accounts.get(claim.account)
         try:
             if account is None:
-                await self._pass_on(claim)
+                await self._pass_on(claim, starved)
                 return
             budget = Prepaid(self.polling.store, self.polling.provider, self.windows, self.cost, starved)
             polled = await poll(self.polling, account, claim, budget)
@@ -141,32 +161,45 @@ class Poller:
             # Bulkhead: a bug in one poll must not stop the others; its lease ends and it is polled again.
             log.exception("poll.bug", account=claim.account)
 
-    async def _pass_on(self, claim: Claim) -> None:
+    async def _pass_on(self, claim: Claim, starved: timedelta | None) -> None:
         """Not configured here: another process may know it, or a reload is under way."""
-        await self.polling.store.postpone_poll(self.polling.provider, claim, STRANGER_PAUSE)
+        store, provider = self.polling.store, self.polling.provider
+        await store.postpone_poll(provider, claim, STRANGER_PAUSE)
+        if starved is None and self.windows:
+            await store.give_back(provider, self.windows, self.cost)
 
     async def _slow_down(self, polled: Polled, starved: timedelta | None) -> None:
         """A 429 pauses everything under the same quota, in every process."""
         reading = polled.reading
         if isinstance(reading, Outage) and reading.kind == "throttled" and starved is None:
+            self._unpaused_until = polled.read_at
             await self.polling.store.throttle(self.polling.provider, reading.wait or STORE_PAUSE)
 
     def _learn(self, polled: Polled) -> None:
         """Fold a poll into the next health note."""
-        now, known = self.polling.now(), self.health or Health(at=self.polling.now())
+        at = polled.read_at
         match polled.reading:
             case Answer():
-                self.health = replace(known, at=now, good_at=now)
+                # What failed before it is over; what fails after it begins anew.
+                self._good_at, self._failing_since = at, None
+            case Outage(scope="account"):
+                # The provider answered: what it does not know is this one account.
+                pass
             case Outage(scope=scope, why=why):
-                failing = known.failing_since or now
-                refused = now if scope == "credentials" else known.refused_at
-                self.health = replace(known, at=now, failing_since=failing, refused_at=refused, why=why)
+                self._failing_since, self._why = self._failing_since or at, why
+                self._refused_at = at if scope == "credentials" else self._refused_at
 
     async def note(self) -> None:
         """Tell the store how the provider is doing: what was learned since the last note, once."""
-        health, self.health = self.health, None
-        if health is not None:
-            await self.polling.store.note(self.polling.provider, health)
+        learned = self._good_at, self._failing_since, self._refused_at
+        if not any(learned):
+            return
+        good, failing, refused = learned
+        noted = max(at for at in learned if at)
+        health = Health(noted, noted, good, failing, refused, self._why)
+        self._good_at = self._failing_since = self._refused_at = None
+        self._why = ""
+        await self.polling.store.note(self.polling.provider, health)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         full = len(self._tasks) >= self.concurrency
