@@ -174,6 +174,12 @@ class FakeDeliveryStore:
                 claimed.append(self._seen(held))
         return tuple(claimed)
 
+    def groups_due(self, channel: str) -> datetime | None:
+        times = [
+            held.leased_until or held.due_at for (name, _), held in self.groups.items() if name == channel
+        ]
+        return min((at for at in times if at is not None), default=None)
+
     def _seen(self, held: _Held) -> Group:
         return replace(held.group, news=tuple(held.news[:MESSAGE_MAX]), waiting=len(held.news))
 
