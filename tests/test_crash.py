@@ -270,11 +270,11 @@ class TestTeeth:
             await destination.adapter.send(message, clock())
 
         monkeypatch.setattr(deliver, "tell", settle_first)
-        with pytest.raises(AssertionError, match="heard|reminded"):
+        with pytest.raises(AssertionError, match=r"heard|reminded"):
             await every_crash(on_valkey)
 
     async def test_an_outbox_in_a_second_call_is_found(self, on_valkey):
-        with pytest.raises(AssertionError, match="heard|reminded"):
+        with pytest.raises(AssertionError, match=r"heard|reminded"):
             await every_crash(on_valkey, wrap=OwedLater)
 
     async def test_composing_anew_instead_of_repeating_is_found(self, on_valkey, monkeypatch):
