@@ -1,6 +1,7 @@
 """The daemon's life: store, clock, signals, reload and the way out. The only file that reads a clock."""
 
 import asyncio
+import gc
 import signal
 import sys
 import time
@@ -33,6 +34,9 @@ log = structlog.get_logger("monitor.app")
 ROLES = frozenset({"poll", "deliver", "api"})
 #: A step back of the store's clock smaller than this is network jitter: our time just waits for it.
 JITTER = timedelta(seconds=2)
+#: Net growth in objects after which the garbage collector looks at the young ones, and how many such looks
+#: make one at the older ones. Polls leave no cycles: the default of 700 costs each 20 µs and finds nothing.
+COLLECT_AFTER = (50_000, 20, 20)
 
 
 class FollowedClock:
@@ -75,6 +79,7 @@ class Daemon:
             stack.push_async_callback(self._finish)
             await self.crew.start()
             await self.duties.start(self.crew)
+            calm_collector()
             if "api" in self.roles:
                 self.front = await Front.open(self.config, self.crew, self.duties)
                 stack.push_async_callback(self.front.close)
@@ -205,6 +210,13 @@ def hide_secrets(config: Config) -> None:
                     logs.register_url(text)
                 elif not text.startswith("embedded:"):
                     logs.register_secret(text)
+
+
+def calm_collector() -> None:
+    """Collect seldom, and never again look through what is there by now (modules, configuration)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 def wall_clock() -> datetime:

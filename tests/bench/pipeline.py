@@ -1,18 +1,23 @@
-"""Polls per second and CPU per poll of the whole pipeline, against a bare aiohttp GET loop of the same run."""
+"""Polls per second and CPU per poll of the whole pipeline, against a bare aiohttp GET loop of that run."""
 
 import asyncio
 import statistics
 import time
+from collections.abc import Iterable
 from datetime import timedelta
 
 import aiohttp
 
-from monitor.app import FollowedClock
+from monitor import __version__
+from monitor.app import FollowedClock, calm_collector
 from monitor.engine.decide import Policy
-from monitor.engine.poll import Polling
+from monitor.engine.poll import Polled, Polling
 from monitor.engine.poller import Poller
+from monitor.engine.ports import Claim
 from monitor.engine.route import compile_route
 from monitor.engine.watch import Watch
+from monitor.gauges import Gauges
+from monitor.metrics import Metrics
 from monitor.model.record import Account
 from monitor.providers.cryptofuse import Cryptofuse, CryptofuseAccount
 from monitor.providers.http import Http, new_session
@@ -43,18 +48,19 @@ def answer(amount: str) -> str:
 
 
 async def bare(url: str, count: int) -> tuple[float, float]:
-    """(requests a second, CPU seconds a request) of a loop that only fetches."""
-    left = count
+    """(requests a second, CPU seconds a request) of a loop that only fetches, on open connections."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
-        async def worker() -> None:
-            nonlocal left
-            while left > 0:
-                left -= 1
+        async def fetch(share: int) -> None:
+            for _ in range(share):
                 async with session.get(url) as reply:
                     await reply.read()
 
-        return await timed(lambda: asyncio.gather(*(worker() for _ in range(IN_FLIGHT))), count)
+        async def fetch_all(share: int) -> None:
+            await asyncio.gather(*(fetch(share) for _ in range(IN_FLIGHT)))
+
+        await fetch_all(1)
+        return await timed(lambda: fetch_all(count // IN_FLIGHT), count)
 
 
 async def timed(work, count: int) -> tuple[float, float]:
@@ -63,8 +69,32 @@ async def timed(work, count: int) -> tuple[float, float]:
     return count / (time.perf_counter() - wall), (time.process_time() - cpu) / count
 
 
+class Counting:
+    """The product's own observer of polls, and a count of them."""
+
+    def __init__(self, accounts: Iterable[Account], clock: FollowedClock) -> None:
+        self.gauges = Gauges(Metrics(__version__), clock)
+        self.gauges.expect(accounts)
+        self.left, self.done = 0, asyncio.Event()
+
+    def polled(self, account: Account, claim: Claim, polled: Polled) -> None:
+        assert polled.result == "written", polled
+        self.gauges.polled(account, claim, polled)
+        self.left -= 1
+        if self.left == 0:
+            self.done.set()
+
+    async def wait_for(self, count: int) -> None:
+        self.left = count
+        self.done.clear()
+        await self.done.wait()
+
+
 async def whole(origin: str, store: RedisStore, count: int) -> tuple[float, float]:
-    """The same of the product: the real poller, adapter, rules and store, every account always due."""
+    """The same of the product: real poller, adapter, rules, store and metrics, every account always due.
+
+    As in a daemon's second minute: connections are open and every account has been polled before.
+    """
     clock = FollowedClock()
     settings = Cryptofuse.model_validate(
         {"type": "cryptofuse", "base_url": origin, "api": "B", "auth": {"api_key": "bench"}, "accounts": {}}
@@ -75,28 +105,19 @@ async def whole(origin: str, store: RedisStore, count: int) -> tuple[float, floa
     }
     rules = tuple(RULES[rule["type"]].model_validate(rule) for rule in SET)
     watch = Watch(Policy(compile_route(None, ()), timedelta(hours=1)), rules, lambda _account, now: now)
+    counting = Counting(accounts.values(), clock)
     await store.enrol("bench", dict.fromkeys(accounts, clock()))
     async with new_session() as session:
         adapter = settings.connect(Http(session, settings.origin()))
         polling = Polling("bench", adapter, timedelta(seconds=10), store, watch, clock)
-        done, enough = 0, asyncio.Event()
-
-        def observe(_account, _claim, polled) -> None:
-            nonlocal done
-            assert polled.result == "written", polled
-            done += 1
-            if done >= count:
-                enough.set()
-
-        poller = Poller(polling, accounts, IN_FLIGHT, (), 1, observe, lambda: None, clock.follow)
-
-        async def work() -> None:
-            task = asyncio.create_task(poller.run())
-            await enough.wait()
-            poller.stop()
-            await task
-
-        return await timed(work, count)
+        poller = Poller(polling, accounts, IN_FLIGHT, (), 1, counting.polled, lambda: None, clock.follow)
+        running = asyncio.create_task(poller.run())
+        await counting.wait_for(ACCOUNTS + IN_FLIGHT)
+        calm_collector()
+        found = await timed(lambda: counting.wait_for(count), count)
+        poller.stop()
+        await running
+        return found
 
 
 def _target(number: int) -> object:
@@ -109,7 +130,6 @@ async def run(requests: int) -> list[Result]:
     async with store_server() as url:
         same, moving = answer("1000.50"), answer("1000.75")
         async with provider(same) as still, provider(same, moving, same) as alive:
-            await bare(f"{still}/wallets/balances?wallet_id=w1", requests // 4)
             for _ in range(ROUNDS):
                 found["bare"].append(await bare(f"{still}/wallets/balances?wallet_id=w1", requests))
                 for name, origin in (("unchanged", still), ("changed", alive)):
