@@ -33,7 +33,7 @@ def moment(us: int) -> datetime:
 class Flow:
     """Sums per bucket of one asset and window: bucket number → (in, out).
 
-    `opening` is bucket number → `total` at the first reading within it: the base of percentages.
+    `opening` is bucket number → `total` when it began: the base of percentages.
     """
 
     width: int
@@ -75,17 +75,19 @@ def record_flow(ring: Flow, events: Iterable[Event], now: datetime) -> Flow:
 
 
 def record_opening(ring: Flow, total: Decimal, now: datetime) -> Flow:
-    """The ring knowing the total at this bucket's first reading; unchanged within the bucket."""
+    """The ring knowing the total from the next bucket on: what was read last before a bucket opened it."""
     bucket = micros(now) // ring.width
-    if bucket in ring.opening:
+    if not ring.opening:
+        return replace(ring, opening={bucket: total})
+    newest = max(ring.opening)
+    if ring.opening[newest] == total and bucket - BUCKETS <= min(ring.opening):
         return ring
-    oldest = bucket - BUCKETS
     # The newest opening at or before the window's start is still what the window started with.
-    start = max((number for number in ring.opening if number <= oldest), default=oldest)
-    live = {number: value for number, value in sorted(ring.opening.items()) if number >= start}
+    start = max((number for number in ring.opening if number <= bucket - BUCKETS), default=bucket - BUCKETS)
+    live = {number: value for number, value in sorted(ring.opening.items()) if start <= number <= bucket}
     # Equal neighbours say nothing new: a quiet account keeps one opening, not sixty.
-    if not live or live[max(live)] != total:
-        live[bucket] = total
+    if live[max(live)] != total:
+        live[bucket + 1] = total
     return ring if live == ring.opening else replace(ring, opening=live)
 
 
