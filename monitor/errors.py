@@ -14,8 +14,8 @@
         ├── StoreUnavailable        nothing is known, nothing was written as far as we can tell
         └── StoreUnusable           this store must not be used: evicting, foreign or damaged data; exit 1
 
-Anything else is a bug. Three bulkheads may catch it (one poll, one delivery, one ring of a bell); each
-logs the traceback and carries on. Nothing else catches Exception.
+Anything else is a bug. Bulkheads may catch it (one reading, one poll, one delivery, one ring of a bell, one
+request); each logs it and carries on. Nothing else catches Exception: tests/test_architecture.py lists them.
 """
 
 from datetime import timedelta

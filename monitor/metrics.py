@@ -87,6 +87,9 @@ class Metrics:
                 "poll_lateness_seconds", "How long after its due time a poll began.", _LATENESS, "provider"
             )
         )
+        self._reading()
+
+    def _reading(self) -> None:
         self._accounts = _Family(
             self._gauge(
                 "accounts",

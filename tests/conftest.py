@@ -55,7 +55,9 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _wait(self) -> None:
-        for _ in range(500):
+        for _ in range(3_000):
+            if self.process.poll() is not None:
+                break
             try:
                 with self.client() as client:
                     client.ping()
@@ -65,7 +67,7 @@ class Server:
             except redis.ConnectionError:
                 time.sleep(0.01)
         self.stop()
-        raise RuntimeError("the server did not start within 5 s")
+        raise RuntimeError("the server did not start within 30 s, or ended at once")
 
 
 def _servers() -> list[str]:
@@ -80,16 +82,27 @@ def valkey_server() -> Iterator[Server]:
     server.stop()
 
 
+def _cluster_node() -> Server:
+    """A node needs two ports, and somebody else may take one between our asking and its binding: then others."""
+    for _ in range(10):
+        with socket.socket() as one, socket.socket() as two:
+            one.bind(("127.0.0.1", 0))
+            two.bind(("127.0.0.1", 0))
+            port, bus = (str(probe.getsockname()[1]) for probe in (one, two))
+        try:
+            return Server(
+                get_binary_path(), "--cluster-enabled", "yes", "--bind", "127.0.0.1",
+                "--port", port, "--cluster-port", bus,
+            )  # fmt: skip
+        except RuntimeError:
+            continue
+    raise RuntimeError("no cluster node would start")
+
+
 @pytest.fixture(scope="session")
 def cluster_server() -> Iterator[Server]:
     """One node with all slots: it refuses every call whose keys do not share a slot, or that hides a key."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    bus = ["--cluster-port", str(int(port) - 1 if int(port) > 40_000 else int(port) + 10_000)]
-    server = Server(
-        get_binary_path(), "--cluster-enabled", "yes", "--bind", "127.0.0.1", "--port", port, *bus
-    )
+    server = _cluster_node()
     with server.client() as client:
         client.execute_command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
         while "cluster_state:ok" not in str(client.execute_command("CLUSTER", "INFO")):

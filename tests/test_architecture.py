@@ -1,4 +1,4 @@
-"""The shape of design.md, section 3, held as tables: layers, one clock reader, sizes, three bulkheads."""
+"""The shape of design.md, section 3, held as tables: layers, one clock reader, sizes, bulkheads."""
 
 import ast
 import sys
@@ -16,7 +16,7 @@ LAYERS = {
     "fields": ["model"],
     "guard": ["model"],
     "rules": ["model", "fields"],
-    "engine": ["model", "rules"],
+    "engine": ["model", "rules", "fields"],
     "egress": ["fields"],
     "redact": ["fields"],
     "providers": ["model", "fields", "engine.ports", "egress"],
@@ -32,7 +32,11 @@ ALLOWED = {
 }
 ADAPTERS = {"providers", "channels", "store", "api", "demo"}
 
-CLOCK_READER = "app.py"
+#: Who reads a clock, and why nobody else must.
+CLOCK_READERS = {
+    "app.py": "the process's time, which everything else is given",
+    "store/session.py": "only how long ago the store said its time: it decides when to ask again, nothing more",
+}
 CLOCKS = {
     "time": {
         "time",
@@ -50,7 +54,14 @@ CLOCKS = {
 
 MODULE_MAX = 300
 FUNCTION_MAX = 40
-BULKHEADS = 3
+#: Where a bug is contained: module → how often, and what is protected.
+BULKHEADS = {
+    "engine/poll.py": (1, "a bug in one adapter pages like an outage"),
+    "engine/poller.py": (1, "one poll does not stop the others"),
+    "engine/deliver.py": (2, "a bug in one adapter climbs the ladder; one delivery does not stop the others"),
+    "duties.py": (1, "one ring of a bell does not end its duty"),
+    "api/server.py": (1, "one request does not show our insides"),
+}
 
 
 def name_of(path: Path) -> str:
@@ -146,10 +157,10 @@ def test_imports_point_downwards_only(path):
 
 
 @every_module
-def test_only_one_module_reads_the_clock(path):
+def test_only_who_must_reads_the_clock(path):
     reads = clock_reads(path.read_text("utf-8"))
 
-    assert name_of(path) == CLOCK_READER or reads == [], f"monitor/{name_of(path)} reads the clock"
+    assert name_of(path) in CLOCK_READERS or reads == [], f"monitor/{name_of(path)} reads the clock"
 
 
 @every_module
@@ -171,10 +182,12 @@ def test_whoever_catches_everything_says_what_it_protects(path):
     assert unmarked == [], f"monitor/{name_of(path)} catches Exception without `# Bulkhead:`"
 
 
-def test_there_are_three_bulkheads():
-    found = [f"{name_of(path)}:{line}" for path in MODULES for line, _ in bulkheads(path.read_text("utf-8"))]
+def test_there_are_these_bulkheads_and_no_other():
+    found = {name_of(path): len(bulkheads(path.read_text("utf-8"))) for path in MODULES}
 
-    assert len(found) <= BULKHEADS, f"one poll, one delivery, one ring of a bell, and no other: {found}"
+    assert {name: count for name, count in found.items() if count} == {
+        name: count for name, (count, _) in BULKHEADS.items()
+    }
 
 
 @every_module

@@ -114,7 +114,7 @@ async def attempt(destination: Destination, message: Message, clock: Clock) -> s
     except TimeoutError:
         raise DeliveryDeferred("no answer in time") from None
     except Exception as bug:  # noqa: BLE001  # as in tell_safely
-        # The same bulkhead, further in: a bug in an adapter is a failed attempt, so the ladder applies.
+        # Bulkhead: the same, further in: a bug in an adapter is a failed attempt, so the ladder applies.
         log.error("delivery.bug", channel=destination.name, notification=message.id, **described(bug))
         raise DeliveryDeferred(f"bug in the adapter: {type(bug).__name__}") from None
     finally:
