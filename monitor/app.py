@@ -97,9 +97,7 @@ class Daemon:
     def _new_crew(self) -> Crew:
         self.gauges.expect(self.config.accounts.values())
         self.metrics.configured(self.config.digest)
-        return Crew(
-            self.config, self.store, self.clock, self.gauges, self.session, self.chat_session, self.roles
-        )
+        return Crew(self.config, self.store, self.clock, self.gauges, self.session, self.chat_session, self.roles)
 
     async def _open_store(self, stack: AsyncExitStack) -> RedisStore:
         url = self.config.store.url
@@ -172,6 +170,8 @@ class Daemon:
                 await self.crew.flush()
         except TimeoutError:
             log.warning("daemon.unfinished", waited=limit)
+            # Not left to fail when the sessions close under them: that would look like an outage.
+            await self.crew.abandon()
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -24,6 +24,7 @@ ConfigPath = Annotated[Path | None, typer.Option("--config", "-c", help=_CONFIG_
 RootConfigPath = Annotated[
     Path | None, typer.Option("--config", "-c", help=_CONFIG_HELP, envvar="BALANCE_MONITOR_CONFIG")
 ]
+Level = Literal["debug", "info", "warning", "error"]
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 DEFAULT_CONFIG = Path("config.yaml")
 
@@ -71,14 +72,15 @@ def run(
     context: typer.Context,
     config: ConfigPath = None,
     roles: Annotated[str, typer.Option(help="Which parts to run: poll, deliver, api.")] = "poll,deliver,api",
-    log_level: Annotated[Literal["debug", "info", "warning", "error"] | None, typer.Option(help="debug, info, warning or error.")] = None,
+    log_level: Annotated[Level | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
     """Run the daemon: poll, judge, deliver, and serve the HTTP API."""
     from monitor.app import ROLES, run_daemon  # noqa: PLC0415
 
     chosen = frozenset(role.strip() for role in roles.split(","))
     if unknown := chosen - ROLES:
-        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: the roles are poll, deliver, api", param_hint="--roles")
+        said = f"{', '.join(sorted(unknown))}: the roles are poll, deliver, api"
+        raise typer.BadParameter(said, param_hint="--roles")
     raise typer.Exit(run_daemon(_path(context, config), chosen, log_level))
 
 

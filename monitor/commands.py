@@ -97,9 +97,7 @@ def _print_answer(account: Account, answer: Answer) -> None:
     console = Console()
     console.print(table)
     if snapshot.missing:
-        console.print(
-            f"missing: {', '.join(snapshot.missing)} ({snapshot.why})", style="yellow", markup=False
-        )
+        console.print(f"missing: {', '.join(snapshot.missing)} ({snapshot.why})", style="yellow", markup=False)
     for note in answer.notes:
         console.print(f"note: {note}", style="dim", markup=False)
 

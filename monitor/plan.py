@@ -12,8 +12,8 @@ import aiohttp
 from monitor.channels.http import Http as ChannelHttp
 from monitor.config import Config
 from monitor.engine.decide import Policy
-from monitor.engine.deliverer import Deliverer
 from monitor.engine.deliver import SEND_TIMEOUT, Destination
+from monitor.engine.deliverer import Deliverer
 from monitor.engine.poll import Polling
 from monitor.engine.poller import Poller
 from monitor.engine.ports import Windows
@@ -47,6 +47,8 @@ class Part(Protocol):
 
     def stop(self) -> None: ...
 
+    async def abandon(self) -> None: ...
+
 
 @dataclass(slots=True)
 class Crew:
@@ -70,9 +72,7 @@ class Crew:
         if "deliver" in self.roles:
             self.deliverers = {name: self._deliverer(name) for name in self.config.channels}
         if "poll" in self.roles:
-            self.pollers = {
-                name: self._poller(name, accounts) for name, accounts in self._by_provider().items()
-            }
+            self.pollers = {name: self._poller(name, accounts) for name, accounts in self._by_provider().items()}
             for name, poller in self.pollers.items():
                 await self._enrol(name, poller.accounts)
         self._running = [asyncio.create_task(part.run()) for part in self._parts()]
@@ -91,6 +91,10 @@ class Crew:
         for deliverer in self.deliverers.values():
             while not await deliverer.drain():
                 pass
+
+    async def abandon(self) -> None:
+        """Cut short what is still in flight; whoever comes next does it again."""
+        await asyncio.gather(*(part.abandon() for part in self._parts()))
 
     def wake(self, provider: str) -> None:
         """An account of this provider was made due."""
@@ -122,9 +126,7 @@ class Crew:
         config = self.config
         watch = Watch(policy=_policy(config), rules=config.rules, due=self._next_due)
         if provider == STORE_PROVIDER:
-            polling = Polling(
-                provider, HealthReader(self.store), CHECKUP_TIMEOUT, self.store, watch, self.clock
-            )
+            polling = Polling(provider, HealthReader(self.store), CHECKUP_TIMEOUT, self.store, watch, self.clock)
             windows: Windows = ()
             cost, room = 0, CHECKUPS_AT_ONCE
         else:

@@ -14,7 +14,6 @@ from monitor.checks import schema  # noqa: E402 - the path comes first
 from monitor.metrics import Metrics  # noqa: E402
 
 README = ROOT / "README.md"
-SECTIONS = {"configuration": lambda: tables(schema("config")), "rules": lambda: rule_tables(), "metrics": lambda: metrics()}
 #: In the order a reader meets them; what several share is said once, under the name of their family.
 ORDER = (
     ("", ("Store", "Log", "Egress", "HttpApi", "ApiToken", "Defaults", "ProviderPrices", "StaticPrices")),
@@ -26,18 +25,22 @@ ORDER = (
 )  # fmt: skip
 
 
+def sections() -> dict[str, str]:
+    return {"configuration": tables(schema("config")), "rules": rule_tables(), "metrics": metrics()}
+
+
 def marks(name: str) -> tuple[str, str]:
     return f"<!-- {name}: written by tests/reference.py -->", f"<!-- /{name} -->"
 
 
 def rewritten(text: str) -> str:
     """The README with every generated section as the code has it now."""
-    for name, write in SECTIONS.items():
+    for name, written in sections().items():
         begin, end = marks(name)
         head, _, rest = text.partition(begin)
         _, found, tail = rest.partition(end)
         assert found, f"README.md has no section between {begin} and {end}"
-        text = f"{head}{begin}\n\n{write()}\n{end}{tail}"
+        text = f"{head}{begin}\n\n{written}\n{end}{tail}"
     return text
 
 

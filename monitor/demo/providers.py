@@ -94,7 +94,7 @@ class Servers:
         rows = [row for row in self.world.chain if within(row)]
         return rows[::-1] if query.get("sort") == "desc" else rows
 
-    async def account(self, request: web.Request) -> web.Response:
+    async def account(self, _request: web.Request) -> web.Response:
         """The perps account's measures."""
         if self.world.perps_throttled:
             self.world.perps_throttled -= 1

@@ -136,8 +136,8 @@ def _verdict(chat: Chat, console: Console) -> int:
     for problem in problems:
         console.print(problem, style="bold red", markup=False)
     if not problems:
-        told = sum(wanted.values())
-        console.print(f"\nEvery one of the {len(SCRIPT)} incidents was told exactly as expected: {told} alerts.", style="bold")
+        told = f"Every one of the {len(SCRIPT)} incidents was told exactly as expected: {sum(wanted.values())} alerts."
+        console.print(f"\n{told}", style="bold")
     return 1 if problems else 0
 
 

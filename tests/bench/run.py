@@ -15,7 +15,7 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.bench import pipeline  # noqa: E402 - the path comes first
+from tests.bench import pipeline
 
 BENCHMARKS = {"pipeline": pipeline.run}
 

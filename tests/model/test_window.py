@@ -232,8 +232,8 @@ def test_the_total_at_a_windows_start(readings, now, expected):
 
 def test_a_bucket_opens_with_what_was_read_last_before_it():
     ring = record_opening(flow(HOUR), Decimal(500), NOON)
-    for total, at in ((300, 20), (200, 40)):
-        ring = record_opening(ring, Decimal(total), NOON + seconds(at))
+    for value, at in ((300, 20), (200, 40)):
+        ring = record_opening(ring, Decimal(value), NOON + seconds(at))
 
     assert opening_total(ring, HOUR, NOON + minutes(60)) == 500
     assert opening_total(ring, HOUR, NOON + minutes(61)) == 200
