@@ -14,6 +14,8 @@ log = structlog.get_logger("monitor.deliverer")
 
 #: The longest sleep between two looks at the store: other processes apply news too, and timers run out.
 LOOK_AGAIN = timedelta(milliseconds=250)
+#: The shortest: our clock may run a little ahead of the store's, which then has nothing due yet.
+BREATH = timedelta(milliseconds=1)
 #: How long to leave a store alone that does not answer.
 STORE_PAUSE = timedelta(seconds=1)
 
@@ -48,6 +50,12 @@ class Deliverer:
         self.stopping = True
         self.bell.set()
 
+    async def abandon(self) -> None:
+        """Cut short what is in flight, for lack of time: it goes out again as it is when its lease ends."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def drain(self) -> bool:
         """Tell what is due now; whether nothing was. For the way out, after `run`."""
         await self.claim()
@@ -70,7 +78,11 @@ class Deliverer:
             task = asyncio.create_task(tell_safely(self.store, self.destination, group, self.clock))
             self._tasks.add(task)
             task.add_done_callback(self._done)
-        return timedelta(0) if len(groups) == room else LOOK_AGAIN
+        return timedelta(0) if len(groups) == room else self._until_due()
+
+    def _until_due(self) -> timedelta:
+        due_at = self.store.groups_due(self.destination.name)
+        return LOOK_AGAIN if due_at is None else min(max(due_at - self.clock(), BREATH), LOOK_AGAIN)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -99,6 +99,12 @@ class Poller:
         self.stopping = True
         self.bell.set()
 
+    async def abandon(self) -> None:
+        """Cut short what is in flight, for lack of time: nothing is committed, and its leases end."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     def wake(self, at: datetime | None = None) -> None:
         """Something of this provider is due then, or now: look at the store no later."""
         at = max(at or self.polling.now(), self._not_before)

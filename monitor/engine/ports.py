@@ -150,6 +150,10 @@ class DeliveryStore(Protocol):
         """Lease groups that are due, as many as the channel's rate allows."""
         ...
 
+    def groups_due(self, channel: str) -> datetime | None:
+        """When the channel next has a group due, as far as this process knows without asking."""
+        ...
+
     async def freeze(self, group: Group, message: Message) -> Group | None:
         """Make `message` what is being told and clear `failed`; None: someone else has the group.
 
@@ -168,7 +172,12 @@ class DeliveryStore(Protocol):
         ...
 
     async def bury(
-        self, group: Group, message: Message, why: str, told: Mapping[str, Told | None], due_at: datetime | None
+        self,
+        group: Group,
+        message: Message,
+        why: str,
+        told: Mapping[str, Told | None],
+        due_at: datetime | None,
     ) -> bool:
         """The frozen message is dead: keep it in the channel's dead letters, go on with what is left as `settle`
         does. The next message starts with no failed attempts."""

@@ -1,0 +1,287 @@
+"""The daemon as people run it: real processes, real signals, real sockets."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+
+import pytest
+import redis
+
+
+def no_secrets(canaries, *texts):
+    return [canary for canary in canaries for text in texts if canary in text]
+
+
+async def test_a_breach_and_its_end_arrive_signed_and_everything_can_be_asked(
+    place, bank, chat, until, canaries
+):
+    daemon = await place.write().start()
+    await until(lambda: len(bank.asked) > 1, "the account is polled")
+
+    bank.held["hot"] = 40
+    await until(lambda: len(chat.heard) == 1, "the breach is told")
+    bank.held["hot"] = 120.5
+    await until(lambda: len(chat.heard) == 2, "its end is told")
+
+    assert chat.heard == [("alert.firing", "hot", 1), ("alert.resolved", "hot", 2)]
+    [firing, resolved] = [json.loads(body)["data"]["alerts"][0] for _, body in chat.posts]
+    assert (firing["value"], firing["threshold"], firing["id"]) == ("40", "50", resolved["id"])
+
+    await the_api_answers(daemon, bank)
+    await the_commands_answer_beside_it(place, chat)
+    assert await daemon.stop() == 0
+    assert [line["event"] for line in daemon.said()][-2:] == ["daemon.stopping", "daemon.stopped"]
+    assert no_secrets(canaries, daemon.log.read_text()) == []
+    await the_commands_answer_without_it(place, chat)
+
+
+async def the_api_answers(daemon, bank):
+    assert await daemon.get("/healthz") == (200, {"status": "ok"})
+    status, metrics = await daemon.get("/metrics")
+    assert status == 200
+    assert "balance_monitor" in metrics
+
+    _, listed = await daemon.get("/v1/accounts")
+    assert [one["id"] for one in listed["items"]] == ["hot"]
+    status, shown = await daemon.get("/v1/accounts/hot")
+    assert (status, shown["status"], shown["amounts"]["USDT@ETH"]["total"]) == (200, "ok", "120.5")
+    assert (await daemon.get("/v1/accounts/nobody"))[0] == 404
+
+    _, history = await daemon.get("/v1/accounts/hot/history?asset=USDT&measure=total")
+    assert [point["value"] for point in history["items"]] == ["100", "40", "120.5"]
+    _, events = await daemon.get("/v1/accounts/hot/events")
+    assert [(e["direction"], e["amount"]) for e in events["items"]] == [("in", "80.5"), ("out", "60")]
+    _, alerts = await daemon.get("/v1/alerts")
+    assert alerts["items"] == []
+
+    bank.held["hot"] = 130
+    status, polled = await daemon.get("/v1/accounts/hot/poll?wait=2s", "POST")
+    assert (status, polled["amounts"]["USDT@ETH"]["total"]) == (200, "130")
+
+
+async def the_commands_answer_beside_it(place, chat):
+    code, out, err = await place.command("status", "--json")
+    assert (code, err) == (0, "")
+    assert [(one["id"], one["status"]) for one in json.loads(out)["accounts"]] == [("hot", "ok")]
+
+    code, out, err = await place.command("poll", "hot", "--json")
+    assert (code, json.loads(out)["amounts"]["USDT@ETH"]["total"], err) == (0, "130", "")
+
+    code, out, _ = await place.command("send-test", "ops")
+    assert code == 0
+    assert json.loads(chat.posts[-1][1])["type"] == "test"
+
+
+async def the_commands_answer_without_it(place, chat):
+    code, out, _ = await place.command("status", "--json")
+    assert (code, json.loads(out)["accounts"][0]["amounts"]["USDT@ETH"]["total"]) == (0, "130")
+
+    code, out, _ = await place.command("send-test", "ops")
+    assert (code, json.loads(chat.posts[-1][1])["type"]) == (0, "test")
+
+
+async def test_a_daemon_killed_between_the_receipt_and_its_record_repeats_itself_byte_for_byte(
+    place, bank, chat, until, pass_leases
+):
+    chat.hang = True
+    daemon = await place.write().start()
+    await until(lambda: bank.asked, "the account is polled")
+    bank.held["hot"] = 40
+    await until(lambda: len(chat.posts) == 1, "the receiver has the message")
+
+    await daemon.kill()
+    chat.hang = False
+    with place.server() as orphan:
+        pass_leases(orphan)
+    second = await place.start()
+    await until(lambda: len(chat.posts) == 2, "the message is repeated")
+    bank.held["hot"] = 100
+    await until(lambda: len(chat.posts) == 3, "the end is told")
+
+    assert chat.posts[0] == chat.posts[1]
+    assert chat.heard[1:] == [("alert.firing", "hot", 1), ("alert.resolved", "hot", 2)]
+    assert await second.stop() == 0
+
+
+async def test_what_became_owed_while_the_chat_was_down_is_told_when_it_is_back(
+    place, bank, chat, until, canaries
+):
+    chat.status = 503
+    daemon = await place.write().start()
+    bank.held["hot"] = 40
+    await until(lambda: chat.posts, "an attempt")
+    bank.status = 500
+    await until(lambda: daemon.said("account.failing"), "the outage is logged")
+    bank.status = 200
+    bank.held["hot"] = 100
+    chat.status = 204
+    await until(lambda: ("alert.resolved", "hot", 2) in chat.heard, "the whole episode is told")
+
+    assert len(daemon.said("delivery.failing")) == 1
+    assert await daemon.stop() == 0
+    _, status, _ = await place.command("status", "--json")
+    assert no_secrets(canaries, daemon.log.read_text(), status) == []
+
+
+async def test_a_reload_applies_a_valid_file_and_ignores_an_invalid_one(place, bank, chat, until):
+    daemon = await place.write(below=50).start()
+    bank.held["hot"] = 60
+    await until(lambda: len(bank.asked) > 3, "polls")
+
+    place.write(below="oops", wallets=("hot", "cold"))
+    daemon.process.send_signal(signal.SIGHUP)
+    [failed] = await until(lambda: daemon.said("config.reload_failed"), "the refusal is logged")
+    assert "rules.yaml:2" in failed["mistakes"][0]
+    polls = len(bank.asked)
+    await until(lambda: len(bank.asked) > polls + 3, "the old configuration runs on")
+    assert (set(bank.asked), chat.heard) == ({"hot"}, [])
+
+    place.write(below=70, wallets=("hot", "cold"))
+    daemon.process.send_signal(signal.SIGHUP)
+    await until(lambda: chat.heard == [("alert.firing", "hot", 1)], "the new threshold fires")
+    await until(lambda: "cold" in bank.asked, "the new account is polled")
+
+    (place.path / "rules.yaml").write_text("rules: []\n")
+    daemon.process.send_signal(signal.SIGHUP)
+    await until(lambda: chat.heard[1:] == [("alert.resolved", "hot", 2)], "its alert is closed")
+    assert json.loads(chat.posts[-1][1])["data"]["alerts"][0]["reason"] == "rule_removed"
+    assert len(daemon.said("config.reloaded")) == 2
+    assert await daemon.stop() == 0
+
+
+async def test_a_provider_that_hangs_does_not_keep_a_daemon_from_leaving(place, bank):
+    bank.hang.add("hot")
+    daemon = await place.write(timeout="10s", shutdown="1s").start()
+    for _ in range(200):
+        if bank.asked:
+            break
+        await asyncio.sleep(0.02)
+
+    assert await daemon.stop() == 0
+    assert [line["event"] for line in daemon.said() if line["level"] != "info"] == ["daemon.unfinished"]
+    # Being told to leave is not the provider's outage.
+    _, out, _ = await place.command("status", "--json")
+    assert json.loads(out)["accounts"][0]["failure"] is None
+
+
+async def test_two_daemons_on_one_store_share_the_accounts_and_one_takes_over_from_the_other(
+    place, tmp_path, bank, chat, until, redis_url, pass_leases
+):
+    wallets = [f"w{number}" for number in range(12)]
+    one = await place.write(store=redis_url, wallets=wallets).start()
+    other = place.port = _free_port()
+    two = await place.write(store=redis_url, wallets=wallets).start()
+    assert one.port != other == two.port
+
+    await until(lambda: _polls(one), "the first one polls")
+    before = await _polls(one), await _polls(two)
+    await asyncio.sleep(1.5)
+    after = await _polls(one), await _polls(two)
+    assert min(later - earlier for earlier, later in zip(before, after, strict=True)) > 5
+
+    bank.hang.add("w3")
+    bank.asked.clear()
+    await until(lambda: "w3" in bank.asked, "somebody is stuck with w3")
+    await one.kill()
+    bank.hang.clear()
+    port = int(redis_url.rpartition(":")[2])
+    with redis.Redis(port=port) as client:
+        pass_leases(client)
+    bank.asked.clear()
+    await until(lambda: set(bank.asked) == set(wallets), "the other one polls them all")
+    bank.held["w3"] = 40
+    await until(lambda: chat.heard == [("alert.firing", "w3", 1)], "and tells what is wrong")
+    assert await two.stop() == 0
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+async def _polls(daemon):
+    _, page = await daemon.get("/metrics")
+    lines = [line for line in page.splitlines() if line.startswith("balance_monitor_polls_total{")]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+async def test_a_store_that_dies_under_a_daemon_is_started_again_with_all_it_knew(place, bank, chat, until):
+    daemon = await place.write().start()
+    bank.held["hot"] = 40
+    await until(lambda: len(chat.posts) == 1, "the breach is told")
+    with place.server() as server:
+        pid = int(server.info("server")["process_id"])
+
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: daemon.said("store.restarted"), "the server is started again")
+    bank.held["hot"] = 100
+    await until(lambda: len(chat.posts) == 2, "and it goes on where it was")
+
+    assert chat.heard == [("alert.firing", "hot", 1), ("alert.resolved", "hot", 2)]
+    assert await daemon.stop() == 0
+
+
+class TestStartingUp:
+    async def test_every_mistake_of_a_bad_configuration_is_told_and_nothing_starts(self, place):
+        place.write(below="oops")
+        text = (
+            (place.path / "config.yaml").read_text().replace("api: A", "api: Z").replace("OPS_SECRET", "NONE")
+        )
+        (place.path / "config.yaml").write_text(text)
+
+        code, out, err = await place.command("run")
+
+        assert (code, out) == (2, "")
+        places = ["rules.yaml:2", "api: ", "secret"]
+        assert [part for part in places if part not in err] == []
+        assert not (place.path / "data").exists()
+
+    async def test_a_port_in_use_is_said_and_ends_the_daemon(self, place):
+        place.write()
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", place.port))
+            taken.listen()
+            code, _, err = await place.command("run")
+
+        assert code == 2
+        assert f"cannot listen on 127.0.0.1:{place.port}" in err
+        assert "Traceback" not in err
+
+    async def test_a_second_daemon_on_the_same_data_names_the_first(self, place):
+        daemon = await place.write().start()
+        place.port = _free_port()
+
+        code, _, err = await place.write().command("run")
+
+        assert code == 1
+        assert f"pid {daemon.process.pid}" in err
+        assert "Traceback" not in err
+        assert await daemon.stop() == 0
+
+    @pytest.mark.parametrize("command", [["run"], ["status"]])
+    async def test_a_store_that_is_not_there_is_said_plainly(self, place, command):
+        code, _, err = await place.write(store=f"redis://:canary-pw@127.0.0.1:{_free_port()}").command(
+            *command
+        )
+
+        assert code == 1
+        assert "Traceback" not in err
+        assert "canary-pw" not in err
+        assert "did not answer" in err.splitlines()[-1]
+
+
+class TestKilled:
+    async def test_a_killed_daemons_successor_heals_the_store_and_stops_in_order(self, place, bank, until):
+        first = await place.write().start()
+        await until(lambda: bank.asked, "a poll")
+        assert await first.kill() == -signal.SIGKILL
+
+        second = await place.start()
+        status, shown = await second.get("/v1/accounts/hot")
+
+        assert (status, shown["amounts"]["USDT@ETH"]["total"]) == (200, "100")
+        assert await second.stop() == 0
+        assert not (place.path / "data" / "server.json").exists()
