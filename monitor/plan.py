@@ -113,8 +113,10 @@ class Crew:
     async def _enrol(self, provider: str, accounts: Mapping[str, Account]) -> None:
         now, names = self.clock(), iter(accounts)
         while chunk := list(islice(names, ENROL_CHUNK)):
-            due = {name: first_due(self._timetable(accounts[name]), name, now) for name in chunk}
-            await self.store.enrol(provider, due)
+            plans = {name: self._timetable(accounts[name]) for name in chunk}
+            due = {name: first_due(plan, name, now) for name, plan in plans.items()}
+            latest = {name: next_due(plan, name, now) for name, plan in plans.items()}
+            await self.store.enrol(provider, due, latest)
 
     def _timetable(self, account: Account) -> Timetable:
         return self.config.timetables.get(account.name) or Every(account.interval)

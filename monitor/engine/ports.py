@@ -71,8 +71,13 @@ class Claims:
 class PollStore(Protocol):
     """The polling half of the store. Every method raises StoreUnavailable when the store does not answer."""
 
-    async def enrol(self, provider: str, due: Mapping[str, datetime]) -> None:
-        """Give accounts a first due time; those that have one, or are leased, keep it."""
+    async def enrol(
+        self, provider: str, due: Mapping[str, datetime], latest: Mapping[str, datetime] | None = None
+    ) -> None:
+        """Give accounts a first due time; those that have one, or are leased, keep it.
+
+        One that is due only after its `latest` is due then: its interval has become shorter.
+        """
         ...
 
     async def dismiss(self, provider: str, accounts: Sequence[str]) -> None:

@@ -37,14 +37,14 @@ class Watch:
         if known is None or at_us < known:
             self.next_us[partition] = at_us
 
-    def candidates(self, now_us: int | None, partitions: int) -> list[int]:
-        """Partitions worth asking, beginning where the last call did not end."""
-        stepped = now_us is not None and self.scanned_us is not None and now_us < self.scanned_us - _STEP_US
-        if now_us is None or self.scanned_us is None or stepped or now_us >= self.scanned_us + _RESCAN_US:
-            found = list(range(partitions))
-        else:
-            found = [number for number, at_us in self.next_us.items() if at_us <= now_us]
-            found.sort()
+    def rescans(self, now_us: int) -> bool:
+        """Whether it is time to ask every partition, whatever is expected of it."""
+        seen = self.scanned_us
+        return seen is None or not seen - _STEP_US <= now_us < seen + _RESCAN_US
+
+    def candidates(self, now_us: int) -> list[int]:
+        """Partitions that should have something due, beginning where the last call did not end."""
+        found = sorted(number for number, at_us in self.next_us.items() if at_us <= now_us)
         after = [number for number in found if number >= self.start]
         return after + found[: len(found) - len(after)]
 
@@ -60,16 +60,24 @@ class ClaimingStore(Session):
     def _watch(self, provider: str) -> Watch:
         return self._watches.setdefault(provider, Watch())
 
-    async def enrol(self, provider: str, due: Mapping[str, datetime]) -> None:
-        """Give accounts a first due time; those that have one, or are leased, keep it."""
+    async def enrol(
+        self, provider: str, due: Mapping[str, datetime], latest: Mapping[str, datetime] | None = None
+    ) -> None:
+        """Give accounts a first due time; those that have one, or are leased, keep it.
+
+        One that is due only after its `latest` is due then: its interval has become shorter.
+        """
+        latest = latest or {}
         by_partition: dict[Partition, list[str]] = {}
         for account, at in due.items():
-            by_partition.setdefault(self.partition(account), []).extend((account, str(micros(at))))
+            by_partition.setdefault(self.partition(account), []).extend(
+                (account, str(micros(at)), str(micros(latest[account])) if account in latest else "")
+            )
         await asyncio.gather(
             *(
                 self._batch.fcall("bm1_enrol", [where.due(provider), where.leased(provider)], *part)
                 for where, args in by_partition.items()
-                for part in _chunks(args, 1_000)
+                for part in _chunks(args, 1_500)
             )
         )
         for where in by_partition:
@@ -97,8 +105,11 @@ class ClaimingStore(Session):
         """
         watch, claims = self._watch(provider), list[Claim]()
         now_us = self._estimate_us()
-        candidates = self._candidates(watch, now_us)
-        whole = len(candidates) == len(self.partitions)
+        # A test's time may stand still while other processes work.
+        if now_us is None or self.clock_override is not None or watch.rescans(now_us):
+            whole, candidates = True, self._around(watch.start)
+        else:
+            whole, candidates = False, watch.candidates(now_us)
         for turn in range(ROUNDS_MAX):
             room = limit - len(claims)
             if not candidates or room <= 0:
@@ -123,11 +134,9 @@ class ClaimingStore(Session):
         )
         return [claim for found, _ in answers for claim in found], max(now for _, now in answers)
 
-    def _candidates(self, watch: Watch, now_us: int | None) -> list[int]:
-        if self.clock_override is None:
-            return watch.candidates(now_us, len(self.partitions))
-        # A test's time may stand still while other processes work.
-        return [*range(watch.start, len(self.partitions)), *range(watch.start)]
+    def _around(self, start: int) -> list[int]:
+        """Every partition, beginning with this one."""
+        return [*range(start, len(self.partitions)), *range(start)]
 
     async def _claim_in(
         self, provider: str, where: Partition, limit: int, lease: timedelta

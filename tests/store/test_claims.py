@@ -89,6 +89,15 @@ async def test_a_provider_never_sees_anothers_accounts(store):
     assert await names(store, "casino") == ["hot"]
 
 
+async def test_a_shorter_interval_counts_from_the_next_start(store, clock):
+    await store.enrol("casino", {"hot": NOON + minutes(60), "cold": NOON + seconds(1)})
+
+    await store.enrol("casino", {"hot": NOON, "cold": NOON}, {"hot": NOON + seconds(5), "cold": NOON + seconds(5)})
+
+    assert await store.due_at("casino", "hot") == NOON + seconds(5)
+    assert await store.due_at("casino", "cold") == NOON + seconds(1)
+
+
 async def test_enrolling_again_keeps_what_is_planned(store, clock):
     await store.enrol("casino", {"hot": NOON + seconds(5), "cold": NOON})
     await claimed(store)

@@ -17,11 +17,14 @@ local function claim(keys, args)
 end
 
 -- KEYS  due, leased
--- ARGV  pairs of (account, due time)
+-- ARGV  triples of (account, due time if it has none, latest due time or '')
 local function enrol(keys, args)
-  for i = 1, #args, 2 do
+  for i = 1, #args, 3 do
     if not score(keys[2], args[i]) then
       redis.call('ZADD', keys[1], 'NX', args[i + 1], args[i])
+      if args[i + 2] ~= '' then
+        redis.call('ZADD', keys[1], 'XX', 'LT', args[i + 2], args[i])
+      end
     end
   end
   return 1
