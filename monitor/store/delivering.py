@@ -15,6 +15,9 @@ from monitor.store.moving import MovingStore, group_keys
 _MICROSECOND = timedelta(microseconds=1)
 #: Other processes may make a group due; a channel without anything due here is looked at this often.
 LOOK_US = 250_000
+#: What is due within this is worth asking for: our idea of the store's time may be so far behind it, by the
+#: way of the answer it was taken from and by the event loop's clock, which only ticks between its rounds.
+_BEHIND_US = 2_000
 _TIDY_US = 60_000_000
 
 #: So many deliveries per so long, over all processes.
@@ -82,6 +85,8 @@ class DeliveringStore(MovingStore):
         now_us = self._estimate_us()
         if self.clock_override is None and not _worth_asking(outlook, now_us):
             return ()
+        # What is expected while we ask counts on top of the answer, which may be older.
+        outlook.next_us = outlook.looked_us = None
         where = ChannelKeys(channel)
         units, per = ("", 0) if rate is None else (rate[0], rate[1] // _MICROSECOND)
         now, wake, token, *found = await self._batch.fcall(
@@ -96,7 +101,8 @@ class DeliveringStore(MovingStore):
         if self.clock_override is None:
             self._follow(int(now))
         outlook.looked_us = int(now)
-        outlook.next_us = int(wake) if wake else None
+        if wake:
+            self.expect_group(channel, int(wake))
         leased = [(found[at].decode(), int(found[at + 1])) for at in range(0, len(found), 2)]
         groups = await asyncio.gather(*(self._read(where, one, int(token), due) for one, due in leased))
         return tuple(group for group in groups if group is not None)
@@ -173,7 +179,7 @@ class DeliveringStore(MovingStore):
 def _worth_asking(outlook: Outlook, now_us: int | None) -> bool:
     if now_us is None or outlook.looked_us is None or not 0 <= now_us - outlook.looked_us < LOOK_US:
         return True
-    return outlook.next_us is not None and outlook.next_us <= now_us
+    return outlook.next_us is not None and outlook.next_us <= now_us + _BEHIND_US
 
 
 def _group(channel: str, group: str, token: int, due_us: int, reply: Any) -> Group:

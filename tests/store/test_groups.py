@@ -521,3 +521,42 @@ async def test_a_process_knows_when_to_look_again(store, clock):
 
     assert store.groups_due("ops") == clock() + WAIT
     assert store.groups_due("never heard of") is None
+
+
+async def test_what_becomes_due_while_the_store_is_asked_is_not_forgotten(store, clock, monkeypatch):
+    """The answer to a claim may be older than news that were moved meanwhile over another connection."""
+    store.clock_override = None
+    ask = store._batch.fcall
+
+    async def ask_slowly(function, *args):
+        reply = await ask(function, *args)
+        if function == "bm1_claim_groups":
+            store.expect_group("ops", int(reply[0]))
+        return reply
+
+    assert await store.claim_groups("ops", 10, LEASE) == ()
+    assert store.groups_due("ops") is None
+    store._outlooks["ops"].looked_us = None
+    monkeypatch.setattr(store._batch, "fcall", ask_slowly)
+    assert await store.claim_groups("ops", 10, LEASE) == ()
+
+    assert store.groups_due("ops") is not None
+
+
+async def test_what_is_due_at_once_is_asked_for_at_once(store):
+    """Our idea of the store's time is a little behind it: what it calls due now must not seem early to us."""
+    store.clock_override = None
+    await store.claim_groups("ops", 10, LEASE)
+    asked = []
+    ask = store._batch.fcall
+
+    async def count(function, *args):
+        asked.append(function)
+        return await ask(function, *args)
+
+    store._batch.fcall = count
+    await store.claim_groups("ops", 10, LEASE)
+    assert asked == []
+    store.expect_group("ops", store._estimate_us() + 1_000)
+    await store.claim_groups("ops", 10, LEASE)
+    assert asked == ["bm1_claim_groups"]
