@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import (
     BaseModel,
@@ -228,3 +228,9 @@ def _as_list(value: object) -> object:
 
 
 RateLimits = Annotated[tuple[RateLimit, ...], BeforeValidator(_as_list)]
+
+
+def by_type(union: Any) -> dict[str, Any]:
+    """The members of a union that `type` tells apart: type as written in a file → its settings."""
+    members = get_args(get_args(union)[0])
+    return {get_args(member.model_fields["type"].annotation)[0]: member for member in members}

@@ -7,8 +7,9 @@ from pydantic import Field
 from monitor.channels.base import ChannelSettings
 from monitor.channels.slack import Slack
 from monitor.channels.webhook import Webhook
+from monitor.fields import by_type
 
 AnyChannel = Annotated[Slack | Webhook, Field(discriminator="type")]
 
 #: Type in the configuration → its settings.
-CHANNELS: dict[str, type[ChannelSettings]] = {"slack": Slack, "webhook": Webhook}
+CHANNELS: dict[str, type[ChannelSettings]] = by_type(AnyChannel)

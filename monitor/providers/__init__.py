@@ -1,9 +1,10 @@
 """The registry: a new provider is one file and one line here."""
 
-from typing import Annotated, get_args
+from typing import Annotated
 
 from pydantic import Field
 
+from monitor.fields import by_type
 from monitor.providers.base import ProviderSettings
 from monitor.providers.cryptofuse import Cryptofuse
 from monitor.providers.kaiko import Kaiko
@@ -18,4 +19,5 @@ AnyProvider = Annotated[
     | Pacifica,
     Field(discriminator="type"),
 ]  # fmt: skip
-PROVIDERS: tuple[type[ProviderSettings], ...] = get_args(get_args(AnyProvider)[0])
+#: Type in the configuration → its settings.
+PROVIDERS: dict[str, type[ProviderSettings]] = by_type(AnyProvider)

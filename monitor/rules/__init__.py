@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from monitor.fields import by_type
 from monitor.rules.base import RuleBase
 from monitor.rules.event import AnyEvent
 from monitor.rules.high_balance import HighBalance
@@ -20,15 +21,6 @@ AnyRule = Annotated[
 ]
 
 #: Type as written in a rule file → its settings.
-RULES: dict[str, type[RuleBase]] = {
-    "low_balance": LowBalance,
-    "high_balance": HighBalance,
-    "large_outflow": LargeOutflow,
-    "large_inflow": LargeInflow,
-    "liquidation": Liquidation,
-    "event": AnyEvent,
-    "stale": Stale,
-    "provider_down": ProviderDown,
-}
+RULES: dict[str, type[RuleBase]] = by_type(AnyRule)
 
 __all__ = ["RULES", "AnyRule", "RuleBase"]

@@ -1,0 +1,72 @@
+"""Every file we show people is read, and every plug-in is registered and shown."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from monitor.channels import CHANNELS
+from monitor.config import load
+from monitor.demo.settings import CONFIG, RULES
+from monitor.providers import PROVIDERS
+from monitor.rules import RULES as RULE_TYPES
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "config.example.yaml"
+#: Files in a plug-in folder that are parts of plug-ins, not plug-ins.
+PARTS = {
+    "providers": {"base", "http", "answers", "times", "tokens"},
+    "channels": {"base", "http", "text"},
+    "rules": {"base", "balance", "flow", "happening", "levels", "mistakes", "samples", "sandbox", "templates", "words", "yardstick"},
+}  # fmt: skip
+REGISTERED = {
+    "providers": set(PROVIDERS),
+    "channels": set(CHANNELS),
+    "rules": set(RULE_TYPES),
+}
+
+
+def types_in(path):
+    shown = yaml.safe_load(path.read_text("utf-8"))
+    found = [rule["type"] for rule in shown.get("rules", []) if isinstance(rule, dict)]
+    for section in ("providers", "channels"):
+        found += [part["type"] for part in shown.get(section, {}).values()]
+    return set(found)
+
+
+def test_the_example_configuration_has_no_mistake_and_no_warning():
+    config = load(EXAMPLE, secrets=False)
+
+    assert config.warnings == ()
+    assert {rule.type for rule in config.rules} == REGISTERED["rules"], "an example of every rule type"
+
+
+@pytest.mark.parametrize("section", ["providers", "channels"])
+def test_every_registered_plug_in_is_in_the_example_configuration(section):
+    assert REGISTERED[section] <= types_in(EXAMPLE)
+
+
+@pytest.mark.parametrize("folder", PARTS)
+def test_every_plug_in_file_is_registered(folder):
+    files = {path.stem for path in (ROOT / "monitor" / folder).glob("[a-z]*.py")} - PARTS[folder]
+    # A plug-in that needs more than one file names them all after itself.
+    plug_ins = {name for name in files if not any(name.startswith(f"{other}_") for other in files)}
+
+    assert plug_ins == REGISTERED[folder]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "rules").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_rule_file_says_what_it_is_for(path):
+    assert path.read_text("utf-8").startswith("#")
+    assert types_in(path)
+
+
+def test_the_demo_runs_on_a_configuration_without_mistakes(tmp_path):
+    places = {"bank": "http://127.0.0.1:1", "chat": "http://127.0.0.1:2", "api": 8787}
+    text = CONFIG.format(secret="whsec_ZGVtby1zZWNyZXQtZm9yLWxvb3BiYWNr", **places)
+    (tmp_path / "config.yaml").write_text(text, "utf-8")
+    (tmp_path / "rules.yaml").write_text(RULES, "utf-8")
+
+    config = load(tmp_path / "config.yaml")
+
+    assert all("plain text" in warning for warning in config.warnings)
