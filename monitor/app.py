@@ -58,13 +58,14 @@ class FollowedClock:
 class Daemon:
     """One process. `run` returns the exit code."""
 
-    def __init__(self, path: Path, config: Config, roles: frozenset[str]) -> None:
-        self.path, self.config, self.roles = path, config, roles
+    def __init__(self, path: Path, config: Config, roles: frozenset[str], level: logs.Level | None = None) -> None:
+        self.path, self.config, self.roles, self.level = path, config, roles, level
         self.clock = FollowedClock()
         self.metrics = Metrics(__version__)
         self.gauges = Gauges(self.metrics, self.clock)
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Event()
+        self._leaving: dict[asyncio.Task[None], Crew] = {}
         self._exit = 0
 
     async def run(self) -> int:
@@ -149,8 +150,8 @@ class Daemon:
             if getattr(config, key) != getattr(self.config, key):
                 log.warning("config.needs_restart", key=key)
         hide_secrets(config)
-        logs.configure(config.log.level, config.log.format, sys.stderr, wall_clock)
-        await self.crew.stop()
+        logs.configure(self.level or config.log.level, config.log.format, sys.stderr, wall_clock)
+        self._retire(self.crew)
         self.config = config
         self.crew = self._new_crew()
         await self.crew.start()
@@ -160,18 +161,27 @@ class Daemon:
         self.metrics.reloaded(ok=True)
         log.info("config.reloaded", accounts=len(config.accounts), digest=config.digest)
 
+    def _retire(self, crew: Crew) -> None:
+        """Let a crew finish what is in flight while the next one works: one that hangs must not stop the rest."""
+        leaving = asyncio.create_task(crew.stop())
+        self._leaving[leaving] = crew
+        leaving.add_done_callback(self._leaving.pop)
+
     async def _finish(self) -> None:
         """Stop polling, finish what is in flight, flush what is owed as far as the time allows."""
         limit = self.config.shutdown_timeout.total_seconds()
+        crews = [self.crew, *self._leaving.values()]
         try:
             async with asyncio.timeout(limit):
                 await self.duties.stop()
-                await self.crew.stop()
+                await asyncio.gather(*(crew.stop() for crew in crews))
                 await self.crew.flush()
         except TimeoutError:
             log.warning("daemon.unfinished", waited=limit)
             # Not left to fail when the sessions close under them: that would look like an outage.
-            await self.crew.abandon()
+            await asyncio.gather(*(crew.abandon() for crew in crews))
+        except StoreUnavailable as error:
+            log.warning("daemon.unflushed", why=str(error))
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -191,7 +201,7 @@ def run_daemon(path: Path, roles: frozenset[str], level: logs.Level | None) -> i
         log.warning("config.doubtful", what=warning)
 
     async def main() -> int:
-        return await Daemon(path, config, roles).run()
+        return await Daemon(path, config, roles, level).run()
 
     try:
         return run_async(main)

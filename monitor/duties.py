@@ -28,6 +28,8 @@ SWEEP_EVERY = timedelta(seconds=1)
 SWEEP_MAX = 200
 #: Gauges that are counted, not told.
 COUNT_EVERY = timedelta(seconds=15)
+#: How soon a store that was emptied is noticed: until then nothing in it is due.
+LOSS_EVERY = timedelta(seconds=5)
 HEARTBEAT = 0.5
 #: The scheduler counts as alive while its rings are not older than this.
 RING_PATIENCE = timedelta(seconds=10)
@@ -69,6 +71,7 @@ class Duties:
         self.lag = timedelta(0)
         self.store_up = True
         self._crew: Crew | None = None
+        self._epochs: tuple[bytes | None, ...] = ()
         self._scheduler = AsyncIOScheduler()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -79,6 +82,7 @@ class Duties:
             Duty("note", self._note, NOTE_EVERY),
             Duty("sweep", self._sweep, SWEEP_EVERY),
             Duty("count", self._count, COUNT_EVERY),
+            Duty("state", self._look_for_loss, LOSS_EVERY),
         )
         for duty in duties:
             self._tasks.append(asyncio.create_task(duty.run()))
@@ -95,7 +99,8 @@ class Duties:
 
     async def stop(self) -> None:
         """Ring no more; what the last polls showed is noted by `Crew.flush`."""
-        self._scheduler.shutdown(wait=False)
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -124,6 +129,19 @@ class Duties:
             return
         while await self.store.sweep(SWEEP_MAX) == SWEEP_MAX:
             pass
+
+    async def _look_for_loss(self) -> None:
+        """Begin anew where the store has lost everything (semantics 10): records are read as never written."""
+        epochs = await self.store.epochs()
+        if None in epochs:
+            log.error("state.lost", partitions=epochs.count(None), of=len(epochs))
+            await self.store.seed_epochs()
+            epochs = await self.store.epochs()
+        if epochs != self._epochs and self._epochs:
+            # Also where another process was the first to notice: its accounts may not be ours.
+            assert self._crew is not None
+            await self._crew.enrol()
+        self._epochs = epochs
 
     async def _count(self) -> None:
         self.gauges.refresh()

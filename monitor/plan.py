@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Protocol
 
 import aiohttp
+import structlog
 
 from monitor.channels.http import Http as ChannelHttp
 from monitor.config import Config
@@ -19,6 +20,7 @@ from monitor.engine.poller import Poller
 from monitor.engine.ports import Windows
 from monitor.engine.route import compile_route
 from monitor.engine.watch import STORE_PROVIDER, HealthReader, Watch, checkups
+from monitor.errors import StoreUnavailable
 from monitor.gauges import Gauges
 from monitor.model.record import Account
 from monitor.providers.http import Http
@@ -30,6 +32,12 @@ ENROL_CHUNK = 1_000
 #: Health checkups at once, and how long reading one may take.
 CHECKUPS_AT_ONCE = 4
 CHECKUP_TIMEOUT = timedelta(seconds=5)
+
+
+#: Between two tries of something that has to succeed in the end.
+AGAIN = timedelta(seconds=1)
+
+log = structlog.get_logger("monitor.plan")
 
 
 class Following(Protocol):
@@ -65,20 +73,37 @@ class Crew:
     deliverers: dict[str, Deliverer] = field(default_factory=dict)
     checkups: Mapping[str, Account] = field(default_factory=dict)
     _running: list[asyncio.Task[None]] = field(default_factory=list)
+    _stopping: bool = False
 
     async def start(self) -> None:
-        """Enrol what is configured, then poll and deliver it."""
+        """Enrol what is configured; poll and deliver it."""
         self.checkups = checkups(self.config.accounts.values())
         if "deliver" in self.roles:
             self.deliverers = {name: self._deliverer(name) for name in self.config.channels}
         if "poll" in self.roles:
             self.pollers = {name: self._poller(name, accounts) for name, accounts in self._by_provider().items()}
-            for name, poller in self.pollers.items():
-                await self._enrol(name, poller.accounts)
-        self._running = [asyncio.create_task(part.run()) for part in self._parts()]
+        self._running = [asyncio.create_task(_kept(part)) for part in self._parts()]
+        self._running.append(asyncio.create_task(self._begin()))
+
+    async def _begin(self) -> None:
+        """Enrol, however long the store is away: a reload must not end for that, nor stop the polls there are."""
+        while not self._stopping:
+            try:
+                await self.enrol()
+                return
+            except StoreUnavailable as error:
+                log.warning("accounts.not_enrolled", why=str(error))
+                await asyncio.sleep(AGAIN.total_seconds())
+
+    async def enrol(self) -> None:
+        """Give every account that has none a due time; for the start, and for a store that was emptied."""
+        for name, poller in self.pollers.items():
+            await self._enrol(name, poller.accounts)
+            poller.wake()
 
     async def stop(self) -> None:
         """Claim nothing more and finish what is in flight."""
+        self._stopping = True
         for part in self._parts():
             part.stop()
         if self._running:
@@ -164,6 +189,18 @@ class Crew:
         limit = settings.rate_limit or settings.RATE
         rate = None if limit is None else (limit.requests, limit.per)
         return Deliverer(destination, self.store, self.clock, rate)
+
+
+async def _kept(part: Part) -> None:
+    """Run a part until it was told to stop, and has."""
+    while True:
+        try:
+            await part.run()
+            return
+        except Exception:
+            # Bulkhead: a bug in one part must not silence its provider or its channel for good.
+            log.exception("part.bug")
+            await asyncio.sleep(AGAIN.total_seconds())
 
 
 def _policy(config: Config) -> Policy:

@@ -98,9 +98,13 @@ class Session:
         except (RedisError, OSError) as error:
             raise unavailable(error) from None
 
+    async def epochs(self) -> tuple[bytes | None, ...]:
+        """When each partition was first used, as it was written then; None: it has lost everything."""
+        return tuple(await self._gather([("GET", one.epoch) for one in self.partitions]))
+
     async def epochs_missing(self) -> tuple[int, ...]:
         """Partitions that have lost everything since they were first used: the store was emptied."""
-        found = await self._gather([("GET", one.epoch) for one in self.partitions])
+        found = await self.epochs()
         return tuple(one.number for one, epoch in zip(self.partitions, found, strict=True) if epoch is None)
 
     async def seed_epochs(self) -> None:
@@ -175,9 +179,7 @@ class Session:
         mine = await self._batch.command("HSETNX", keys.LAYOUT, "partitions", partitions)
         stored = int(await self._batch.command("HGET", keys.LAYOUT, "partitions"))
         if not 0 < stored <= keys.PARTITIONS_MAX:
-            raise StoreUnusable(
-                f"the store at {self.place} says it has {stored} partitions: not written by us"
-            )
+            raise StoreUnusable(f"the store at {self.place} says it has {stored} partitions: not written by us")
         self.partitions = tuple(keys.partition(number) for number in range(stored))
         if mine:
             await self.seed_epochs()

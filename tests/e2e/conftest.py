@@ -95,9 +95,7 @@ class Chat:
         self.posts.append((request.headers["webhook-id"], body))
         if self.hang:
             await asyncio.sleep(60)
-        return web.Response(
-            status=self.status, text=f"nothing at {request.path}" if self.status > 299 else ""
-        )
+        return web.Response(status=self.status, text=f"nothing at {request.path}" if self.status > 299 else "")
 
     @property
     def heard(self):
@@ -163,9 +161,7 @@ class Place:
     daemons: list = field(default_factory=list)
 
     def write(self, *, store="embedded:./data", wallets=("hot",), below=50, timeout="2s", shutdown="5s"):
-        accounts = "\n".join(
-            f"      {name}: {{wallet_id: {name}, labels: {{role: hot}}}}" for name in wallets
-        )
+        accounts = "\n".join(f"      {name}: {{wallet_id: {name}, labels: {{role: hot}}}}" for name in wallets)
         values = {"store": store, "port": self.port, "bank": self.bank.url, "accounts": accounts}
         (self.path / "config.yaml").write_text(CONFIG.format(**values, timeout=timeout, shutdown=shutdown))
         (self.path / "rules.yaml").write_text(LOW.format(below=below))
@@ -259,19 +255,39 @@ async def place(tmp_path, bank, chat):
             os.kill(int(client.info("server")["process_id"]), signal.SIGKILL)
 
 
+@dataclass
+class SharedServer:
+    """A server of the test's own on a TCP port, as several daemons share one; it forgets when it stops."""
+
+    path: Path
+    port: int
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self):
+        return f"redis://127.0.0.1:{self.port}"
+
+    async def start(self):
+        self.process = await asyncio.create_subprocess_exec(
+            get_binary_path(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", self.path,
+            stdout=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        with redis.Redis(port=self.port) as client:
+            await until(lambda: _answers(client), "the server answers")
+
+    async def stop(self):
+        if self.process is not None:
+            self.process.kill()
+            await self.process.wait()
+        self.process = None
+
+
 @pytest.fixture
-async def redis_url(tmp_path):
-    """A server of the test's own on a TCP port, as several daemons share one."""
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        get_binary_path(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", tmp_path,
-        stdout=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    with redis.Redis(port=port) as client:
-        await until(lambda: _answers(client), "the server answers")
-    yield f"redis://127.0.0.1:{port}"
-    process.kill()
-    await process.wait()
+async def redis_server(tmp_path):
+    it = SharedServer(tmp_path, free_port())
+    await it.start()
+    yield it
+    await it.stop()
 
 
 def _answers(client):

@@ -14,9 +14,7 @@ def no_secrets(canaries, *texts):
     return [canary for canary in canaries for text in texts if canary in text]
 
 
-async def test_a_breach_and_its_end_arrive_signed_and_everything_can_be_asked(
-    place, bank, chat, until, canaries
-):
+async def test_a_breach_and_its_end_arrive_signed_and_everything_can_be_asked(place, bank, chat, until, canaries):
     daemon = await place.write().start()
     await until(lambda: len(bank.asked) > 1, "the account is polled")
 
@@ -105,9 +103,7 @@ async def test_a_daemon_killed_between_the_receipt_and_its_record_repeats_itself
     assert await second.stop() == 0
 
 
-async def test_what_became_owed_while_the_chat_was_down_is_told_when_it_is_back(
-    place, bank, chat, until, canaries
-):
+async def test_what_became_owed_while_the_chat_was_down_is_told_when_it_is_back(place, bank, chat, until, canaries):
     chat.status = 503
     daemon = await place.write().start()
     bank.held["hot"] = 40
@@ -151,6 +147,43 @@ async def test_a_reload_applies_a_valid_file_and_ignores_an_invalid_one(place, b
     assert await daemon.stop() == 0
 
 
+async def test_a_reload_waits_for_nobody_who_hangs(place, bank, until):
+    bank.hang.add("slow")
+    daemon = await place.write(wallets=("hot", "slow"), timeout="10s").start()
+    await until(lambda: "slow" in bank.asked, "somebody hangs")
+
+    place.write(wallets=("hot", "slow", "cold"), timeout="10s", shutdown="1s")
+    daemon.process.send_signal(signal.SIGHUP)
+    await until(lambda: "cold" in bank.asked, "the new account is polled", patience=5)
+    polls = bank.asked.count("hot")
+    await until(lambda: bank.asked.count("hot") > polls + 3, "and the old ones too", patience=3)
+
+    assert await daemon.stop() == 0
+    assert daemon.said("account.failing") == []
+
+
+async def test_a_store_that_is_away_and_comes_back_empty_is_worked_on_again(place, bank, chat, until, redis_server):
+    """Case 10: nothing is due in an empty store, so whoever runs has to notice."""
+    daemon = await place.write(store=redis_server.url).start()
+    bank.held["hot"] = 40
+    await until(lambda: len(chat.posts) == 1, "the breach is told")
+
+    await redis_server.stop()
+    await until(lambda: daemon.said("duty.store_unavailable"), "it is noticed")
+    assert (await daemon.get("/readyz"))[0] == 503
+    assert (await daemon.get("/v1/accounts/hot"))[0] == 503
+    daemon.process.send_signal(signal.SIGHUP)
+    await until(lambda: daemon.said("config.reloaded"), "a reload without a store")
+
+    await redis_server.start()
+    await until(lambda: daemon.said("state.lost"), "the loss is said")
+    await until(lambda: len(chat.posts) == 2, "what is wrong is told again")
+    assert (await daemon.get("/readyz"))[0] == 200
+
+    await redis_server.stop()
+    assert await daemon.stop() == 0
+
+
 async def test_a_provider_that_hangs_does_not_keep_a_daemon_from_leaving(place, bank):
     bank.hang.add("hot")
     daemon = await place.write(timeout="10s", shutdown="1s").start()
@@ -167,12 +200,12 @@ async def test_a_provider_that_hangs_does_not_keep_a_daemon_from_leaving(place, 
 
 
 async def test_two_daemons_on_one_store_share_the_accounts_and_one_takes_over_from_the_other(
-    place, tmp_path, bank, chat, until, redis_url, pass_leases
+    place, tmp_path, bank, chat, until, redis_server, pass_leases
 ):
     wallets = [f"w{number}" for number in range(12)]
-    one = await place.write(store=redis_url, wallets=wallets).start()
+    one = await place.write(store=redis_server.url, wallets=wallets).start()
     other = place.port = _free_port()
-    two = await place.write(store=redis_url, wallets=wallets).start()
+    two = await place.write(store=redis_server.url, wallets=wallets).start()
     assert one.port != other == two.port
 
     await until(lambda: _polls(one), "the first one polls")
@@ -186,8 +219,7 @@ async def test_two_daemons_on_one_store_share_the_accounts_and_one_takes_over_fr
     await until(lambda: "w3" in bank.asked, "somebody is stuck with w3")
     await one.kill()
     bank.hang.clear()
-    port = int(redis_url.rpartition(":")[2])
-    with redis.Redis(port=port) as client:
+    with redis.Redis(port=redis_server.port) as client:
         pass_leases(client)
     bank.asked.clear()
     await until(lambda: set(bank.asked) == set(wallets), "the other one polls them all")
@@ -227,9 +259,7 @@ async def test_a_store_that_dies_under_a_daemon_is_started_again_with_all_it_kne
 class TestStartingUp:
     async def test_every_mistake_of_a_bad_configuration_is_told_and_nothing_starts(self, place):
         place.write(below="oops")
-        text = (
-            (place.path / "config.yaml").read_text().replace("api: A", "api: Z").replace("OPS_SECRET", "NONE")
-        )
+        text = (place.path / "config.yaml").read_text().replace("api: A", "api: Z").replace("OPS_SECRET", "NONE")
         (place.path / "config.yaml").write_text(text)
 
         code, out, err = await place.command("run")
@@ -263,9 +293,7 @@ class TestStartingUp:
 
     @pytest.mark.parametrize("command", [["run"], ["status"]])
     async def test_a_store_that_is_not_there_is_said_plainly(self, place, command):
-        code, _, err = await place.write(store=f"redis://:canary-pw@127.0.0.1:{_free_port()}").command(
-            *command
-        )
+        code, _, err = await place.write(store=f"redis://:canary-pw@127.0.0.1:{_free_port()}").command(*command)
 
         assert code == 1
         assert "Traceback" not in err
