@@ -26,6 +26,7 @@ from monitor.fields import duration_text
 from monitor.mistakes import suggestion
 from monitor.model.record import Account, Answer, Record
 from monitor.providers.http import Http, new_session
+from monitor.redact import redact
 from monitor.store.attach import attach
 from monitor.store.redis import RedisStore
 
@@ -51,7 +52,7 @@ def poll_once(path: Path, name: str, *, as_json: bool) -> int:
             else str(error)
         )
         kind = error.kind if isinstance(error, ProviderError) else "unreachable"
-        print(f"{name}: {kind}: {why}", file=sys.stderr)
+        print(redact(f"{name}: {kind}: {why}"), file=sys.stderr)
         return FAILED
     record = Record(account=name, snapshot=answer.snapshot)
     if as_json:
@@ -175,9 +176,9 @@ def send_test_message(path: Path, name: str) -> int:
     try:
         answer = _run(_send_test(config, name))
     except DeliveryError as error:
-        print(f"{name}: not delivered: {error}", file=sys.stderr)
+        print(redact(f"{name}: not delivered: {error}"), file=sys.stderr)
         return FAILED
-    print(f"{name}: delivered" + (f", it answered {answer!r}" if answer else ""))
+    print(redact(f"{name}: delivered" + (f", it answered {answer!r}" if answer else "")))
     return OK
 
 

@@ -1,0 +1,273 @@
+"""The commands beside the daemon: what they print, where, and how they end."""
+
+import asyncio
+import json
+import sys
+import threading
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import structlog
+
+from monitor import cli
+from monitor.store.redis import RedisStore
+from tests.builders import NOON, commit, seconds
+from tests.facts import Watched, account, answer, outage, policy, rule, snapshot
+from tests.fakes import FakeClock
+
+KEY, HOOK = "canary-key-11", "canary-hook-22"
+CONFIG = """\
+version: 1
+store: {{url: "{store}"}}
+log: {{format: json}}
+defaults: {{interval: 1m, timeout: 300ms}}
+providers:
+  bank:
+    type: cryptofuse
+    base_url: {url}
+    api: A
+    auth: {{api_key: {key}}}
+    accounts:
+      hot: {{wallet_id: hot, assets: [USDT], labels: {{role: hot}}}}
+      cold: {{wallet_id: cold}}
+channels:
+  ops: {{type: webhook, url: "{url}/{hook}"}}
+"""
+BALANCES = {"usdt": {"available": 412.50, "pending": 0, "total": 412.50, "blockchain": "ETH"}}
+
+
+class Outside(ThreadingHTTPServer):
+    """A bank and a chat in one; `status` and `delay` are how they fail."""
+
+    daemon_threads = True
+    status = 200
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Answering)
+        self.said, self.delay = [], threading.Event()
+
+
+class Answering(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.said.append((self.path, json.loads(body)))
+        if self.server.status == 0:
+            self.server.delay.wait(5)
+        answer = {"wallet_id": "hot", "balances": BALANCES}
+        if self.server.status != 200:
+            answer = {"error": f"no {KEY} for {self.path}"}
+        raw = json.dumps(answer).encode()
+        self.send_response(self.server.status or 200)
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def outside():
+    server = Outside()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.delay.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def folder(tmp_path, outside, valkey_server, monkeypatch):
+    with valkey_server.client() as client:
+        client.flushall()
+    url = f"http://127.0.0.1:{outside.server_port}"
+    (tmp_path / "config.yaml").write_text(CONFIG.format(store=valkey_server.url, url=url, key=KEY, hook=HOOK))
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def run(folder, capfd, monkeypatch):
+    """Run a command line: (exit code, stdout, stderr)."""
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["balance-monitor", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capfd.readouterr()
+        assert [canary for canary in (KEY, HOOK) if canary in out + err] == []
+        return ended.value.code or 0, out, err
+
+    return command
+
+
+def in_store(url, work):
+    """Do something in the store as a daemon would have, at noon."""
+
+    async def main():
+        store = await RedisStore.connect(url)
+        store.clock_override = FakeClock()
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(main())
+
+
+class TestPoll:
+    def test_it_prints_what_the_provider_says(self, run):
+        code, out, err = run("poll", "hot")
+
+        assert (code, err) == (0, "")
+        assert "hot at bank" in out
+        assert "412.5" in out
+
+    def test_for_machines_amounts_are_decimal_strings(self, run):
+        code, out, _ = run("poll", "hot", "--json")
+
+        assert (code, json.loads(out)["amounts"]["USDT@ETH"]["available"]) == (0, "412.5")
+
+    def test_nothing_is_stored(self, run, valkey_server):
+        run("poll", "hot")
+
+        record = in_store(valkey_server.url, lambda store: store.load("hot"))
+        assert record.version == 0
+
+    @pytest.mark.parametrize(
+        ("status", "expected"),
+        [(500, "unreachable"), (401, "refused"), (429, "throttled"), (0, "unreachable: no answer within 300ms")],
+    )
+    def test_a_failure_is_one_line_and_exit_1(self, run, outside, status, expected):
+        outside.status = status
+        code, out, err = run("poll", "hot")
+
+        assert (code, out) == (1, "")
+        assert err.startswith(f"hot: {expected}")
+        assert len(err.splitlines()) == 1
+
+    def test_an_unknown_account_is_a_mistake_of_the_caller(self, run):
+        assert run("poll", "hott") == (2, "", "there is no account 'hott', did you mean 'hot'?\n")
+
+
+class TestSendTest:
+    def test_the_message_takes_the_real_path(self, run, outside):
+        code, out, err = run("send-test", "ops")
+
+        [(path, sent)] = outside.said
+        assert (code, path, sent["type"], err) == (0, f"/{HOOK}", "test", "")
+        assert out.startswith("ops: delivered")
+
+    def test_a_failure_says_why_without_the_url(self, run, outside):
+        outside.status = 410
+        code, out, err = run("send-test", "ops")
+
+        assert (code, out) == (1, "")
+        assert err.startswith("ops: not delivered: HTTP 410")
+
+    def test_it_ends_a_pause_of_the_channel(self, run, valkey_server):
+        in_store(valkey_server.url, lambda store: store.pause("ops", NOON + seconds(600)))
+
+        run("send-test", "ops")
+
+        with valkey_server.client() as client:
+            assert client.hget("{bm:c:ops}:clock", "pause") is None
+
+    def test_it_arrives_though_there_is_no_store(self, run, folder, valkey_server):
+        config = folder / "config.yaml"
+        config.write_text(config.read_text().replace(valkey_server.url, "redis://127.0.0.1:1"))
+
+        assert run("send-test", "ops")[0] == 0
+
+    def test_an_unknown_channel_is_a_mistake_of_the_caller(self, run):
+        assert run("send-test", "op")[0] == 2
+
+
+class TestStatus:
+    @staticmethod
+    async def lived(store):
+        """A firing alert of one account, and an outage of the other."""
+        watched = Watched((rule("low_balance", alert="Low", below=500),), policy=policy("ops"))
+        watched.account = account("hot", provider="bank")
+        watched.record = await store.load("hot")
+        long_ago = NOON - timedelta(days=400)
+        await store.enrol("bank", {"hot": NOON, "cold": NOON})
+        claims = {one.account: one for one in (await store.claim("bank", 9, seconds(30))).claims}
+        await store.commit("bank", watched.see(answer(snapshot({"USDT": "40"})), NOON), claims["hot"], long_ago)
+        before = await store.load("cold")
+        failed = commit(before, outage=outage(why="timed out"), failing_since=NOON)
+        await store.commit("bank", failed, claims["cold"], long_ago)
+
+    def test_for_machines_everything_is_there(self, run, valkey_server):
+        in_store(valkey_server.url, self.lived)
+
+        code, out, err = run("status", "--json")
+        report = json.loads(out)
+
+        assert (code, err) == (0, "")
+        assert {one["id"] for one in report["accounts"]} == {"hot", "cold"}
+        [alert] = report["alerts"]
+        assert (alert["rule"], alert["state"], alert["value"], alert["account"]) == ("Low", "firing", "40", "hot")
+        assert report["dead_deliveries"] == {"ops": 0}
+        assert report["late"]["accounts"] == 2
+
+    def test_for_people_it_is_a_table_and_a_line(self, run, valkey_server):
+        in_store(valkey_server.url, self.lived)
+
+        code, out, _ = run("status")
+
+        assert code == 0
+        assert "firing warning: Low hot USDT 40" in out
+        assert "timed out" in out
+        assert "2 accounts, 1 firing, 0 pending, 0 dead deliveries" in out
+
+    def test_before_the_first_poll_nothing_is_known(self, run):
+        _, out, _ = run("status", "--json")
+
+        assert {one["status"] for one in json.loads(out)["accounts"]} == {"never"}
+
+    def test_without_a_store_it_says_so(self, run, folder, valkey_server):
+        config = folder / "config.yaml"
+        config.write_text(config.read_text().replace(valkey_server.url, "redis://127.0.0.1:1"))
+
+        code, out, err = run("status")
+
+        assert (code, out) == (1, "")
+        assert err == "balance-monitor: the store did not answer: ConnectionError\n"
+
+
+class TestCommandLine:
+    def test_the_configuration_is_named_before_or_after_the_command_or_by_the_environment(
+        self, run, folder, monkeypatch
+    ):
+        (folder / "config.yaml").rename(folder / "other.yaml")
+
+        assert run("poll", "hot")[0] == 2
+        assert run("--config", "other.yaml", "poll", "hot")[0] == 0
+        assert run("poll", "hot", "--config", "other.yaml")[0] == 0
+        monkeypatch.setenv("BALANCE_MONITOR_CONFIG", "other.yaml")
+        assert run("poll", "hot")[0] == 0
+        assert run("--config", "missing.yaml", "poll", "hot")[0] == 2
+
+    @pytest.mark.parametrize(
+        ("words", "code"),
+        [
+            (["--help"], 0), (["--version"], 0), (["check"], 0), (["schema", "rules"], 0), ([], 2),
+            (["run", "--roles", "pol"], 2), (["nonsense"], 2), (["schema", "nonsense"], 2), (["demo", "--for", "x"], 2),
+        ],
+    )  # fmt: skip
+    def test_exit_codes(self, run, words, code):
+        assert run(*words)[0] == code
+
+    def test_a_bad_configuration_is_told_by_every_command(self, run, folder):
+        config = folder / "config.yaml"
+        config.write_text(config.read_text().replace("api: A", "api: Z"))
+
+        for words in (["check"], ["run"], ["status"], ["poll", "hot"], ["send-test", "ops"]):
+            code, out, err = run(*words)
+            assert (code, out) == (2, "")
+            assert "config.yaml:9: providers.bank.api: " in err
