@@ -17,13 +17,11 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.bench import pipeline
 
-BENCHMARKS = {"pipeline": pipeline.run}
+BENCHMARKS = {"pipeline": pipeline.run, "latency": latency.run, "scale": scale.run}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="benchmark", help=", ".join(BENCHMARKS))
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--requests", type=int, default=20_000, help="per round of `pipeline`")
