@@ -15,7 +15,7 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.bench import pipeline
+from tests.bench import latency, pipeline, scale
 
 BENCHMARKS = {"pipeline": pipeline.run, "latency": latency.run, "scale": scale.run}
 
