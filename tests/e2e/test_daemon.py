@@ -147,6 +147,27 @@ async def test_a_reload_applies_a_valid_file_and_ignores_an_invalid_one(place, b
     assert await daemon.stop() == 0
 
 
+async def test_refused_credentials_are_told_at_once_and_recovery_after_one_good_poll(place, bank, chat, until):
+    place.write()
+    (place.path / "rules.yaml").write_text("rules: [{alert: Down, type: provider_down, after: 1h}]\n")
+    bank.status = 403
+    daemon = await place.start()
+    await until(lambda: chat.posts, "it is told")
+    alert = json.loads(chat.posts[0][1])["data"]["alerts"][0]
+    assert (alert["rule"], alert["provider"], alert["account"]) == ("Down", "bank", "")
+
+    asked = len(bank.asked)
+    await asyncio.sleep(1)
+    assert len(bank.asked) == asked, "a key that is refused is not tried five times a second"
+    bank.status = 200
+    status, shown = await daemon.get("/v1/accounts/hot/poll?wait=2s", "POST")
+    assert (status, shown["status"]) == (200, "ok")
+    await until(lambda: len(chat.posts) == 2, "its end is told")
+
+    assert [kind for kind, _, _ in chat.heard] == ["alert.firing", "alert.resolved"]
+    assert await daemon.stop() == 0
+
+
 async def test_a_reload_waits_for_nobody_who_hangs(place, bank, until):
     bank.hang.add("slow")
     daemon = await place.write(wallets=("hot", "slow"), timeout="10s").start()

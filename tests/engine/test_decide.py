@@ -28,9 +28,7 @@ def low(**settings):
         pytest.param({}, "50 55", [], id="the threshold itself is good"),
         pytest.param({"for_": "2m"}, "40 40 40 40", [(2, "firing")], id="waits out its for, fires once"),
         pytest.param({"for_": "2m"}, "40 40 100 40 40", [], id="a good reading starts the wait again"),
-        pytest.param(
-            {"for_": "2m"}, "40 error error error 40 40 40", [(6, "firing")], id="12: an outage pauses for"
-        ),
+        pytest.param({"for_": "2m"}, "40 error error error 40 40 40", [(6, "firing")], id="12: an outage pauses for"),
         pytest.param({}, "40 error error 100", [(0, "firing"), (3, "resolved")], id="11: held through it"),
         pytest.param({}, "40 _ _ _ 40", [(0, "firing")], id="17: an asset not named has not recovered"),
         pytest.param({"for_": "2m"}, "40 _ _ _ 40 40 40", [(6, "firing")], id="and its for pauses"),
@@ -153,9 +151,7 @@ class TestTargets:
         assert commit.rows[0].targets == before
 
     def test_a_worse_level_adds_the_channels_of_its_route_and_keeps_the_others(self):
-        pages = Route(
-            channels=["ops"], routes=[Route(match={"severity": "critical"}, channels=["ops", "pager"])]
-        )
+        pages = Route(channels=["ops"], routes=[Route(match={"severity": "critical"}, channels=["ops", "pager"])])
         levels = {"warning": {"below": 100}, "critical": {"below": 50}}
         watched = Watched((rule("low_balance", levels=levels),), policy=policy("ops", "pager", route=pages))
 
@@ -304,9 +300,7 @@ class TestProviders:
     @staticmethod
     def watched():
         [pseudo] = checkups([account()]).values()
-        return Watched(
-            (rule("provider_down", after="2m"),), account=pseudo, record=Record(account=pseudo.name)
-        )
+        return Watched((rule("provider_down", after="2m"),), account=pseudo, record=Record(account=pseudo.name))
 
     @staticmethod
     def health(minute, **known):
@@ -358,9 +352,7 @@ class TestOldAnswers:
         watched = self.watched(low())
         before = watched.record
 
-        commit = watched.see(
-            replace(self.old("100", NOON + minutes(1)), events=(event(),)), NOON + minutes(1)
-        )
+        commit = watched.see(replace(self.old("100", NOON + minutes(1)), events=(event(),)), NOON + minutes(1))
 
         assert (commit.events, commit.points, commit.rows) == ((), (), ())
         assert commit.record.snapshot == before.snapshot

@@ -35,9 +35,7 @@ OPEN = told(entry())
     ("known", "news", "kind", "heard"),
     [
         pytest.param({}, [FIRING], "firing", [("alr_a1", "firing", 1)], id="first heard of"),
-        pytest.param(
-            {}, [UPDATED], "firing", [("alr_a1", "firing", 1)], id="27: first hears of it at a higher level"
-        ),
+        pytest.param({}, [UPDATED], "firing", [("alr_a1", "firing", 1)], id="27: first hears of it at a higher level"),
         pytest.param(
             {},
             [FIRING, UPDATED],
@@ -133,9 +131,7 @@ def test_a_message_holds_one_kind_and_the_rest_follows_at_once():
 
 
 def test_a_combined_alert_shares_no_message_with_plain_ones():
-    message = flush(
-        group(item("resolved", entry("b", "resolved")), FIRING, RESOLVED, open=told(entry("b"))), NOON
-    )
+    message = flush(group(item("resolved", entry("b", "resolved")), FIRING, RESOLVED, open=told(entry("b"))), NOON)
 
     assert {one.entry.fingerprint for one in message.alerts} == {"fp-a"}
 
@@ -166,9 +162,7 @@ def test_32_too_many_alerts_are_counted_and_follow_and_none_is_forgotten():
 
 def test_an_alert_is_never_split_over_two_messages():
     news = [
-        one
-        for n in range(60)
-        for one in (item("firing", entry(str(n))), item("resolved", entry(str(n), "resolved")))
+        one for n in range(60) for one in (item("firing", entry(str(n))), item("resolved", entry(str(n), "resolved")))
     ]
 
     message = flush(group(*news[:MESSAGE_MAX]), NOON)
@@ -249,10 +243,7 @@ def test_a_failed_message_is_composed_anew_when_there_is_news():
 
 
 def test_an_id_is_derived_from_channel_group_and_version():
-    ids = {
-        flush(group(FIRING, **changed), NOON).id
-        for changed in ({}, {"version": 8}, {"channel": "b"}, {"id": "g2"})
-    }
+    ids = {flush(group(FIRING, **changed), NOON).id for changed in ({}, {"version": 8}, {"channel": "b"}, {"id": "g2"})}
 
     assert len(ids) == 4
     assert all(name.startswith("ntf_") for name in ids)
@@ -295,9 +286,7 @@ def test_a_buried_refire_leaves_the_new_episode_unheard_although_the_old_one_was
     assert after == ("alert.resolved", [("alr_a2", "firing", 4), ("alr_a2", "resolved", 5)])
 
 
-STEPS = st.lists(
-    st.sampled_from(["firing", "updated", "resolved", "event", "told", "failed", "buried"]), max_size=40
-)
+STEPS = st.lists(st.sampled_from(["firing", "updated", "resolved", "event", "told", "failed", "buried"]), max_size=40)
 
 
 @given(STEPS, st.booleans())

@@ -30,9 +30,7 @@ class TestInferred:
             pytest.param("100", "60", [("out", "40", "60")], id="fell"),
             pytest.param("60", "100", [("in", "40", "100")], id="grew"),
             pytest.param("100", "100.00", [], id="equal in value"),
-            pytest.param(
-                "0.1", "0.30000000000000000001", [("in", "0.20000000000000000001", None)], id="exact"
-            ),
+            pytest.param("0.1", "0.30000000000000000001", [("in", "0.20000000000000000001", None)], id="exact"),
         ],
     )
     def test_a_provider_without_a_ledger_moves_what_its_totals_moved(self, before, after, expected):
@@ -178,9 +176,7 @@ class TestRings:
         watched = Watched((self.OUT,)).reads("100")
 
         before = watched.record
-        after, _ = learned(
-            before, answer({"USDT": "100"}, at=NOON + seconds(5)), self.OUT, now=NOON + seconds(5)
-        )
+        after, _ = learned(before, answer({"USDT": "100"}, at=NOON + seconds(5)), self.OUT, now=NOON + seconds(5))
 
         assert after.flows is before.flows
 
@@ -211,9 +207,7 @@ class TestPrices:
     @pytest.mark.parametrize(
         ("reported", "expected"),
         [
-            pytest.param(
-                True, {"USDT": Decimal(2), "USDC": Decimal(1)}, id="what the provider reports is first"
-            ),
+            pytest.param(True, {"USDT": Decimal(2), "USDC": Decimal(1)}, id="what the provider reports is first"),
             pytest.param(False, {"USDT": Decimal(1), "USDC": Decimal(1)}, id="unless it is not asked"),
         ],
     )

@@ -207,7 +207,7 @@ class TestCommit:
     async def test_lost_writes_and_tells_nothing(self):
         async def slow(_):
             await asyncio.sleep(5)
-            return answer({"USDT": "40"})
+            raise ProviderUnreachable("their poll went well, so this is no news")
 
         async with scene(slow, "100", rules=(LOW,)) as it:
             ours = await it.claim()
@@ -274,9 +274,7 @@ class TestNextPoll:
             pytest.param("100", minutes(1), id="its rhythm"),
             pytest.param(ProviderUnreachable("x"), minutes(1), id="an outage changes nothing"),
             pytest.param(ProviderThrottled("x", minutes(9)), minutes(1), id="16: staleness is still judged"),
-            pytest.param(
-                ProviderRefused("x", "credentials"), REFUSED_PAUSE, id="15: slower, keys get banned"
-            ),
+            pytest.param(ProviderRefused("x", "credentials"), REFUSED_PAUSE, id="15: slower, keys get banned"),
             pytest.param(ProviderRefused("x", "account"), minutes(1), id="one account's refusal is its own"),
         ],
     )
@@ -309,9 +307,7 @@ class TestAnnouncing:
     @virtual_time
     async def test_notes_restated_rows_and_gaps_are_said(self):
         async def odd(_):
-            return answer(
-                {"USDT": "1"}, events=(event(),), notes=("odd sum",), restated=("r1", "r2"), gap="page 3"
-            )
+            return answer({"USDT": "1"}, events=(event(),), notes=("odd sum",), restated=("r1", "r2"), gap="page 3")
 
         async with scene(odd) as it:
             with capture_logs() as logs:

@@ -73,9 +73,7 @@ class Office:
     pollers: list = field(default_factory=list)
     running: list = field(default_factory=list)
 
-    async def hire(
-        self, bank, *accounts, provider="casino", room=20, windows=(), timeout=10, rules=(), **more
-    ):
+    async def hire(self, bank, *accounts, provider="casino", room=20, windows=(), timeout=10, rules=(), **more):
         watch = Watch(policy(), rules, lambda one, now: next_due(Every(one.interval, 0), one.name, now))
         store = more.pop("store", self.store)
         poller = Poller(
@@ -136,8 +134,7 @@ class TestRhythm:
             await asyncio.sleep(30.1)
 
         assert all(
-            abs(later - earlier - seconds(3)) <= ABOUT
-            for earlier, later in itertools.pairwise(bank.times("hot-usdt"))
+            abs(later - earlier - seconds(3)) <= ABOUT for earlier, later in itertools.pairwise(bank.times("hot-usdt"))
         )
 
     @virtual_time
@@ -227,9 +224,7 @@ class TestQuota:
         banks = Bank(), Bank()
         async with office() as it:
             for bank, store in zip(banks, (it.store, await new_store(it.server)), strict=True):
-                await it.hire(
-                    bank, *accounts(100, interval=seconds(1)), windows=((10, seconds(1)),), store=store
-                )
+                await it.hire(bank, *accounts(100, interval=seconds(1)), windows=((10, seconds(1)),), store=store)
             await asyncio.sleep(10)
 
         times = sorted(at for bank in banks for _, at in bank.asked)
@@ -251,15 +246,11 @@ class TestQuota:
         bank = Bank(words={"acc-0": ProviderThrottled("429", seconds(300))})
         async with office() as it:
             stale = rule("stale", after="3m")
-            await it.hire(
-                bank, *accounts(5, interval=seconds(30)), rules=(stale,), windows=((99, seconds(1)),)
-            )
+            await it.hire(bank, *accounts(5, interval=seconds(30)), rules=(stale,), windows=((99, seconds(1)),))
             await asyncio.sleep(299)
 
             after = [name for name, at in bank.asked if at > NOON + seconds(5)]
-            told = {
-                name for name, polled in it.observed for row in polled.commit.rows if row.news == "firing"
-            }
+            told = {name for name, polled in it.observed for row in polled.commit.rows if row.news == "firing"}
             assert after == []
             assert set(it.outages("acc-1")) == {"throttled"}
             assert told == {f"acc-{n}" for n in range(5)}

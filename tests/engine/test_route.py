@@ -26,9 +26,7 @@ def test_without_a_route_every_alert_goes_to_every_channel():
 @pytest.mark.parametrize(
     ("severity", "rule", "channels"),
     [
-        pytest.param(
-            "critical", "HotWalletLow", ["ops", "pager"], id="the first child that matches takes it"
-        ),
+        pytest.param("critical", "HotWalletLow", ["ops", "pager"], id="the first child that matches takes it"),
         pytest.param("info", "HotWalletLow", ["chat"], id="what no child takes stays with the root"),
         pytest.param("info", "Liquidated", ["traders"], id="a glob"),
         pytest.param("critical", "Liquidated", ["ops", "pager"], id="a sibling after a match is not asked"),
@@ -61,9 +59,7 @@ def test_continue_into_nothing_does_not_fall_back_to_the_parent():
 
 def test_a_grandchild_is_deeper_and_inherits_what_it_does_not_say():
     inner = {"match": {"role": "hot"}, "group_wait": "0s"}
-    routes = [
-        {"match": {"severity": "critical"}, "channels": ["ops"], "repeat_interval": "15m", "routes": [inner]}
-    ]
+    routes = [{"match": {"severity": "critical"}, "channels": ["ops"], "repeat_interval": "15m", "routes": [inner]}]
     route = Route.model_validate({"channels": ["chat"], "group_interval": "5m", "routes": routes})
 
     [target] = compile_route(route, CHANNELS)(LOW)
