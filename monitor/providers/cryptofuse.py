@@ -235,7 +235,7 @@ class CryptofuseProvider:
                 query = {**wallet, "include_zero_balances": True}
                 return await self.http.post(path, budget=budget, json=query, headers=headers)
             case "B":
-                return await self.http.get(path, budget=budget, params=wallet, headers=headers)
+                return await self.http.get(path, budget=budget, params=wallet, headers=headers, steady=True)
             case "C":
                 return await self.http.post(path, budget=budget, json=wallet, headers=headers)
             case "D":

@@ -49,6 +49,28 @@ async def test_a_reply_arrives_with_its_status_and_headers(http, server, purse):
     assert purse.spent == [1]
 
 
+async def test_a_request_sent_at_every_poll_asks_what_any_other_asks(http, server, purse):
+    server.say({})
+
+    for params in ({"id": "a b/ü&=?#%41"}, {"id": "2", "x": ""}, {"id": "a b/ü&=?#%41"}):
+        for steady in (False, True):
+            await http.get("/v1/x", budget=purse, params=params, steady=steady)
+
+    plain, kept = server.asked[::2], server.asked[1::2]
+    assert [asked.query for asked in kept] == [asked.query for asked in plain]
+    assert kept[0].query == kept[2].query == {"id": "a b/ü&=?#%41"}
+
+
+async def test_an_answer_that_is_not_read_to_its_end_frees_its_connection(session, raw, purse):
+    url = await raw(JSON + b"Content-Length: 1000\r\n\r\n", b"x", end="hang")
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await Http(session, url).get("/", budget=purse)
+
+    assert not session.connector._acquired
+
+
 async def test_a_get_carries_no_body(http, server, purse):
     await http.get("/", budget=purse) if server.say({}) else None
 
@@ -129,9 +151,7 @@ async def test_an_absolute_address_of_the_same_origin_is_followed(http, server, 
 
 
 async def test_a_second_host_must_be_allowed_by_name(http, server, stranger, purse):
-    reply = await http.get(
-        f"{stranger.url}/x", budget=purse, allow=lambda url: str(url) == f"{stranger.url}/x"
-    )
+    reply = await http.get(f"{stranger.url}/x", budget=purse, allow=lambda url: str(url) == f"{stranger.url}/x")
 
     assert (reply.status, server.asked) == (200, [])
     with pytest.raises(ProviderGarbled):
@@ -209,9 +229,7 @@ async def test_a_proxy_of_the_environment_is_ignored(http, server, purse, monkey
             ProviderUnreachable,
             id="chunks cut off",
         ),
-        pytest.param(
-            [JSON + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"], "hang", ProviderError, id="nonsense chunks"
-        ),
+        pytest.param([JSON + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"], "hang", ProviderError, id="nonsense chunks"),
         pytest.param(
             [JSON + b"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd"],
             "close",
@@ -278,7 +296,7 @@ async def test_a_slow_drip_is_bounded_by_the_caller(session, purse, raw):
             await Http(session, url).get("/", budget=purse)
 
 
-async def test_silence_is_bounded_by_the_socket(purse, raw):
+async def test_silence_can_be_bounded_by_the_socket(purse, raw):
     url = await raw(end="hang")
     async with new_session(read_timeout=0.05) as session:
         with pytest.raises(ProviderUnreachable, match="no answer in time"):
@@ -307,9 +325,7 @@ async def test_broken_tls_is_unreachable(session, server, purse, leaks_nothing):
     leaks_nothing(broken.value, CANARY)
 
 
-async def test_a_line_break_in_a_credential_is_a_refusal_that_does_not_quote_it(
-    http, server, purse, leaks_nothing
-):
+async def test_a_line_break_in_a_credential_is_a_refusal_that_does_not_quote_it(http, server, purse, leaks_nothing):
     with pytest.raises(ProviderRefused) as refused:
         await http.get("/", budget=purse, headers={"X-Api-Key": f"{CANARY}\r\nX: y"})
 
@@ -549,5 +565,4 @@ async def test_every_session_has_bounds_and_no_environment():
     async with new_session() as session:
         assert session.trust_env is False
         assert session.timeout.sock_connect
-        assert session.timeout.sock_read
         assert isinstance(session.cookie_jar, aiohttp.DummyCookieJar)
