@@ -92,9 +92,7 @@ async def tell(store: DeliveryStore, destination: Destination, group: Group, clo
         return
     told, due_at = after_settle(frozen, message, clock())
     if await store.settle(frozen, told, due_at) and group.attempts:
-        log.info(
-            "delivery.recovered", channel=group.channel, notification=message.id, attempts=group.attempts
-        )
+        log.info("delivery.recovered", channel=group.channel, notification=message.id, attempts=group.attempts)
 
 
 async def attempt(destination: Destination, message: Message, clock: Clock) -> str:
@@ -121,9 +119,7 @@ async def attempt(destination: Destination, message: Message, clock: Clock) -> s
         destination.observe(outcome, message, clock() - started)
 
 
-async def _failed(
-    store: DeliveryStore, group: Group, message: Message, error: DeliveryError, now: datetime
-) -> None:
+async def _failed(store: DeliveryStore, group: Group, message: Message, error: DeliveryError, now: datetime) -> None:
     why = str(error)[:WHY_MAX]
     due_at = next_attempt(group, error, now, message.id)
     note = log.bind(channel=group.channel, notification=message.id, attempts=group.attempts + 1, why=why)

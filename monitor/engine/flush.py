@@ -63,17 +63,13 @@ def flush(group: Group, now: datetime, *, send_resolved: bool = True) -> Message
     return message
 
 
-def after_settle(
-    group: Group, message: Message, now: datetime
-) -> tuple[dict[str, Told | None], datetime | None]:
+def after_settle(group: Group, message: Message, now: datetime) -> tuple[dict[str, Told | None], datetime | None]:
     """What the channel knows once `message` arrived (None: forget the alert), and the next due time."""
     told = _told(group, message, now, heard=True)
     return told, _due_next(group, message, told, now)
 
 
-def after_bury(
-    group: Group, message: Message, now: datetime
-) -> tuple[dict[str, Told | None], datetime | None]:
+def after_bury(group: Group, message: Message, now: datetime) -> tuple[dict[str, Told | None], datetime | None]:
     """The same for a message that never arrived: its numbers are used up, unheard alerts stay unheard."""
     told = _told(group, message, now, heard=False)
     return told, _due_next(group, message, told, now)
@@ -160,9 +156,7 @@ def _told(group: Group, message: Message, now: datetime, *, heard: bool) -> dict
     return {**told, **dict.fromkeys(message.forget)}
 
 
-def _due_next(
-    group: Group, message: Message, told: Mapping[str, Told | None], now: datetime
-) -> datetime | None:
+def _due_next(group: Group, message: Message, told: Mapping[str, Told | None], now: datetime) -> datetime | None:
     settled = set(message.keys)
     if group.waiting > len(group.news) or any(item.key not in settled for item in group.news):
         # It did not fit, or is of another kind: it has waited long enough.

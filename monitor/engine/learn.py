@@ -16,12 +16,7 @@ from monitor.rules.base import Blindness, Checkup, Facts, RuleBase, Sighting
 def overtaken(record: Record, snapshot: Snapshot) -> bool:
     """Whether what we know is newer than this snapshot, by the provider's own clock (semantics 21)."""
     known = record.snapshot
-    return (
-        known is not None
-        and known.as_of is not None
-        and snapshot.as_of is not None
-        and snapshot.as_of < known.as_of
-    )
+    return known is not None and known.as_of is not None and snapshot.as_of is not None and snapshot.as_of < known.as_of
 
 
 #: Asset → price for what a snapshot holds.
@@ -65,9 +60,7 @@ def _nothing_new(record: Record, account: Account, now: datetime) -> Blindness:
     assert record.snapshot is not None, "nothing is older than nothing"
     good = record.snapshot.observed_at
     outage = Outage(at=now, kind="garbled", why="the answer is older than what is known")
-    return Blindness(
-        now=now, account=account, since=record.failing_since or good, last_good_at=good, outage=outage
-    )
+    return Blindness(now=now, account=account, since=record.failing_since or good, last_good_at=good, outage=outage)
 
 
 def _learn_answer(

@@ -41,9 +41,7 @@ def entry_of_alert(rule: RuleBase | None, account: Account, alert: Alert, now: d
     return replace(entry, annotations=render(rule, entry, details=alert.details, now=now))
 
 
-def entry_of_event(
-    rule: RuleBase, account: Account, verdict: EventVerdict, name: str, now: datetime
-) -> Entry:
+def entry_of_event(rule: RuleBase, account: Account, verdict: EventVerdict, name: str, now: datetime) -> Entry:
     """The entry of an event alert. Its id comes from the event, so one event is never told under two ids."""
     event = verdict.event
     entry = Entry(

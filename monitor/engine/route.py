@@ -32,19 +32,11 @@ class Route(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     channels: tuple[str, ...] | None = Field(default=None, description="default at the root: every channel")
-    match: Mapping[str, str | tuple[str, ...]] = Field(
-        default_factory=dict, description="label → value, list, or glob"
-    )
+    match: Mapping[str, str | tuple[str, ...]] = Field(default_factory=dict, description="label → value, list, or glob")
     go_on: bool = Field(default=False, alias="continue", description="also try the siblings after this one")
-    group_by: tuple[str, ...] | None = Field(
-        default=None, description="default: rule, provider; '...' for every label"
-    )
-    group_wait: Duration | None = Field(
-        default=None, description="before a new group is first told; default 10s"
-    )
-    group_interval: Duration | None = Field(
-        default=None, description="between messages of a group; default 1m"
-    )
+    group_by: tuple[str, ...] | None = Field(default=None, description="default: rule, provider; '...' for every label")
+    group_wait: Duration | None = Field(default=None, description="before a new group is first told; default 10s")
+    group_interval: Duration | None = Field(default=None, description="between messages of a group; default 1m")
     repeat_interval: Duration | None = Field(default=None, description="between reminders; default 4h")
     routes: "tuple[Route, ...]" = ()
 
