@@ -3,15 +3,15 @@
 load ─▶ read (failure becomes an Outage) ─▶ decide ⇄ load what it needs ─▶ commit ─▶ move the rows
 """
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
 
 from monitor.engine.decide import Policy, decide
+from monitor.engine.patience import Patience
 from monitor.engine.ports import Budget, Claim, Clock, PollStore, Provider
 from monitor.errors import ProviderError, ProviderRefused, ProviderThrottled, StoreUnavailable
 from monitor.model.record import Account, Answer, Commit, Committed, Need, Reading, Record
@@ -64,6 +64,10 @@ class Polling:
     store: PollStore
     watching: Watching
     now: Clock
+    patience: Patience = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "patience", Patience(self.timeout.total_seconds()))
 
     @property
     def lease(self) -> timedelta:
@@ -75,17 +79,16 @@ async def poll(polling: Polling, account: Account, claim: Claim, budget: Budget)
     """Read the account once and commit what follows. Raises StoreUnavailable; then the lease simply ends."""
     started = polling.now()
     record = await polling.store.load(account.name)
-    reading = await read(polling, account, record, budget)
-    read_at = polling.now()
+    reading = await read(polling, account, record, budget, started)
+    now = read_at = polling.now()
     for _ in range(DECISIONS_MAX):
-        now = polling.now()
         commit = await _decide(polling, record, reading, account, now)
         decided_at = polling.now()
         next_at = _next_at(polling, account, reading, now)
         result = await polling.store.commit(polling.provider, commit, claim, next_at)
         if result != "moved":
             break
-        record = await polling.store.load(account.name)
+        record, now = await polling.store.load(account.name), polling.now()
     committed_at = polling.now()
     if result in ("written", "already") and commit.rows:
         await polling.store.move(account.name)
@@ -94,18 +97,18 @@ async def poll(polling: Polling, account: Account, claim: Claim, budget: Budget)
     return Polled(reading, commit, result, next_at, started, read_at, decided_at, committed_at)
 
 
-async def read(polling: Polling, account: Account, record: Record, budget: Budget) -> Reading:
+async def read(polling: Polling, account: Account, record: Record, budget: Budget, started: datetime) -> Reading:
     """Poll, turning failure into a fact the engine can reason about."""
     try:
-        async with asyncio.timeout(polling.timeout.total_seconds()):
-            return await polling.adapter.poll(account, record, budget, polling.now())
+        with polling.patience.wait():
+            return await polling.adapter.poll(account, record, budget, started)
     except ProviderError as error:
         return _outage(error, polling.now())
     except TimeoutError:
         return Outage(
             at=polling.now(),
             kind="unreachable",
-            why=f"no answer within {polling.timeout.total_seconds():g} s",
+            why=f"no answer within {polling.patience.seconds:g} s",
         )
     except StoreUnavailable:
         # Asked for quota, or for a provider's health: it is not the provider that failed.
@@ -126,9 +129,7 @@ def _outage(error: ProviderError, now: datetime) -> Outage:
     )
 
 
-async def _decide(
-    polling: Polling, record: Record, reading: Reading, account: Account, now: datetime
-) -> Commit:
+async def _decide(polling: Polling, record: Record, reading: Reading, account: Account, now: datetime) -> Commit:
     rules, policy = polling.watching.rules_for(account), polling.watching.policy
     decision = decide(record, reading, account, rules, policy, now)
     if isinstance(decision, Need):
@@ -150,14 +151,13 @@ def announce(before: Record, reading: Reading, account: Account) -> None:
     """An outage is news twice: when it starts and when it ends."""
     match before.failing_since, reading:
         case None, Outage(kind=kind, why=why):
-            log.warning(
-                "account.failing", account=account.name, provider=account.provider, kind=kind, why=why
-            )
+            log.warning("account.failing", account=account.name, provider=account.provider, kind=kind, why=why)
         case datetime() as since, Answer():
-            log.info(
-                "account.recovered", account=account.name, provider=account.provider, failing_since=since
-            )
+            log.info("account.recovered", account=account.name, provider=account.provider, failing_since=since)
     if isinstance(reading, Answer):
+        for stream in reading.ledgers.keys() - before.ledgers.keys():
+            rows = len(reading.ledgers[stream].known)
+            log.info("events.baseline", account=account.name, stream=stream, rows=rows, told=0)
         for note in reading.notes:
             log.warning("provider.note", account=account.name, provider=account.provider, note=note)
         if reading.restated:
