@@ -1,13 +1,15 @@
 """A hundred thousand accounts in one daemon, and ten thousand that are due at the same instant.
 
 Accounts come from `accounts_from`; the provider is in this process and as cheap as it can be. Start-up is from
-the start of the process to its first request, which it makes when all accounts are enrolled in the store.
+the start of the process to its first request, and to the moment when the store has a due time for all of them.
 Memory per account is what the process holds beyond one with a hundred accounts, each polled at least once.
 """
 
 import asyncio
+import json
 import os
 import re
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -15,6 +17,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import redis.asyncio
+
+from monitor.store.keys import PARTITIONS, partition
 from tests.bench.common import Result
 from tests.bench.daemon import Daemon, daemon
 from tests.bench.loopback import Traffic, serve
@@ -26,6 +31,8 @@ STEADY_S = 40
 #: A crowd meets every so often; two meetings are watched.
 MEETING_S = 20
 PATIENCE_S = 75
+PACED = Path(__file__).parent / "paced.py"
+PACED_S = 8
 
 _CONFIG = """\
 version: 1
@@ -78,9 +85,28 @@ class Setting:
     """A running daemon and its provider."""
 
     process: Daemon
+    folder: Path
+    origin: str
     bank: Bank
     traffic: Traffic
     accounts: int
+
+    async def enrolled(self) -> float:
+        """Seconds from the start of the process until the store has a due time or a lease for every account."""
+        address = json.loads((self.folder / "data/server.json").read_text("utf-8"))["socket"]
+        names = [getattr(partition(number), kind)("bank") for number in range(PARTITIONS) for kind in ("due", "leased")]
+        store = redis.asyncio.Redis(unix_socket_path=address)
+        try:
+            async with store.pipeline(transaction=False) as pipeline:
+                while time.perf_counter() < self.process.begun + PATIENCE_S:
+                    for name in names:
+                        pipeline.zcard(name)
+                    if sum(await pipeline.execute()) >= self.accounts:
+                        break
+                    await asyncio.sleep(0.1)
+        finally:
+            await store.aclose()
+        return time.perf_counter() - self.process.begun
 
     async def all_polled(self) -> float:
         """Seconds from the first request until every account was asked for."""
@@ -104,7 +130,7 @@ async def running(accounts: int, interval: int, jitter: int, *, probe: bool = Fa
             config = _CONFIG.format(bank=origin, interval=interval, jitter=jitter)
             async with daemon(folder, config, probe=folder / "lag" if probe else None) as process:
                 await process.ready(PATIENCE_S)
-                yield Setting(process, bank, traffic, accounts)
+                yield Setting(process, folder, origin, bank, traffic, accounts)
 
 
 def _players(count: int) -> Iterable[str]:
@@ -128,7 +154,7 @@ async def run(_requests: int) -> list[Result]:
 
 
 async def _start(many: Setting, base_kb: int) -> dict[str, float | int | str]:
-    enrolled = many.process.started.result() - many.process.begun
+    enrolled = await many.enrolled()
     rushed = await many.all_polled()
     await asyncio.sleep(2)
     rss = many.process.rss_kb()
@@ -142,6 +168,19 @@ async def _start(many: Setting, base_kb: int) -> dict[str, float | int | str]:
         "bytes_per_account": round((rss - base_kb) * 1024 / many.accounts),
         "load": round(os.getloadavg()[0], 1),
     }
+
+
+async def _paced(origin: str, rate: float) -> int:
+    """CPU of a request that is nothing but a request, at that rate (see paced.py)."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(PACED),
+        f"{origin}/wallets/balances",
+        str(rate),
+        str(PACED_S),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    return int((await process.communicate())[0])
 
 
 async def _settled(process: Daemon) -> float:
@@ -171,6 +210,7 @@ async def _steady(many: Setting) -> dict[str, float | int | str]:
         **_lateness(before, after),
         "later_than_interval": int(after.get('polls_late_total{provider="bank"}', 0)),
         "cpu_us_per_poll": round(used / polls * 1e6),
+        "bare_cpu_us": await _paced(many.origin, polls / took),
         "reused_percent": round(100 * (1 - traffic.connections / traffic.requests), 3),
         "lag_sampled_max_ms": round(max(lags) * 1e3, 1),
         "load": round(os.getloadavg()[0], 1),
@@ -182,17 +222,20 @@ async def _meeting(crowd: Setting) -> dict[str, float | int | str]:
     # Until the next meeting has begun, so that two whole ones follow.
     now = time.time()
     await asyncio.sleep(MEETING_S - now % MEETING_S - 1)
-    begun, before = time.perf_counter(), await crowd.process.metrics()
+    begun, before, cpu = time.perf_counter(), await crowd.process.metrics(), crowd.process.cpu_seconds()
     await asyncio.sleep(2 * MEETING_S - 2)
     after, ended = await crowd.process.metrics(), time.perf_counter()
+    used = crowd.process.cpu_seconds() - cpu
+    polls = _since(before, after, 'polls_total{outcome="ok",provider="bank"}')
     lags = [
         (late, ran)
         for at, late, ran in (map(float, line.split()) for line in _lines(crowd.process))
         if begun <= at <= ended
     ]
     return {
-        "polls": int(_since(before, after, 'polls_total{outcome="ok",provider="bank"}')),
+        "polls": int(polls),
         **_lateness(before, after),
+        "cpu_us_per_poll": round(used / polls * 1e6),
         "lag_max_ms": round(max((late for late, _ in lags), default=0) * 1e3, 1),
         "lag_max_running_ms": round(max((min(one) for one in lags), default=0) * 1e3, 1),
         "lags_over_30ms": sum(late > 0.03 for late, _ in lags),
