@@ -168,7 +168,6 @@ class KaikoProvider:
             walked.ledger,
             balance=last.balance_after,
             usd=priced(last, job.now),
-            notes=(f"{len(rows)} rows of {address} are the baseline, older than the first poll",),
         )
 
     def _empty(self, job: _Job, reading: Reading, found: Found) -> Reading:

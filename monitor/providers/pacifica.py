@@ -246,7 +246,7 @@ class PacificaProvider:
             events=events_of(rows, walked, job.account, late, job.now),
             gap=dig.lost,
             restated=tuple(restated),
-            notes=(*_notes(dig, rows, memory, job.seen), *_news(memory, doubts(rows, walked))),
+            notes=(*_notes(rows, memory, job.seen), *_news(memory, doubts(rows, walked))),
         )
 
     async def _get(
@@ -276,13 +276,11 @@ def _wait(headers: Headers, now: datetime) -> timedelta | None:
     return quota(headers)[1] or retry_after(headers, now)
 
 
-def _notes(dig: Dig, rows: list[Row], memory: _Memory, seen: Info) -> list[str]:
-    """The baseline, once; and rows that we do not get to see, when the newest balance stays another one."""
-    notes = [f"{len(rows)} rows are the baseline, older than the first poll"] if dig.base is None else []
+def _notes(rows: list[Row], memory: _Memory, seen: Info) -> list[str]:
+    """Rows that we do not get to see: the newest balance stays another one."""
     memory.differs = memory.differs + 1 if rows and rows[-1].balance != seen.balance else 0
-    if memory.differs == HIDDEN_AFTER:
-        notes.append("the newest row's balance is not the account's: some rows are hidden")
-    return notes
+    hidden = memory.differs == HIDDEN_AFTER
+    return ["the newest row's balance is not the account's: some rows are hidden"] if hidden else []
 
 
 def _news(memory: _Memory, found: Mapping[str, str]) -> list[str]:

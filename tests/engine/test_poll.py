@@ -17,6 +17,7 @@ from monitor.errors import (
     ProviderUnreachable,
     StoreUnavailable,
 )
+from monitor.model.event import Ledger
 from monitor.model.record import Record
 from monitor.model.snapshot import Outage
 from monitor.schedule import Every, next_due
@@ -303,6 +304,20 @@ class TestAnnouncing:
         ]
         assert logs[0]["why"] == "timed out"
         assert logs[1]["failing_since"] == NOON + minutes(1)
+
+    @virtual_time
+    async def test_the_history_before_the_first_poll_is_counted_once_and_not_told(self):
+        async def old(_):
+            return answer({"USDT": "1"}, events=(), ledgers={"": Ledger(checkpoint=5, known={"a": 4, "b": 5})})
+
+        async with scene(old) as it:
+            with capture_logs() as logs:
+                await it.poll()
+                await asyncio.sleep(60)
+                await it.poll()
+
+        [line] = logs
+        assert (line["event"], line["log_level"], line["rows"]) == ("events.baseline", "info", 2)
 
     @virtual_time
     async def test_notes_restated_rows_and_gaps_are_said(self):
