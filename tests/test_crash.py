@@ -154,9 +154,8 @@ async def live(open_one, blow, wrap=lambda store: store):
             await crew[turn % 2].real.close()
             crew[turn % 2] = await world.process(wrap)
         world.clock.pass_(HALF)
-    world.stored = [
-        event for name in BALANCES for event in await crew[0].real.events(name, NOON - minutes(60))
-    ]
+    world.stored = [event for name in BALANCES for event in await crew[0].real.events(name, NOON - minutes(60))]
+    world.owed = [await crew[0].real._batch.command("HLEN", crew[0].real.partition(n).outbox(n)) for n in BALANCES]
     for process in crew:
         await process.real.close()
     return world
@@ -181,16 +180,12 @@ def assert_told_truly(world):
     for name, chat in world.chats.items():
         bodies = {}
         for message in chat.tried:
-            assert bodies.setdefault(message.id, render(message)) == render(message), (
-                f"one id, two contents {when}"
-            )
+            assert bodies.setdefault(message.id, render(message)) == render(message), f"one id, two contents {when}"
         said, events, sequences = heard(chat.arrived)
         for alert, owed in OWED.items():
             states = [status for status, _ in itertools.groupby(status for _, status in said[alert])]
             assert states == owed, f"{name} heard {states} of {alert} {when}"
-        assert any(kind == "alert.reminder" for kind, _ in said["Low", "b"]), (
-            f"{name} was not reminded {when}"
-        )
+        assert any(kind == "alert.reminder" for kind, _ in said["Low", "b"]), f"{name} was not reminded {when}"
         for alert, numbers in sequences.items():
             assert numbers == sorted(set(numbers)), f"{name} heard {alert} as {numbers} {when}"
         moved = Counter((entry.event.direction, entry.event.amount) for entry in events)
@@ -198,6 +193,7 @@ def assert_told_truly(world):
         assert len({entry.id for entry in events}) == len(events)
     recorded = Counter((event.direction, event.amount) for event in world.stored if event.amount < 80)
     assert recorded == MOVED, f"recorded {recorded} {when}"
+    assert world.owed == [0, 0], f"outboxes of {world.owed} rows are left {when}"
 
 
 @pytest.fixture
@@ -302,4 +298,6 @@ class OwedLater:
         version = (await store.load(name)).version
         for index, row in enumerate(commit.rows):
             await store._batch.command("HSET", where.outbox(name), f"{version}-{index}", codec.dump(row))
+        if commit.rows:
+            await store._batch.command("ZADD", where.outdue, 0, name)
         return answer

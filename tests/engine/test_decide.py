@@ -4,6 +4,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor.engine.decide import decide
 from monitor.engine.route import Route
@@ -66,6 +68,31 @@ def test_a_level_rises_at_once_and_falls_after_its_time_under_one_id():
         (7, "resolved", "warning"),
     ]
     assert len({entry.id for _, _, entry in watched.told}) == 1
+
+
+WORDS = st.lists(st.sampled_from(["100", "60", "55", "50", "40", "error", "_"]), max_size=14)
+
+
+@given(WORDS)
+def test_firing_ends_only_with_a_good_reading_beyond_the_recovery_threshold(words):
+    news = Watched((low(),)).reads(" ".join(words)).news
+
+    assert [kind for _, kind in news] == (["firing", "resolved"] * len(words))[: len(news)]
+    assert all(words[int(minute)] == {"firing": "40", "resolved": "100"}[kind] for minute, kind in news)
+
+
+@given(WORDS, st.lists(st.tuples(st.integers(0, 14), st.sampled_from(["error", "_"])), max_size=6))
+def test_not_knowing_for_a_while_changes_nothing_that_is_told(words, gaps):
+    blind = list(words)
+    for place, word in gaps:
+        blind.insert(place, word)
+
+    plain, interrupted = (Watched((low(),)).reads(" ".join(series)) for series in (words, blind))
+
+    assert [(news, entry.value) for _, news, entry in interrupted.told] == [
+        (news, entry.value) for _, news, entry in plain.told
+    ]
+    assert interrupted.stored == [] or [e.amount for e in interrupted.stored] == [e.amount for e in plain.stored]
 
 
 class TestRestart:
