@@ -84,6 +84,7 @@ class Daemon:
             if "api" in self.roles:
                 self.front = await Front.open(self.config, self.crew, self.duties)
                 stack.push_async_callback(self.front.close)
+                log.info("api.listening", address=self.front.address)
             log.info("daemon.started", roles=sorted(self.roles), accounts=len(self.config.accounts))
             await self._serve()
             log.info("daemon.stopping")

@@ -34,8 +34,9 @@ class Front:
         return front
 
     @property
-    def port(self) -> int:
-        return self._serving.port
+    def address(self) -> str:
+        """Where it listens, with the real port also when 0 was asked for."""
+        return f"{self._serving.host}:{self._serving.port}"
 
     def follow(self, config: Config, crew: Crew) -> None:
         """Answer for another configuration from the next request on."""
