@@ -34,7 +34,8 @@ local function next_flush(keys, now)
   if known[3] then
     return now
   end
-  return math.max(now, tonumber(known[1] or '0') + tonumber(known[2] or '0'))
+  -- A clock that was set back leaves times in the future: nobody waits the difference out.
+  return math.max(now, math.min(now, tonumber(known[1] or '0')) + tonumber(known[2] or '0'))
 end
 
 local function later(version_a, index_a, version_b, index_b)
@@ -186,7 +187,11 @@ local function freeze(keys, args)
     end
   end
   redis.call('HSET', keys[1], 'telling', args[4], 'flushed', whole(now))
-  redis.call('HDEL', keys[1], 'failed', 'over')
+  redis.call('HDEL', keys[1], 'failed')
+  -- The end of the last alert may have come after this message was composed: then it is still to be told at once.
+  if redis.call('EXISTS', keys[2]) == 0 then
+    redis.call('HDEL', keys[1], 'over')
+  end
   return {touch(keys, now)}
 end
 
