@@ -248,3 +248,16 @@ async def test_what_another_process_makes_due_is_seen_within_a_second(open_store
     ours._watch("casino").scanned_us -= 1_000_000  # a second passes
 
     assert await names(ours) == ["hot"]
+
+
+@pytest.mark.parametrize("asked_after", [0, 31])
+async def test_poll_now_for_an_account_whose_poller_died_is_one_claim_not_two(store, clock, asked_after):
+    await store.enrol("casino", {"hot": clock()})
+    await store.claim("casino", 40, LEASE)
+    clock.pass_(seconds(asked_after))
+    await store.poll_now("casino", "hot")
+    clock.pass_(seconds(31))
+
+    claims = (await store.claim("casino", 40, LEASE)).claims
+
+    assert [claim.account for claim in claims] == ["hot"]
