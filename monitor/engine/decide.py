@@ -67,12 +67,12 @@ def decide(
     for rule in rules:
         for verdict in rule.judge(facts):
             match verdict:
-                case Need():
-                    return longest(rules, now)
-                case EventVerdict():
-                    decision.tell_event(rule, verdict)
                 case Verdict():
                     decision.judge(rule, known.pop((rule.alert, verdict.subject), None), verdict)
+                case EventVerdict():
+                    decision.tell_event(rule, verdict)
+                case Need():
+                    return longest(rules, now)
     decision.settle_unjudged(known.values(), rules, facts)
     events = facts.events if isinstance(facts, Sighting) else ()
     return Commit(

@@ -100,6 +100,7 @@ def _learn_answer(
         flows=flows,
         recorded=recorded,
         prices=pricing(snapshot),
+        alerting=frozenset([alert.subject for alert in record.alerts]),
     )
     return following, facts
 
@@ -176,6 +177,8 @@ def _wanted(key: str, rules: tuple[RuleBase, ...]) -> bool:
 
 def prices_of(snapshot: Snapshot, prices: Mapping[str, Decimal], *, reported: bool) -> Mapping[str, Decimal]:
     """Asset → price: what the provider reports first, else the configured ones."""
+    if not prices and not (reported and snapshot.usd):
+        return prices
     known = dict(prices)
     for asset in snapshot.amounts:
         if asset not in known and (bare := asset.partition("@")[0]) in prices:

@@ -51,22 +51,20 @@ class BalanceRule(RuleBase):
         measure, in_usd = self.measure, self.unit == "usd"
         before = facts.previous.amounts if facts.previous else {}
         for asset, measures in facts.snapshot.amounts.items():
-            bare = asset.partition("@")[0]
-            if wanted and asset not in wanted and bare not in wanted:
+            if wanted and asset not in wanted and asset.partition("@")[0] not in wanted:
                 continue
             value = measures.get(measure)
             if value is None:
                 continue
-            previous = before.get(asset, _NOTHING).get(measure)
             if in_usd:
-                yield from self._worth(asset, value, previous, facts.prices)
+                yield from self._worth(asset, value, before.get(asset, _NOTHING).get(measure), facts.prices)
                 continue
             bad, held = rate(value)
-            yield Verdict(asset, bad, held, value, previous, thresholds, measure, bare)
+            if bad or asset in facts.alerting:
+                previous = before.get(asset, _NOTHING).get(measure)
+                yield Verdict(asset, bad, held, value, previous, thresholds, measure, asset.partition("@")[0])
 
-    def _worth(
-        self, asset: str, value: Decimal, previous: Decimal | None, prices: Prices
-    ) -> Iterator[Verdict]:
+    def _worth(self, asset: str, value: Decimal, previous: Decimal | None, prices: Prices) -> Iterator[Verdict]:
         """The verdict in USD; none when the price is not known, unless there is nothing to price."""
         price = prices.get(asset)
         if price is None and value:

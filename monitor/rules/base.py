@@ -2,12 +2,12 @@
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from jinja2 import Template
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -48,23 +48,35 @@ class FlowSpec:
         return event.kind in (MONEY_KINDS if self.kinds is None else self.kinds)
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class _Everything(Container[str]):
+    """Holds every subject."""
+
+    def __contains__(self, _subject: object) -> bool:
+        return True
+
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+class Sighting(NamedTuple):
     """A good poll. `snapshot` holds only what this answer really said; `changes` compare it with `previous`.
 
     `events` are those new in this poll (inferred ones included), `flows` the rings after they were counted,
-    `recorded` the stored events of the largest window, loaded only after a rule answered Need.
+    `recorded` the stored events of the largest window, loaded only after a rule answered Need. `alerting` holds
+    at least the subjects with an open alert: of the others it is enough to say what is bad.
     """
 
+    # A tuple, here at every poll: a frozen dataclass costs twice as much to make.
     now: datetime
     account: Account
     snapshot: Snapshot
     previous: Snapshot | None = None
     changes: tuple[Change, ...] = ()
     events: tuple[Event, ...] = ()
-    flows: Mapping[str, Flow] = field(default_factory=dict)
+    flows: Mapping[str, Flow] = _NOTHING
     recorded: tuple[Event, ...] | None = None
-    prices: Prices = field(default_factory=dict)
+    prices: Prices = _NOTHING
+    alerting: Container[str] = _Everything()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +114,10 @@ class RuleBase(BaseModel):
     judges_provider: ClassVar[bool] = False
 
     alert: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$", description="unique over all files")
-    match: Mapping[str, str | tuple[str, ...]] = Field(
-        default_factory=dict, description="label → value, list, or glob"
-    )
+    match: Mapping[str, str | tuple[str, ...]] = Field(default_factory=dict, description="label → value, list, or glob")
     assets: tuple[str, ...] = Field(default=(), description="default: every asset of the matched accounts")
     severity: Severity = "warning"
-    wait: Duration = Field(
-        default=timedelta(0), alias="for", description="how long it must last before it fires"
-    )
+    wait: Duration = Field(default=timedelta(0), alias="for", description="how long it must last before it fires")
     keep_firing_for: Duration = timedelta(0)
     labels: Mapping[str, str] = Field(default_factory=dict)
     annotations: Mapping[str, str] = Field(default_factory=dict, max_length=ANNOTATIONS_MAX)
@@ -118,8 +126,8 @@ class RuleBase(BaseModel):
     def judge(self, facts: Facts) -> Iterator[Judgement]:
         """Say breach or clear for every subject that can be judged from these facts.
 
-        A subject that is not named keeps its alert exactly as it is. Yield Need when the stored events
-        are required to tell.
+        A subject that is not named keeps its alert exactly as it is, so one that is clear and is not among
+        `alerting` need not be named. Yield Need when the stored events are required to tell.
         """
 
     @abstractmethod
@@ -209,6 +217,4 @@ class RuleBase(BaseModel):
 
     def _samples(self) -> Iterator[Entry]:
         measure = next(iter(self.measures()), None)
-        return samples(
-            self.alert, self.type, self.severity, dict(self.labels), about=self.about(), measure=measure
-        )
+        return samples(self.alert, self.type, self.severity, dict(self.labels), about=self.about(), measure=measure)

@@ -95,9 +95,8 @@ class FlowRule(RuleBase):
                     return
                 amount = self._exactly(facts, asset, spec)
                 bounds = Bounds(amount, amount)
-            verdict = self._verdict(asset, bounds, yardstick)
-            if verdict.bad or asset in named:
-                yield verdict
+            if yardstick.exceeded(bounds.low) or (asset in named and asset in facts.alerting):
+                yield self._verdict(asset, bounds, yardstick)
 
     def _bounds(self, facts: Sighting, spec: FlowSpec, ring: Flow | None) -> Bounds:
         if ring is None:

@@ -18,9 +18,7 @@ class Liquidation(EventRule):
     """`{type: liquidation, severity: critical}`"""
 
     type: Literal["liquidation"]
-    kinds: tuple[Kind, ...] = Field(
-        default=LIQUIDATIONS, min_length=1, description="adl_liquidation only when named"
-    )
+    kinds: tuple[Kind, ...] = Field(default=LIQUIDATIONS, min_length=1, description="adl_liquidation only when named")
 
     def event_kinds(self) -> tuple[str, ...]:
         return self.kinds if "kinds" in self.model_fields_set else ()

@@ -16,6 +16,7 @@ from monitor.rules.sandbox import duration
 from monitor.rules.templates import subject
 
 _SECOND = timedelta(seconds=1)
+_NO_TIME = timedelta(0)
 
 
 class Stale(RuleBase):
@@ -34,8 +35,9 @@ class Stale(RuleBase):
         match facts:
             case Sighting(now=now, snapshot=snapshot):
                 after = self.after or facts.account.stale_after
-                age = timedelta(0) if snapshot.as_of is None else now - snapshot.as_of
-                yield _verdict(self.severity if age > after else None, age, after, self.severity, {})
+                age = _NO_TIME if snapshot.as_of is None else now - snapshot.as_of
+                if age > after or "" in facts.alerting:
+                    yield _verdict(self.severity if age > after else None, age, after, self.severity, {})
             case Blindness(now=now, outage=outage):
                 after = self.after or facts.account.stale_after
                 age = now - (facts.last_good_at or facts.since)
@@ -44,11 +46,7 @@ class Stale(RuleBase):
                     yield _verdict(self.severity, age, after, self.severity, details)
 
     def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
-        cause = (
-            f": {details['kind']}, {details['why']}"
-            if "why" in details
-            else ": the provider repeats old data"
-        )
+        cause = f": {details['kind']}, {details['why']}" if "why" in details else ": the provider repeats old data"
         return f"{subject(entry)} has had no news for {duration(entry.value)}{cause}"
 
     def recovered(self, entry: Entry) -> str:
