@@ -78,9 +78,10 @@ class Daemon:
             self.crew = self._new_crew()
             self.duties = Duties(self.store, self.gauges, self.metrics, self.clock)
             stack.push_async_callback(self._finish)
+            # It takes a while with many accounts, so before there is anything to hold up.
+            calm_collector()
             await self.crew.start()
             await self.duties.start(self.crew)
-            calm_collector()
             if "api" in self.roles:
                 self.front = await Front.open(self.config, self.crew, self.duties)
                 stack.push_async_callback(self.front.close)
