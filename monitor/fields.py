@@ -113,9 +113,7 @@ def threshold(value: object) -> Threshold:
     try:
         return Threshold(amount(value))
     except ValueError:
-        raise ValueError(
-            f"{str(value)[:60]!r} is neither an amount (250_000) nor a percentage (25%)"
-        ) from None
+        raise ValueError(f"{str(value)[:60]!r} is neither an amount (250_000) nor a percentage (25%)") from None
 
 
 def _percentage(value: object) -> str:
@@ -180,9 +178,7 @@ Amount = Annotated[
     Decimal,
     BeforeValidator(amount),
     PlainSerializer(text),
-    WithJsonSchema(
-        {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[+-]?\d[\d_]*(\.[\d_]*\d)?$"}]}
-    ),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[+-]?\d[\d_]*(\.[\d_]*\d)?$"}]}),
 ]
 ThresholdField = Annotated[
     Threshold,
@@ -191,9 +187,7 @@ ThresholdField = Annotated[
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "description": "an amount, or 25%"}]}),
 ]
 #: `10%`, as people write it.
-Percentage = Annotated[
-    str, BeforeValidator(_percentage), WithJsonSchema({"type": "string", "pattern": r"^\d{1,2}%$"})
-]
+Percentage = Annotated[str, BeforeValidator(_percentage), WithJsonSchema({"type": "string", "pattern": r"^\d{1,2}%$"})]
 _SECRET_SCHEMA: dict[str, Any] = {
     "anyOf": [
         {
@@ -227,7 +221,10 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, Mapping | RateLimit) else value
 
 
-RateLimits = Annotated[tuple[RateLimit, ...], BeforeValidator(_as_list)]
+RateLimits = Annotated[
+    tuple[RateLimit, ...],
+    BeforeValidator(_as_list, json_schema_input_type=RateLimit | tuple[RateLimit, ...]),
+]
 
 
 def by_type(union: Any) -> dict[str, Any]:

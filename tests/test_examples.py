@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from monitor.channels import CHANNELS
+from monitor.checks import schema
 from monitor.config import load
 from monitor.demo.settings import CONFIG, RULES
 from monitor.providers import PROVIDERS
@@ -17,7 +19,10 @@ EXAMPLE = ROOT / "config.example.yaml"
 PARTS = {
     "providers": {"base", "http", "answers", "times", "tokens"},
     "channels": {"base", "http", "text"},
-    "rules": {"base", "balance", "flow", "happening", "levels", "mistakes", "samples", "sandbox", "templates", "words", "yardstick"},
+    "rules": {
+        "base", "balance", "flow", "happening", "levels", "mistakes", "samples", "sandbox", "templates", "words",
+        "yardstick",
+    },
 }  # fmt: skip
 REGISTERED = {
     "providers": set(PROVIDERS),
@@ -39,6 +44,37 @@ def test_the_example_configuration_has_no_mistake_and_no_warning():
 
     assert config.warnings == ()
     assert {rule.type for rule in config.rules} == REGISTERED["rules"], "an example of every rule type"
+
+
+@pytest.mark.parametrize("what", ["config", "rules"])
+def test_an_editor_that_knows_the_schema_finds_nothing_wrong_in_the_examples(what):
+    files = sorted((ROOT / "rules").glob("*.yaml")) if what == "rules" else [EXAMPLE, ROOT / "deploy" / "config.yaml"]
+
+    wrong = [error.json_path for path in files for error in editor(what).iter_errors(yaml.safe_load(path.read_text()))]
+
+    assert wrong == []
+    assert len(files) >= 2
+
+
+def test_an_editor_that_knows_the_schema_takes_one_value_for_a_list_and_marks_a_slip():
+    hook = {"type": "webhook", "url": {"env": "URL"}}
+    channels = {
+        "plain": hook,
+        "one": {**hook, "secret": {"env": "A"}, "rate_limit": {"requests": 1, "per": "1s"}},
+        "several": {**hook, "secret": [{"env": "A"}, {"file": "b"}]},
+        "three": {**hook, "secret": [{"env": "A"}] * 3},
+        "slip": {**hook, "secrets": {"env": "A"}},
+    }
+
+    wrong = {error.absolute_path[1] for error in editor("config").iter_errors({"version": 1, "channels": channels})}
+
+    assert wrong == {"three", "slip"}
+
+
+def editor(what):
+    document = schema(what)
+    Draft202012Validator.check_schema(document)
+    return Draft202012Validator(document)
 
 
 @pytest.mark.parametrize("section", ["providers", "channels"])

@@ -45,6 +45,7 @@ def _as_list(value: object) -> object:
 
 
 SigningSecret = Annotated[Secret, AfterValidator(_signing)]
+_Secrets = SigningSecret | Annotated[tuple[SigningSecret, ...], Field(max_length=2)]
 
 
 class Webhook(ChannelSettings):
@@ -52,7 +53,7 @@ class Webhook(ChannelSettings):
 
     type: Literal["webhook"]
     url: SecretUrl
-    secret: Annotated[tuple[SigningSecret, ...], BeforeValidator(_as_list)] = Field(
+    secret: Annotated[tuple[SigningSecret, ...], BeforeValidator(_as_list, json_schema_input_type=_Secrets)] = Field(
         default=(), max_length=2, description="whsec_…; [new, old] while rotating; unsigned without"
     )
 
