@@ -6,7 +6,7 @@ load ─▶ read (failure becomes an Outage) ─▶ decide ⇄ load what it need
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -40,8 +40,7 @@ class Watching(Protocol):
     def next_due(self, account: Account, now: datetime) -> datetime: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Polled:
+class Polled(NamedTuple):
     """What became of one poll, and when: for metrics and logs."""
 
     reading: Reading

@@ -1,9 +1,8 @@
 """What the engine needs from the outside. Adapters implement these; tests implement them in a few lines."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from monitor.model.event import Event
 from monitor.model.group import Group, Message, Told
@@ -50,8 +49,7 @@ class Channel(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A lease on one account's poll. `token` fences the commit; `due_at` is when it should have run."""
 
     account: str
@@ -59,8 +57,7 @@ class Claim:
     due_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(NamedTuple):
     """What a call to `claim` got: `now` is the store's time, `next_at` when to ask again (None: nothing there)."""
 
     now: datetime

@@ -4,12 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from monitor.model.alert import Alert, News, Severity, Target
 from monitor.model.event import Event, Ledger
 from monitor.model.snapshot import Outage, Snapshot
 from monitor.model.window import Flow
+
+#: Shared by everything that has nothing to say; nobody changes it.
+_NOTHING: Mapping[str, Any] = {}
+
+
+# What is made at every poll is a tuple: a frozen dataclass costs twice as much to make.
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +39,14 @@ class ProviderWatch:
     interval: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A successful poll. `events` is None when the provider has no ledger: movements are then inferred from
     differences of `total`. `ledgers` is stream name → how far it has been read; an incomplete walk returns
     the ledgers it was given, and `gap` says why."""
 
     snapshot: Snapshot
     events: tuple[Event, ...] | None = None
-    ledgers: Mapping[str, Ledger] = field(default_factory=dict)
+    ledgers: Mapping[str, Ledger] = _NOTHING
     gap: str = ""
     restated: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -128,8 +133,7 @@ class Point:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     """All that one poll writes, in one piece or not at all."""
 
     before: Record

@@ -260,6 +260,8 @@ class CryptofuseProvider:
     def _complaints(self, account: str, read: Read) -> tuple[str, ...]:
         """Sums that do not add up, each said once until it is right again."""
         wrong = {f"{account} {asset}": asset for asset in unbalanced(read)}
+        if not wrong and not self.noted:
+            return ()
         fresh = [asset for key, asset in wrong.items() if key not in self.noted]
         self.noted -= {key for line in read.lines if (key := f"{account} {line.asset}") not in wrong}
         if len(self.noted) < MAX_NOTED:

@@ -9,10 +9,9 @@ Facts: docs.cryptofuse.io, pages get-account-balance, wallet-balance and user/ba
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -65,8 +64,7 @@ class _Answer(msgspec.Struct):
     error: object = None
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One currency of an answer. `networked` is False where the answer names no network though it could."""
 
     asset: str
@@ -75,8 +73,7 @@ class Line:
     networked: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """An understood answer, its amounts not yet judged. `shape` is None when no row tells it."""
 
     shape: Shape | None
@@ -182,10 +179,11 @@ def snapshot(
     old = before.amounts if before else {}
     lines = {_placed(line, read, old): line for line in read.lines}
     amounts = {name: line.measures for name, line in lines.items()}
-    for name in gone(amounts, old, declared):
-        if len(amounts) >= MAX_ASSETS:
-            break
-        amounts[name] = _ZEROS
+    if declared or old.keys() != amounts.keys():
+        for name in gone(amounts, old, declared):
+            if len(amounts) >= MAX_ASSETS:
+                break
+            amounts[name] = _ZEROS
     try:
         return Snapshot(
             observed_at=now,
@@ -223,6 +221,9 @@ def _placed(line: Line, read: Read, old: Mapping[str, Measures]) -> str:
 
 def unbalanced(read: Read) -> tuple[str, ...]:
     """Assets whose total is not available + pending: worth a line in the log, no more."""
+    if read.shape == "B":
+        # It tells no total: the sum is ours.
+        return ()
     return tuple(
         line.asset
         for line in read.lines

@@ -1,6 +1,5 @@
 """One reading in, everything that follows out: a whole account's life on a clock that only the test moves."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -379,7 +378,7 @@ class TestOldAnswers:
         watched = self.watched(low())
         before = watched.record
 
-        commit = watched.see(replace(self.old("100", NOON + minutes(1)), events=(event(),)), NOON + minutes(1))
+        commit = watched.see(self.old("100", NOON + minutes(1))._replace(events=(event(),)), NOON + minutes(1))
 
         assert (commit.events, commit.points, commit.rows) == ((), (), ())
         assert commit.record.snapshot == before.snapshot
