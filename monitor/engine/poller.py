@@ -1,7 +1,7 @@
 """Keeps one provider's accounts polled: claims what is due, as much as there is room and quota for."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -32,7 +32,7 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(slots=True)
 class Prepaid:
-    """The budget of one poll: what was taken before the claim, then the shared quota."""
+    """The budget of one poll: what was taken before it began, then the shared quota."""
 
     store: PollStore
     provider: str
@@ -79,6 +79,7 @@ class Poller:
     _look_at: datetime = NEVER
     _not_before: datetime = LONG_AGO
     _unpaused_until: datetime = LONG_AGO
+    _starved_until: datetime = LONG_AGO
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def run(self) -> None:
@@ -114,44 +115,57 @@ class Poller:
 
     async def _claim(self) -> timedelta:
         """Start what is due; returns how long nothing more can be done unless somebody wakes us."""
-        room = self.concurrency - len(self._tasks)
-        if room <= 0:
-            return LOOK_AGAIN
+        room, now = self.concurrency - len(self._tasks), self.polling.now()
+        if room <= 0 or now < self._starved_until:
+            return min(LOOK_AGAIN, self._starved_until - now) if room > 0 else LOOK_AGAIN
         store, provider = self.polling.store, self.polling.provider
         try:
-            taken, starved = await self._take(room)
-            if not taken and starved <= QUOTA_PATIENCE:
-                return starved
-            claims = await store.claim(provider, taken or room, self.polling.lease)
-            if len(claims.claims) < taken and self.windows:
-                await store.give_back(provider, self.windows, self.cost * (taken - len(claims.claims)))
+            claims = await store.claim(provider, room, self.polling.lease)
+            self.follow(claims.now)
+            starved = await self._start(claims.claims)
         except StoreUnavailable as error:
             log.warning("store.unavailable", provider=provider, why=str(error))
             return STORE_PAUSE
-        self.follow(claims.now)
-        for claim in claims.claims:
-            task = asyncio.create_task(self._poll(claim, starved if not taken else None))
-            self._tasks.add(task)
-            task.add_done_callback(self._done)
-        if len(claims.claims) == (taken or room):
+        if starved:
+            self._starved_until = now + starved
+            return starved
+        if len(claims.claims) == room:
             return timedelta(0) if len(self._tasks) < self.concurrency else LOOK_AGAIN
         return LOOK_AGAIN if claims.next_at is None else min(LOOK_AGAIN, claims.next_at - claims.now)
 
-    async def _take(self, room: int) -> tuple[int, timedelta]:
+    async def _start(self, claims: Sequence[Claim]) -> timedelta:
+        """Poll what the quota pays for, and give the rest back; returns how long to wait for more of it."""
+        # Paid for once we know how many there are: quota held in advance, even for a moment, would look spent to
+        # polls under way and to other processes, and become their outages.
+        known = [claim for claim in claims if claim.account in self.accounts]
+        paid, wait = await self._take(len(known)) if known else (0, timedelta(0))
+        starved = wait if not paid and wait > QUOTA_PATIENCE else None
+        begun = known[:paid] if starved is None else known
+        for claim in (*begun, *(claim for claim in claims if claim.account not in self.accounts)):
+            task = asyncio.create_task(self._poll(claim, starved))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+        rest = known[len(begun) :]
+        if rest:
+            await self.polling.store.release(self.polling.provider, rest)
+        return wait if rest and not paid else timedelta(0)
+
+    async def _take(self, count: int) -> tuple[int, timedelta]:
         """How many polls the quota pays for; without one only a pause stops us, and that is asked for seldom."""
         now = self.polling.now()
         if not self.windows and now < self._unpaused_until:
-            return room, timedelta(0)
-        taken, starved = await self.polling.store.take(self.polling.provider, self.windows, self.cost, room)
+            return count, timedelta(0)
+        taken, wait = await self.polling.store.take(self.polling.provider, self.windows, self.cost, count)
         if taken:
             self._unpaused_until = now + LOOK_AGAIN
-        return taken, starved
+        return taken, wait
 
     async def _poll(self, claim: Claim, starved: timedelta | None) -> None:
         account = self.accounts.get(claim.account)
         try:
             if account is None:
-                await self._pass_on(claim, starved)
+                # Another process may know it, or a reload is under way.
+                await self.polling.store.postpone_poll(self.polling.provider, claim, STRANGER_PAUSE)
                 return
             budget = Prepaid(self.polling.store, self.polling.provider, self.windows, self.cost, starved)
             polled = await poll(self.polling, account, claim, budget)
@@ -160,19 +174,15 @@ class Poller:
             self.observe(account, claim, polled)
             if polled.commit.rows:
                 self.moved()
+            if budget.paid and starved is None and self.windows:
+                # It needed less than an ordinary poll.
+                await self.polling.store.give_back(self.polling.provider, self.windows, budget.paid)
             await self._slow_down(polled, starved)
         except StoreUnavailable as error:
             log.warning("poll.not_committed", account=claim.account, why=str(error))
         except Exception:
             # Bulkhead: a bug in one poll must not stop the others; its lease ends and it is polled again.
             log.exception("poll.bug", account=claim.account)
-
-    async def _pass_on(self, claim: Claim, starved: timedelta | None) -> None:
-        """Not configured here: another process may know it, or a reload is under way."""
-        store, provider = self.polling.store, self.polling.provider
-        await store.postpone_poll(provider, claim, STRANGER_PAUSE)
-        if starved is None and self.windows:
-            await store.give_back(provider, self.windows, self.cost)
 
     async def _slow_down(self, polled: Polled, starved: timedelta | None) -> None:
         """A 429 pauses everything under the same quota, in every process."""

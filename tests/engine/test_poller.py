@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from monitor.engine.poll import REFUSED_PAUSE, Polling
 from monitor.engine.poller import STORE_PAUSE, STRANGER_PAUSE, Poller
+from monitor.engine.ports import Claims
 from monitor.engine.watch import Watch
 from monitor.errors import ProviderRefused, ProviderThrottled, ProviderUnreachable, StoreUnavailable
 from monitor.schedule import Every, next_due
@@ -232,7 +233,46 @@ class TestQuota:
         assert all(later - earlier >= seconds(1) for earlier, later in zip(times, times[10:], strict=False))
 
     @virtual_time
-    async def test_what_was_taken_and_not_needed_is_given_back(self):
+    async def test_who_has_nothing_to_poll_holds_no_quota_that_others_need(self):
+        bank = Bank(cost=2)
+        async with office() as it:
+            idle = await new_store(it.server)
+
+            async def nothing_due_and_slow_to_say_so(*_):
+                await asyncio.sleep(0.5)
+                return Claims(loop_clock(), (), None)
+
+            idle.claim = nothing_due_and_slow_to_say_so
+            await it.hire(Bank(), windows=((10, minutes(1)),), store=idle)
+            await asyncio.sleep(0.2)
+            await it.hire(bank, *accounts(4, interval=minutes(1)), windows=((10, minutes(1)),))
+            await asyncio.sleep(30)
+
+        assert len(bank.asked) == 4
+        assert [it.outages(f"acc-{n}") for n in range(4)] == [[]] * 4
+
+    @virtual_time
+    async def test_what_the_quota_does_not_pay_for_is_left_to_who_can(self):
+        bank = Bank()
+        async with office() as it:
+            await it.hire(bank, *accounts(5, interval=seconds(30)), windows=((2, seconds(4)),))
+            await asyncio.sleep(29)
+
+        assert sorted(at - NOON < seconds(3 * 4.5) for _, at in bank.asked) == [True] * 5
+        assert [it.outages(f"acc-{n}") for n in range(5)] == [[]] * 5
+
+    @virtual_time
+    async def test_a_poll_that_costs_less_gives_the_rest_back(self):
+        bank = Bank(cost=1)
+        async with office() as it:
+            await it.hire(bank, account(interval=seconds(5)), windows=((10, minutes(1)),), cost=5)
+            await asyncio.sleep(24)
+
+        assert len(bank.answered) == 5
+        assert it.outages("hot-usdt") == []
+
+    @virtual_time
+    async def test_what_was_not_needed_is_still_there(self):
         bank = Bank()
         async with office() as it:
             await it.hire(bank, account(interval=seconds(10)), windows=((20, minutes(1)),), room=20)
