@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from monitor import log as logs
-from monitor.api.views import account_view, age_text
+from monitor.api.views import account_view, age_text, stamp
 from monitor.app import hide_secrets, wall_clock
 from monitor.channels.http import Http as ChannelHttp
 from monitor.channels.http import new_session as new_channel_session
@@ -124,12 +124,13 @@ async def _status(config: Config) -> dict[str, Any]:
             dues = await asyncio.gather(*(store.due_at(watched[name].provider, name) for name in chunk))
             for name, record, due in zip(chunk, await store.load_many(chunk), dues, strict=True):
                 views.append(account_view(watched[name], record, due, now))
-                if due is not None and due < now:
+                # As the metric counts: a moment past its due time, an account is merely about to be polled.
+                if name in config.accounts and due is not None and now - due > watched[name].interval:
                     late.append(now - due)
         dead = {channel: await store.count_dead(channel) for channel in config.channels}
     alerts = [alert for view in views for alert in view["alerts"]]  # type: ignore[attr-defined]  # a list by construction
     return {
-        "at": now.isoformat(),
+        "at": stamp(now),
         "accounts": [view for view in views if view["provider"] != STORE_PROVIDER],
         "alerts": alerts,
         "dead_deliveries": dead,
@@ -141,7 +142,7 @@ async def _status(config: Config) -> dict[str, Any]:
 
 
 def _print_status(report: dict[str, Any]) -> None:
-    console = Console()
+    console = Console(soft_wrap=True)
     accounts, alerts = report["accounts"], report["alerts"]
     worst_first = sorted(accounts, key=lambda view: list(_STYLES).index(view["status"]), reverse=True)
     table = Table("account", "provider", "status", "age", "why")
@@ -165,8 +166,11 @@ def _print_status(report: dict[str, Any]) -> None:
     late = report["late"]
     console.print(
         f"{len(accounts)} accounts, {len(alerts) - pending} firing, {pending} pending, {dead} dead deliveries, "
-        f"{late['accounts']} accounts late (worst {late['worst_ms']} ms)"
+        f"{late['accounts']} accounts late"
+        + (f" (worst {age_text(timedelta(milliseconds=late['worst_ms']))})" if late["accounts"] else "")
     )
+    if accounts and (late["accounts"] == len(accounts) or all(view["status"] == "never" for view in accounts)):
+        console.print("no account is being polled: is a daemon running on this store?", style="yellow")
 
 
 def send_test_message(path: Path, name: str) -> int:

@@ -4,13 +4,14 @@ import asyncio
 import json
 import sys
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import structlog
 
 from monitor import cli
+from monitor.engine.watch import STORE_PROVIDER
 from monitor.store.redis import RedisStore
 from tests.builders import NOON, commit, seconds
 from tests.facts import Watched, account, answer, outage, policy, rule, snapshot
@@ -224,6 +225,33 @@ class TestStatus:
         assert "firing warning: Low hot USDT 40" in out
         assert "timed out" in out
         assert "2 accounts, 1 firing, 0 pending, 0 dead deliveries" in out
+
+    def test_an_account_is_late_only_beyond_its_own_interval_and_a_checkup_is_no_account(self, run, valkey_server):
+        now = datetime.now(UTC)
+
+        async def one_is_late(store):
+            await store.enrol("bank", {"hot": now - seconds(10), "cold": now - seconds(90)})
+            await store.enrol(STORE_PROVIDER, {"provider:bank": now - seconds(900)})
+
+        in_store(valkey_server.url, one_is_late)
+
+        late = json.loads(run("status", "--json")[1])["late"]
+
+        assert late["accounts"] == 1
+        assert 90_000 <= late["worst_ms"] < 600_000
+
+    @pytest.mark.parametrize(("overdue", "asks"), [(None, True), (3600, True), (-3600, False)])
+    def test_when_nobody_polls_it_asks_whether_a_daemon_runs(self, run, valkey_server, overdue, asks):
+        async def polled(store):
+            at = datetime.now(UTC) - seconds(overdue)
+            await store.enrol("bank", {"hot": at, "cold": at})
+            for claim in (await store.claim("bank", 9, seconds(30))).claims:
+                await store.commit("bank", commit(await store.load(claim.account)), claim, at)
+
+        if overdue is not None:
+            in_store(valkey_server.url, polled)
+
+        assert ("is a daemon running" in run("status")[1]) == asks
 
     def test_before_the_first_poll_nothing_is_known(self, run):
         _, out, _ = run("status", "--json")
