@@ -56,10 +56,15 @@ class Gauges:
         if (states := self.states.get(account.provider)) is not None:
             states[account.name] = "ok" if good else "failing"
 
+    def claimed(self, took: timedelta) -> None:
+        """The store said what is due."""
+        self.metrics.claimed(took)
+
     def attempted(self, outcome: Outcome, message: Message, _took: timedelta) -> None:
         """One delivery was tried."""
         latency = None
-        if outcome == "sent" and message.alerts:
+        # A reminder's news are as old as its interval is long: nobody waited for it.
+        if outcome == "sent" and message.alerts and message.type != "alert.reminder":
             latency = self.clock() - min(alert.entry.observed_at for alert in message.alerts)
         self.metrics.attempted(message.channel, _OUTCOMES[outcome], latency)
 

@@ -171,6 +171,7 @@ class Crew:
             observe=self.gauges.polled,
             moved=self._ring_deliverers,
             follow=self.clock.follow,
+            claimed=self.gauges.claimed,
         )
 
     def _ring_deliverers(self) -> None:
@@ -188,7 +189,7 @@ class Crew:
         )
         limit = settings.rate_limit or settings.RATE
         rate = None if limit is None else (limit.requests, limit.per)
-        return Deliverer(destination, self.store, self.clock, rate)
+        return Deliverer(destination, self.store, self.clock, rate, self.gauges.claimed)
 
 
 async def _kept(part: Part) -> None:

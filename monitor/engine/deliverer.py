@@ -1,13 +1,14 @@
 """Keeps one channel's groups told: claims what is due, as much as there is room and rate for."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
 
 from monitor.engine.deliver import BATCH_MAX, LEASE, Destination, tell_safely
-from monitor.engine.ports import Clock, DeliveryStore
+from monitor.engine.ports import Clock, DeliveryStore, unheard
 from monitor.errors import StoreUnavailable
 
 log = structlog.get_logger("monitor.deliverer")
@@ -24,13 +25,15 @@ STORE_PAUSE = timedelta(seconds=1)
 class Deliverer:
     """One channel's messages in this process: a slow send holds up no other group.
 
-    `bell` wakes the loop early; `rate` is so many messages per so long, over all processes.
+    `bell` wakes the loop early; `rate` is so many messages per so long, over all processes; `claimed` hears how
+    long the store took to say what is due.
     """
 
     destination: Destination
     store: DeliveryStore
     clock: Clock
     rate: tuple[int, timedelta] | None = None
+    claimed: Callable[[timedelta], None] = unheard
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: bool = False
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -69,8 +72,10 @@ class Deliverer:
         room = BATCH_MAX - len(self._tasks)
         if room <= 0:
             return LOOK_AGAIN
+        asked = self.clock()
         try:
             groups = await self.store.claim_groups(self.destination.name, room, LEASE, self.rate)
+            self.claimed(self.clock() - asked)
         except StoreUnavailable as error:
             log.warning("store.unavailable", channel=self.destination.name, why=str(error))
             return STORE_PAUSE
@@ -94,4 +99,4 @@ class Deliverer:
             async with asyncio.timeout(wait.total_seconds()):
                 await self.bell.wait()
         except TimeoutError:
-            pass
+            self.claimed(self.clock() - asked)

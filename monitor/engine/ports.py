@@ -15,6 +15,10 @@ Windows = tuple[tuple[int, timedelta], ...]
 Clock = Callable[[], datetime]
 
 
+def unheard(_took: timedelta) -> None:
+    """For a duration that nobody measures."""
+
+
 class Budget(Protocol):
     """What one poll may spend of its provider's shared quota (requests, or the provider's credits)."""
 

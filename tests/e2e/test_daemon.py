@@ -40,6 +40,8 @@ async def the_api_answers(daemon, bank):
     status, metrics = await daemon.get("/metrics")
     assert status == 200
     assert "balance_monitor" in metrics
+    # Whatever is measured of every life has been measured in this one.
+    assert [line for line in metrics.splitlines() if "_seconds_count" in line and line.endswith(" 0.0")] == []
 
     _, listed = await daemon.get("/v1/accounts")
     assert [one["id"] for one in listed["items"]] == ["hot"]

@@ -57,6 +57,24 @@ def owe(store, *names, status="firing"):
 
 
 @virtual_time
+async def test_how_long_the_store_takes_to_say_what_is_due_is_measured():
+    told = []
+    async with delivering(Chat(), claimed=told.append) as (_, store):
+        claim = store.claim_groups
+
+        async def slowly(*asked):
+            await asyncio.sleep(0.2)
+            return await claim(*asked)
+
+        store.claim_groups = slowly
+        await asyncio.sleep(2)
+
+    slow = [took for took in told if took]
+    assert len(slow) >= 3
+    assert all(seconds(0.2) <= took < seconds(0.3) for took in slow)
+
+
+@virtual_time
 async def test_what_is_owed_arrives_when_it_is_due():
     chat = Chat()
     async with delivering(chat) as (_, store):

@@ -86,6 +86,7 @@ class Office:
             observe=lambda one, claim, polled: self.observed.append((one.name, polled)),
             moved=lambda: None,
             follow=lambda now: None,
+            claimed=more.pop("claimed", lambda took: None),
         )
         await store.enrol(provider, {one.name: loop_clock() for one in accounts})
         self.pollers.append(poller)
@@ -106,6 +107,20 @@ async def office():
         poller.stop()
     await asyncio.gather(*it.running)
     await it.store.close()
+
+
+class Slow:
+    """A store that takes its time to say what is due."""
+
+    def __init__(self, store, delay):
+        self.store, self.delay = store, delay
+
+    def __getattr__(self, name):
+        return getattr(self.store, name)
+
+    async def claim(self, *asked):
+        await asyncio.sleep(self.delay)
+        return await self.store.claim(*asked)
 
 
 def accounts(count, **settings):
@@ -137,6 +152,16 @@ class TestRhythm:
         assert all(
             abs(later - earlier - seconds(3)) <= ABOUT for earlier, later in itertools.pairwise(bank.times("hot-usdt"))
         )
+
+    @virtual_time
+    async def test_how_long_the_store_takes_to_say_what_is_due_is_measured(self):
+        told = []
+        async with office() as it:
+            await it.hire(Bank(), account(interval=seconds(1)), store=Slow(it.store, 0.2), claimed=told.append)
+            await asyncio.sleep(3.1)
+
+        assert len(told) >= 3
+        assert all(seconds(0.2) <= took < seconds(0.3) for took in told)
 
     @virtual_time
     async def test_poll_now_is_now(self):
@@ -172,6 +197,17 @@ class TestRoom:
 
             assert bank.most == 5
             assert len(bank.answered) == 50
+
+    @virtual_time
+    async def test_a_crowd_that_is_due_at_once_is_let_in_by_groups(self):
+        """Beginning them all in one go would hold up everything else that the process does."""
+        bank = Bank()
+        async with office() as it:
+            await it.hire(bank, *accounts(400), room=1_000)
+            await asyncio.sleep(0.5)
+
+            assert len(bank.answered) == 400
+            assert max(Counter(at for _, at in bank.asked).values()) <= 50
 
     @virtual_time
     async def test_a_slow_account_delays_no_other(self):
