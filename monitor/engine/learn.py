@@ -123,7 +123,7 @@ def _inferred(record: Record, snapshot: Snapshot, changes: tuple[Change, ...]) -
                 asset=change.asset,
                 kind="inferred",
                 direction="in" if delta > 0 else "out",
-                amount=abs(delta),
+                amount=delta.copy_abs(),
                 occurred_at=snapshot.observed_at,
                 balance_after=change.after,
             )
@@ -142,12 +142,12 @@ def _count(
     recorded: tuple[Event, ...] | None,
 ) -> Mapping[str, Flow] | Need:
     """The rings that the rules read, with this poll's events in them; Need to rebuild one that is new."""
+    read = [(rule, spec) for rule in rules if (spec := rule.flow())]
+    if not read and not record.flows:
+        return record.flows
     rings: dict[str, Flow] = {}
     assets = {*snapshot.amounts, *(event.asset for event in events)}
-    for rule in rules:
-        spec = rule.flow()
-        if spec is None:
-            continue
+    for rule, spec in read:
         for asset in assets:
             if not rule.watches(asset) or (key := spec.key(asset)) in rings:
                 continue

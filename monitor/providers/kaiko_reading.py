@@ -114,7 +114,7 @@ def _net(rows: Sequence[Row], account: Account, address: str, late: datetime) ->
         asset=ASSET,
         kind="mining_reward" if mined else "transfer",
         direction="in" if net > 0 else "out",
-        amount=abs(net),
+        amount=net.copy_abs(),
         occurred_at=moment(last.at),
         balance_after=last.balance_after,
         reference=last.transaction_hash,

@@ -216,7 +216,7 @@ def events_of(
                 asset=ASSET,
                 kind=cut(row.event_type),
                 direction=direction(row, rows[index - 1] if index else None),
-                amount=abs(row.amount),
+                amount=row.amount.copy_abs(),
                 occurred_at=at,
                 balance_after=row.balance,
                 late=at < late,

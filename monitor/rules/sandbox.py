@@ -32,7 +32,7 @@ _METHODS = frozenset({"items", "keys", "values", "get", "isoformat"})
 #: Jinja's own filters whose result is no longer than what they are given, give or take a constant factor.
 _KEPT_FILTERS = frozenset({
     "upper", "lower", "capitalize", "title", "trim", "default", "d", "length", "count", "first", "last",
-    "abs", "sort", "unique", "list", "dictsort", "urlencode", "truncate", "string",
+    "sort", "unique", "list", "dictsort", "urlencode", "truncate", "string",
 })  # fmt: skip
 _KEPT_TESTS = frozenset({
     "defined", "undefined", "none", "string", "number", "mapping", "eq", "ne", "lt", "le", "gt", "ge", "in",
@@ -94,16 +94,22 @@ def _shown(value: object) -> object:
 
 class _Sandbox(SandboxedEnvironment):
     intercepted_binops = frozenset(_ARITHMETIC)
+    intercepted_unops = frozenset({"-"})
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ARG002 - jinja's signature
         return _ARITHMETIC[operator](_number(left), _number(right))
+
+    def call_unop(self, context: Any, operator: str, arg: Any) -> Any:  # noqa: ARG002 - jinja's signature
+        return _number(arg).copy_negate()
 
 
 def _environment() -> _Sandbox:
     sandbox = _Sandbox(undefined=StrictUndefined, autoescape=False, finalize=_shown)
     sandbox.globals.clear()
     kept = {name: sandbox.filters[name] for name in _KEPT_FILTERS}
-    sandbox.filters = {**kept, "amount": amount, "duration": duration, "join": joined}
+    # Python's own abs and minus round to 28 digits.
+    own = {"abs": lambda value: _number(value).copy_abs(), "amount": amount, "duration": duration, "join": joined}
+    sandbox.filters = {**kept, **own}
     sandbox.tests = {name: sandbox.tests[name] for name in _KEPT_TESTS}
     return sandbox
 

@@ -74,4 +74,4 @@ def totals_before(seen: Sighting) -> Mapping[str, Decimal]:
 def _signed(event: Event) -> Decimal:
     if event.direction is None:
         return ZERO
-    return event.amount if event.direction == "in" else -event.amount
+    return event.amount if event.direction == "in" else event.amount.copy_negate()
