@@ -56,7 +56,7 @@ MODULE_MAX = 300
 FUNCTION_MAX = 40
 #: Where a bug is contained: module → how often, and what is protected.
 BULKHEADS = {
-    "engine/poll.py": (1, "a bug in one adapter pages like an outage"),
+    "engine/poll.py": (2, "a bug in one adapter, or in judging its reading, pages like an outage"),
     "engine/poller.py": (1, "one poll does not stop the others"),
     "engine/deliver.py": (2, "a bug in one adapter climbs the ladder; one delivery does not stop the others"),
     "duties.py": (1, "one ring of a bell does not end its duty"),
@@ -108,16 +108,14 @@ def clock_reads(source: str) -> list[str]:
     found = []
     for node in ast.walk(ast.parse(source)):
         match node:
-            case ast.Attribute(value=ast.Name(id=owner) | ast.Attribute(attr=owner), attr=attr) if (
-                attr in CLOCKS.get(owner, ())
+            case ast.Attribute(value=ast.Name(id=owner) | ast.Attribute(attr=owner), attr=attr) if attr in CLOCKS.get(
+                owner, ()
             ):
                 found.append(f"{node.lineno}: {owner}.{attr}")
             case ast.Call(func=ast.Attribute(attr="time", value=owner)) if "loop" in ast.unparse(owner):
                 found.append(f"{node.lineno}: {ast.unparse(owner)}.time()")
             case ast.ImportFrom(module="time", names=names):
-                found += [
-                    f"{node.lineno}: time.{alias.name}" for alias in names if alias.name in CLOCKS["time"]
-                ]
+                found += [f"{node.lineno}: time.{alias.name}" for alias in names if alias.name in CLOCKS["time"]]
     return found
 
 
@@ -125,8 +123,7 @@ def functions_too_long(source: str) -> list[str]:
     return [
         f"{node.lineno}: {node.name} has {node.end_lineno - node.lineno + 1} lines"
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.end_lineno - node.lineno + 1 > FUNCTION_MAX
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno - node.lineno + 1 > FUNCTION_MAX
     ]
 
 

@@ -22,8 +22,8 @@ log = structlog.get_logger("monitor.poll")
 
 #: After a refusal a person must act; asking faster gets keys banned (semantics 15).
 REFUSED_PAUSE = timedelta(minutes=5)
-#: How the outage of an adapter that is broken begins: the only kind that is our own fault.
-BUG = "bug in the adapter"
+#: How an outage begins that is our own fault: an adapter, or what judges its readings, is broken.
+BUG = "bug in the"
 #: A decision is taken again when somebody else wrote the record in between (an acknowledgement).
 DECISIONS_MAX = 5
 #: How much longer than its slowest poll a lease lasts: room for the decision and the commit.
@@ -79,7 +79,37 @@ async def poll(polling: Polling, account: Account, claim: Claim, budget: Budget)
     started = polling.now()
     record = await polling.store.load(account.name)
     reading = await read(polling, account, record, budget, started)
-    now = read_at = polling.now()
+    read_at = polling.now()
+    try:
+        polled = await _write(polling, record, reading, account, claim, started, read_at)
+    except StoreUnavailable:
+        raise
+    except Exception as bug:
+        # Bulkhead: a reading that cannot be judged or stored is not known: it pages, where a crash would only
+        # be repeated for ever. Its events are read again.
+        if isinstance(reading, Outage):
+            raise
+        log.exception("decide.bug", provider=polling.provider, account=account.name)
+        unknown = Outage(at=read_at, kind="garbled", why=f"{BUG} judging: {type(bug).__name__}")
+        polled = await _write(polling, record, unknown, account, claim, started, read_at)
+    if polled.result in ("written", "already") and polled.commit.rows:
+        await polling.store.move(account.name)
+    if polled.result == "written":
+        announce(polled.commit.before, polled.reading, account)
+    return polled
+
+
+async def _write(
+    polling: Polling,
+    record: Record,
+    reading: Reading,
+    account: Account,
+    claim: Claim,
+    started: datetime,
+    read_at: datetime,
+) -> Polled:
+    """Decide and commit, again while somebody else writes the record in between."""
+    now = read_at
     for _ in range(DECISIONS_MAX):
         commit = await _decide(polling, record, reading, account, now)
         decided_at = polling.now()
@@ -88,12 +118,7 @@ async def poll(polling: Polling, account: Account, claim: Claim, budget: Budget)
         if result != "moved":
             break
         record, now = await polling.store.load(account.name), polling.now()
-    committed_at = polling.now()
-    if result in ("written", "already") and commit.rows:
-        await polling.store.move(account.name)
-    if result == "written":
-        announce(record, reading, account)
-    return Polled(reading, commit, result, next_at, started, read_at, decided_at, committed_at)
+    return Polled(reading, commit, result, next_at, started, read_at, decided_at, polling.now())
 
 
 async def read(polling: Polling, account: Account, record: Record, budget: Budget, started: datetime) -> Reading:
@@ -115,7 +140,7 @@ async def read(polling: Polling, account: Account, record: Record, budget: Budge
     except Exception as bug:
         # Bulkhead: a bug in one adapter must page like an outage, not silence the account.
         log.exception("provider.bug", provider=polling.provider, account=account.name)
-        return Outage(at=polling.now(), kind="garbled", why=f"{BUG}: {type(bug).__name__}")
+        return Outage(at=polling.now(), kind="garbled", why=f"{BUG} adapter: {type(bug).__name__}")
 
 
 def _outage(error: ProviderError, now: datetime) -> Outage:
