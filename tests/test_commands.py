@@ -265,7 +265,7 @@ class TestStatus:
         code, out, err = run("status")
 
         assert (code, out) == (1, "")
-        assert err == "balance-monitor: the store did not answer: ConnectionError\n"
+        assert err == "balance-monitor: the store at 127.0.0.1:1 did not answer: Connection refused\n"
 
 
 class TestCommandLine:

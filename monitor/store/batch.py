@@ -7,6 +7,9 @@ lacks our functions.
 """
 
 import asyncio
+import os
+import socket
+import ssl
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -109,8 +112,23 @@ class Batch:
                 future.set_result(answer)
 
 
-def unavailable(error: BaseException) -> StoreUnavailable:
-    """The same failure as ours. A server's own words are quoted; the client's may hold an address."""
+def unavailable(error: BaseException, place: str = "") -> StoreUnavailable:
+    """The same failure as ours. A server's own words are quoted; the client's may hold a password."""
+    store = f"the store at {place}" if place else "the store"
     if isinstance(error, ResponseError):
-        return StoreUnavailable(f"the store refused: {str(error)[:200]}")
-    return StoreUnavailable(f"the store did not answer: {type(error).__name__}")
+        return StoreUnavailable(f"{store} refused: {str(error)[:200]}")
+    return StoreUnavailable(f"{store} did not answer: {_reason(error)}")
+
+
+def _reason(error: BaseException) -> str:
+    """What the system said below the client's error, else the error's name."""
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, socket.gaierror):
+            return "the host name does not resolve"
+        if isinstance(below, ssl.SSLError):
+            return f"TLS failed, {(below.reason or 'unknown reason').replace('_', ' ').lower()}"
+        if isinstance(below, OSError) and below.errno:
+            return os.strerror(below.errno)
+        below = below.__cause__ or below.__context__
+    return type(error).__name__

@@ -79,7 +79,7 @@ class Session:
                 raise StoreUnusable(
                     f"the store at {self.place} refuses our user or password; correct store.url"
                 ) from None
-            raise unavailable(error) from None
+            raise unavailable(error, self.place) from None
         await self._read_layout(partitions)
 
     async def close(self) -> None:

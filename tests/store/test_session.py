@@ -177,9 +177,7 @@ async def test_a_store_that_goes_away_is_reported_at_once_and_used_again_when_it
     assert [one.account for one in (await store.claim("casino", 5, LEASE)).claims] == ["hot"]
 
 
-async def test_a_store_that_hangs_is_not_waited_for_and_its_late_answers_are_nobodys(
-    monkeypatch, a_server, connect
-):
+async def test_a_store_that_hangs_is_not_waited_for_and_its_late_answers_are_nobodys(monkeypatch, a_server, connect):
     server = a_server()
     store = await connect(server.url, partitions=4)
     monkeypatch.setattr(wire, "ANSWER_TIMEOUT_S", 0.1)
@@ -193,9 +191,32 @@ async def test_a_store_that_hangs_is_not_waited_for_and_its_late_answers_are_nob
     assert await store._batch.command("ECHO", "fresh") == b"fresh"
 
 
-async def test_nobody_there_says_so():
-    with pytest.raises(StoreUnavailable):
-        await RedisStore.connect("unix:///nowhere/at/all.sock")
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis://u:{secret}@127.0.0.1:{closed}", "127.0.0.1:{closed} did not answer: Connection refused"),
+        ("unix://u:{secret}@/nowhere/s", "unix:/nowhere/s did not answer: No such file or directory"),
+        ("rediss://u:{secret}@127.0.0.1:{plain}", "127.0.0.1:{plain} did not answer: TLS failed"),
+    ],
+)
+async def test_nobody_there_says_where_and_why(url, said, unused_tcp_port):
+    async def hangs_up(_reader, writer):
+        writer.write(b"-ERR what?\r\n")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    plain = await asyncio.start_server(hangs_up, "127.0.0.1", 0)
+    ports = {"closed": unused_tcp_port, "plain": plain.sockets[0].getsockname()[1]}
+    try:
+        with pytest.raises(StoreUnavailable) as failed:
+            await RedisStore.connect(url.format(secret=SECRET, **ports))
+    finally:
+        plain.close()
+        await plain.wait_closed()
+
+    assert str(failed.value).startswith(f"the store at {said.format(**ports)}")
+    assert SECRET not in str(failed.value)
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
