@@ -73,7 +73,8 @@ def decide(
                     decision.tell_event(rule, verdict)
                 case Need():
                     return longest(rules, now)
-    decision.settle_unjudged(known.values(), rules, facts)
+    if known:
+        decision.settle_unjudged(known.values(), rules, facts)
     events = facts.events if isinstance(facts, Sighting) else ()
     return Commit(
         before=record,

@@ -55,7 +55,7 @@ class _Wait:
 
     def __enter__(self) -> None:
         loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
+        task = asyncio.current_task(loop)
         assert task is not None, "only a task can be cut short"
         self._task = task
         self._cancelling = task.cancelling()
