@@ -21,6 +21,9 @@ from monitor.model.window import Flow
 #: Largest stored document. A record is around 1 kB; a provider that reports this much is garbled.
 DOCUMENT_MAX = 4 * 1024 * 1024
 
+#: What reading a stored document raises that is damaged, or of a release that knows more than this one.
+UNREADABLE = (msgspec.MsgspecError, ValueError, KeyError, TypeError, ArithmeticError)
+
 #: Fields of a record's hash, in the order in which they are read: version, token, and the four documents.
 FIELDS = ("v", "t", "s", "d", "w", "k")
 
@@ -81,8 +84,7 @@ def record(account: str, stored: list[bytes | None]) -> Record:
         failing_since=read.failing_since,
         alerts=judged.alerts,
         ledgers={
-            name: Ledger(at, keys.get(name, {}), judged.floors.get(name, 0))
-            for name, at in judged.checkpoints.items()
+            name: Ledger(at, keys.get(name, {}), judged.floors.get(name, 0)) for name, at in judged.checkpoints.items()
         },
         flows=_flows.decode(flows) if flows else {},
     )

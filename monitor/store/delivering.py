@@ -6,11 +6,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
+
 from monitor.model.group import MESSAGE_MAX, Group, Message, Told
 from monitor.model.window import micros, moment
 from monitor.store import codec
 from monitor.store.keys import ChannelKeys
 from monitor.store.moving import MovingStore, group_keys
+
+log = structlog.get_logger("monitor.store")
 
 _MICROSECOND = timedelta(microseconds=1)
 #: Other processes may make a group due; a channel without anything due here is looked at this often.
@@ -161,9 +165,7 @@ class DeliveringStore(MovingStore):
         """How many dead letters a channel has, at most a thousand."""
         return int(await self._batch.command("XLEN", ChannelKeys(channel).dead))
 
-    async def _on_group(
-        self, function: str, group: Group, *args: str | bytes | int, more: Sequence[str] = ()
-    ) -> Any:
+    async def _on_group(self, function: str, group: Group, *args: str | bytes | int, more: Sequence[str] = ()) -> Any:
         """Call a function that holders of the group's lease may call; then it is worth looking again."""
         where = ChannelKeys(group.channel)
         touched = [*group_keys(where, group.id), *more]
@@ -173,7 +175,12 @@ class DeliveringStore(MovingStore):
 
     async def _read(self, where: ChannelKeys, group: str, token: int, due_us: int) -> Group | None:
         reply = await self._batch.fcall("bm1_read_group", group_keys(where, group), group, token, MESSAGE_MAX)
-        return _group(where.name, group, token, due_us, reply) if reply else None
+        try:
+            return _group(where.name, group, token, due_us, reply) if reply else None
+        except codec.UNREADABLE as error:
+            # Damaged, or of a newer release: whoever can read it may have it when the lease ends; the others go on.
+            log.error("group.unreadable", channel=where.name, group=group, why=type(error).__name__)
+            return None
 
 
 def _worth_asking(outlook: Outlook, now_us: int | None) -> bool:

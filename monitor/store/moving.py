@@ -9,12 +9,17 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
+import structlog
+
 from monitor.model.alert import Target
 from monitor.model.group import Item
 from monitor.model.record import Row
 from monitor.store import codec
+from monitor.store.codec import UNREADABLE
 from monitor.store.keys import ChannelKeys, Partition
 from monitor.store.session import Session
+
+log = structlog.get_logger("monitor.store")
 
 _MICROSECOND = timedelta(microseconds=1)
 #: The same as the committer's: rows that came during a sweep are swept after this.
@@ -52,9 +57,7 @@ class MovingStore(Session):
     async def tidy(self, channel: str) -> int:
         """Delete groups long idle; returns how many. Only right when `sweep` has just found nothing."""
         where = ChannelKeys(channel)
-        idle = await self._batch.fcall(
-            "bm1_idle", [where.idle], self._now, FORGET_AFTER // _MICROSECOND, TIDY_MAX
-        )
+        idle = await self._batch.fcall("bm1_idle", [where.idle], self._now, FORGET_AFTER // _MICROSECOND, TIDY_MAX)
         calls = [self._batch.fcall("bm1_forget", group_keys(where, one.decode()), one) for one in idle]
         return sum(await asyncio.gather(*calls))
 
@@ -75,15 +78,34 @@ class MovingStore(Session):
         )
 
     async def _apply(self, account: str) -> list[str]:
-        """Give every group its rows; returns the outbox fields that were applied: all, or it raises."""
+        """Give every group its rows; returns the outbox fields that are done with: all it could read, or it raises."""
         stored = await self._batch.command("HGETALL", self.partition(account).outbox(account))
-        rows = _in_order(stored)
+        rows, given_up = self._read_rows(account, stored)
         by_group: dict[tuple[str, str], list[tuple[_Placed, Target]]] = {}
         for placed in rows:
             for target in placed[2].targets:
                 by_group.setdefault((target.channel, target.group), []).append((placed, target))
         await asyncio.gather(*(self._apply_to(account, owed) for owed in by_group.values()))
-        return [f"{version}-{index}" for version, index, _ in rows]
+        return [f"{version}-{index}" for version, index, _ in rows] + given_up
+
+    def _read_rows(self, account: str, stored: list[bytes]) -> tuple[list[_Placed], list[str]]:
+        """An outbox in order, up to a row that this release cannot read; and the fields of such rows given up.
+
+        A newer release may know what it says, so for an hour it holds up what came after it.
+        """
+        rows: list[_Placed] = []
+        given_up: list[str] = []
+        for version, index, text in _in_order(stored):
+            try:
+                rows.append((version, index, codec.row(text)))
+            except UNREADABLE as error:
+                field = f"{version}-{index}"
+                log.error("row.unreadable", account=account, row=field, why=type(error).__name__)
+                now_us = self._estimate_us()
+                if now_us is None or version > now_us - FORGET_AFTER // _MICROSECOND:
+                    break
+                given_up.append(field)
+        return rows, given_up
 
     async def _apply_to(self, account: str, owed: Sequence[tuple[_Placed, Target]]) -> None:
         """One group's rows, in one call. The newest row's timings count."""
@@ -96,9 +118,7 @@ class MovingStore(Session):
             key = _key(account, version, index)
             item = codec.dump(Item(key, row.news, row.entry))
             args += [version, index, row.news, row.entry.fingerprint, key, item]
-        _, due_us = await self._batch.fcall(
-            "bm1_apply", group_keys(ChannelKeys(target.channel), target.group), *args
-        )
+        _, due_us = await self._batch.fcall("bm1_apply", group_keys(ChannelKeys(target.channel), target.group), *args)
         if due_us:
             self.expect_group(target.channel, int(due_us))
 
@@ -116,11 +136,10 @@ def _key(account: str, version: int, index: int) -> str:
     return f"{version}-{index}@{account}"
 
 
-def _in_order(stored: list[bytes]) -> list[_Placed]:
+def _in_order(stored: list[bytes]) -> list[tuple[int, int, bytes]]:
     """An outbox as RESP 2 answers it, oldest row first."""
     rows = []
     for at in range(0, len(stored), 2):
         version, _, index = stored[at].decode().partition("-")
-        rows.append((int(version), int(index), codec.row(stored[at + 1])))
-    rows.sort(key=lambda placed: placed[:2])
-    return rows
+        rows.append((int(version), int(index), stored[at + 1]))
+    return sorted(rows)
