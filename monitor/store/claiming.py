@@ -138,9 +138,7 @@ class ClaimingStore(Session):
         """Every partition, beginning with this one."""
         return [*range(start, len(self.partitions)), *range(start)]
 
-    async def _claim_in(
-        self, provider: str, where: Partition, limit: int, lease: timedelta
-    ) -> tuple[list[Claim], int]:
+    async def _claim_in(self, provider: str, where: Partition, limit: int, lease: timedelta) -> tuple[list[Claim], int]:
         watch = self._watch(provider)
         # What is expected there from now on may come after the server has looked.
         watch.next_us.pop(where.number, None)
@@ -191,9 +189,7 @@ class ClaimingStore(Session):
     async def poll_now(self, provider: str, account: str) -> None:
         """Make an account due now; during its poll, one more follows."""
         where = self.partition(account)
-        await self._batch.fcall(
-            "bm1_poll_now", [where.due(provider), where.leased(provider)], self._now, account
-        )
+        await self._batch.fcall("bm1_poll_now", [where.due(provider), where.leased(provider)], self._now, account)
         self._watch(provider).expect(where.number, 0)
 
 

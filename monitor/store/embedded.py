@@ -32,12 +32,8 @@ PATIENCE_SECONDS = 10.0
 
 #: The child needs no more of our environment, and least of all the secrets in it.
 _ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
-_DAMAGED = re.compile(
-    r"(?:Bad file format|Unexpected end of file) reading the append only file ([^\s:]+?)[:.](?:\s|$)"
-)
-_DAMAGED_BASE = re.compile(
-    r"RDB (?:CRC|checksum)|in RDB reading|Wrong signature|[Uu]nexpected EOF reading RDB"
-)
+_DAMAGED = re.compile(r"(?:Bad file format|Unexpected end of file) reading the append only file ([^\s:]+?)[:.](?:\s|$)")
+_DAMAGED_BASE = re.compile(r"RDB (?:CRC|checksum)|in RDB reading|Wrong signature|[Uu]nexpected EOF reading RDB")
 
 
 class Busy(StoreUnusable):
@@ -240,9 +236,7 @@ class EmbeddedServer:
         text = "\n".join(complaints)
         found = _DAMAGED.search(text)
         if found is None and not _DAMAGED_BASE.search(text):
-            raise _Died(
-                f"the embedded server did not start: {self._last_words()} (more in {data.path}/server.log)"
-            )
+            raise _Died(f"the embedded server did not start: {self._last_words()} (more in {data.path}/server.log)")
         self.unclean = True
         self._stamp("lost")
         start_over = f"restore a copy, or start empty: `mv {data.path} {data.path}.old`"

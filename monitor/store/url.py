@@ -30,9 +30,7 @@ class Address:
     def options(self) -> dict[str, Any]:
         """The same as redis-py's connections take it."""
         common = {"db": self.db, "username": self.username, "password": self.password}
-        return (
-            {**common, "path": self.path} if self.path else {**common, "host": self.host, "port": self.port}
-        )
+        return {**common, "path": self.path} if self.path else {**common, "host": self.host, "port": self.port}
 
 
 def address(url: str) -> Address:
@@ -61,9 +59,7 @@ def _socket(parts: SplitResult) -> Address:
     if set(query) - {"db"}:
         raise _mistake(f"unknown setting {min(set(query) - {'db'})!r}, only db is known")
     username, password = _login(parts)
-    return Address(
-        path=unquote(parts.path), db=_db(query.get("db", ["0"])[-1]), username=username, password=password
-    )
+    return Address(path=unquote(parts.path), db=_db(query.get("db", ["0"])[-1]), username=username, password=password)
 
 
 def _host(parts: SplitResult) -> Address:
