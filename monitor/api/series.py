@@ -1,7 +1,6 @@
 """Turns points that exist only where a value changed into an even series for charts. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from monitor.model.record import Point
@@ -23,6 +22,6 @@ def held(points: Sequence[Point], since: datetime, until: datetime, step: timede
         while index < len(points) and points[index].at <= tick:
             known, index = points[index], index + 1
         if known is not None:
-            result.append(replace(known, at=tick))
+            result.append(known._replace(at=tick))
         tick += step
     return result

@@ -202,4 +202,4 @@ def points(before: Snapshot | None, facts: Facts) -> Iterator[Point]:
         was = known.get(asset, {})
         for measure, value in measures.items():
             if was.get(measure) != value:
-                yield Point(asset=asset, measure=measure, value=value, at=facts.snapshot.observed_at)
+                yield Point(asset, measure, value, facts.snapshot.observed_at)

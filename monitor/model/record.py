@@ -123,8 +123,7 @@ class Row:
     targets: tuple[Target, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """A measure that took a new value."""
 
     asset: str

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from monitor.model.money import ZERO, exact, subtract
 
@@ -62,8 +62,7 @@ class Outage:
     wait: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """The same measure of the same asset, different in two successive snapshots."""
 
     asset: str

@@ -1,5 +1,4 @@
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -109,7 +108,7 @@ async def test_history_with_a_step_is_an_even_series(context, start, store):
 async def test_a_bare_asset_means_its_only_network(context, start, store, record):
     two = Snapshot(NOON, {"USDT@TRX": {"total": Decimal(1)}, "BTC@BTC": {"total": Decimal(1)}})
     store.records["hot-usdt"] = record(snapshot=two)
-    store.points = [replace(point("9", NOON), asset="USDT@TRX")]
+    store.points = [point("9", NOON)._replace(asset="USDT@TRX")]
     client, _ = await start(context())
 
     found = await body(client, "/v1/accounts/hot-usdt/history?asset=USDT&measure=available")
