@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from monitor.api.problems import Problem, invalid
-from monitor.fields import duration
+from monitor.fields import duration, duration_text
 
 #: Most items on one page.
 LIMIT_MAX = 1_000
@@ -68,7 +68,7 @@ def span(query: Query, name: str, longest: timedelta) -> timedelta | None:
     except ValueError as error:
         raise invalid(f"{name}: {error}") from None
     if result > longest:
-        raise invalid(f"{name} is at most {longest}")
+        raise invalid(f"{name} is at most {duration_text(longest)}")
     return result
 
 

@@ -7,11 +7,13 @@ Facts: docs.slack.dev/reference/block-kit/blocks and docs.slack.dev/messaging/fo
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
 from monitor.channels.text import MASK, clean, cut, fit, utf16, without_numbers
+from monitor.fields import duration_text
 from monitor.model.group import Message, Numbered
 from monitor.model.money import text
 from monitor.model.record import Entry
@@ -45,6 +47,9 @@ _HARMLESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9@_-]*", re.ASCII)
 _COLOURS = {"critical": "#d00000", "warning": "#e8a33d", "info": "#439fe0"}
 _GOOD = "#2eb67d"
 _BELOW = frozenset({"low_balance", "runway"})
+#: These judge how long nothing was heard, in seconds.
+_SILENCES = frozenset({"stale", "provider_down"})
+_CENTURY = Decimal(3_155_760_000)
 _WORDS = {
     "alert.firing": "FIRING", "alert.updated": "UPDATED", "alert.reminder": "REMINDER",
     "alert.resolved": "RESOLVED", "alert.event": "EVENT", "test": "TEST",
@@ -104,7 +109,8 @@ def _preview(message: Message, *, redact: bool) -> str:
         return f"{headline(message)}: {count} alerts, the first {_where(episodes[0])}"
     entry = message.alerts[-1].entry
     again = f" ({len({one.entry.id for one in message.alerts})} episodes)" if _again(message) else ""
-    return f"{headline(message)}{again} {_where(entry)}: {_fact(entry, redact=redact)}"
+    fact = _fact(entry, redact=redact)
+    return f"{headline(message)}{again} {_where(entry)}{f': {fact}' if fact else ''}"
 
 
 def _header(message: Message) -> Block:
@@ -152,8 +158,11 @@ def _fields(entry: Entry, *, redact: bool) -> Iterator[tuple[str, str]]:
     yield "Severity", entry.severity
     yield "Account", entry.account
     yield "Provider", entry.provider
-    yield "Value", _money(entry.value, entry.unit, redact=redact)
-    yield "Threshold", _money(entry.threshold, entry.unit, redact=redact)
+    for name, value in (("Value", entry.value), ("Threshold", entry.threshold)):
+        if entry.rule_type in _SILENCES:
+            yield name, "" if value is None else _span(value)
+        else:
+            yield name, _money(value, entry.unit, redact=redact)
     yield "Measure", f"{entry.measure or ''} {entry.asset or ''}".strip()
     if entry.event is not None:
         yield "Event", f"{entry.event.kind}{' (found late)' if entry.event.late else ''}"
@@ -168,6 +177,11 @@ def _line(entry: Entry, *, redact: bool) -> str:
 
 
 def _fact(entry: Entry, *, redact: bool) -> str:
+    if entry.status == "resolved" and entry.reason not in (None, "recovered"):
+        # The value may be as bad as ever.
+        return clean(entry.reason.replace("_", " "))
+    if entry.rule_type in _SILENCES:
+        return "" if entry.status == "resolved" or entry.value is None else f"for {_span(entry.value)}"
     value = _money(entry.value, entry.unit, redact=redact)
     if not value:
         summary = entry.annotations.get("summary") or entry.status
@@ -183,6 +197,10 @@ def _money(value: Decimal | None, unit: str | None, *, redact: bool) -> str:
         return ""
     amount = MASK if redact else text(value)
     return f"{amount} {bare(unit)}" if unit else amount
+
+
+def _span(seconds: Decimal) -> str:
+    return duration_text(timedelta(seconds=int(min(seconds, _CENTURY))))
 
 
 def _footer(message: Message) -> Block:

@@ -49,9 +49,7 @@ ENTRIES = st.builds(
         annotations={"summary": summary, "runbook_url": f"https://wiki.example/{label}"},
     ),
     *[HOSTILE] * 6,
-    st.one_of(
-        st.none(), st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**40), max_value=10**40)
-    ),
+    st.one_of(st.none(), st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**40), max_value=10**40)),
 )
 
 
@@ -74,9 +72,7 @@ def assert_slack_takes(payload):
     assert len(blocks) <= BLOCKS_MAX
     assert sum(map(utf16, texts(payload))) <= TOTAL_MAX
     for block in blocks:
-        assert utf16(block.get("text", {"text": ""})["text"]) <= (
-            150 if block["type"] == "header" else SECTION_MAX
-        )
+        assert utf16(block.get("text", {"text": ""})["text"]) <= (150 if block["type"] == "header" else SECTION_MAX)
         assert all(utf16(field["text"]) <= FIELD_MAX for field in block.get("fields", []))
     assert "\ud800" not in json.dumps(payload, ensure_ascii=False).encode().decode()
 
@@ -94,10 +90,7 @@ def assert_nothing_mentions_or_links(payload):
 def test_every_message_looks_as_agreed(name):
     payload = render(MESSAGES[name])
 
-    assert (
-        json.dumps(payload, indent=1, ensure_ascii=False) + "\n"
-        == (GOLDEN / f"slack.{name}.json").read_text()
-    )
+    assert json.dumps(payload, indent=1, ensure_ascii=False) + "\n" == (GOLDEN / f"slack.{name}.json").read_text()
     assert_slack_takes(payload)
 
 
@@ -250,9 +243,7 @@ async def test_a_message_arrives_at_a_real_receiver(http, receiver):
     assert json.loads(body) == render(message())
 
 
-@pytest.mark.parametrize(
-    "answer", [(404, "no_service at URL", {}), (500, "URL", {}), (200, "not ok URL", {})]
-)
+@pytest.mark.parametrize("answer", [(404, "no_service at URL", {}), (500, "URL", {}), (200, "not ok URL", {})])
 @pytest.mark.parametrize("kind", ["slack", "webhook"])
 async def test_no_failure_of_a_channel_shows_its_url(http, receiver, kind, answer):
     status, body, headers = answer
@@ -281,3 +272,32 @@ def test_huge_amounts_are_shown_whole():
     big = replace(entry(), value=Decimal("123456789012345678901234567890.123456789"))
 
     assert "123456789012345678901234567890.123456789 USDT" in json.dumps(render(message(big)))
+
+
+@pytest.mark.parametrize(
+    ("said", "preview"),
+    [
+        ({}, "[FIRING critical] Down hot-a: for 2m5s"),
+        ({"account": ""}, "[FIRING critical] Down casino: for 2m5s"),
+        ({"status": "resolved", "reason": "recovered", "value": Decimal(0)}, "[RESOLVED] Down hot-a"),
+        ({"status": "resolved", "reason": "rule_removed"}, "[RESOLVED] Down hot-a: rule removed"),
+    ],
+)
+@pytest.mark.parametrize("redact", [True, False])
+def test_how_long_nobody_answered_is_told_as_a_duration(said, preview, redact):
+    silence = {"rule": "Down", "rule_type": "provider_down", "unit": "s", "asset": None, "measure": None}
+    one = entry(**{**silence, "value": Decimal("125.7"), "threshold": Decimal(60), **said})
+
+    payload = render(message(one, kind=f"alert.{one.status}"), redact=redact)
+
+    assert payload["text"] == preview
+    assert "*Threshold*\n`1m`" in list(texts(payload))
+    assert_slack_takes(payload)
+
+
+def test_an_alert_that_ended_without_a_recovery_says_why_not_a_figure():
+    closed = entry(status="resolved", reason="rule_removed", value=Decimal(5))
+
+    text = render(message(closed, kind="alert.resolved"))["text"]
+
+    assert text == "[RESOLVED] HotWalletLow hot-a: rule removed"
