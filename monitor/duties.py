@@ -52,7 +52,7 @@ class Duty:
             try:
                 await self.work()
             except StoreUnavailable as error:
-                log.warning("duty.store_unavailable", duty=self.name, why=str(error))
+                log.debug("duty.put_off", duty=self.name, why=str(error))
             except Exception:
                 # Bulkhead: a bug in one duty must not end it, nor the others.
                 log.exception("duty.bug", duty=self.name)
@@ -112,14 +112,17 @@ class Duties:
             for poller in self._crew.pollers.values():
                 await poller.note()
             await self.store.ping()
-        except StoreUnavailable:
-            self._say_store(up=False)
+        except StoreUnavailable as error:
+            self._say_store(up=False, why=str(error))
             raise
         self._say_store(up=True)
 
-    def _say_store(self, *, up: bool) -> None:
+    def _say_store(self, *, up: bool, why: str = "") -> None:
+        """A store that does not answer is news twice, however many ask it meanwhile."""
         if up and not self.store_up:
             log.info("store.recovered")
+        elif self.store_up and not up:
+            log.error("store.unavailable", why=why)
         self.store_up = up
         self.metrics.store(up=up)
 

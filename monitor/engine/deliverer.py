@@ -77,7 +77,7 @@ class Deliverer:
             groups = await self.store.claim_groups(self.destination.name, room, LEASE, self.rate)
             self.claimed(self.clock() - asked)
         except StoreUnavailable as error:
-            log.warning("store.unavailable", channel=self.destination.name, why=str(error))
+            log.debug("claim.put_off", channel=self.destination.name, why=str(error))
             return STORE_PAUSE
         for group in groups:
             task = asyncio.create_task(tell_safely(self.store, self.destination, group, self.clock))

@@ -129,7 +129,7 @@ class Poller:
             self.follow(claims.now)
             starved = await self._start(claims.claims)
         except StoreUnavailable as error:
-            log.warning("store.unavailable", provider=provider, why=str(error))
+            log.debug("claim.put_off", provider=provider, why=str(error))
             return STORE_PAUSE
         if starved:
             self._starved_until = now + starved

@@ -192,7 +192,7 @@ async def test_a_store_that_is_away_and_comes_back_empty_is_worked_on_again(plac
     await until(lambda: len(chat.posts) == 1, "the breach is told")
 
     await redis_server.stop()
-    await until(lambda: daemon.said("duty.store_unavailable"), "it is noticed")
+    await until(lambda: daemon.said("store.unavailable"), "it is noticed")
     assert (await daemon.get("/readyz"))[0] == 503
     assert (await daemon.get("/v1/accounts/hot"))[0] == 503
     daemon.process.send_signal(signal.SIGHUP)
@@ -201,6 +201,7 @@ async def test_a_store_that_is_away_and_comes_back_empty_is_worked_on_again(plac
     await redis_server.start()
     await until(lambda: daemon.said("state.lost"), "the loss is said")
     await until(lambda: len(chat.posts) == 2, "what is wrong is told again")
+    assert (len(daemon.said("store.unavailable")), len(daemon.said("store.recovered"))) == (1, 1), "news twice"
     assert (await daemon.get("/readyz"))[0] == 200
 
     await redis_server.stop()
