@@ -93,7 +93,10 @@ class Crew:
                 return
             except StoreUnavailable as error:
                 log.warning("accounts.not_enrolled", why=str(error))
-                await asyncio.sleep(AGAIN.total_seconds())
+            except Exception:
+                # Bulkhead: accounts without a due time would never be polled, and nothing would say so.
+                log.exception("accounts.bug")
+            await asyncio.sleep(AGAIN.total_seconds())
 
     async def enrol(self) -> None:
         """Give every account that has none a due time; for the start, and for a store that was emptied."""
@@ -113,9 +116,8 @@ class Crew:
         """Tell what is due until nothing is, and note what the last polls showed. For the way out."""
         for poller in self.pollers.values():
             await poller.note()
-        for deliverer in self.deliverers.values():
-            while not await deliverer.drain():
-                pass
+        # All at once: what a slow channel takes must not be the time of the others.
+        await asyncio.gather(*(_drained(deliverer) for deliverer in self.deliverers.values()))
 
     async def abandon(self) -> None:
         """Cut short what is still in flight; whoever comes next does it again."""
@@ -190,6 +192,11 @@ class Crew:
         limit = settings.rate_limit or settings.RATE
         rate = None if limit is None else (limit.requests, limit.per)
         return Deliverer(destination, self.store, self.clock, rate, self.gauges.claimed)
+
+
+async def _drained(deliverer: Deliverer) -> None:
+    while not await deliverer.drain():
+        pass
 
 
 async def _kept(part: Part) -> None:

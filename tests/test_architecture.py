@@ -60,7 +60,7 @@ BULKHEADS = {
     "engine/poller.py": (1, "one poll does not stop the others"),
     "engine/deliver.py": (2, "a bug in one adapter climbs the ladder; one delivery does not stop the others"),
     "duties.py": (1, "one ring of a bell does not end its duty"),
-    "plan.py": (1, "one part does not silence its provider or channel for good"),
+    "plan.py": (2, "one part does not silence its provider or channel for good; enrolling is tried again"),
     "api/server.py": (1, "one request does not show our insides"),
 }
 

@@ -1,6 +1,7 @@
 """The crew of one configuration: what keeps running, and what is retried."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from structlog.testing import capture_logs
@@ -56,6 +57,48 @@ async def test_enrolling_goes_on_until_the_store_is_there():
     await crew._begin()
 
     assert crew.tries == 3
+
+
+@virtual_time
+async def test_a_bug_in_enrolling_is_logged_and_enrolling_goes_on():
+    class Buggy(Enrolling):
+        async def enrol(self):
+            await asyncio.sleep(0)
+            self.tries += 1
+            if self.tries < 3:
+                raise AssertionError("a schedule nobody understands")
+
+    crew = Buggy(*[None] * 6, roles=frozenset())
+    with capture_logs() as logs:
+        await crew._begin()
+
+    assert [line["event"] for line in logs] == ["accounts.bug"] * 2
+    assert crew.tries == 3
+
+
+@dataclass
+class Channel:
+    """A deliverer whose messages take their time on the way out."""
+
+    takes: float
+    left: int = 2
+
+    async def drain(self):
+        await asyncio.sleep(self.takes)
+        self.left -= 1
+        return not self.left
+
+
+@virtual_time
+async def test_on_the_way_out_a_slow_channel_takes_no_time_from_the_others():
+    slow, quick = Channel(20), Channel(0.1)
+    crew = Crew(*[None] * 6, roles=frozenset(), deliverers={"slow": slow, "quick": quick})
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(30):
+            await crew.flush()
+
+    assert (slow.left, quick.left) == (1, 0)
 
 
 @virtual_time
