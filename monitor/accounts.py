@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from monitor.errors import ConfigError
 from monitor.fields import Context
-from monitor.mistakes import Mistake, Steps, dotted, translated
+from monitor.mistakes import Mistake, Steps, dotted, suggestion, translated
 from monitor.model.record import Account
 from monitor.providers.base import AccountSettings, ProviderSettings, Timetable
 from monitor.rules.base import RESERVED_LABELS
@@ -40,9 +40,7 @@ class Roster:
     origins: dict[str, str] = field(default_factory=dict)
     _shared: dict[Any, Any] = field(default_factory=dict)
 
-    def add(
-        self, name: str, provider: str, spec: ProviderSettings, account: AccountSettings, where: str
-    ) -> None:
+    def add(self, name: str, provider: str, spec: ProviderSettings, account: AccountSettings, where: str) -> None:
         """Take an account over; ValueError says what is wrong with it as a whole."""
         if not NAME.fullmatch(name):
             raise ValueError(NAMING)
@@ -84,8 +82,7 @@ def timetable(account: Timetable, provider: Timetable, defaults: Defaults) -> Pl
         if level.interval is not None and level.cron is not None:
             raise Untimely("cron", "give interval or cron, not both")
     location, spread = (
-        getattr(account if name in account.model_fields_set else provider, name)
-        for name in ("location", "jitter")
+        getattr(account if name in account.model_fields_set else provider, name) for name in ("location", "jitter")
     )
     percent = int(spread.rstrip("%"))
     for level in (account, provider):
@@ -150,17 +147,16 @@ def enlist_csv(
     bad = 0
     try:
         columns = _columns(next(reader, []))
+        # Said once, of the header, not of each of a hundred thousand rows.
+        found += [Mistake(shown, 1, ".".join(steps), what) for steps, what in _unknown(columns, model)]
+        columns = [(steps, several) if _known(steps, model) else ((), False) for steps, several in columns]
         for cells in reader:
             try:
-                _enlist_row(
-                    roster, provider, spec, model, columns, cells, f"{shown}:{reader.line_num}", context
-                )
+                _enlist_row(roster, provider, spec, model, columns, cells, f"{shown}:{reader.line_num}", context)
             except (ValidationError, ValueError) as error:
                 bad += 1
                 if bad <= MAX_MISTAKES:
-                    found += _row_mistakes(
-                        error, cells, columns, model, Mistake(shown, reader.line_num, "", "")
-                    )
+                    found += _row_mistakes(error, cells, columns, model, Mistake(shown, reader.line_num, "", ""))
     except csv.Error as error:
         found.append(Mistake(shown, reader.line_num, "", f"not valid CSV: {error}"))
     except _Header as error:
@@ -206,21 +202,33 @@ def _row_mistakes(
         return [replace(at, path=dotted((name, *key)), what=str(error))]
     schema, row = model.model_json_schema(mode="validation"), _row(columns, cells)
     return [
-        replace(at, path=dotted((name, *path)), what=what)
-        for path, what in translated(error, "providers", schema, row)
+        replace(at, path=dotted((name, *path)), what=what) for path, what in translated(error, "providers", schema, row)
     ]
 
 
 def _columns(header: Sequence[str]) -> list[_Column]:
     names = [name.strip() for name in header]
     if "id" not in names:
-        raise _Header("the first line must name the columns, one of them id")
+        hint = ", with commas between them" if len(names) == 1 and ";" in names[0] else ""
+        raise _Header(f"the first line must name the columns, one of them id{hint}")
     columns = [_column(name) for name in names]
     known = [steps for steps, _ in columns]
     for steps in known:
         if known.count(steps) > 1 or any(steps != other and steps == other[: len(steps)] for other in known):
             raise _Header(f"the column {'.'.join(steps)!r} is there twice")
     return columns
+
+
+def _known(steps: Steps, model: type[AccountSettings]) -> bool:
+    return steps == ("id",) or steps[0] in model.model_fields
+
+
+def _unknown(columns: Sequence[_Column], model: type[AccountSettings]) -> Iterator[tuple[tuple[str, ...], str]]:
+    names = {"id", *model.model_fields}
+    for steps, _ in columns:
+        if not _known(steps, model):
+            near = suggestion(".".join(steps), names) or f"; a label of your own is label.{steps[0]}"
+            yield steps, f"there is no such setting{near}" if steps[0] else "a column has no name"
 
 
 def _column(name: str) -> _Column:
@@ -234,7 +242,7 @@ def _row(columns: Sequence[_Column], cells: Sequence[str]) -> dict[str, Any]:
     """The settings of a row. Empty cells are absent; `;` or `|` separate several values."""
     row: dict[str, Any] = {}
     for (steps, several), cell in zip(columns, cells, strict=True):
-        if said := cell.strip():
+        if steps and (said := cell.strip()):
             inner = row
             for step in steps[:-1]:
                 inner = inner.setdefault(step, {})

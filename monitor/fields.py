@@ -141,7 +141,8 @@ def _secret(value: object, info: ValidationInfo) -> SecretStr:
 def _from_environment(name: str, context: Context) -> str:
     found = context.environment.get(name, "")
     if not found and context.secrets:
-        raise ValueError(f"the environment variable {name} is not set")
+        state = "empty" if name in context.environment else "not set"
+        raise ValueError(f"the environment variable {name} is {state}")
     return found or UNREAD
 
 

@@ -56,9 +56,7 @@ _WANTED = {
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
     **dict.fromkeys(("tuple_type", "list_type", "set_type", "frozen_set_type"), "must be a list"),
-    **dict.fromkeys(
-        ("dict_type", "mapping_type", "model_type", "model_attributes_type"), "must be a mapping"
-    ),
+    **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type"), "must be a mapping"),
 }
 
 
@@ -106,9 +104,7 @@ def clip(text: str, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def translated(
-    error: ValidationError, section: str, schema: Mapping[str, Any], value: Any
-) -> list[tuple[Steps, str]]:
+def translated(error: ValidationError, section: str, schema: Mapping[str, Any], value: Any) -> list[tuple[Steps, str]]:
     """Where pydantic found what, in our words, with the path as `value` has it.
 
     `schema` is the validated model's JSON Schema. `section` is the top-level key under which the value
@@ -232,6 +228,8 @@ def _what(detail: ErrorDetails) -> str:
         return f"needs at least {context['min_length']}, got {context.get('actual_length', 0)}"
     if kind == "string_pattern_mismatch":
         return f"must match {context['pattern']}"
+    if _WANTED.get(kind) == "must be a list" and isinstance(given, str):
+        return f"must be a list, write [{clip(given)}]"
     if kind in _WANTED:
         return f"{_WANTED[kind]}, got {_kind(given)}"
     said = detail["msg"].removeprefix("Input ")

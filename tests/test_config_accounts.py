@@ -81,9 +81,7 @@ def test_several_addresses_share_a_cell(loaded):
 
 
 def test_a_dotted_column_is_a_setting_within_a_setting(loaded):
-    config = loaded(
-        "id,address,events.start_from", "hedge,42trU9A5xv6b,2026-12-01T06:00:00Z", config=PACIFICA
-    )
+    config = loaded("id,address,events.start_from", "hedge,42trU9A5xv6b,2026-12-01T06:00:00Z", config=PACIFICA)
 
     address, start = config.accounts["hedge"].target
     assert (address, start.isoformat()) == ("42trU9A5xv6b", "2026-12-01T06:00:00+00:00")
@@ -120,14 +118,32 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(loaded):
             id="a name that cannot be",
         ),
         pytest.param(
-            ["id,walet_id", "a,w"],
-            ["players.csv:2: a.walet_id: unknown setting, did you mean 'wallet_id'?"],
-            id="an unknown column",
+            ["id,walet_id", "a,w", "b,w"],
+            ["players.csv:1: walet_id: there is no such setting, did you mean 'wallet_id'?"],
+            id="an unknown column, however many rows there are",
         ),
         pytest.param(
             ["wallet_id", "w"],
             ["players.csv:1: the first line must name the columns, one of them id"],
             id="no column id",
+        ),
+        pytest.param(
+            ["id,wallet_id,tier", "a,w,vip", "b,w,"],
+            ["players.csv:1: tier: there is no such setting; a label of your own is label.tier"],
+            id="a label without its prefix",
+        ),
+        pytest.param(
+            ["id,wallet_id,", "a,w,", ",w,"],
+            [
+                "players.csv:1: a column has no name",
+                "players.csv:3: a name has 1 to 128 letters, digits, dots, underscores or hyphens",
+            ],
+            id="a comma too many, and no name",
+        ),
+        pytest.param(
+            ["id;wallet_id", "a;w"],
+            ["players.csv:1: the first line must name the columns, one of them id, with commas between them"],
+            id="semicolons",
         ),
         pytest.param(
             ["id,wallet_id,wallet_id", "a,b,c"],

@@ -133,7 +133,7 @@ def test_a_secret_comes_from_the_environment_a_file_or_the_text(tmp_path):
     ("written", "said"),
     [
         ({"env": "KEY"}, "the environment variable KEY is not set"),
-        ({"env": "EMPTY"}, "the environment variable EMPTY is not set"),
+        ({"env": "EMPTY"}, "the environment variable EMPTY is empty"),
         ({"file": "none"}, "cannot read the secret file none: No such file or directory"),
         ({"file": "empty"}, "the secret file empty is empty"),
         ({"file": "binary"}, "cannot read the secret file binary: it is not text"),
@@ -167,9 +167,7 @@ def test_a_secret_shows_in_no_repr():
 
 def test_one_rate_limit_may_stand_for_a_list():
     one = TypeAdapter(RateLimits).validate_python({"requests": 10, "per": "1s"})
-    two = TypeAdapter(RateLimits).validate_python(
-        [{"requests": 10, "per": "1s"}, {"requests": 100, "per": "1m"}]
-    )
+    two = TypeAdapter(RateLimits).validate_python([{"requests": 10, "per": "1s"}, {"requests": 100, "per": "1m"}])
 
     assert [(limit.requests, limit.per) for limit in one] == [(10, timedelta(seconds=1))]
     assert len(two) == 2

@@ -3,9 +3,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from monitor.engine.ports import Budget, Windows
 from monitor.errors import ProviderError, ProviderRefused, ProviderThrottled, ProviderUnreachable
@@ -45,12 +53,19 @@ HIDDEN_AFTER = 2
 MAX_DOUBTS = 100
 
 
+def _moment(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return check(value)
+    except ValidationError:
+        raise ValueError(f"{str(value)[:40]!r} is neither now nor a time like 2026-12-01T06:00:00Z") from None
+
+
 class Events(BaseModel):
     """`{start_from: now}`, or a time: what happened since then is told at the first poll."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    start_from: Literal["now"] | AwareDatetime = "now"
+    start_from: Annotated[Literal["now"] | AwareDatetime, WrapValidator(_moment)] = "now"
 
 
 class PacificaAccount(AccountSettings):
