@@ -25,7 +25,7 @@ class Snapshot:
 
     `amounts` is asset → measure → value and never holds a guess. `missing` names what this reading should
     have contained and did not (an asset, or an address of a sum): it is unknown, not zero. After `carry`,
-    `seen` tells when the value of a carried asset was last really read. `usd` is asset → USD value of its
+    `seen` tells when all of a carried asset was last really read. `usd` is asset → USD value of its
     `total` as the provider reports it. `absent_is_zero` is set only by adapters whose provider drops
     zero rows from a complete answer.
     """
@@ -99,12 +99,21 @@ def diff(before: Snapshot | None, after: Snapshot) -> tuple[Change, ...]:
 
 
 def carry(before: Snapshot | None, after: Snapshot) -> Snapshot:
-    """The newest knowledge: `after`, plus the last good value of every asset it could not read."""
-    if before is None or not after.missing:
+    """The newest knowledge: `after`, plus the last good value of every asset and measure it does not tell.
+
+    What left an answer without a word is unknown (semantics 17): should it come back as another amount, that is a
+    change. Only at a provider that drops zero rows a complete answer is all there is.
+    """
+    if before is None or (after.absent_is_zero and not after.missing):
         return after
-    old = {asset: measures for asset, measures in before.amounts.items() if asset not in after.amounts}
+    old = {
+        asset: measures
+        for asset, measures in before.amounts.items()
+        if (now := after.amounts.get(asset)) is None or not measures.keys() <= now.keys()
+    }
     if not old:
         return after
     seen = {asset: before.seen.get(asset, before.observed_at) for asset in old}
     usd = {asset: before.usd[asset] for asset in old if asset in before.usd}
-    return replace(after, amounts={**old, **after.amounts}, seen=seen, usd={**usd, **after.usd})
+    kept = {asset: {**measures, **after.amounts.get(asset, {})} for asset, measures in old.items()}
+    return replace(after, amounts={**after.amounts, **kept}, seen=seen, usd={**usd, **after.usd})

@@ -83,9 +83,7 @@ def test_a_change_back_undoes_a_change(before, after):
     both = [(c.asset, c.measure) for c in diff(before, after) if c.asset in before.amounts]
     back = {(c.asset, c.measure): c.delta for c in diff(after, before) if c.asset in after.amounts}
 
-    assert back == {
-        (c.asset, c.measure): -c.delta for c in diff(before, after) if (c.asset, c.measure) in both
-    }
+    assert back == {(c.asset, c.measure): -c.delta for c in diff(before, after) if (c.asset, c.measure) in both}
 
 
 @given(st.lists(st.dictionaries(st.just("total"), _values, min_size=1), min_size=2, max_size=8))
@@ -111,9 +109,27 @@ def test_a_partial_answer_keeps_the_last_good_value_and_its_age():
     assert still.observed_at == NOON + minutes(2)
 
 
-def test_a_complete_answer_is_all_that_is_known():
-    assert carry(snapshot({"USDT": "5"}), snapshot({"BTC": "1"})) == snapshot({"BTC": "1"})
+def test_a_complete_answer_of_a_provider_that_drops_zero_rows_is_all_that_is_known():
+    whole = snapshot({"BTC": "1"}, absent_is_zero=True)
+
+    assert carry(snapshot({"USDT": "5"}), whole) == whole
     assert carry(None, snapshot()) == snapshot()
+
+
+@pytest.mark.parametrize(
+    "without",
+    [snapshot({"BTC": "1"}, at=NOON + minutes(1)), snapshot({"BTC": "1", "USDT": {"held": "0"}}, at=NOON + minutes(1))],
+    ids=["asset", "measure"],
+)
+def test_case_17_what_left_an_answer_without_a_word_is_compared_with_its_last_value_when_it_is_back(without):
+    before = snapshot({"USDT": {"total": "5", "held": "0"}, "BTC": "1"})
+
+    known = carry(before, without)
+    back = snapshot({"USDT": {"total": "2", "held": "0"}, "BTC": "1"})
+
+    assert changes(before, without) == []
+    assert changes(known, back) == [("USDT", "total", 5, 2)]
+    assert known.seen == {"USDT": NOON}
 
 
 def test_what_is_read_again_is_compared_with_what_was_last_read():
@@ -128,7 +144,8 @@ def test_carrying_never_changes_what_was_just_read(before, after):
 
     known = carry(before, partial)
 
-    assert {asset: known.amounts[asset] for asset in after.amounts} == after.amounts
+    read = {asset: {m: known.amounts[asset][m] for m in measures} for asset, measures in after.amounts.items()}
+    assert read == after.amounts
     assert set(known.amounts) == set(before.amounts) | set(after.amounts)
 
 
