@@ -82,9 +82,7 @@ def _check_http(settings: Settings, found: Findings) -> None:
             found.wrong(("http", "tokens", index, "name"), f"there is already a token {token.name!r}")
         secret = token.token.get_secret_value()
         if secret != UNREAD and len(secret) < TOKEN_MIN:
-            found.doubt(
-                ("http", "tokens", index, "token"), f"shorter than {TOKEN_MIN} characters, easy to guess"
-            )
+            found.doubt(("http", "tokens", index, "token"), f"shorter than {TOKEN_MIN} characters, easy to guess")
 
 
 def _check_prices(settings: Settings, found: Findings) -> None:
@@ -135,12 +133,8 @@ def miscounted(value: object, document: Document, path: Steps = ()) -> Iterator[
 def _check_providers(settings: Settings, roster: Roster, found: Findings) -> None:
     for name, spec in settings.providers.items():
         if insecure(spec.origin()):
-            found.doubt(
-                ("providers", name, "base_url"), "is http: everybody on the way can read it, use https"
-            )
-        for sentence in overload(
-            spec, [account for account in roster.accounts.values() if account.provider == name]
-        ):
+            found.doubt(("providers", name, "base_url"), "is http: everybody on the way can read it, use https")
+        for sentence in overload(spec, [account for account in roster.accounts.values() if account.provider == name]):
             found.doubt(("providers", name), sentence)
     if not roster.accounts:
         found.doubt(("providers",), "no account is configured, nothing will be watched")
@@ -188,6 +182,11 @@ def _check_rules(settings: Settings, roster: Roster, rules: list[Located], found
             found.warnings.append(located.at("match", what="matches no account"))
         if watched:
             _check_rule(located, watched, found)
+        priced = settings.static_prices or (settings.provider_prices and any(spec.WORTHS for spec in watched))
+        if watched and not priced and getattr(located.rule, "unit", None) == "usd":
+            types = ", ".join(sorted({str(getattr(spec, "type", "")) for spec in watched}))
+            what = f"{types} reports no USD values and `prices` has none: nothing can be judged"
+            found.warnings.append(located.at("unit", what=what))
 
 
 def _check_rule(located: Located, watched: Sequence[ProviderSettings], found: Findings) -> None:

@@ -306,6 +306,12 @@ def test_a_mistake_in_a_rule_begins_with_the_alerts_name(written, rule, said):
             id="a kind of event that nobody reports",
         ),
         pytest.param(
+            KUNA + CHANNEL,
+            LOW.replace("below", "unit: usd, below"),
+            "rules/a.yaml:2: Low.unit: kuna reports no USD values and `prices` has none: nothing can be judged",
+            id="a worth that nobody knows",
+        ),
+        pytest.param(
             KUNA,
             LOW,
             "config.yaml:1: channels: no channel is configured, alerts would reach nobody",
@@ -317,6 +323,25 @@ def test_what_works_but_is_doubtful_is_a_warning(written, config, rule, said):
     loaded = written(config, environment=ENVIRONMENT | {"HTTP": "http://hooks.example/x"}, **rules(rule))
 
     assert loaded.warnings == (said,)
+
+
+def test_every_wrong_annotation_of_a_rule_is_told(written):
+    annotations = 'summary: "{{ valeu }}", fine: "{{ value }}", other: "{{ account", third: "{{ value | amuont }}"'
+    rule = f"{{alert: Low, type: low_balance, below: 1, annotations: {{{annotations}}}}}"
+
+    said = mistakes(written, KUNA + CHANNEL, **rules(f"rules:\n  - {rule}\n"))
+
+    assert [line.split(": ")[1] for line in said] == [
+        f"Low.annotations.{name}" for name in ("summary", "other", "third")
+    ]
+
+
+def test_a_worth_is_known_from_prices_or_from_a_provider_that_reports_it(written):
+    low = LOW.replace("below", "unit: usd, below")
+    fuse = KUNA.replace("kuna\n    base_url: https://kuna.example", "cryptofuse").replace("assets: [USDT, BTC], ", "")
+
+    assert written(KUNA + CHANNEL + "prices: [{type: static, prices: {USDT: 1}}]\n", **rules(low)).warnings == ()
+    assert written(fuse + CHANNEL, **rules(low)).warnings == ()
 
 
 def test_a_configuration_without_secrets_says_nothing_about_their_form(written):

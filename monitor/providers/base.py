@@ -45,9 +45,7 @@ class Timetable(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    interval: Duration | None = Field(
-        default=None, description="time between polls; default 60s, at least 100ms"
-    )
+    interval: Duration | None = Field(default=None, description="time between polls; default 60s, at least 100ms")
     cron: str | None = Field(default=None, description="five Unix fields, instead of interval")
     location: str = Field(default="UTC", description="IANA zone of cron")
     jitter: Percentage = Field(
@@ -59,9 +57,7 @@ class Timetable(BaseModel):
 class AccountSettings(Timetable):
     """What every account may say, whatever its provider."""
 
-    assets: tuple[str, ...] = Field(
-        default=(), description="assets this account must have; default: all it reports"
-    )
+    assets: tuple[str, ...] = Field(default=(), description="assets this account must have; default: all it reports")
     labels: Mapping[str, str] = Field(default_factory=dict)
 
     @abstractmethod
@@ -74,17 +70,15 @@ class ProviderSettings(Timetable):
 
     #: The measures its accounts offer; a rule on any other is a configuration error.
     MEASURES: ClassVar[tuple[str, ...]] = ()
+    #: Whether its answers hold worths in USD; else a rule in USD needs `prices`.
+    WORTHS: ClassVar[bool] = False
     #: The event kinds it may report; `inferred` where movements are derived from `total`.
     KINDS: ClassVar[tuple[str, ...]] = ()
 
     timeout: Duration | None = Field(default=None, description="longest time of one whole poll; default 10s")
-    rate_limit: RateLimits = Field(
-        default=(), description="one window or a list of them, shared by all processes"
-    )
+    rate_limit: RateLimits = Field(default=(), description="one window or a list of them, shared by all processes")
     max_concurrency: int = Field(default=20, ge=1, le=10_000)
-    accounts_from: str | None = Field(
-        default=None, description="a CSV file of accounts, relative to the configuration"
-    )
+    accounts_from: str | None = Field(default=None, description="a CSV file of accounts, relative to the configuration")
 
     @abstractmethod
     def origin(self) -> str:

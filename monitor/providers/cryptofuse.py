@@ -48,9 +48,7 @@ class OAuth(BaseModel):
     client_secret: Secret
     token_url: Url | None = Field(default=None, description="default: {base_url}/o/token/")
     scope: str = "read write"
-    credentials_in: Literal["header", "body"] = Field(
-        default="header", description="where the token request has them"
-    )
+    credentials_in: Literal["header", "body"] = Field(default="header", description="where the token request has them")
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -64,9 +62,7 @@ class CryptofuseAccount(AccountSettings):
     """`hot: {wallet_id: …}` or `player: {external_id: …}`; neither: all wallets of the user, OAuth only."""
 
     wallet_id: str | None = Field(default=None, min_length=1)
-    external_id: str | None = Field(
-        default=None, min_length=1, description="your id of the account, newest API only"
-    )
+    external_id: str | None = Field(default=None, min_length=1, description="your id of the account, newest API only")
 
     def target(self) -> Target:
         return Target(self.wallet_id or "", self.external_id or "")
@@ -79,26 +75,17 @@ class Cryptofuse(ProviderSettings):
     """
 
     MEASURES: ClassVar[tuple[str, ...]] = ("available", "pending", "total")
+    WORTHS: ClassVar[bool] = True
     KINDS: ClassVar[tuple[str, ...]] = ("inferred",)
 
     type: Literal["cryptofuse"]
     base_url: BaseUrl = "https://api.cryptofuse.io"
-    api: Literal["auto", "A", "B", "C", "D"] = Field(
-        default="auto", description="which documented request to send"
-    )
-    paths: Mapping[Shape, str] = Field(
-        default_factory=dict, description="other paths, by shape: {C: /v2/balances/}"
-    )
+    api: Literal["auto", "A", "B", "C", "D"] = Field(default="auto", description="which documented request to send")
+    paths: Mapping[Shape, str] = Field(default_factory=dict, description="other paths, by shape: {C: /v2/balances/}")
     auth: ApiKey | OAuth
-    trust_as_of: bool = Field(
-        default=False, description="believe last_updated; it may move only with the balance"
-    )
-    currencies: Mapping[str, str] = Field(
-        default_factory=dict, description="their code → asset: {usdtfoo: USDT@FOO}"
-    )
-    currency_list: bool = Field(
-        default=False, description="read codes and networks from /currencies/ at the start"
-    )
+    trust_as_of: bool = Field(default=False, description="believe last_updated; it may move only with the balance")
+    currencies: Mapping[str, str] = Field(default_factory=dict, description="their code → asset: {usdtfoo: USDT@FOO}")
+    currency_list: bool = Field(default=False, description="read codes and networks from /currencies/ at the start")
     rate_limit: RateLimits = Field(
         default=(), description="for example [{requests: 100, per: 1m}, {requests: 5000, per: 1d}]"
     )
@@ -169,11 +156,7 @@ def bearer(http: Http, auth: OAuth, base_url: str) -> Bearer:
             granted = decode(accept(reply, now, secrets=secrets).body, _Granted)
         except ProviderRefused as error:
             raise refused_login(error) from None
-        if (
-            not granted.access_token.isascii()
-            or not granted.access_token.isprintable()
-            or not granted.access_token
-        ):
+        if not granted.access_token.isascii() or not granted.access_token.isprintable() or not granted.access_token:
             raise ProviderGarbled("login: the token is not one")
         return Token(granted.access_token, renewal(now, granted.expires_in))
 
@@ -225,9 +208,7 @@ class CryptofuseProvider:
             self.settled = shape
         return read
 
-    async def _request(
-        self, shape: Shape, target: Target, budget: Budget, headers: Mapping[str, str]
-    ) -> Reply:
+    async def _request(self, shape: Shape, target: Target, budget: Budget, headers: Mapping[str, str]) -> Reply:
         path = self.spec.paths.get(shape, PATHS[shape])
         wallet = {"wallet_id": target.wallet_id} if target.wallet_id else {"external_id": target.external_id}
         match shape:

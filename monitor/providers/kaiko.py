@@ -47,6 +47,7 @@ class Kaiko(ProviderSettings):
     """chain: {type: kaiko, region: eu, auth: {api_key: {env: KAIKO_API_KEY}}}"""
 
     MEASURES: ClassVar[tuple[str, ...]] = ("available", "total")
+    WORTHS: ClassVar[bool] = True
     KINDS: ClassVar[tuple[str, ...]] = ("transfer", "mining_reward")
 
     type: Literal["kaiko"]
@@ -197,9 +198,7 @@ class KaikoProvider:
             return Reading(address, ledger, why=why, gap=why)
         return self._learned(job, Reading(address, ledger), [], last, None)
 
-    def _learned(
-        self, job: _Job, reading: Reading, rows: list[Row], last: Row | None, until: int | None
-    ) -> Reading:
+    def _learned(self, job: _Job, reading: Reading, rows: list[Row], last: Row | None, until: int | None) -> Reading:
         """`reading` with the events of a walk, whole up to `until`, and the balance after `last`."""
         ledger, address = reading.ledger, reading.address
         assert ledger is not None

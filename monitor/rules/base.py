@@ -19,7 +19,7 @@ from monitor.model.labels import Matcher, compile_match
 from monitor.model.record import Account, Entry, Health, Need
 from monitor.model.snapshot import Change, Outage, Snapshot
 from monitor.model.window import Flow
-from monitor.rules.mistakes import mistake
+from monitor.rules.mistakes import mistake, mistakes
 from monitor.rules.samples import SAMPLE_NOW, AnyText, samples
 from monitor.rules.sandbox import compiled, filled
 from monitor.rules.templates import FAILURES, subject, template_fields
@@ -203,6 +203,7 @@ class RuleBase(BaseModel):
 
     @model_validator(mode="after")
     def _templates_render(self) -> Self:
+        wrong: list[tuple[str, tuple[str, ...]]] = []
         for name, source in self.annotations.items():
             try:
                 template = compiled(source)
@@ -212,7 +213,9 @@ class RuleBase(BaseModel):
                     labels = AnyText({**entry.labels, **fields["labels"]})  # type: ignore[dict-item]
                     filled(template, {**fields, "labels": labels})
             except FAILURES as error:
-                raise mistake(str(error), "annotations", name) from None
+                wrong.append((str(error), ("annotations", name)))
+        if wrong:
+            raise mistakes(wrong)
         return self
 
     def _samples(self) -> Iterator[Entry]:
