@@ -24,9 +24,7 @@ class Result:
 @asynccontextmanager
 async def provider(*bodies: str) -> AsyncIterator[str]:
     """A cheap provider; its origin."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(SERVER), *bodies, stdout=asyncio.subprocess.PIPE
-    )
+    process = await asyncio.create_subprocess_exec(sys.executable, str(SERVER), *bodies, stdout=asyncio.subprocess.PIPE)
     try:
         port = int(await process.stdout.readline())
         yield f"http://127.0.0.1:{port}"
