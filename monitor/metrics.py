@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics import MetricWrapperBase
+
+from monitor.tallies import Histogram
 
 PREFIX = "balance_monitor_"
 
@@ -23,7 +24,8 @@ _STORE = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
 #: From the news to the destination's answer: grouping and retries are in it, so it reaches to hours.
 _LATENCY = (0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 1_800, 7_200)
 
-_Metric = TypeVar("_Metric", bound=MetricWrapperBase)
+_Child = TypeVar("_Child")
+_Child_co = TypeVar("_Child_co", covariant=True)
 
 
 class Described(NamedTuple):
@@ -34,14 +36,20 @@ class Described(NamedTuple):
     help: str
 
 
-class _Family(dict[str | tuple[str, ...], _Metric], Generic[_Metric]):
+class _Labelled(Protocol[_Child_co]):
+    """A metric with labels."""
+
+    def labels(self, *values: str) -> _Child_co: ...
+
+
+class _Family(dict[str | tuple[str, ...], _Child], Generic[_Child]):
     """Label value (or values) → the metric's child: finding it anew costs four times as much as using it."""
 
-    def __init__(self, metric: _Metric) -> None:
+    def __init__(self, metric: _Labelled[_Child]) -> None:
         super().__init__()
         self._metric = metric
 
-    def __missing__(self, values: str | tuple[str, ...]) -> _Metric:
+    def __missing__(self, values: str | tuple[str, ...]) -> _Child:
         child = self._metric.labels(*((values,) if isinstance(values, str) else values))
         self[values] = child
         return child
@@ -83,9 +91,7 @@ class Metrics:
             )
         )
         self._lateness = _Family(
-            self._histogram(
-                "poll_lateness_seconds", "How long after its due time a poll began.", _LATENESS, "provider"
-            )
+            self._histogram("poll_lateness_seconds", "How long after its due time a poll began.", _LATENESS, "provider")
         )
         self._reading()
 
@@ -99,18 +105,16 @@ class Metrics:
             )
         )
         self._last_poll = _Family(
-            self._gauge(
-                "last_poll_timestamp_seconds", "Unix time of this process's last good poll.", "provider"
-            )
+            self._gauge("last_poll_timestamp_seconds", "Unix time of this process's last good poll.", "provider")
         )
         self._claim_seconds = self._histogram(
             "claim_seconds", "One claim of due accounts or groups in the store.", _STORE
-        )
+        ).labels()
 
     def _deciding(self) -> None:
         self._decide_seconds = self._histogram(
             "decide_seconds", "Comparing one reading with its record and judging it by all rules.", _DECIDE
-        )
+        ).labels()
         self._commits = _Family(
             self._counter(
                 "commits_total",
@@ -120,14 +124,12 @@ class Metrics:
         )
         self._commit_seconds = self._histogram(
             "commit_seconds", "One atomic commit, its wait for a batch included.", _STORE
-        )
+        ).labels()
         self._events = _Family(
             self._counter("events_total", "Ledger events recorded, inferred movements included.", "provider")
         )
         self._rows = _Family(
-            self._counter(
-                "rows_total", "News owed to channels: firing, updated, reminder, resolved, event.", "news"
-            )
+            self._counter("rows_total", "News owed to channels: firing, updated, reminder, resolved, event.", "news")
         )
 
     def _delivering(self) -> None:
@@ -147,20 +149,14 @@ class Metrics:
                 "channel",
             )
         )
-        self._dead = _Family(
-            self._gauge("dead_letters", "Notifications given up and kept for replay.", "channel")
-        )
+        self._dead = _Family(self._gauge("dead_letters", "Notifications given up and kept for replay.", "channel"))
 
     def _living(self, version: str) -> None:
         self._lag = self._gauge("event_loop_lag_seconds", "How late the event loop ran its last heartbeat.")
         self._store_up = self._gauge("store_up", "1 while the store answers, else 0.")
-        self._config = Info(
-            f"{PREFIX}config", "Digest of the configuration in force.", registry=self.registry
-        )
+        self._config = Info(f"{PREFIX}config", "Digest of the configuration in force.", registry=self.registry)
         self._reloads = _Family(
-            self._counter(
-                "config_reloads_total", "Attempts to reload; failed: the old configuration stays.", "result"
-            )
+            self._counter("config_reloads_total", "Attempts to reload; failed: the old configuration stays.", "result")
         )
         self._requests = _Family(
             self._counter(
@@ -271,5 +267,7 @@ class Metrics:
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
         return Gauge(f"{PREFIX}{name}", meaning, labels, registry=self.registry)
 
-    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(f"{PREFIX}{name}", meaning, labels, buckets=buckets, registry=self.registry)
+    def _histogram(self, name: str, meaning: str, bounds: tuple[float, ...], *labels: str) -> Histogram:
+        made = Histogram(f"{PREFIX}{name}", meaning, labels, bounds)
+        self.registry.register(made)
+        return made
