@@ -64,7 +64,13 @@ def _root(
 
 
 def _path(context: typer.Context, config: Path | None) -> Path:
-    return config or context.find_root().obj or DEFAULT_CONFIG
+    from monitor.errors import ConfigError  # noqa: PLC0415 - help must start at once
+
+    named: Path | None = config or context.find_root().obj
+    if named is None and not DEFAULT_CONFIG.exists():
+        hint = "name another with --config PATH or $BALANCE_MONITOR_CONFIG, or begin with a copy of config.example.yaml"
+        raise ConfigError([f"there is no {DEFAULT_CONFIG} here: {hint}"])
+    return named or DEFAULT_CONFIG
 
 
 @app.command()

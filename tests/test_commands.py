@@ -182,7 +182,10 @@ class TestSendTest:
         config = folder / "config.yaml"
         config.write_text(config.read_text().replace(valkey_server.url, "redis://127.0.0.1:1"))
 
-        assert run("send-test", "ops")[0] == 0
+        code, out, err = run("send-test", "ops")
+
+        assert (code, out) == (0, "ops: delivered, it answered 'HTTP 200'\n")
+        assert err.startswith("ops: if the channel is paused, it stays so: the store at 127.0.0.1:1 did not answer")
 
     def test_an_unknown_channel_is_a_mistake_of_the_caller(self, run):
         assert run("send-test", "op")[0] == 2
@@ -299,3 +302,13 @@ class TestCommandLine:
             code, out, err = run(*words)
             assert (code, out) == (2, "")
             assert "config.yaml:9: providers.bank.api: " in err
+
+
+def test_without_a_configuration_it_says_how_to_name_one(run, folder):
+    (folder / "config.yaml").unlink()
+
+    code, out, err = run("check")
+
+    assert (code, out) == (2, "")
+    assert err.startswith("there is no config.yaml here: name another with --config PATH")
+    assert run("--config", "other.yaml", "check")[2] == "other.yaml: cannot be read: No such file or directory\n"

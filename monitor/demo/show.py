@@ -59,7 +59,7 @@ async def show(length: timedelta | None, now: Callable[[], datetime], *, verbose
         code = _verdict(chat, console)
         if length is None:
             say("", "the script is over; the daemon goes on until Ctrl-C")
-            await daemon.wait()
+            code = max(code, await _until_stopped(daemon))
         else:
             await asyncio.sleep(max(0.0, length.total_seconds() - (now() - began).total_seconds() - 1))
         return code
@@ -92,6 +92,22 @@ async def _start(stack: AsyncExitStack, folder: Path, *, verbose: bool) -> async
 
     stack.push_async_callback(leave)
     return daemon
+
+
+async def _until_stopped(daemon: asyncio.subprocess.Process) -> int:
+    """Wait for Ctrl-C, which is how this is meant to end: 0; 1 when the daemon fails first."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, stopped.set)
+    waits = [asyncio.create_task(one) for one in (stopped.wait(), daemon.wait())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        for wait in waits:
+            wait.cancel()
+    # A terminal's Ctrl-C reaches the daemon too, which may be the first to leave.
+    return 1 if daemon.returncode and not stopped.is_set() else 0
 
 
 async def _ready(world: World, daemon: asyncio.subprocess.Process) -> bool:
