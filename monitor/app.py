@@ -32,26 +32,39 @@ from monitor.store.session import Keep
 log = structlog.get_logger("monitor.app")
 
 ROLES = frozenset({"poll", "deliver", "api"})
-#: A step back of the store's clock smaller than this is network jitter: our time just waits for it.
-JITTER = timedelta(seconds=2)
+#: A step back of the store's clock from this on was made on purpose, and is followed.
+STEP = timedelta(seconds=2)
+#: By so much the store's time may be old when it arrives; that it is behind ours says nothing then.
+LATENCY = timedelta(milliseconds=50)
 #: Net growth in objects after which the garbage collector looks at the young ones, and how many such looks
 #: make one at the older ones. Polls leave no cycles: the default of 700 costs each 20 µs and finds nothing.
 COLLECT_AFTER = (50_000, 20, 20)
 
 
 class FollowedClock:
-    """The store's time, carried on by our own monotonic clock between its answers (design.md 9.9)."""
+    """The store's time, carried on by our own monotonic clock between its answers (design.md 9.9).
+
+    Where it was ahead it stands still until the store has caught up, rather than step back by a little.
+    """
 
     def __init__(self) -> None:
         self._ahead = time.time() - time.monotonic()
+        self._latest = datetime.min.replace(tzinfo=UTC)
 
     def __call__(self) -> datetime:
-        return datetime.fromtimestamp(self._ahead + time.monotonic(), UTC)
+        now = datetime.fromtimestamp(self._ahead + time.monotonic(), UTC)
+        if now < self._latest:
+            return self._latest
+        self._latest = now
+        return now
 
     def follow(self, store_now: datetime) -> None:
-        """Take over what the store just said; time stands still rather than step back by a little."""
-        if self() - JITTER < store_now < self():
+        """Take over what the store just said."""
+        behind = self() - store_now
+        if timedelta(0) <= behind < LATENCY:
             return
+        if behind >= STEP:
+            self._latest = store_now
         self._ahead = store_now.timestamp() - time.monotonic()
 
 
@@ -157,6 +170,7 @@ class Daemon:
         self.config = config
         self.crew = self._new_crew()
         await self.crew.start()
+        await self.crew.probe()
         self.duties.follow(self.crew)
         if "api" in self.roles:
             self.front.follow(config, self.crew)

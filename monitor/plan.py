@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Protocol
 
@@ -36,6 +36,9 @@ CHECKUP_TIMEOUT = timedelta(seconds=5)
 
 #: Between two tries of something that has to succeed in the end.
 AGAIN = timedelta(seconds=1)
+
+#: A pause until then is none.
+LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 log = structlog.get_logger("monitor.plan")
 
@@ -103,6 +106,14 @@ class Crew:
         for name, poller in self.pollers.items():
             await self._enrol(name, poller.accounts)
             poller.wake()
+
+    async def probe(self) -> None:
+        """Try channels at once that were left alone because they refused us: a person may have mended them."""
+        try:
+            for name in self.deliverers:
+                await self.store.pause(name, LONG_AGO)
+        except StoreUnavailable as error:
+            log.warning("channels.not_probed", why=str(error))
 
     async def stop(self) -> None:
         """Claim nothing more and finish what is in flight."""

@@ -111,3 +111,24 @@ async def test_or_until_nobody_wants_it_any_more():
     await begun
 
     assert crew.tries == 1
+
+
+async def test_a_reload_tries_channels_at_once_that_refused_us(store, clock):
+    await store.pause("ops", clock() + AGAIN * 600)
+    crew = Crew(None, store, *[None] * 4, roles=frozenset(), deliverers={"ops": None})
+
+    await crew.probe()
+
+    assert await store._batch.command("HGET", "{bm:c:ops}:clock", "pause") is None
+
+
+async def test_a_reload_does_not_end_for_a_store_that_is_away():
+    class Away:
+        async def pause(self, *_):
+            raise StoreUnavailable("away")
+
+    crew = Crew(None, Away(), *[None] * 4, roles=frozenset(), deliverers={"ops": None})
+    with capture_logs() as logs:
+        await crew.probe()
+
+    assert [line["event"] for line in logs] == ["channels.not_probed"]
