@@ -128,7 +128,7 @@ class _Decision:
             rule = live.get(alert.rule)
             if rule is None:
                 self._keep(None, *close(alert, "rule_removed", self.now))
-            elif rule.type != alert.rule_type or (alert.subject and not rule.watches(alert.subject)):
+            elif not _judges(rule, alert):
                 # The rule was edited and speaks of other things now (semantics 52).
                 self._keep(rule, *close(alert, "superseded", self.now))
             else:
@@ -145,6 +145,13 @@ class _Decision:
             self.rows.append(Row(news=news, entry=entry, targets=alert.targets))
         if news != "resolved":
             self.alerts.append(alert)
+
+
+def _judges(rule: RuleBase, alert: Alert) -> bool:
+    """Whether a rule of that name can still say anything of an alert; one that tells events judges nothing."""
+    if rule.type != alert.rule_type or rule.about() == "event":
+        return False
+    return not alert.subject or rule.watches(alert.subject)
 
 
 def _data_flag(facts: Facts) -> DataFlag:

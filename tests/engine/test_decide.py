@@ -251,6 +251,15 @@ class TestRulesChange:
         assert watched.news == [(0, "firing"), (1, "resolved")]
         assert watched.told[1][2].reason == "superseded"
 
+    def test_case_52_an_alert_over_a_window_that_its_rule_no_longer_has_is_superseded(self):
+        watched = Watched((rule("large_outflow", above=10, within="10m"),)).reads("100 50")
+
+        watched.rules = (rule("large_outflow", above=10),)
+        watched.reads("50", start=NOON + minutes(20))
+
+        assert [news for _, news in watched.news] == ["firing", "resolved"]
+        assert watched.told[1][2].reason == "superseded"
+
 
 class TestEvents:
     def test_each_event_is_told_once_under_an_id_of_its_own(self):
