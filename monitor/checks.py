@@ -32,13 +32,13 @@ def summary(config: Config) -> str:
     rate = sum(1 / account.interval.total_seconds() for account in config.accounts.values())
     lines = [
         f"{config.path}: fine",
-        f"accounts   {len(config.accounts)} at {len(config.providers)} providers, {rate:.3g} polls a second",
+        f"accounts   {len(config.accounts)} at {counted(len(config.providers), 'provider')}, {rate:.3g} polls a second",
         *_providers(config),
         f"rules      {_counted(rule.type for rule in config.rules)}",
         f"channels   {_listed(config.channels)}",
         f"routes     {_routes(config)}",
         f"store      {_store(config)}, history {duration_text(config.history.keep)}",
-        f"api        {config.http.listen}, {len(config.http.tokens) or 'no'} tokens",
+        f"api        {config.http.listen}, {counted(len(config.http.tokens), 'token')}",
     ]
     shown = [f"warning: {warning}" for warning in config.warnings[:WARNINGS_MAX]]
     if len(config.warnings) > WARNINGS_MAX:
@@ -46,10 +46,15 @@ def summary(config: Config) -> str:
     return "\n".join([*lines, *shown])
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 account`, `2 accounts`, `no accounts`."""
+    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
+
+
 def _providers(config: Config) -> list[str]:
     counts = Counter(account.provider for account in config.accounts.values())
     lines = [
-        f"  {name:<20} {getattr(spec, 'type', ''):<12} {counts[name]} accounts"
+        f"  {name:<20} {getattr(spec, 'type', ''):<12} {counted(counts[name], 'account')}"
         for name, spec in list(config.providers.items())[:20]
     ]
     return lines + ([f"  and {len(config.providers) - 20} more"] if len(config.providers) > 20 else [])
@@ -100,10 +105,7 @@ class _ForEditors(GenerateJsonSchema):
                 return dft.get_secret_value()
             case BaseModel():
                 return self.encode_default(
-                    {
-                        field.alias or name: getattr(dft, name)
-                        for name, field in type(dft).model_fields.items()
-                    }
+                    {field.alias or name: getattr(dft, name) for name, field in type(dft).model_fields.items()}
                 )
             case dict():
                 return {key: self.encode_default(item) for key, item in dft.items()}

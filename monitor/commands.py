@@ -18,6 +18,7 @@ from monitor.api.views import account_view, age_text, stamp
 from monitor.app import hide_secrets, wall_clock
 from monitor.channels.http import Http as ChannelHttp
 from monitor.channels.http import new_session as new_channel_session
+from monitor.checks import counted
 from monitor.config import Config, load
 from monitor.engine.deliver import Destination, attempt, test_message
 from monitor.engine.watch import STORE_PROVIDER, checkups
@@ -165,8 +166,8 @@ def _print_status(report: dict[str, Any]) -> None:
     dead = sum(report["dead_deliveries"].values())
     late = report["late"]
     console.print(
-        f"{len(accounts)} accounts, {len(alerts) - pending} firing, {pending} pending, {dead} dead deliveries, "
-        f"{late['accounts']} accounts late"
+        f"{counted(len(accounts), 'account')}, {len(alerts) - pending} firing, {pending} pending, {dead} dead deliveries, "
+        f"{counted(late['accounts'], 'account')} late"
         + (f" (worst {age_text(timedelta(milliseconds=late['worst_ms']))})" if late["accounts"] else "")
     )
     if accounts and (late["accounts"] == len(accounts) or all(view["status"] == "never" for view in accounts)):

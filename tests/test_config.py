@@ -427,4 +427,4 @@ def test_the_summary_fits_on_one_screen_and_names_what_is_watched(written):
 
     assert len(shown) < 24
     assert shown[0] == "config.yaml: fine"
-    assert any("custody" in line and "kuna" in line and "1 accounts" in line for line in shown)
+    assert any("custody" in line and "kuna" in line and line.endswith("1 account") for line in shown)
