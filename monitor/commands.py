@@ -166,8 +166,8 @@ def _print_status(report: dict[str, Any]) -> None:
     dead = sum(report["dead_deliveries"].values())
     late = report["late"]
     console.print(
-        f"{counted(len(accounts), 'account')}, {len(alerts) - pending} firing, {pending} pending, {dead} dead deliveries, "
-        f"{counted(late['accounts'], 'account')} late"
+        f"{counted(len(accounts), 'account')}, {len(alerts) - pending} firing, {pending} pending, "
+        f"{dead} dead deliveries, {counted(late['accounts'], 'account')} late"
         + (f" (worst {age_text(timedelta(milliseconds=late['worst_ms']))})" if late["accounts"] else "")
     )
     if accounts and (late["accounts"] == len(accounts) or all(view["status"] == "never" for view in accounts)):

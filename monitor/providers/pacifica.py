@@ -3,17 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-)
+from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.engine.ports import Budget, Windows
 from monitor.errors import ProviderError, ProviderRefused, ProviderThrottled, ProviderUnreachable
@@ -38,7 +30,7 @@ from monitor.providers.pacifica_rows import (
     refusal,
     snapshot,
 )
-from monitor.providers.times import late_before, since_epoch
+from monitor.providers.times import Since, late_before, since_epoch
 
 T = TypeVar("T")
 
@@ -53,19 +45,12 @@ HIDDEN_AFTER = 2
 MAX_DOUBTS = 100
 
 
-def _moment(value: object, check: ValidatorFunctionWrapHandler) -> object:
-    try:
-        return check(value)
-    except ValidationError:
-        raise ValueError(f"{str(value)[:40]!r} is neither now nor a time like 2026-12-01T06:00:00Z") from None
-
-
 class Events(BaseModel):
     """`{start_from: now}`, or a time: what happened since then is told at the first poll."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    start_from: Annotated[Literal["now"] | AwareDatetime, WrapValidator(_moment)] = "now"
+    start_from: Since = "now"
 
 
 class PacificaAccount(AccountSettings):

@@ -1,6 +1,9 @@
 """Provider timestamps, whose unit is told by their size and not by the documentation (providers.md 1.1.4)."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from monitor.model.record import Record
 
@@ -9,6 +12,17 @@ _MICROSECOND = timedelta(microseconds=1)
 
 #: From, to (exclusive), nanoseconds each: 2001 to 2286 in seconds, milliseconds, microseconds, nanoseconds.
 _UNITS = ((10**9, 10**9), (10**12, 10**6), (10**15, 10**3), (10**18, 1))
+
+
+def _since(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return check(value)
+    except ValidationError:
+        raise ValueError(f"{str(value)[:40]!r} is neither now nor a time like 2026-12-01T06:00:00Z") from None
+
+
+#: Since when a ledger is told, as people write it.
+Since = Annotated[Literal["now"] | AwareDatetime, WrapValidator(_since)]
 
 
 def micros(stamp: int) -> int:
