@@ -88,8 +88,9 @@ class Session:
         await self._wire.close()
 
     async def ping(self) -> None:
-        """StoreUnavailable when the store does not answer."""
-        await self._batch.command("PING")
+        """StoreUnavailable when the store does not answer, or takes no writes (full, read-only, a broken disk)."""
+        # A write that changes nothing: it was written when the store was first used.
+        await self._batch.command("HSETNX", keys.LAYOUT, "partitions", len(self.partitions))
 
     async def load_functions(self) -> None:
         """Put our functions onto the server; harmless when they are there."""

@@ -219,6 +219,19 @@ async def test_nobody_there_says_where_and_why(url, said, unused_tcp_port):
     assert SECRET not in str(failed.value)
 
 
+async def test_a_store_that_answers_but_takes_no_writes_is_not_available(a_server, connect):
+    server = a_server()
+    store = await connect(server.url)
+    await store.ping()
+    with server.client() as client:
+        client.config_set("maxmemory", "1")
+        with pytest.raises(StoreUnavailable, match="maxmemory"):
+            await store.ping()
+        client.config_set("maxmemory", "0")
+
+    await store.ping()
+
+
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
 async def test_a_store_that_evicts_is_refused_with_the_remedy(policy, a_server):
     server = a_server("--maxmemory-policy", policy)
