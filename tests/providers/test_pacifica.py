@@ -266,7 +266,7 @@ def test_settings_know_the_quota():
     assert spec().origin() == "https://api.pacifica.fi/api/v1"
     assert "adl_liquidation" in Pacifica.KINDS
     for wrong in ({"address": "0x0"}, {"address": ADDRESS, "events": {"start_from": "yesterday"}}):
-        with pytest.raises(ValidationError, match="pattern|neither now nor a time like 2026-12-01T06:00:00Z"):
+        with pytest.raises(ValidationError, match=r"pattern|neither now nor a time like 2026-12-01T06:00:00Z"):
             spec(accounts={"hedge": wrong})
 
 
