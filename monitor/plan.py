@@ -36,6 +36,8 @@ CHECKUP_TIMEOUT = timedelta(seconds=5)
 
 #: Between two tries of something that has to succeed in the end.
 AGAIN = timedelta(seconds=1)
+#: A part that has run for so long since it ended by a bug is well again.
+MENDED_AFTER = timedelta(seconds=10)
 
 #: A pause until then is none.
 LONG_AGO = datetime.fromtimestamp(0, UTC)
@@ -77,6 +79,7 @@ class Crew:
     checkups: Mapping[str, Account] = field(default_factory=dict)
     _running: list[asyncio.Task[None]] = field(default_factory=list)
     _stopping: bool = False
+    _fell_at: dict[str, datetime] = field(default_factory=dict)
 
     async def start(self) -> None:
         """Enrol what is configured; poll and deliver it."""
@@ -85,7 +88,7 @@ class Crew:
             self.deliverers = {name: self._deliverer(name) for name in self.config.channels}
         if "poll" in self.roles:
             self.pollers = {name: self._poller(name, accounts) for name, accounts in self._by_provider().items()}
-        self._running = [asyncio.create_task(_kept(part)) for part in self._parts()]
+        self._running = [asyncio.create_task(self._keep(name, part)) for name, part in self._named()]
         self._running.append(asyncio.create_task(self._begin()))
 
     async def _begin(self) -> None:
@@ -139,8 +142,28 @@ class Crew:
         if poller := self.pollers.get(provider):
             poller.wake()
 
+    def ailing(self) -> list[str]:
+        """The parts that have just ended by a bug and may do so again: `provider casino`, `channel ops`."""
+        now = self.clock()
+        return [name for name, fell_at in self._fell_at.items() if now - fell_at < MENDED_AFTER]
+
+    async def _keep(self, name: str, part: Part) -> None:
+        """Run a part until it was told to stop, and has."""
+        while True:
+            try:
+                return await part.run()
+            except Exception:
+                # Bulkhead: a bug in one part must not silence its provider or its channel for good.
+                log.exception("part.bug", part=name)
+                self._fell_at[name] = self.clock()
+                await asyncio.sleep(AGAIN.total_seconds())
+
     def _parts(self) -> list[Part]:
-        return [*self.pollers.values(), *self.deliverers.values()]
+        return [part for _, part in self._named()]
+
+    def _named(self) -> list[tuple[str, Part]]:
+        pollers: list[tuple[str, Part]] = [(f"provider {name}", part) for name, part in self.pollers.items()]
+        return pollers + [(f"channel {name}", part) for name, part in self.deliverers.items()]
 
     def _by_provider(self) -> dict[str, dict[str, Account]]:
         found: dict[str, dict[str, Account]] = {}
@@ -208,18 +231,6 @@ class Crew:
 async def _drained(deliverer: Deliverer) -> None:
     while not await deliverer.drain():
         pass
-
-
-async def _kept(part: Part) -> None:
-    """Run a part until it was told to stop, and has."""
-    while True:
-        try:
-            await part.run()
-            return
-        except Exception:
-            # Bulkhead: a bug in one part must not silence its provider or its channel for good.
-            log.exception("part.bug")
-            await asyncio.sleep(AGAIN.total_seconds())
 
 
 def _policy(config: Config) -> Policy:

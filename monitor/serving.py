@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
 from aiohttp import web
 
@@ -54,21 +55,23 @@ class Front:
             store=self._duties.store,
             clock=self._duties.clock,
             metrics=self._duties.metrics,
-            readiness=self._ready,
+            readiness=partial(self._ready, crew),
             tokens=tokens,
             wake=crew.wake,
         )
 
-    async def _ready(self) -> Sequence[Check]:
+    async def _ready(self, crew: Crew) -> Sequence[Check]:
         duties = self._duties
         try:
             await duties.store.ping()
             store = Check("store", ok=True)
         except StoreUnavailable as error:
             store = Check("store", ok=False, detail=str(error))
+        ailing = crew.ailing()
         silent = duties.clock() - duties.rung_at
         return (
             store,
             Check("scheduler", silent <= RING_PATIENCE, f"last rang {silent.total_seconds():.1f} s ago"),
+            Check("parts", not ailing, f"ended by a bug: {', '.join(ailing)}" if ailing else ""),
             Check("loop", duties.lag <= LAG_MAX, f"{duties.lag.total_seconds():.3f} s late"),
         )

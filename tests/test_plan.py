@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from structlog.testing import capture_logs
 
 from monitor.errors import StoreUnavailable
-from monitor.plan import AGAIN, Crew, _kept
-from tests.fakes import virtual_time
+from monitor.plan import AGAIN, MENDED_AFTER, Crew
+from tests.fakes import loop_clock, virtual_time
 
 
 @dataclass
@@ -29,12 +29,16 @@ class Part:
 @virtual_time
 async def test_a_bug_in_a_poller_or_a_deliverer_is_logged_and_does_not_silence_it_for_good():
     part = Part(failures=2)
+    crew = Crew(None, None, loop_clock, *[None] * 3, roles=frozenset())
     with capture_logs() as logs:
-        task = asyncio.create_task(_kept(part))
+        task = asyncio.create_task(crew._keep("provider casino", part))
         await asyncio.sleep(2 * AGAIN.total_seconds() + 0.1)
 
-    assert [line["event"] for line in logs] == ["part.bug"] * 2
+    assert [(line["event"], line["part"]) for line in logs] == [("part.bug", "provider casino")] * 2
     assert part.started == 3
+    assert crew.ailing() == ["provider casino"]
+    await asyncio.sleep(MENDED_AFTER.total_seconds())
+    assert crew.ailing() == []
     part.stopped.set()
     await task
 
