@@ -17,6 +17,9 @@ RESCAN = timedelta(seconds=1)
 _RESCAN_US = RESCAN // _MICROSECOND
 #: A clock that goes back by more was set.
 _STEP_US = 2_000_000
+#: As many accounts are asked of one partition at first, where several have something due. Asking a partition costs
+#: about as much as a commit: with 4 instead, a poll takes 5 µs more of our CPU.
+TOGETHER = 8
 #: Claims go round the partitions at most so often in one call.
 ROUNDS_MAX = 4
 #: Claimed accounts whose versions are remembered until they are loaded.
@@ -195,7 +198,7 @@ class ClaimingStore(Session):
 
 def _few(room: int, turn: int) -> int:
     """How many partitions to ask that have something due: first a few for several each, then for one each."""
-    return max(1, room // 4) if turn == 0 else room
+    return max(1, room // TOGETHER) if turn == 0 else room
 
 
 def _shares(limit: int, among: Sequence[int]) -> list[tuple[int, int]]:
