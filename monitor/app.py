@@ -112,6 +112,7 @@ class Daemon:
 
     def _new_crew(self) -> Crew:
         self.gauges.expect(self.config.accounts.values())
+        self.gauges.loud = (self.level or self.config.log.level) == "debug"
         self.metrics.configured(self.config.digest)
         return Crew(self.config, self.store, self.clock, self.gauges, self.session, self.chat_session, self.roles)
 

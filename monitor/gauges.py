@@ -1,9 +1,11 @@
-"""Turns what the engine tells of its work into metrics."""
+"""Turns what the engine tells of its work into metrics, and on request into log lines."""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+import structlog
 
 from monitor.engine.deliver import Outcome
 from monitor.engine.poll import BUG, Polled
@@ -14,17 +16,21 @@ from monitor.model.group import Message
 from monitor.model.record import Account, Answer
 from monitor.model.snapshot import Outage
 
+log = structlog.get_logger("monitor.gauges")
+
 _OUTCOMES: dict[Outcome, DeliveryOutcome] = {"sent": "ok", "failed": "deferred", "rejected": "dead"}
 
 
 @dataclass(slots=True)
 class Gauges:
-    """Hears of every poll and delivery of this process."""
+    """Hears of every poll and delivery of this process; `loud` logs each of them."""
 
     metrics: Metrics
     clock: Clock
     states: dict[str, dict[str, AccountState]] = field(default_factory=dict)
     polled_at: datetime | None = None
+    #: Asking the logger at every poll would cost more than deciding what to tell.
+    loud: bool = False
 
     def expect(self, accounts: Iterable[Account]) -> None:
         """These accounts are configured; those already known keep their state."""
@@ -40,6 +46,8 @@ class Gauges:
         for row in polled.commit.rows:
             self.metrics.owed(row.news)
         self.polled_at = polled.committed_at
+        if self.loud:
+            _say_polled(account, polled)
         if account.provider == STORE_PROVIDER:
             return
         self.metrics.poll(
@@ -60,8 +68,11 @@ class Gauges:
         """The store said what is due."""
         self.metrics.claimed(took)
 
-    def attempted(self, outcome: Outcome, message: Message, _took: timedelta) -> None:
+    def attempted(self, outcome: Outcome, message: Message, took: timedelta) -> None:
         """One delivery was tried."""
+        if self.loud:
+            what = {"channel": message.channel, "notification": message.id, "type": message.type}
+            log.debug("delivery.tried", **what, outcome=outcome, alerts=len(message.alerts), took_ms=_ms(took))
         latency = None
         # A reminder's news are as old as its interval is long: nobody waited for it.
         if outcome == "sent" and message.alerts and message.type != "alert.reminder":
@@ -72,6 +83,22 @@ class Gauges:
         """Set the gauges that are counted rather than told."""
         for provider, states in self.states.items():
             self.metrics.accounts(provider, Counter(states.values()))
+
+
+def _say_polled(account: Account, polled: Polled) -> None:
+    log.debug(
+        "poll.ended",
+        account=account.name,
+        provider=account.provider,
+        outcome=_outcome(polled),
+        took_ms=_ms(polled.read_at - polled.started_at),
+        news=len(polled.commit.rows),
+        result=polled.result,
+    )
+
+
+def _ms(took: timedelta) -> int:
+    return took // timedelta(milliseconds=1)
 
 
 def _outcome(polled: Polled) -> PollOutcome:

@@ -1,10 +1,15 @@
 """What the metrics hear of a process's work."""
 
 import pytest
+from structlog.testing import capture_logs
 
+from monitor.engine.poll import Polled
+from monitor.engine.ports import Claim
 from monitor.gauges import Gauges
 from monitor.metrics import PREFIX, Metrics
-from tests.builders import NOON, entry, message, minutes
+from monitor.model.record import Record
+from tests.builders import NOON, commit, entry, message, minutes, row, seconds
+from tests.facts import account, answer, outage
 from tests.fakes import FakeClock
 
 
@@ -23,3 +28,22 @@ def test_the_age_of_news_is_measured_when_they_arrive_and_a_reminder_has_none(ki
     latency = f"{PREFIX}delivery_latency_seconds"
     assert (metrics.registry.get_sample_value(f"{latency}_count", labels) or 0) == measured
     assert (metrics.registry.get_sample_value(f"{latency}_sum", labels) or 0) == measured * 14_400
+
+
+@pytest.mark.parametrize(("reading", "outcome"), [(answer(), "ok"), (outage(kind="garbled"), "garbled")])
+def test_polls_and_deliveries_are_logged_one_by_one_only_on_request(reading, outcome):
+    gauges = Gauges(Metrics("1.0"), FakeClock())
+    begun, read = NOON, NOON + seconds(0.25)
+    owing = commit(Record(account="hot-usdt"), row("firing", entry()))
+    polled = Polled(reading, owing, "written", NOON + minutes(1), begun, read, read, read)
+    told = message(entry())
+
+    with capture_logs() as logs:
+        for gauges.loud in (False, True):
+            gauges.polled(account(), Claim("hot-usdt", 1, NOON), polled)
+            gauges.attempted("failed", told, seconds(2))
+
+    assert [line["event"] for line in logs] == ["poll.ended", "delivery.tried"]
+    poll, delivery = logs
+    assert (poll["account"], poll["outcome"], poll["took_ms"], poll["news"]) == ("hot-usdt", outcome, 250, 1)
+    assert (delivery["channel"], delivery["outcome"], delivery["took_ms"]) == ("ops", "failed", 2000)
