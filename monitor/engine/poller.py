@@ -217,10 +217,11 @@ class Poller:
             return
         good, failing, refused = learned
         noted = max(at for at in learned if at)
-        health = Health(noted, noted, good, failing, refused, self._why)
-        self._good_at = self._failing_since = self._refused_at = None
-        self._why = ""
-        await self.polling.store.note(self.polling.provider, health)
+        await self.polling.store.note(self.polling.provider, Health(noted, noted, good, failing, refused, self._why))
+        # Only now that it is told, and not what was learned meanwhile.
+        self._good_at = None if self._good_at is good else self._good_at
+        self._failing_since = None if self._failing_since is failing else self._failing_since
+        self._refused_at = None if self._refused_at is refused else self._refused_at
 
     def _done(self, task: asyncio.Task[None]) -> None:
         full = len(self._tasks) >= self.concurrency

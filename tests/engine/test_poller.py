@@ -533,6 +533,25 @@ class TestHealth:
         assert down.why == "timed out"
 
     @virtual_time
+    async def test_what_the_store_did_not_take_is_told_with_the_next_note(self):
+        bank = Bank(words={"*": ProviderRefused("401", "credentials")})
+        async with office() as it:
+            poller = await it.hire(bank, account(interval=seconds(10)))
+            await asyncio.sleep(1)
+            note = it.store.note
+
+            async def away(*_):
+                raise StoreUnavailable("away")
+
+            it.store.note = away
+            with pytest.raises(StoreUnavailable):
+                await poller.note()
+            it.store.note = note
+            health = await self.noted(it, poller)
+
+        assert (health.refused_at, health.why) == (NOON, "401")
+
+    @virtual_time
     async def test_a_failure_after_the_last_good_poll_counts_though_both_are_in_one_note(self):
         bank = Bank(words={"*": ProviderUnreachable("a")})
         async with office() as it:
