@@ -59,9 +59,7 @@ NetworkField = Annotated[
     Network,
     BeforeValidator(_network),
     PlainSerializer(str),
-    WithJsonSchema(
-        {"type": "string", "description": "an address or a network: 10.1.2.3, 10.0.0.0/8, fd00::/8"}
-    ),
+    WithJsonSchema({"type": "string", "description": "an address or a network: 10.1.2.3, 10.0.0.0/8, fd00::/8"}),
 ]
 
 
@@ -103,9 +101,7 @@ def _permits(address: str, *, deny_private: bool, allow: tuple[Network, ...]) ->
     inner = unwrapped(outer)
     if METADATA & {outer, inner}:
         return False
-    return (
-        not deny_private or _public(inner) or any(inner in network or outer in network for network in allow)
-    )
+    return not deny_private or _public(inner) or any(inner in network or outer in network for network in allow)
 
 
 def unwrapped(address: Address) -> Address:

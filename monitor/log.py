@@ -138,9 +138,7 @@ def _plain(value: object, depth: int) -> object:
         case str():
             return _text(value)
         case Decimal():
-            return _text(
-                format(value, "f") if value.is_finite() and abs(value.adjusted()) < 100 else str(value)
-            )
+            return _text(format(value, "f") if value.is_finite() and abs(value.adjusted()) < 100 else str(value))
         case datetime() | date():
             return value.isoformat()
         case timedelta() | type():

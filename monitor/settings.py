@@ -43,9 +43,7 @@ def _name(value: object) -> str:
     return value
 
 
-Name = Annotated[
-    str, BeforeValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"})
-]
+Name = Annotated[str, BeforeValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"})]
 
 
 def _store_url(secret: SecretStr) -> SecretStr:
@@ -227,9 +225,7 @@ class Settings(BaseModel):
     channels: Mapping[Name, AnyChannel] = Field(default_factory=dict)
     route: Route | None = Field(default=None, description="default: every alert to every channel")
     history: History = History()
-    rules: tuple[str, ...] = Field(
-        default=("rules/*.yaml",), description="rule files or globs, relative to this file"
-    )
+    rules: tuple[str, ...] = Field(default=("rules/*.yaml",), description="rule files or globs, relative to this file")
     shutdown_timeout: Duration = timedelta(seconds=30)
 
     @property

@@ -177,9 +177,7 @@ class _Builder:
         meant = self.anchors.get(anchor)
         if meant is None:
             inside = anchor in self.anchors
-            self.say(
-                line, path, f"*{clip(anchor)} {'contains itself' if inside else 'has no anchor before it'}"
-            )
+            self.say(line, path, f"*{clip(anchor)} {'contains itself' if inside else 'has no anchor before it'}")
             return None, Lines(line)
         value, lines, size = meant
         self.aliased += size

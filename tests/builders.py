@@ -87,9 +87,7 @@ def group(*news: Item, **changes: object) -> Group:
 
 def message(*alerts: Numbered | Entry, kind: MessageType = "alert.firing", **changes: object) -> Message:
     told = alerts or (entry(),)
-    numbered = tuple(
-        one if isinstance(one, Numbered) else Numbered(one, place) for place, one in enumerate(told, 1)
-    )
+    numbered = tuple(one if isinstance(one, Numbered) else Numbered(one, place) for place, one in enumerate(told, 1))
     plain = Message(
         id="ntf_01",
         type=kind,
@@ -102,9 +100,7 @@ def message(*alerts: Numbered | Entry, kind: MessageType = "alert.firing", **cha
 
 
 def target(channel: str = "ops", **changes: object) -> Target:
-    plain = Target(
-        channel, f"{channel}-g1", {"rule": "HotWalletLow"}, seconds(10), minutes(1), timedelta(hours=4)
-    )
+    plain = Target(channel, f"{channel}-g1", {"rule": "HotWalletLow"}, seconds(10), minutes(1), timedelta(hours=4))
     return replace(plain, **changes)
 
 

@@ -34,8 +34,7 @@ def snapshot(amounts=None, *, at=NOON, **settings):
     """`{"USDT": "40"}` is 40 available and in total; `{"USDT": {"held": "3"}}` says which measure."""
     written = {"USDT": "40"} if amounts is None else amounts
     full = {
-        asset: said if isinstance(said, dict) else {"available": said, "total": said}
-        for asset, said in written.items()
+        asset: said if isinstance(said, dict) else {"available": said, "total": said} for asset, said in written.items()
     }
     exact = {asset: {name: Decimal(value) for name, value in said.items()} for asset, said in full.items()}
     return Snapshot(observed_at=at, amounts=exact, **settings)

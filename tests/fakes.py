@@ -158,9 +158,7 @@ class FakeDeliveryStore:
     async def sweep(self, limit: int) -> int:
         return 0
 
-    async def claim_groups(
-        self, channel: str, limit: int, lease: timedelta, rate: object = None
-    ) -> tuple[Group, ...]:
+    async def claim_groups(self, channel: str, limit: int, lease: timedelta, rate: object = None) -> tuple[Group, ...]:
         now = self._clock()
         if self.paused.get(channel, now) > now:
             return ()
@@ -175,9 +173,7 @@ class FakeDeliveryStore:
         return tuple(claimed)
 
     def groups_due(self, channel: str) -> datetime | None:
-        times = [
-            held.leased_until or held.due_at for (name, _), held in self.groups.items() if name == channel
-        ]
+        times = [held.leased_until or held.due_at for (name, _), held in self.groups.items() if name == channel]
         return min((at for at in times if at is not None), default=None)
 
     def _seen(self, held: _Held) -> Group:

@@ -27,15 +27,11 @@ SCALARS = st.one_of(
     st.integers(),
     st.floats(),
     st.text(max_size=12),
-    st.sampled_from(
-        ["5m", "25%", "1e400", "{{ x }}", "*/5 * * * *", "embedded:", "://", "[::1]:0", "\x00", "a" * 300]
-    ),
+    st.sampled_from(["5m", "25%", "1e400", "{{ x }}", "*/5 * * * *", "embedded:", "://", "[::1]:0", "\x00", "a" * 300]),
 )
 VALUES = st.recursive(
     SCALARS,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)
-    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)),
     max_leaves=6,
 )
 
@@ -101,20 +97,14 @@ def test_any_value_in_any_place_of_a_good_rule(rule, data):
 
 
 @SLOW
-@given(
-    st.one_of(st.binary(max_size=200), st.text('id,wallet_label.tier"\n\r;|', max_size=100).map(str.encode))
-)
+@given(st.one_of(st.binary(max_size=200), st.text('id,wallet_label.tier"\n\r;|', max_size=100).map(str.encode)))
 def test_any_csv(csv):
-    config = (
-        b"version: 1\nproviders: {a: {type: cryptofuse, auth: {api_key: k}, accounts_from: players.csv}}\n"
-    )
+    config = b"version: 1\nproviders: {a: {type: cryptofuse, auth: {api_key: k}, accounts_from: players.csv}}\n"
 
     assert told(outcome(config, csv=csv))
 
 
-@pytest.mark.parametrize(
-    "number", ["1e400", "0.0000000000000000000000000000000000000000000000000000000001", "9" * 99]
-)
+@pytest.mark.parametrize("number", ["1e400", "0.0000000000000000000000000000000000000000000000000000000001", "9" * 99])
 def test_an_implausible_number_is_refused_wherever_an_amount_is_meant(number):
     rules = f"rules: [{{alert: A, type: low_balance, below: {number}}}]".encode()
 

@@ -54,9 +54,7 @@ async def owe(store, clock, rows, account):
     await store.poll_now("casino", account)
     claims = (await store.claim("casino", 1000, seconds(1))).claims
     claim = next(one for one in claims if one.account == account)
-    written = await store.commit(
-        "casino", commit(await store.load(account), *rows), claim, clock() + minutes(600)
-    )
+    written = await store.commit("casino", commit(await store.load(account), *rows), claim, clock() + minutes(600))
     assert written == "written"
     await store.move(account)
 
@@ -83,9 +81,7 @@ async def run(store, clock, blow, answers):
     "answers",
     [
         pytest.param([], id="a healthy channel"),
-        pytest.param(
-            [None, DeliveryDeferred("down"), DeliveryDeferred("429", seconds(5))], id="a failing channel"
-        ),
+        pytest.param([None, DeliveryDeferred("down"), DeliveryDeferred("429", seconds(5))], id="a failing channel"),
     ],
 )
 async def test_no_crash_loses_what_is_owed(store, clock, answers):

@@ -116,9 +116,7 @@ def test_the_health_check_asks_a_route_that_needs_no_token():
 
 
 def test_every_file_the_image_copies_may_be_copied():
-    allowed = {
-        line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line[:1] == "!"
-    }
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line[:1] == "!"}
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
 
     assert {name for names in copied for name in names.split()} == allowed
@@ -223,9 +221,7 @@ def test_ci_finds_the_readmes_test_command_and_runs_the_rest():
 
     commands = re.findall(pattern, (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
 
-    assert commands[:1] == [
-        "python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]' && .venv/bin/pytest"
-    ]
+    assert commands[:1] == ["python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]' && .venv/bin/pytest"]
     assert "set -euo pipefail" in script
     for step in ("ruff check .", "ruff format --check .", "mypy"):
         assert f".venv/bin/{step}" in script

@@ -262,9 +262,7 @@ def spellings():
     }
 
 
-@pytest.mark.parametrize(
-    "where", ["event", "value", "key", "list", "mapping", "bytes", "exception", "cause", "repr"]
-)
+@pytest.mark.parametrize("where", ["event", "value", "key", "list", "mapping", "bytes", "exception", "cause", "repr"])
 @pytest.mark.parametrize("spelling", spellings())
 def test_a_secret_is_hidden_wherever_and_however_it_is_written(out, where, spelling):
     written = spellings()[spelling]
@@ -311,14 +309,10 @@ def say(where, text):
 
 
 def test_a_webhook_url_is_a_secret_as_a_whole_and_in_parts(out):
-    register_url(
-        "https://hooks.chat.example/services/T0AAAAAAA/B0BBBBBBB/cccccccccccccccccccc?x=dddddddddddddd"
-    )
+    register_url("https://hooks.chat.example/services/T0AAAAAAA/B0BBBBBBB/cccccccccccccccccccc?x=dddddddddddddd")
     log = structlog.get_logger()
 
-    log.info(
-        "a.b", whole="POST https://hooks.chat.example/services/T0AAAAAAA/B0BBBBBBB/cccccccccccccccccccc?x=d"
-    )
+    log.info("a.b", whole="POST https://hooks.chat.example/services/T0AAAAAAA/B0BBBBBBB/cccccccccccccccccccc?x=d")
     log.info("a.b", path="Cannot POST /services/T0AAAAAAA/B0BBBBBBB/cccccccccccccccccccc")
     log.info("a.b", part="token cccccccccccccccccccc is revoked, dddddddddddddd too")
     log.info("a.b", host="cannot connect to hooks.chat.example:443")

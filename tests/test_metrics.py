@@ -56,9 +56,7 @@ def test_a_state_that_no_account_is_in_any_more_falls_to_zero():
     metrics.accounts("casino", {"failing": 2, "ok": 1})
     metrics.accounts("casino", {"ok": 3})
 
-    assert {
-        state: value(metrics, "accounts", provider="casino", state=state) for state in ACCOUNT_STATES
-    } == {
+    assert {state: value(metrics, "accounts", provider="casino", state=state) for state in ACCOUNT_STATES} == {
         "ok": 3,
         "failing": 0,
         "never": 0,
@@ -109,9 +107,7 @@ def test_every_metric_can_be_reached_and_only_through_few_labels():
     metrics = Metrics("1.0")
     everything(metrics, "casino")
 
-    names = {
-        name for family in metrics.registry.collect() for sample in family.samples for name in sample.labels
-    }
+    names = {name for family in metrics.registry.collect() for sample in family.samples for name in sample.labels}
 
     assert names <= {
         "provider",

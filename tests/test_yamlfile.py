@@ -112,9 +112,7 @@ def test_anchors_and_merges_share_values_and_the_nearer_key_wins():
 
 
 def test_a_path_knows_its_line_through_aliases_and_merges():
-    document = parse(
-        b"base: &b\n  p: 1\n  q:\n    - 2\n    - 3\nthis:\n  <<: *b\n  r: 4\nthat: *b\n", "f.yaml"
-    )
+    document = parse(b"base: &b\n  p: 1\n  q:\n    - 2\n    - 3\nthis:\n  <<: *b\n  r: 4\nthat: *b\n", "f.yaml")
 
     assert document.line(("base", "q", 1)) == 5
     assert document.line(("this", "q", 1)) == 5
@@ -143,9 +141,7 @@ def test_a_missing_file_and_a_directory_are_told_as_such(tmp_path):
 def test_no_tag_makes_an_object():
     [said] = mistakes("a: !!python/object/apply:os.system [true]")
 
-    assert said.startswith(
-        "f.yaml:1: a: the tag tag:yaml.org,2002:python/object/apply:os.system is not allowed"
-    )
+    assert said.startswith("f.yaml:1: a: the tag tag:yaml.org,2002:python/object/apply:os.system is not allowed")
 
 
 def test_an_empty_file_is_nothing_and_a_byte_order_mark_is_not_a_key():
@@ -155,9 +151,7 @@ def test_an_empty_file_is_nothing_and_a_byte_order_mark_is_not_a_key():
 
 @settings(max_examples=300, deadline=2000)
 @given(
-    st.one_of(
-        st.binary(max_size=200), st.text("ab01:-[]{},&*!<|>'\"\\#%@?~ \n\t.eE_x", max_size=80).map(str.encode)
-    )
+    st.one_of(st.binary(max_size=200), st.text("ab01:-[]{},&*!<|>'\"\\#%@?~ \n\t.eE_x", max_size=80).map(str.encode))
 )
 def test_any_bytes_become_a_document_or_a_told_mistake(raw):
     assert all(line.startswith("f.yaml:") for line in mistakes(raw))

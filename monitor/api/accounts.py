@@ -46,9 +46,7 @@ async def index(api: ApiContext, request: web.Request) -> web.Response:
 
 def _matching(accounts: Mapping[str, Account], asked: query.Query) -> Iterator[str]:
     provider = asked.get("provider")
-    labels = {
-        name.removeprefix("label."): value for name, value in asked.items() if name.startswith("label.")
-    }
+    labels = {name.removeprefix("label."): value for name, value in asked.items() if name.startswith("label.")}
     for name, account in accounts.items():
         if provider is not None and account.provider != provider:
             continue
@@ -109,9 +107,7 @@ async def _stepped(
     if "limit" in asked or "cursor" in asked:
         raise invalid("step answers in one page: leave out limit and cursor")
     if (until - since) // step > TICKS_MAX:
-        raise invalid(
-            f"this step makes more than {TICKS_MAX} points; choose a longer step or a shorter range"
-        )
+        raise invalid(f"this step makes more than {TICKS_MAX} points; choose a longer step or a shorter range")
     points = await api.store.history(*what, since, until, _POINTS_MAX)
     return answer(page(map(point_view, held(points, since, until, step)), None))
 

@@ -231,9 +231,7 @@ async def _answer(running: _Running, request: web.Request, handler: Handler) -> 
 
 def _check(running: _Running, request: web.Request) -> None:
     """Refuse what no handler should see."""
-    if not running.api.tokens and not speaks_locally(
-        request.headers.get("Host"), request.headers.get("Origin")
-    ):
+    if not running.api.tokens and not speaks_locally(request.headers.get("Host"), request.headers.get("Origin")):
         raise Problem(403, "host-refused", "without http.tokens only this machine is answered")
     if len(request.query_string) > QUERY_MAX:
         raise invalid(f"a query string may have {QUERY_MAX} characters at most")

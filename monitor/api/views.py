@@ -80,9 +80,7 @@ def _snapshot_view(snapshot: Snapshot | None, now: datetime) -> View:
         "age_ms": old // _MILLISECOND,
         "amounts": {asset: _texts(measures) for asset, measures in sorted(snapshot.amounts.items())},
         "usd": _texts(snapshot.usd),
-        "seen_at": {
-            asset: stamp(snapshot.seen.get(asset, snapshot.observed_at)) for asset in sorted(snapshot.amounts)
-        },
+        "seen_at": {asset: stamp(snapshot.seen.get(asset, snapshot.observed_at)) for asset in sorted(snapshot.amounts)},
         "missing": list(snapshot.missing),
         "missing_why": redact(snapshot.why) or None,
     }

@@ -39,9 +39,7 @@ class ChannelSettings(BaseModel):
 
     send_resolved: bool = True
     rate_limit: RateLimit | None = None
-    timeout: Duration | None = Field(
-        default=None, description="longest time of one attempt; default 10s, at most 20s"
-    )
+    timeout: Duration | None = Field(default=None, description="longest time of one attempt; default 10s, at most 20s")
     redact: tuple[Literal["amounts"], ...] = ()
 
     @abstractmethod

@@ -51,9 +51,7 @@ class Slack(ChannelSettings):
     @classmethod
     def _webhook_only(cls, settings: Any) -> Any:
         if isinstance(settings, dict) and {"token", "channel"} & settings.keys():
-            raise ValueError(
-                "a bot token is not supported by this version, use the url of an incoming webhook"
-            )
+            raise ValueError("a bot token is not supported by this version, use the url of an incoming webhook")
         return settings
 
     def connect(self, http: Http) -> Channel:

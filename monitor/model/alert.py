@@ -161,9 +161,7 @@ def opened(
     )
 
 
-def advance(
-    alert: Alert, verdict: Verdict, timing: Timing, now: datetime
-) -> tuple[Alert | None, News | None]:
+def advance(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) -> tuple[Alert | None, News | None]:
     """Move an open alert by one judgement. None for the alert means it never mattered: forget it."""
     if alert.state is State.PENDING:
         return _wait(alert, verdict, timing, now)

@@ -20,13 +20,9 @@ MAX_EXPONENT = 45
 _PRECISION = 100
 
 #: Sums of plausible amounts fit; whatever would be rounded is a bug, and raises.
-EXACT = Context(
-    prec=_PRECISION, rounding=ROUND_HALF_EVEN, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow]
-)
+EXACT = Context(prec=_PRECISION, rounding=ROUND_HALF_EVEN, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
 #: For ratios, which may be periodic: rounded at a hundred digits, never used for a stored amount.
-RATIO = Context(
-    prec=_PRECISION, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow, Clamped]
-)
+RATIO = Context(prec=_PRECISION, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow, Clamped])
 
 #: What nearly every amount passes in one step; it signals for everything that needs a closer look.
 _PLAUSIBLE = Context(

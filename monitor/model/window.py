@@ -66,9 +66,7 @@ def record_flow(ring: Flow, events: Iterable[Event], now: datetime) -> Flow:
             continue
         bucket = min(micros(event.occurred_at), micros(now)) // ring.width
         came, went = sums.get(bucket, (ZERO, ZERO))
-        sums[bucket] = (
-            (add(came, event.amount), went) if event.direction == "in" else (came, add(went, event.amount))
-        )
+        sums[bucket] = (add(came, event.amount), went) if event.direction == "in" else (came, add(went, event.amount))
     oldest = micros(now) // ring.width - BUCKETS
     kept = {bucket: pair for bucket, pair in sums.items() if bucket >= oldest}
     return ring if kept == ring.sums else replace(ring, sums=kept)

@@ -112,9 +112,7 @@ def _listed(rows: list[_Row], known: Mapping[str, str] | None) -> tuple[Shape | 
     if not rows:
         return None, []
     if all(row.total_balance is not None for row in rows):
-        return "D", [
-            _line(row, known, row.available_balance, row.total_balance, row.pending_balance) for row in rows
-        ]
+        return "D", [_line(row, known, row.available_balance, row.total_balance, row.pending_balance) for row in rows]
     return "C", [_line(row, known, row.available_balance, row.amount, row.pending_amount) for row in rows]
 
 

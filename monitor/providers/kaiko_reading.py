@@ -41,9 +41,7 @@ def priced(row: Row, now: datetime) -> Decimal | None:
     return usd_of(row) if now - moment(row.at) <= USD_MAX_AGE else None
 
 
-def combine(
-    account: Account, readings: Sequence[Reading], before: Mapping[str, Ledger], now: datetime
-) -> Answer:
+def combine(account: Account, readings: Sequence[Reading], before: Mapping[str, Ledger], now: datetime) -> Answer:
     """The account's answer. Its balance is known only if every address's is: a sum of some is no sum."""
     unknown = [reading for reading in readings if reading.balance is None]
     balances = [reading.balance for reading in readings if reading.balance is not None]

@@ -30,12 +30,8 @@ class Login(BaseModel):
     login: Secret | None = None
     password: Secret | None = None
     login_path: str = Field(default="/v2/auth/login", pattern=r"^/")
-    login_body: Mapping[str, Secret] | None = Field(
-        default=None, description="sent instead of {login, password}"
-    )
-    token_path: str = Field(
-        default="data.accessToken", description="where the login's answer holds the token"
-    )
+    login_body: Mapping[str, Secret] | None = Field(default=None, description="sent instead of {login, password}")
+    token_path: str = Field(default="data.accessToken", description="where the login's answer holds the token")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -45,9 +41,7 @@ class Login(BaseModel):
 
     def body(self) -> dict[str, str]:
         """The login request."""
-        given = (
-            {"login": self.login, "password": self.password} if self.login_body is None else self.login_body
-        )
+        given = {"login": self.login, "password": self.password} if self.login_body is None else self.login_body
         return {name: secret.get_secret_value() for name, secret in given.items() if secret is not None}
 
 
@@ -55,9 +49,7 @@ class KunaAccount(AccountSettings):
     """`treasury: {wallet_id: 1f44b1c7-…, assets: [USDT, BTC]}`"""
 
     wallet_id: str = Field(min_length=1, description="the wallet's id, not the customer's")
-    assets: tuple[str, ...] = Field(
-        min_length=1, description="what to ask for; the vendor documents no 'all'"
-    )
+    assets: tuple[str, ...] = Field(min_length=1, description="what to ask for; the vendor documents no 'all'")
 
     def target(self) -> str:
         return self.wallet_id
@@ -74,9 +66,7 @@ class Kuna(ProviderSettings):
     auth: ApiKey | Login
     #: No limit is published; the exchange's clients keep to this.
     rate_limit: RateLimits = (RateLimit(requests=1, per=timedelta(seconds=1)),)
-    total: tuple[str, ...] = Field(
-        default=TOTAL, description="fields that add up to total; * is any new …Balance"
-    )
+    total: tuple[str, ...] = Field(default=TOTAL, description="fields that add up to total; * is any new …Balance")
     accounts: Mapping[str, KunaAccount] = Field(default_factory=dict)
 
     def origin(self) -> str:
@@ -134,9 +124,7 @@ class KunaProvider:
         )
         body = accept(reply, now, secrets=self.auth.secrets).body
         seen = parse(body, account.assets, now, self.total, self.auth.secrets)
-        return Answer(
-            snapshot=seen.snapshot, notes=(*self._new_fields(seen), *self._moved(account.name, seen))
-        )
+        return Answer(snapshot=seen.snapshot, notes=(*self._new_fields(seen), *self._moved(account.name, seen)))
 
     def _new_fields(self, seen: "Seen") -> list[str]:
         fresh = [name for name in seen.unknown if name not in self.noted and len(self.noted) < MAX_NOTED]

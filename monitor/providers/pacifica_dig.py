@@ -44,9 +44,7 @@ class Dig:
         if len(self.rows) < MAX_ROWS:
             return False
         self.since = oldest + 1
-        self.lost = (
-            f"more than {MAX_ROWS} new rows: those before {moment(self.since):%Y-%m-%d %H:%M} are skipped"
-        )
+        self.lost = f"more than {MAX_ROWS} new rows: those before {moment(self.since):%Y-%m-%d %H:%M} are skipped"
         self.base = Ledger(checkpoint=self.since, floor=self.since)
         return True
 

@@ -37,9 +37,7 @@ KINDS: Mapping[str, Direction | None] = {
     "airdrop": "in",
 }
 #: Refusals that every account would get; their status (400, 403) does not tell.
-_CREDENTIALS = re.compile(
-    r"signature|not authori[sz]ed|whitelist|beta access|api.?key|unauthori[sz]ed", re.IGNORECASE
-)
+_CREDENTIALS = re.compile(r"signature|not authori[sz]ed|whitelist|beta access|api.?key|unauthori[sz]ed", re.IGNORECASE)
 _QUOTA = re.compile(r"(?:^|;)\s*([rt])=(\d{1,9})(?=$|[;,\s])")
 
 

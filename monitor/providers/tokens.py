@@ -64,9 +64,7 @@ class Bearer:
 
     __slots__ = ("_failure", "_lock", "_obtain", "_secrets", "_token", "_tried")
 
-    def __init__(
-        self, obtain: Callable[[Budget, datetime], Awaitable[Token]], secrets: tuple[str, ...]
-    ) -> None:
+    def __init__(self, obtain: Callable[[Budget, datetime], Awaitable[Token]], secrets: tuple[str, ...]) -> None:
         self._obtain = obtain
         self._secrets = secrets
         self._lock = asyncio.Lock()

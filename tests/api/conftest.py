@@ -47,9 +47,7 @@ class MemoryStore:
 
     async def history(self, account, asset, measure, since, until, limit):
         self._answer()
-        wanted = [
-            p for p in self.points if (p.asset, p.measure) == (asset, measure) and since <= p.at <= until
-        ]
+        wanted = [p for p in self.points if (p.asset, p.measure) == (asset, measure) and since <= p.at <= until]
         return wanted[-limit:]
 
     async def recent_events(self, account, before, limit):
@@ -69,9 +67,7 @@ class MemoryStore:
 
 
 def _account(name="hot-usdt", **changes):
-    plain = Account(
-        name=name, provider="casino", interval=timedelta(seconds=60), stale_after=timedelta(minutes=3)
-    )
+    plain = Account(name=name, provider="casino", interval=timedelta(seconds=60), stale_after=timedelta(minutes=3))
     return replace(plain, **changes)
 
 

@@ -258,9 +258,7 @@ async def test_a_body_too_large_is_refused_before_it_is_read(context, start):
 async def test_an_endless_body_is_not_read_to_its_end(context, start, monkeypatch):
     monkeypatch.setattr(server, "LINGER", timedelta(milliseconds=50))
     _, serving = await start(context())
-    head = (
-        b"POST /v1/accounts/hot-usdt/poll HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-    )
+    head = b"POST /v1/accounts/hot-usdt/poll HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 
     said = await raw(serving, head + b"1000\r\n" + b"x" * 0x1000 + b"\r\n")
 

@@ -23,9 +23,7 @@ class Receiver:
         if callable(answer):
             return await answer(request)
         status, body, headers = answer
-        return web.Response(
-            status=status, body=body.encode() if isinstance(body, str) else body, headers=headers
-        )
+        return web.Response(status=status, body=body.encode() if isinstance(body, str) else body, headers=headers)
 
 
 @pytest.fixture

@@ -45,9 +45,7 @@ def test_a_destination_s_wait_is_read_within_bounds(value, wait):
     assert retry_after(value, NOON) == wait
 
 
-@pytest.mark.parametrize(
-    "url", ["ftp://h/x", "https:///x", "hooks.example/x", "https://h:port/x", "https://h/a b", ""]
-)
+@pytest.mark.parametrize("url", ["ftp://h/x", "https:///x", "hooks.example/x", "https://h:port/x", "https://h/a b", ""])
 def test_what_cannot_be_posted_to_is_refused_without_quoting_it(url):
     with pytest.raises(ValueError, match="must be https") as caught:
         sendable(url)

@@ -29,9 +29,7 @@ ANYTHING = st.text(st.characters(codec=None, exclude_categories=()), max_size=30
 
 
 def webhook(**settings):
-    return TypeAdapter(AnyChannel).validate_python(
-        {"type": "webhook", "url": "https://h.example/x", **settings}
-    )
+    return TypeAdapter(AnyChannel).validate_python({"type": "webhook", "url": "https://h.example/x", **settings})
 
 
 @pytest.mark.parametrize("name", MESSAGES)
@@ -123,9 +121,7 @@ def test_2xx_is_success_whatever_the_body_says(status):
     assert classify(Reply(status, "error")) == f"HTTP {status}"
 
 
-@pytest.mark.parametrize(
-    "status", [100, 301, 308, 400, 401, 403, 404, 408, 413, 422, 425, 429, 500, 502, 503, 504]
-)
+@pytest.mark.parametrize("status", [100, 301, 308, 400, 401, 403, 404, 408, 413, 422, 425, 429, 500, 502, 503, 504])
 def test_everything_else_is_tried_again_after_the_wait_it_asks_for(status):
     with pytest.raises(DeliveryDeferred, match=f"HTTP {status} why") as caught:
         classify(Reply(status, "why", seconds(7)))

@@ -113,16 +113,10 @@ def step(life, at, what):
         pytest.param(
             [BAD] * 3 + [GOOD] * 3, NONE, ["firing", "resolved"], id="keeping, good for long enough: resolved"
         ),
-        pytest.param(
-            [BAD] * 3 + [GOOD, BAD], FIRING, ["firing"], id="keeping, bad: back to firing, not announced"
-        ),
-        pytest.param(
-            [BAD] * 3 + [GOOD, BAD, GOOD, GOOD], KEEPING, ["firing"], id="and the timer starts anew"
-        ),
+        pytest.param([BAD] * 3 + [GOOD, BAD], FIRING, ["firing"], id="keeping, bad: back to firing, not announced"),
+        pytest.param([BAD] * 3 + [GOOD, BAD, GOOD, GOOD], KEEPING, ["firing"], id="and the timer starts anew"),
         pytest.param([BAD] * 3 + [GOOD, UNKNOWN, GOOD], KEEPING, ["firing"], id="keeping, unknown: paused"),
-        pytest.param(
-            [BAD] * 3 + [GOOD, UNKNOWN, GOOD, GOOD, GOOD], NONE, ["firing", "resolved"], id="then it goes on"
-        ),
+        pytest.param([BAD] * 3 + [GOOD, UNKNOWN, GOOD, GOOD, GOOD], NONE, ["firing", "resolved"], id="then it goes on"),
     ],
 )
 def test_the_table_of_states(what, state, news):
@@ -415,9 +409,7 @@ def test_a_tighter_threshold_never_breaches_less(series, tighter, wider):
         "critical": {"below": 80 + tighter, "resolve_above": 100 + tighter},
     }
 
-    for (bad, held), (bad_then, held_then) in zip(
-        bad_levels(series, LEVELS), bad_levels(series, tight), strict=True
-    ):
+    for (bad, held), (bad_then, held_then) in zip(bad_levels(series, LEVELS), bad_levels(series, tight), strict=True):
         assert worst(bad, bad_then) == bad_then
         assert worst(held, held_then) == held_then
 

@@ -51,9 +51,7 @@ def test_a_glob_does_not_end_at_a_line_break():
 
 
 _words = st.text("ab*?[]-", max_size=4)
-_matches = st.dictionaries(
-    st.sampled_from("xyz"), st.one_of(_words, st.lists(_words, max_size=3)), max_size=3
-)
+_matches = st.dictionaries(st.sampled_from("xyz"), st.one_of(_words, st.lists(_words, max_size=3)), max_size=3)
 _labels = st.dictionaries(st.sampled_from("xyz"), _words, max_size=3)
 
 

@@ -264,9 +264,7 @@ def newest_first(rows, ledger, page) -> list[LedgerRow]:
 def test_a_small_memory_repeats_nothing_and_loses_nothing_newer_than_the_checkpoint(before, polls, keep):
     provider = Provider()
     arrive(provider, before)
-    ledger = walk(
-        None, sorted(provider.rows, key=lambda r: r.at), overlap=OVERLAP, keep=keep, now=LATER
-    ).ledger
+    ledger = walk(None, sorted(provider.rows, key=lambda r: r.at), overlap=OVERLAP, keep=keep, now=LATER).ledger
     seen = Counter(numbered(sorted(provider.rows, key=lambda r: r.at)))
 
     for arrivals, _ in polls:
@@ -282,9 +280,7 @@ def test_a_small_memory_repeats_nothing_and_loses_nothing_newer_than_the_checkpo
     assert set(seen.values()) <= {1}
 
 
-@given(
-    before=st.lists(st.integers(0, 5), min_size=1, max_size=20), hidden=st.lists(st.booleans(), max_size=20)
-)
+@given(before=st.lists(st.integers(0, 5), min_size=1, max_size=20), hidden=st.lists(st.booleans(), max_size=20))
 def test_rows_that_flicker_are_never_told(before, hidden):
     provider = Provider()
     arrive(provider, [(5, name) for name in before])

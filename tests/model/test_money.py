@@ -28,9 +28,7 @@ AMOUNTS = st.builds(
 )
 
 
-@pytest.mark.parametrize(
-    "value", [1.0, 1, True, "1", None, b"1", float("nan")], ids=lambda value: type(value).__name__
-)
+@pytest.mark.parametrize("value", [1.0, 1, True, "1", None, b"1", float("nan")], ids=lambda value: type(value).__name__)
 def test_what_is_no_decimal_is_refused(value):
     with pytest.raises(TypeError):
         exact(value)
@@ -102,9 +100,7 @@ def test_a_product_of_amounts_is_exact(a, b):
 
 
 def test_eighteen_decimals_survive_beside_a_trillion():
-    assert add(Decimal(10**12), Decimal("0.000000000000000001")) == Decimal(
-        "1000000000000.000000000000000001"
-    )
+    assert add(Decimal(10**12), Decimal("0.000000000000000001")) == Decimal("1000000000000.000000000000000001")
 
 
 def test_a_sum_that_would_be_rounded_raises():

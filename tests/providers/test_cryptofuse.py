@@ -30,12 +30,8 @@ C = {
     "balances": [{"currency": "BTC", "amount": "3", "pending_amount": "1", "available_balance": "2"}],
 }
 A = {"wallet_id": "u", "balances": {"btc": {"available": 2, "pending": 1, "total": 3, "blockchain": "BTC"}}}
-B = {
-    "result": {"id": "u", "name": "n", "balances": [{"currency": "btc", "amount": "2", "pendingAmount": "1"}]}
-}
-D = {
-    "balances": [{"currency": "BTC", "total_balance": "3", "available_balance": "2", "pending_balance": "1"}]
-}
+B = {"result": {"id": "u", "name": "n", "balances": [{"currency": "btc", "amount": "2", "pendingAmount": "1"}]}}
+D = {"balances": [{"currency": "BTC", "total_balance": "3", "available_balance": "2", "pending_balance": "1"}]}
 SHAPES = {"A": A, "B": B, "C": C, "D": D}
 #: (method, path) → shape, as documented.
 DOORS = {
@@ -114,8 +110,7 @@ def test_every_documented_shape_is_recognised_and_read(recorded, sample, shape, 
 
     assert read.shape == shape
     assert {
-        line.asset: tuple(text(line.measures[m]) for m in ("total", "available", "pending"))
-        for line in read.lines
+        line.asset: tuple(text(line.measures[m]) for m in ("total", "available", "pending")) for line in read.lines
     } == expected
     assert unbalanced(read) == ()
 
@@ -130,9 +125,7 @@ def test_in_b_the_total_is_the_sum(recorded):
     }
 
 
-@pytest.mark.parametrize(
-    "number", ["0.1234567890123456789", "1e-8", "123456789012345678901234567890.123456789"]
-)
+@pytest.mark.parametrize("number", ["0.1234567890123456789", "1e-8", "123456789012345678901234567890.123456789"])
 @pytest.mark.parametrize("quote", ["", '"'])
 def test_no_digit_is_lost_in_any_spelling(number, quote):
     amount = f"{quote}{number}{quote}"
@@ -321,9 +314,7 @@ def test_the_list_of_currencies_is_read_under_any_key(outer):
     }
 
 
-@pytest.mark.parametrize(
-    "body", [b"{}", b"[]", b'{"currencies":[]}', b'{"currencies":{"a":1}}', b'[{"token":"BTC"}]']
-)
+@pytest.mark.parametrize("body", [b"{}", b"[]", b'{"currencies":[]}', b'{"currencies":{"a":1}}', b'[{"token":"BTC"}]'])
 def test_an_unreadable_list_of_currencies_is_garbled(body):
     with pytest.raises(ProviderGarbled):
         currencies(body)
@@ -388,9 +379,7 @@ def test_a_new_currency_grew_from_zero(recorded):
             {"USDT@TRX": "0"},
             id="the only network drained: no second, bare zero",
         ),
-        pytest.param(
-            {"USDTTRC20": 5}, known(USDT="0"), ["USDT"], {"USDT@TRX": "5"}, id="the placeholder gives way"
-        ),
+        pytest.param({"USDTTRC20": 5}, known(USDT="0"), ["USDT"], {"USDT@TRX": "5"}, id="the placeholder gives way"),
         pytest.param({}, None, ["USDT@ETH"], {"USDT@ETH": "0"}, id="declared with its network"),
         pytest.param(
             {"USDTTRC20": 5},
@@ -402,9 +391,7 @@ def test_a_new_currency_grew_from_zero(recorded):
     ],
 )
 def test_declared_seen_and_present_assets_are_united(answer, before, declared, expected):
-    rows = [
-        {"currency": c, "amount": v, "pending_amount": 0, "available_balance": v} for c, v in answer.items()
-    ]
+    rows = [{"currency": c, "amount": v, "pending_amount": 0, "available_balance": v} for c, v in answer.items()]
 
     assert read_totals(web.json_response({"balances": rows}).body, before, declared) == expected
 
@@ -511,9 +498,7 @@ async def test_auto_sends_the_documented_request_with_the_key(server, session, p
 
 @pytest.mark.parametrize("status", [404, 405])
 @pytest.mark.parametrize(("shape", "order"), [("A", "A"), ("C", "AC"), ("B", "ACB")])
-async def test_auto_steps_to_the_request_that_exists_and_keeps_it(
-    server, session, purse, now, status, shape, order
-):
+async def test_auto_steps_to_the_request_that_exists_and_keeps_it(server, session, purse, now, status, shape, order):
     fuse = Fuse(server, shape, otherwise=(status, {"error": "not_found"}))
     spec = settings(base_url=server.url)
     provider = connected(spec, session)
@@ -596,9 +581,7 @@ async def test_the_wallet_id_wins_over_the_external_id(server, session, purse, n
     fuse = Fuse(server, "C")
     spec = settings(base_url=server.url, api="C")
 
-    await connected(spec, session).poll(
-        account(spec, wallet_id="w", external_id="e"), Record("hot"), purse, now
-    )
+    await connected(spec, session).poll(account(spec, wallet_id="w", external_id="e"), Record("hot"), purse, now)
 
     assert fuse.asked[0][1].json == {"wallet_id": "w"}
 
@@ -630,9 +613,7 @@ async def test_configured_currencies_name_the_assets(server, session, purse, now
 
 
 async def test_the_list_of_currencies_is_read_once_and_before_anything_is_named(server, session, purse, now):
-    server.say({"error": "x"}, status=500).say(
-        [{"currency": "btc", "token": "BTC", "blockchain": "LIQUID"}]
-    ).say(A)
+    server.say({"error": "x"}, status=500).say([{"currency": "btc", "token": "BTC", "blockchain": "LIQUID"}]).say(A)
     spec = settings(base_url=server.url, currency_list=True)
     provider = connected(spec, session)
     hot = account(spec, wallet_id="w-1")
@@ -713,15 +694,10 @@ async def test_client_credentials_are_exchanged_once_for_all_polls(server, sessi
     spec = settings(base_url=server.url, auth=OAUTH)
     provider = connected(spec, session)
 
-    await asyncio.gather(
-        *(provider.poll(account(spec, wallet_id="w"), Record("hot"), purse, now) for _ in range(20))
-    )
+    await asyncio.gather(*(provider.poll(account(spec, wallet_id="w"), Record("hot"), purse, now) for _ in range(20)))
 
     [grant] = granting.grants
-    assert (
-        grant.headers["authorization"]
-        == "Basic " + base64.b64encode(f"fuse-canary-id:{SECRET}".encode()).decode()
-    )
+    assert grant.headers["authorization"] == "Basic " + base64.b64encode(f"fuse-canary-id:{SECRET}".encode()).decode()
     assert grant.body == b"grant_type=client_credentials&scope=read+write"
     assert len(granting.balances) == 20
     assert purse.spent == [1] * 21
@@ -729,9 +705,7 @@ async def test_client_credentials_are_exchanged_once_for_all_polls(server, sessi
 
 async def test_credentials_may_go_into_the_body_and_to_a_path_without_slash(server, session, purse, now):
     granting = Granting(server, path="/o/token")
-    spec = settings(
-        base_url=server.url, auth=OAUTH | {"credentials_in": "body", "token_url": f"{server.url}/o/token"}
-    )
+    spec = settings(base_url=server.url, auth=OAUTH | {"credentials_in": "body", "token_url": f"{server.url}/o/token"})
 
     await connected(spec, session).poll(account(spec, wallet_id="w"), Record("hot"), purse, now)
 
@@ -739,9 +713,7 @@ async def test_credentials_may_go_into_the_body_and_to_a_path_without_slash(serv
     assert "authorization" not in granting.grants[0].headers
 
 
-async def test_a_token_may_come_from_another_host_when_that_is_configured(
-    server, stranger, session, purse, now
-):
+async def test_a_token_may_come_from_another_host_when_that_is_configured(server, stranger, session, purse, now):
     stranger.say({})
     granting, elsewhere = Granting(server), Granting(stranger, path="/token")
     spec = settings(base_url=server.url, auth=OAUTH | {"token_url": f"{stranger.url}/token"})
@@ -811,9 +783,7 @@ async def test_a_second_401_is_a_refusal(server, session, purse, now, recorded, 
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
-async def test_a_refused_exchange_concerns_the_credentials(
-    server, session, purse, now, leaks_nothing, status
-):
+async def test_a_refused_exchange_concerns_the_credentials(server, session, purse, now, leaks_nothing, status):
     server.say({"error": "invalid_client", "message": f"{SECRET} fuse-canary-id"}, status=status)
     spec = settings(base_url=server.url, auth=OAUTH)
     provider, hot = connected(spec, session), account(spec, wallet_id="w")
@@ -825,9 +795,7 @@ async def test_a_refused_exchange_concerns_the_credentials(
     assert {(type(outcome), outcome.scope) for outcome in outcomes} == {(ProviderRefused, "credentials")}
     assert len(server.asked) == 1
     for error in outcomes:
-        leaks_nothing(
-            error, SECRET, "fuse-canary-id", base64.b64encode(f"fuse-canary-id:{SECRET}".encode()).decode()
-        )
+        leaks_nothing(error, SECRET, "fuse-canary-id", base64.b64encode(f"fuse-canary-id:{SECRET}".encode()).decode())
 
 
 async def test_an_impatient_poll_does_not_spoil_the_exchange_for_others(server, session, purse, now):

@@ -245,9 +245,7 @@ def test_a_row_that_is_not_what_is_documented_is_garbled(change):
         parse(body, A)
 
 
-@pytest.mark.parametrize(
-    "body", [b"{}", b'{"data":null}', b'{"data":""}', b'{"data":[1]}', b'{"data":{"a":1}}', b"[]"]
-)
+@pytest.mark.parametrize("body", [b"{}", b'{"data":null}', b'{"data":""}', b'{"data":[1]}', b'{"data":{"a":1}}', b"[]"])
 def test_an_answer_without_rows_and_without_an_empty_list_is_garbled(body):
     with pytest.raises(ProviderGarbled):
         parse(body, A)
@@ -738,9 +736,7 @@ async def test_an_ignored_sort_is_garbled_and_no_old_balance_is_believed(watch, 
         (302, "", ProviderGarbled, None),
     ],
 )
-async def test_every_failure_has_its_name_and_no_secret(
-    watch, server, leaks_nothing, status, body, error, scope
-):
+async def test_every_failure_has_its_name_and_no_secret(watch, server, leaks_nothing, status, body, error, scope):
     it = watch()
     server.route = None
     server.say(body.replace("no", f"no {KEY}"), status)

@@ -38,9 +38,7 @@ def settings(**over):
 
 
 def by_login(server, **over):
-    return settings(
-        base_url=server.url, auth={"merchant_id": "m-canary", "login": "ops", "password": PASSWORD} | over
-    )
+    return settings(base_url=server.url, auth={"merchant_id": "m-canary", "login": "ops", "password": PASSWORD} | over)
 
 
 def connected(spec, session):
@@ -61,9 +59,7 @@ def jwt(exp):
     [
         pytest.param("N1", {"BTC": ("0", "0", "0", "0"), "USDT": ("0.64", "0", "0", "0.64")}, id="normal"),
         pytest.param("N2", {"USDT": ("60", "40", "0", "100")}, id="withdrawal in processing: total stands"),
-        pytest.param(
-            "N3", {"USDT": ("0", "0", "100", "100")}, id="AML lock: nothing available, total stands"
-        ),
+        pytest.param("N3", {"USDT": ("0", "0", "100", "100")}, id="AML lock: nothing available, total stands"),
         pytest.param("N4", {"BTC": ("0.1", "0", "0", "0.15")}, id="an unknown bucket counts in total"),
         pytest.param("N5", {}, id="nothing"),
     ],
@@ -71,16 +67,12 @@ def jwt(exp):
 def test_samples_are_read_as_documented(recorded, now, sample, expected):
     seen = parse(recorded(sample), (), now)
 
-    found = {
-        a: tuple(m[n] for n in ("available", "held", "locked", "total")) for a, m in numbers(seen).items()
-    }
+    found = {a: tuple(m[n] for n in ("available", "held", "locked", "total")) for a, m in numbers(seen).items()}
     assert found == expected
 
 
 def test_referral_money_is_a_measure_of_its_own_and_not_in_total(now):
-    body = (
-        b'{"data":[{"asset":"USDT","balance":"1","holdBalance":"2","lockBalance":"3","referralBalance":"9"}]}'
-    )
+    body = b'{"data":[{"asset":"USDT","balance":"1","holdBalance":"2","lockBalance":"3","referralBalance":"9"}]}'
 
     assert numbers(parse(body, (), now))["USDT"] == {
         "available": "1", "held": "2", "locked": "3", "referral": "9", "total": "6",
@@ -140,8 +132,7 @@ def test_a_balance_that_is_no_amount_is_garbled(now, field, balance):
         return  # null is "not told" where a field is not mandatory
     with pytest.raises(ProviderGarbled):
         parse(
-            b'{"data":[{"asset":"USDT","balance":"1",%b:%b}]}'
-            % (json.dumps(field.decode()).encode(), balance),
+            b'{"data":[{"asset":"USDT","balance":"1",%b:%b}]}' % (json.dumps(field.decode()).encode(), balance),
             (),
             now,
         )
@@ -222,9 +213,7 @@ def test_any_bytes_are_an_answer_or_a_typed_error(body):
 
 @given(st.data())
 def test_a_damaged_answer_is_an_answer_or_a_typed_error(data):
-    good = (
-        b'{"data":[{"asset":"USDT","balance":"60","holdBalance":"40","lockBalance":"0","depositAddress":{}}]}'
-    )
+    good = b'{"data":[{"asset":"USDT","balance":"60","holdBalance":"40","lockBalance":"0","depositAddress":{}}]}'
     at = data.draw(st.integers(0, len(good) - 1))
     damaged = good[:at] + data.draw(st.binary(max_size=3)) + good[at + data.draw(st.integers(0, 5)) :]
 
@@ -237,9 +226,7 @@ def test_a_damaged_answer_is_an_answer_or_a_typed_error(data):
 async def test_the_wallet_and_its_assets_are_always_sent_with_the_key(server, session, purse, now, recorded):
     server.say(recorded("N2"))
 
-    answer = await connected(settings(base_url=server.url), session).poll(
-        ACCOUNT, Record("treasury"), purse, now
-    )
+    answer = await connected(settings(base_url=server.url), session).poll(ACCOUNT, Record("treasury"), purse, now)
 
     [asked] = server.asked
     assert (asked.method, asked.path, asked.json) == (
@@ -343,9 +330,7 @@ def _login_or(asked, status):
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 422])
-async def test_a_refused_login_is_asked_once_by_all_polls_together(
-    server, session, purse, now, leaks_nothing, status
-):
+async def test_a_refused_login_is_asked_once_by_all_polls_together(server, session, purse, now, leaks_nothing, status):
     server.say({"message": f"bad password {PASSWORD} of m-canary"}, status=status)
     kuna = connected(by_login(server), session)
 
@@ -360,9 +345,7 @@ async def test_a_refused_login_is_asked_once_by_all_polls_together(
 
 
 async def test_a_failed_login_is_tried_again_by_the_next_poll(server, session, purse, now):
-    server.say({}, status=500).say({"data": {"accessToken": "t"}}).say(
-        {"data": [{"asset": "USDT", "balance": "1"}]}
-    )
+    server.say({}, status=500).say({"data": {"accessToken": "t"}}).say({"data": [{"asset": "USDT", "balance": "1"}]})
     kuna = connected(by_login(server), session)
     with pytest.raises(ProviderError):
         await kuna.poll(ACCOUNT, Record("treasury"), purse, now)

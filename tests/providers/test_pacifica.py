@@ -56,9 +56,7 @@ def spec(**over):
 
 
 def account(start=None, **changes):
-    plain = Account(
-        name="hedge", provider="perps", interval=MINUTE, stale_after=3 * MINUTE, target=(ADDRESS, start)
-    )
+    plain = Account(name="hedge", provider="perps", interval=MINUTE, stale_after=3 * MINUTE, target=(ADDRESS, start))
     return replace(plain, **changes)
 
 
@@ -435,14 +433,9 @@ async def test_pages_of_any_size_skip_and_repeat_nothing(watch, venue, size, sho
 def test_the_oldest_instant_that_counts_is_read_whole():
     def of(*seconds):
         rows = [
-            {"amount": "1", "balance": "9", "event_type": "trade", "created_at": 1_760_000_000 + s}
-            for s in seconds
+            {"amount": "1", "balance": "9", "event_type": "trade", "created_at": 1_760_000_000 + s} for s in seconds
         ]
-        return page(
-            json.dumps(
-                {"success": True, "data": rows, "next_cursor": str(seconds), "has_more": True}
-            ).encode()
-        )
+        return page(json.dumps({"success": True, "data": rows, "next_cursor": str(seconds), "has_more": True}).encode())
 
     dig = Dig(Ledger(1_760_000_000_000_000, {}, 1_760_000_000_000_000))
 
@@ -666,9 +659,7 @@ async def test_start_from_a_time_tells_what_happened_since_and_nothing_older(wat
     last = await it.poll()
 
     assert (answers[0].events, answers[0].ledgers) == ((), {})
-    assert [str(e.balance_after) for a in answers for e in a.events] == [
-        r["balance"] for r in venue.rows[24:48]
-    ]
+    assert [str(e.balance_after) for a in answers for e in a.events] == [r["balance"] for r in venue.rows[24:48]]
     assert all(e.late for e in answers[1].events)
     assert amounts(last) == ["2"]
 
@@ -764,9 +755,7 @@ async def test_a_time_in_the_future_is_clamped(watch, venue):
         (200, '{"success":true,"data":{"balance":"no"}}', ProviderGarbled, None),
     ],
 )  # fmt: skip
-async def test_every_failure_has_its_name_and_no_secret(
-    watch, server, leaks_nothing, status, body, error, scope
-):
+async def test_every_failure_has_its_name_and_no_secret(watch, server, leaks_nothing, status, body, error, scope):
     it = watch(auth={"api_key": KEY})
     server.route = None
     server.say(body.replace("no", f"no {KEY}"), status)

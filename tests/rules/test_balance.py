@@ -252,9 +252,7 @@ def test_thresholds_that_make_no_sense_are_mistakes(settings, where, what):
     "settings",
     [
         pytest.param({"above": 5, "resolve_below": 5}, id="a band of no width"),
-        pytest.param(
-            {"levels": {"warning": {"above": 9}, "critical": {"above": 8}}}, id="a laxer worse level"
-        ),
+        pytest.param({"levels": {"warning": {"above": 9}, "critical": {"above": 8}}}, id="a laxer worse level"),
         pytest.param({"levels": {}}, id="no level at all"),
         pytest.param({"levels": {"urgent": {"above": 9}}}, id="a severity that does not exist"),
         pytest.param({"above": 0.5}, id="a float has lost digits already"),

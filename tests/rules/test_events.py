@@ -90,9 +90,7 @@ def test_nothing_happens_during_an_outage(rule_type):
     assert list(rule(rule_type).judge(blindness())) == []
 
 
-@pytest.mark.parametrize(
-    "settings", [{"for_": "1m"}, {"keep_firing_for": "1m"}, {"above": -1}, {"within": "1h"}]
-)
+@pytest.mark.parametrize("settings", [{"for_": "1m"}, {"keep_firing_for": "1m"}, {"above": -1}, {"within": "1h"}])
 @pytest.mark.parametrize("rule_type", ["liquidation", "event"])
 def test_settings_that_would_be_ignored_are_mistakes(rule_type, settings):
     with pytest.raises(ValidationError):

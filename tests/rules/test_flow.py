@@ -44,9 +44,7 @@ def bad(verdicts):
     [
         pytest.param([], (None, 0), id="nothing moved"),
         pytest.param(["100"], (None, 100), id="on the threshold is not above it"),
-        pytest.param(
-            ["100.000000000000000001"], ("warning", Decimal("100.000000000000000001")), id="a wei over"
-        ),
+        pytest.param(["100.000000000000000001"], ("warning", Decimal("100.000000000000000001")), id="a wei over"),
         pytest.param(["60", "40.01"], ("warning", Decimal("100.01")), id="small ones add up"),
     ],
 )
@@ -97,9 +95,7 @@ def test_inflow_is_the_same_the_other_way_round():
 
 
 def test_levels_say_how_bad_a_sum_is():
-    watching = rule(
-        "large_outflow", within="1h", levels={"warning": {"above": 10}, "critical": {"above": 100}}
-    )
+    watching = rule("large_outflow", within="1h", levels={"warning": {"above": 10}, "critical": {"above": 100}})
 
     assert bad(judged(watching, [event("11")])) == [("USDT", "warning", 11)]
     assert bad(judged(watching, [event("101")])) == [("USDT", "critical", 101)]

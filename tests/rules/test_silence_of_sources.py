@@ -19,9 +19,7 @@ BAD, GOOD = [("", "warning")], [("", None)]
 @pytest.mark.parametrize(
     ("settings", "good_for", "expected"),
     [
-        pytest.param(
-            {}, minutes(3), [], id="on the account's limit: not yet, and nothing is known to be fine"
-        ),
+        pytest.param({}, minutes(3), [], id="on the account's limit: not yet, and nothing is known to be fine"),
         pytest.param({}, minutes(3) + seconds(1), BAD, id="beyond the account's limit"),
         pytest.param({"after": "10m"}, minutes(9), [], id="the rule's own limit is longer"),
         pytest.param({"after": "10m"}, minutes(11), BAD, id="and passed"),
@@ -75,9 +73,7 @@ HOUR_AGO = NOON - timedelta(hours=1)
         pytest.param({"good_at": NOON}, GOOD, id="a good poll just now"),
         pytest.param({}, [], id="noted, but neither good nor failing"),
         pytest.param({"noted_at": None}, [], id="never heard of"),
-        pytest.param(
-            {"failing_since": NOON - minutes(2)}, [], id="failing, not for longer than two intervals"
-        ),
+        pytest.param({"failing_since": NOON - minutes(2)}, [], id="failing, not for longer than two intervals"),
         pytest.param({"failing_since": NOON - minutes(3)}, BAD, id="failing for longer"),
         pytest.param(
             {"failing_since": NOON - minutes(3), "good_at": HOUR_AGO}, BAD, id="the last good poll was before"
@@ -87,9 +83,7 @@ HOUR_AGO = NOON - timedelta(hours=1)
             GOOD,
             id="a good poll ended the failures",
         ),
-        pytest.param(
-            {"failing_since": NOON - seconds(1), "good_at": HOUR_AGO}, [], id="failing again: not fine"
-        ),
+        pytest.param({"failing_since": NOON - seconds(1), "good_at": HOUR_AGO}, [], id="failing again: not fine"),
         pytest.param({"refused_at": NOON}, BAD, id="refused: at once"),
         pytest.param({"refused_at": NOON, "good_at": HOUR_AGO}, BAD, id="refused after a good poll"),
         pytest.param({"refused_at": HOUR_AGO, "good_at": NOON}, GOOD, id="refused once, accepted since"),

@@ -55,9 +55,7 @@ def test_a_template_sees_every_field_of_its_alert(template, text):
 
 
 def test_an_events_template_sees_the_event():
-    made = annotated(
-        "liquidation", summary="{{ event.kind }} {{ event.amount | amount }} {{ event.reference }}"
-    )
+    made = annotated("liquidation", summary="{{ event.kind }} {{ event.amount | amount }} {{ event.reference }}")
 
     told = render(made, event_entry(), details={}, now=NOON)
 
@@ -204,9 +202,7 @@ def test_a_template_that_fails_at_night_is_replaced_by_the_plain_text_with_the_e
 
 
 def test_output_is_cut_at_two_kilobytes_of_whole_characters():
-    made = annotated(
-        summary="{{ labels.note }}", description="{% for c in labels.note %}{{ c }}€{% endfor %}"
-    )
+    made = annotated(summary="{{ labels.note }}", description="{% for c in labels.note %}{{ c }}€{% endfor %}")
 
     told = render(made, entry(labels={"note": "€" * 5_000}), details={}, now=NOON)
 

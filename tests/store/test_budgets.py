@@ -123,9 +123,7 @@ steps = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    steps=steps, limits=st.lists(st.tuples(st.integers(4, 12), st.integers(1, 3_000)), min_size=1, max_size=2)
-)
+@given(steps=steps, limits=st.lists(st.tuples(st.integers(4, 12), st.integers(1, 3_000)), min_size=1, max_size=2))
 def test_no_rolling_window_ever_holds_more_than_its_limit_and_waits_are_true(valkey_server, steps, limits):
     windows = tuple((units, seconds(ms / 1000)) for units, ms in limits)
     asyncio.run(played(valkey_server, windows, steps))
@@ -150,8 +148,7 @@ async def check_windows(store, clock, windows, steps):
         times, wait = await store.take("p", windows, cost, most)
         used = [sum(units for at, units in taken if at > clock() - per) for _, per in windows]
         coarse = [
-            sum(units for at, units in taken if at > clock() - per * 62 / 60 - seconds(0.000004))
-            for _, per in windows
+            sum(units for at, units in taken if at > clock() - per * 62 / 60 - seconds(0.000004)) for _, per in windows
         ]
         assert all(one + times * cost <= limit for one, (limit, _) in zip(used, windows, strict=True))
         # It errs by a sixtieth of a window at most, towards too few.
@@ -205,9 +202,7 @@ def note(noted=None, good=None, failing=None, refused=None, why=""):
             note(8, good=6, failing=7, why="x"),
             id="a late note of an old success",
         ),
-        pytest.param(
-            [note(5, refused=5, failing=5, why="401"), note(6, good=6)], note(6, good=6), id="accepted again"
-        ),
+        pytest.param([note(5, refused=5, failing=5, why="401"), note(6, good=6)], note(6, good=6), id="accepted again"),
         pytest.param(
             [note(5, refused=5, failing=5, why="401"), note(6, good=4)],
             note(6, good=4, failing=5, refused=5, why="401"),

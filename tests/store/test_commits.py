@@ -28,9 +28,7 @@ async def again(store, account="hot"):
 def full_record(account="hot"):
     """A record with something in every field."""
     firing = opened("Low", "low_balance", account, "USDT", 1, "critical", NOON)
-    verdict = Verdict(
-        "USDT", "critical", "critical", Decimal("1.50"), None, {"critical": Decimal(80)}, "total", "USDT"
-    )
+    verdict = Verdict("USDT", "critical", "critical", Decimal("1.50"), None, {"critical": Decimal(80)}, "total", "USDT")
     firing, _ = advance(firing, verdict, Timing(seconds(0), seconds(0), minutes(60)), NOON)
     move = Event("e1", "USDT", "withdraw", "out", Decimal("0.1"), NOON, Decimal(3), "0xäß🎰")
     ring = record_opening(record_flow(flow(minutes(60)), [move], NOON), Decimal(12), NOON)
@@ -59,9 +57,7 @@ async def test_what_was_committed_is_loaded_digit_for_digit(open_store):
     loaded = await theirs.load("hot")
 
     assert answer == "written"
-    assert loaded == Record(
-        **{**{name: getattr(record, name) for name in record.__slots__}, "version": loaded.version}
-    )
+    assert loaded == Record(**{**{name: getattr(record, name) for name in record.__slots__}, "version": loaded.version})
     assert str(loaded.snapshot.of("USDT", "available")) == "-0.50"
 
 

@@ -398,9 +398,7 @@ async def test_data_of_a_newer_version_is_refused(data):
     stamp = json.loads((data / "stamp.json").read_text())
     (data / "stamp.json").write_text(json.dumps(stamp | {"version": [99, 1, 0]}))
 
-    with pytest.raises(
-        StoreUnusable, match=r"written by valkey 99\.1\.0, but the server program here is valkey"
-    ):
+    with pytest.raises(StoreUnusable, match=r"written by valkey 99\.1\.0, but the server program here is valkey"):
         await EmbeddedServer(data).start()
 
 
@@ -609,9 +607,7 @@ async def test_a_failed_start_leaves_nothing_running_and_nothing_locked(data):
 
 
 async def test_a_server_that_cannot_start_says_why(data, monkeypatch):
-    monkeypatch.setattr(
-        EmbeddedServer, "_command", lambda self: [str(self.binary.path), "--no-such-option", "1"]
-    )
+    monkeypatch.setattr(EmbeddedServer, "_command", lambda self: [str(self.binary.path), "--no-such-option", "1"])
 
     with pytest.raises(StoreUnusable, match=r"did not start: exit code 1; .*server\.log"):
         await EmbeddedServer(data).start()

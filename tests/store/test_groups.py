@@ -360,9 +360,7 @@ async def test_dead_letters_are_bounded_and_newest_first(store, clock):
     where = "{bm:c:ops}:dead"
     body = codec.dump(message())
     for number in range(1_000):
-        await store._batch.command(
-            "XADD", where, "*", "at", "1", "group", "g", "message", body, "why", str(number)
-        )
+        await store._batch.command("XADD", where, "*", "at", "1", "group", "g", "message", body, "why", str(number))
     await firing(store, clock)
     clock.pass_(WAIT)
     group = await one(store)
@@ -435,9 +433,7 @@ async def test_events_of_a_channel_that_stays_down_are_bounded_but_counted(store
         "",
         0,
     )
-    reply = await store._batch.fcall(
-        "bm1_read_group", group_keys(ChannelKeys("ops"), "ops-g1"), name, token, 1
-    )
+    reply = await store._batch.fcall("bm1_read_group", group_keys(ChannelKeys("ops"), "ops-g1"), name, token, 1)
 
     assert int(reply[3]) == 10_051
     assert await store._batch.command("LLEN", "{bm:c:ops}:news:ops-g1") == 10_001

@@ -34,9 +34,7 @@ async def read(store, clock, measure="total", since=NOON, until=None, limit=10_0
 
 
 async def test_points_of_one_measure_are_read_in_order_and_digit_for_digit(store, clock):
-    await poll(
-        store, clock, [point(clock, "1.50"), point(clock, "7", "held"), point(clock, "3", asset="BTC")]
-    )
+    await poll(store, clock, [point(clock, "1.50"), point(clock, "7", "held"), point(clock, "3", asset="BTC")])
     clock.pass_(minutes(1))
     await poll(store, clock, [point(clock, "-1E-18")])
 
