@@ -11,7 +11,7 @@ import redis
 
 from monitor.errors import DeliveryError
 from monitor.model.alert import Target
-from monitor.model.group import MESSAGE_MAX, Group, Item, Message, Told
+from monitor.model.group import NEWS_READ_MAX, Group, Item, Message, Told
 from monitor.model.record import Row
 from tests.builders import NOON
 
@@ -177,7 +177,7 @@ class FakeDeliveryStore:
         return min((at for at in times if at is not None), default=None)
 
     def _seen(self, held: _Held) -> Group:
-        return replace(held.group, news=tuple(held.news[:MESSAGE_MAX]), waiting=len(held.news))
+        return replace(held.group, news=tuple(held.news[:NEWS_READ_MAX]), waiting=len(held.news))
 
     def _mine(self, group: Group) -> _Held | None:
         held = self.groups[group.channel, group.id]

@@ -15,6 +15,9 @@ from monitor.model.record import Entry
 
 #: Most alerts in one message; the rest are counted in `truncated` and follow in the next.
 MESSAGE_MAX = 100
+#: Most untold news that are looked at together. Many more than fit into a message, because they fold: what one
+#: alert went through while its channel was down is told as the state it is in now.
+NEWS_READ_MAX = 1_000
 
 MessageType = Literal[
     "alert.firing", "alert.updated", "alert.reminder", "alert.resolved", "alert.event", "test"
@@ -74,7 +77,7 @@ class Message:
 class Group:
     """A channel's group as claimed. `version` changes with every write; `token` is the claim's.
 
-    `news` are untold, oldest first, at most MESSAGE_MAX of `waiting`; `telling` is the frozen message and
+    `news` are untold, oldest first, at most NEWS_READ_MAX of `waiting`; `telling` is the frozen message and
     `attempts` how often it (or what it replaced) was tried since `failing_since`. `failed` says that the last
     try of `telling` was settled as a failure: then its items are back among the news, and it may be replaced.
     While it is False a frozen message may have arrived, so it goes out again as it is.

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from monitor.model.group import MESSAGE_MAX, Group, Message, Told
+from monitor.model.group import NEWS_READ_MAX, Group, Message, Told
 from monitor.model.window import micros, moment
 from monitor.store import codec
 from monitor.store.keys import ChannelKeys
@@ -174,7 +174,7 @@ class DeliveringStore(MovingStore):
         return reply
 
     async def _read(self, where: ChannelKeys, group: str, token: int, due_us: int) -> Group | None:
-        reply = await self._batch.fcall("bm1_read_group", group_keys(where, group), group, token, MESSAGE_MAX)
+        reply = await self._batch.fcall("bm1_read_group", group_keys(where, group), group, token, NEWS_READ_MAX)
         try:
             return _group(where.name, group, token, due_us, reply) if reply else None
         except codec.UNREADABLE as error:

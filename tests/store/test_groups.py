@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitor.model.group import Told
+from monitor.model.group import NEWS_READ_MAX, Told
 from monitor.model.window import moment
 from monitor.store import codec
 from monitor.store.keys import ChannelKeys
@@ -403,8 +403,8 @@ async def test_a_repeat_timer_is_not_pushed_back_by_news(store, clock):
     assert await due_in(store, clock) == minutes(15)
 
 
-async def test_at_most_a_hundred_news_are_read_and_the_rest_counted(store, clock):
-    await owe(store, clock, *(row("firing", entry(str(number))) for number in range(130)))
+async def test_at_most_so_many_news_are_read_and_the_rest_counted(store, clock):
+    await owe(store, clock, *(row("firing", entry(str(number))) for number in range(NEWS_READ_MAX + 30)))
     clock.pass_(WAIT)
 
     group = await one(store)
@@ -412,9 +412,9 @@ async def test_at_most_a_hundred_news_are_read_and_the_rest_counted(store, clock
     await store.settle(frozen, knows(group, clock), clock())
     rest = await one(store)
 
-    assert (len(group.news), group.waiting, frozen.waiting, frozen.news) == (100, 130, 30, ())
+    assert (len(group.news), group.waiting, frozen.waiting, frozen.news) == (NEWS_READ_MAX, NEWS_READ_MAX + 30, 30, ())
     assert (len(rest.news), rest.waiting) == (30, 30)
-    assert kinds(rest)[0] == ("firing", "alr_1001")
+    assert kinds(rest)[0] == ("firing", f"alr_{NEWS_READ_MAX}1")
 
 
 async def test_events_of_a_channel_that_stays_down_are_bounded_but_counted(store, clock):
