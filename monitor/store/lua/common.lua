@@ -4,6 +4,8 @@ local SECOND = 1000000
 local HOUR = 3600 * SECOND
 -- A clock that goes back by more than this was set, not disciplined (design 9.9).
 local STEP = 2 * SECOND
+-- Leases given in one call: one command writes them all, and Lua unpacks no more than some thousand values.
+local LEASES_MAX = 1000
 
 -- Numbers are written with all their digits; tostring would round a version of sixteen.
 local function whole(number)
@@ -58,12 +60,22 @@ local function follow(watch, now, sets)
   return 0
 end
 
+-- The members of a flat list of (member, score).
+local function members(found)
+  local names = {}
+  for i = 1, #found, 2 do
+    names[#names + 1] = found[i]
+  end
+  return names
+end
+
 -- Lease what is due: expired leases first, then due ones. A lease's end is the fencing token, larger than
 -- every token given before. Returns the token and a flat list of (member, when it was due).
 local function lease(due, leased, watch, now, limit, length)
   if limit <= 0 then
     return 0, {}
   end
+  limit = math.min(limit, LEASES_MAX)
   local found = redis.call('ZRANGEBYSCORE', leased, '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, whole(limit))
   -- Asked for during a lease that then expired, it is in both: one claim honours both.
   for i = 1, #found, 2 do
@@ -81,10 +93,13 @@ local function lease(due, leased, watch, now, limit, length)
   local given = tonumber(redis.call('HGET', watch, 'token') or '0')
   local token = math.max(now + length, given + 1)
   redis.call('HSET', watch, 'token', whole(token))
-  for i = 1, #found, 2 do
-    redis.call('ZADD', leased, whole(token), found[i])
-    redis.call('ZREM', due, found[i])
+  local scored, names = {}, members(found)
+  for i, name in ipairs(names) do
+    scored[2 * i - 1] = whole(token)
+    scored[2 * i] = name
   end
+  redis.call('ZADD', leased, unpack(scored))
+  redis.call('ZREM', due, unpack(names))
   return token, found
 end
 

@@ -8,10 +8,11 @@ local function claim(keys, args)
   follow(keys[3], now, {keys[1], keys[2]})
   local token, found = lease(keys[1], keys[2], keys[3], now, tonumber(args[2]), tonumber(args[3]))
   local reply = {whole(now), earliest(first(keys[1]), first(keys[2])), whole(token)}
+  local versions = #found > 0 and redis.call('HMGET', keys[4], unpack(members(found)))
   for i = 1, #found, 2 do
     reply[#reply + 1] = found[i]
     reply[#reply + 1] = whole(tonumber(found[i + 1]))
-    reply[#reply + 1] = redis.call('HGET', keys[4], found[i]) or ''
+    reply[#reply + 1] = versions[(i + 1) / 2] or ''
   end
   return reply
 end
@@ -138,8 +139,9 @@ local function commit(keys, args)
   redis.call('HSET', keys[5], account, version)
   redis.call('ZREM', keys[2], account)
   -- It is among the due ones only when a poll was asked for during this one: then one more follows.
-  local again = score(keys[1], account)
-  redis.call('ZADD', keys[1], again and whole(now) or args[5], account)
+  if redis.call('ZADD', keys[1], 'NX', args[5], account) == 0 then
+    redis.call('ZADD', keys[1], whole(now), account)
+  end
   if #keys == 5 then
     return {'written', version}
   end
