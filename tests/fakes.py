@@ -240,7 +240,7 @@ class FakeDeliveryStore:
         self._plan(held, due_at, news=held.group.version != group.version)
         return True
 
-    async def pause(self, channel: str, until: datetime) -> None:
+    async def pause(self, channel: str, until: datetime, *, probe: bool = False) -> None:
         self.paused[channel] = until
 
 

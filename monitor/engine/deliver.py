@@ -135,7 +135,7 @@ async def _failed(store: DeliveryStore, group: Group, message: Message, error: D
         # It is the destination that asked: nothing goes to it before then, and everything to all others.
         await store.pause(group.channel, now + error.wait)
     elif isinstance(error, DeliveryRejected) and error.fault == "channel":
-        await store.pause(group.channel, now + PROBE_EVERY)
+        await store.pause(group.channel, now + PROBE_EVERY, probe=True)
 
 
 def test_message(channel: str, now: datetime) -> Message:

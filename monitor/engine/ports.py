@@ -193,8 +193,8 @@ class DeliveryStore(Protocol):
         """Nothing to tell yet: come back at `due_at`, or never by itself."""
         ...
 
-    async def pause(self, channel: str, until: datetime) -> None:
-        """Claim nothing of this channel until then."""
+    async def pause(self, channel: str, until: datetime, *, probe: bool = False) -> None:
+        """Claim nothing of this channel until then, after it a single group first if it is to be probed."""
         ...
 
 

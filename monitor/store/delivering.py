@@ -150,10 +150,13 @@ class DeliveringStore(MovingStore):
         """Nothing to tell yet: come back at `due_at`, or never by itself; at the next flush if rows came."""
         return bool(await self._on_group("bm1_defer", group, _us(due_at), group.version))
 
-    async def pause(self, channel: str, until: datetime) -> None:
-        """Claim nothing of this channel until then; a time that has passed ends a pause."""
+    async def pause(self, channel: str, until: datetime, *, probe: bool = False) -> None:
+        """Claim nothing of this channel until then, after it a single group first if it is to be probed.
+
+        A time that has passed ends a pause.
+        """
         where = ChannelKeys(channel)
-        await self._batch.fcall("bm1_pause", [where.clock], self._now, micros(until))
+        await self._batch.fcall("bm1_pause", [where.clock], self._now, micros(until), "1" if probe else "")
         self._outlooks.setdefault(channel, Outlook()).looked_us = None
 
     async def dead_letters(self, channel: str, limit: int = 100) -> list[DeadLetter]:

@@ -119,7 +119,7 @@ class ChannelKeys:
 
     @property
     def clock(self) -> str:
-        """Hash `seen`, `token` as for accounts, and `pause` → until when nothing is claimed."""
+        """Hash `seen`, `token` as for accounts, and `pause` → until when nothing is claimed, `probe` if it ends with one group."""
         return self._key("clock")
 
     @property

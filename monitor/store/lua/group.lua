@@ -8,6 +8,9 @@ local DEAD_MAX = 1000
 -- them without end. Those beyond are counted, and told as a number.
 local NEWS_MAX = 10000
 
+-- How long a single message has to show whether a channel that refused us takes messages again.
+local PROBE = 2 * SECOND
+
 local function quiet(keys)
   return redis.call('EXISTS', keys[2]) == 0 and redis.call('EXISTS', keys[5]) == 0
     and redis.call('EXISTS', keys[6]) == 0 and redis.call('HEXISTS', keys[1], 'telling') == 0
@@ -115,12 +118,21 @@ local function claim_groups(keys, args)
   if pause > now then
     return {whole(now), whole(pause), '0'}
   end
+  -- Whoever refused us is tried with one message; the others wait for what comes of it.
+  local probing = pause > 0 and redis.call('HEXISTS', keys[3], 'probe') == 1
+  if probing then
+    limit = math.min(limit, 1)
+  end
   local units, per, sum, live = tonumber(args[4]), tonumber(args[5]), 0, {}
   if units then
     sum, live = in_window(keys[4], per, now)
     limit = room(sum, units, 1, limit)
   end
   local token, found = lease(keys[1], keys[2], keys[3], now, limit, tonumber(args[3]))
+  if probing and #found > 0 then
+    redis.call('HDEL', keys[3], 'probe')
+    redis.call('HSET', keys[3], 'pause', whole(now + PROBE))
+  end
   if units and #found > 0 then
     put(keys[4], per, now, #found / 2)
   end
@@ -281,14 +293,16 @@ local function defer(keys, args)
   return 1
 end
 
--- KEYS  clock, due
--- ARGV  now, until
+-- KEYS  clock
+-- ARGV  now, until, '1' when it ends with a single message, else ''
 local function pause(keys, args)
   local now = clock(args[1])
+  redis.call('HDEL', keys[1], 'pause', 'probe')
   if tonumber(args[2]) > now then
     redis.call('HSET', keys[1], 'pause', args[2], 'seen', whole(now))
-  else
-    redis.call('HDEL', keys[1], 'pause')
+    if args[3] == '1' then
+      redis.call('HSET', keys[1], 'probe', '1')
+    end
   end
   return 1
 end
