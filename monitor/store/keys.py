@@ -119,7 +119,8 @@ class ChannelKeys:
 
     @property
     def clock(self) -> str:
-        """Hash `seen`, `token` as for accounts, and `pause` → until when nothing is claimed, `probe` if it ends with one group."""
+        """Hash `seen`, `token` as for accounts, `pause` → until when nothing is claimed, `probe` if one group
+        ends it."""
         return self._key("clock")
 
     @property
