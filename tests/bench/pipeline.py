@@ -4,7 +4,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import aiohttp
 
@@ -22,6 +22,7 @@ from monitor.model.record import Account
 from monitor.providers.cryptofuse import Cryptofuse, CryptofuseAccount
 from monitor.providers.http import Http, new_session
 from monitor.rules import RULES
+from monitor.schedule import Every, next_due
 from monitor.store.redis import RedisStore
 from tests.bench.common import Result, provider, store_server
 
@@ -104,7 +105,7 @@ async def whole(origin: str, store: RedisStore, count: int) -> tuple[float, floa
         for name, target in ((f"a{n}", _target(n)) for n in range(ACCOUNTS))
     }
     rules = tuple(RULES[rule["type"]].model_validate(rule) for rule in SET)
-    watch = Watch(Policy(compile_route(None, ()), timedelta(hours=1)), rules, lambda _account, now: now)
+    watch = Watch(Policy(compile_route(None, ()), timedelta(hours=1)), rules, _next_due)
     counting = Counting(accounts.values(), clock)
     await store.enrol("bench", dict.fromkeys(accounts, clock()))
     async with new_session() as session:
@@ -118,6 +119,11 @@ async def whole(origin: str, store: RedisStore, count: int) -> tuple[float, floa
         poller.stop()
         await running
         return found
+
+
+def _next_due(account: Account, now: datetime) -> datetime:
+    """At once, worked out as for any interval."""
+    return next_due(Every(timedelta(microseconds=1)), account.name, now)
 
 
 def _target(number: int) -> object:
