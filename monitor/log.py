@@ -99,10 +99,14 @@ class _Unfailing:
 
 def _stamp(now: Callable[[], datetime]) -> Processor:
     def stamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        moment = now().astimezone(UTC).isoformat(timespec="milliseconds")
-        return {"timestamp": moment.removesuffix("+00:00") + "Z", **event}
+        return {"timestamp": _utc(now()), **event}
 
     return stamp
+
+
+def _utc(moment: datetime) -> str:
+    """As everywhere: `2026-11-20T12:00:00.000Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def _explain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -139,6 +143,8 @@ def _plain(value: object, depth: int) -> object:
             return _text(value)
         case Decimal():
             return _text(format(value, "f") if value.is_finite() and abs(value.adjusted()) < 100 else str(value))
+        case datetime() if value.tzinfo is not None:
+            return _utc(value)
         case datetime() | date():
             return value.isoformat()
         case timedelta() | type():

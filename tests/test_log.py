@@ -79,7 +79,7 @@ def test_values_arrive_exact_and_readable(out):
     [line] = lines(out)
     assert line["amount"] == "0.00000001"
     assert line["odd"] == "NaN"
-    assert line["at"] == "2026-11-20T13:00:00+01:00"
+    assert line["at"] == "2026-11-20T12:00:00.000Z"
     assert (line["day"], line["wait"]) == ("2026-11-20", "0:01:30")
     assert line["nested"] == {"b": ["0.10", None, True]}
     assert line["path"] == "PosixPath('/data')"

@@ -130,7 +130,7 @@ async def _failed(store: DeliveryStore, group: Group, message: Message, error: D
     else:
         await store.postpone(group, due_at, why)
         if group.attempts == 0:
-            note.warning("delivery.failing", again_at=due_at.isoformat())
+            note.warning("delivery.failing", again_at=due_at)
     if isinstance(error, DeliveryDeferred) and error.wait is not None and error.wait > timedelta(0):
         # It is the destination that asked: nothing goes to it before then, and everything to all others.
         await store.pause(group.channel, now + error.wait)
