@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from monitor.engine.learn import learn, longest, points, prices_of
-from monitor.engine.notice import entry_of_alert, entry_of_event, labels_of
+from monitor.engine.notice import entry_of_alert, entry_of_event, labels_of, labels_of_alert
 from monitor.model.alert import (
     Alert,
     DataFlag,
     EventVerdict,
     News,
+    State,
     Target,
     Timing,
     Verdict,
@@ -137,6 +138,8 @@ class _Decision:
     def _keep(self, rule: RuleBase | None, alert: Alert | None, news: News | None) -> None:
         if alert is None:
             return
+        if news is None and rule is not None and alert.state is State.FIRING and not alert.calm:
+            alert = self._tell_newcomers(rule, alert)
         if news is not None:
             entry = entry_of_alert(rule, self.account, alert, self.now)
             if news != "resolved":
@@ -145,6 +148,16 @@ class _Decision:
             self.rows.append(Row(news=news, entry=entry, targets=alert.targets))
         if news != "resolved":
             self.alerts.append(alert)
+
+    def _tell_newcomers(self, rule: RuleBase, alert: Alert) -> Alert:
+        """A route that was edited leads to other channels: they hear of what fires, or nobody would from now on."""
+        targets = _union(alert.targets, self.policy.route(labels_of_alert(rule, self.account, alert)))
+        newcomers = targets[len(alert.targets) :]
+        if not newcomers:
+            return alert
+        entry = entry_of_alert(rule, self.account, alert, self.now)
+        self.rows.append(Row(news="firing", entry=entry, targets=newcomers))
+        return replace(alert, targets=targets)
 
 
 def _judges(rule: RuleBase, alert: Alert) -> bool:

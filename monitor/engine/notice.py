@@ -81,6 +81,19 @@ def labels_of(entry: Entry) -> Mapping[str, str]:
     }
 
 
+def labels_of_alert(rule: RuleBase, account: Account, alert: Alert) -> Mapping[str, str]:
+    """The same of an alert that is not put into words: this is asked at every poll while it fires."""
+    return {
+        **_own_labels(rule, account),
+        "rule": alert.rule,
+        "rule_type": alert.rule_type,
+        "severity": alert.severity,
+        "provider": _provider(account),
+        "account": _name(account),
+        "asset": alert.subject,
+    }
+
+
 def _own_labels(rule: RuleBase | None, account: Account) -> Mapping[str, str]:
     return {**account.labels, **rule.labels} if rule else account.labels
 
