@@ -11,12 +11,13 @@ from monitor.rules.high_balance import HighBalance
 from monitor.rules.large_inflow import LargeInflow
 from monitor.rules.large_outflow import LargeOutflow
 from monitor.rules.liquidation import Liquidation
+from monitor.rules.locked_funds import LockedFunds
 from monitor.rules.low_balance import LowBalance
 from monitor.rules.provider_down import ProviderDown
 from monitor.rules.stale import Stale
 
 AnyRule = Annotated[
-    LowBalance | HighBalance | LargeOutflow | LargeInflow | Liquidation | AnyEvent | Stale | ProviderDown,
+    LowBalance | HighBalance | LockedFunds | LargeOutflow | LargeInflow | Liquidation | AnyEvent | Stale | ProviderDown,
     Field(discriminator="type"),
 ]
 

@@ -1,4 +1,4 @@
-"""What `low_balance` and `high_balance` share: a measure of each asset, rated against levels."""
+"""What `low_balance`, `high_balance` and `locked_funds` share: a measure of each asset, rated against levels."""
 
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal

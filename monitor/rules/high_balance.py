@@ -1,51 +1,11 @@
 """`high_balance`: a measure is above a threshold."""
 
-from collections.abc import Mapping
-from functools import cached_property
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
-
-from monitor.fields import Amount
-from monitor.model.record import Entry
-from monitor.rules.balance import BalanceRule, priced
-from monitor.rules.levels import (
-    HighLevels,
-    Ladder,
-    Rung,
-    check_high_band,
-    check_order,
-    check_written_once,
-    worst_first,
-)
+from monitor.rules.ceiling import CeilingRule
 
 
-class HighBalance(BalanceRule):
+class HighBalance(CeilingRule):
     """`{type: high_balance, above: 1_000_000, resolve_below: 900_000}`, or `levels` of them."""
 
     type: Literal["high_balance"]
-    above: Amount | None = Field(default=None, description="bad above this; on it is still good")
-    resolve_below: Amount | None = Field(default=None, description="once firing, good only below this")
-    levels: HighLevels = Field(default=None, description="severity → {above, resolve_below}")
-
-    @model_validator(mode="after")
-    def _thresholds_make_sense(self) -> Self:
-        check_written_once(self, "above", "resolve_below")
-        if self.above is not None:
-            check_high_band(self.above, self.resolve_below)
-        check_order(self.ladder, "above", "resolve_below")
-        return self
-
-    @cached_property
-    def ladder(self) -> Ladder:
-        if self.levels is None:
-            assert self.above is not None
-            return Ladder((Rung(self.severity, self.above, self.resolve_below),), low=False)
-        rungs = (Rung(level, it.above, it.resolve_below) for level, it in worst_first(self.levels))
-        return Ladder(tuple(rungs), low=False)
-
-    def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
-        return self.sentence(entry, "is above") + priced(details)
-
-    def recovered(self, entry: Entry) -> str:
-        return self.sentence(entry, "has recovered, it was above")
