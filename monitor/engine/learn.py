@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
+from monitor.engine.extremes import remember
 from monitor.model.event import Event, digest
 from monitor.model.money import divide
 from monitor.model.record import Account, Answer, Health, Need, Point, ProviderWatch, Reading, Record
@@ -74,13 +75,11 @@ def _learn_answer(
 ) -> tuple[Record, Sighting] | Need:
     snapshot = answer.snapshot
     changes = diff(record.snapshot, snapshot)
-    if answer.events is None:
-        events = tuple(_inferred(record, snapshot, changes))
-    else:
-        events = tuple(_not_from_the_future(event, now) for event in answer.events)
+    events = tuple(_moved(record, answer, changes, now))
     flows = _count(record, snapshot, events, rules, now, recorded)
     if isinstance(flows, Need):
         return flows
+    extremes = remember(record.extremes, changes, rules, now)
     # Spelt out: `replace` costs three times as much, here at every poll.
     following = Record(
         account=record.account,
@@ -89,6 +88,7 @@ def _learn_answer(
         alerts=record.alerts,
         ledgers=record.ledgers if answer.ledgers == record.ledgers else answer.ledgers,
         flows=flows,
+        extremes=extremes,
     )
     facts = Sighting(
         now=now,
@@ -101,6 +101,7 @@ def _learn_answer(
         recorded=recorded,
         prices=pricing(snapshot),
         alerting=frozenset([alert.subject for alert in record.alerts]),
+        extremes=extremes,
     )
     return following, facts
 
@@ -108,6 +109,13 @@ def _learn_answer(
 def longest(rules: tuple[RuleBase, ...], now: datetime) -> Need:
     """The events of the longest window, so that one loading answers every rule."""
     return Need(since=now - max(spec.within for rule in rules if (spec := rule.flow())))
+
+
+def _moved(record: Record, answer: Answer, changes: tuple[Change, ...], now: datetime) -> Iterator[Event]:
+    """The movements that are new in an answer, as its ledger tells them, else as its totals do."""
+    if answer.events is None:
+        return _inferred(record, answer.snapshot, changes)
+    return (_not_from_the_future(event, now) for event in answer.events)
 
 
 def _inferred(record: Record, snapshot: Snapshot, changes: tuple[Change, ...]) -> Iterator[Event]:

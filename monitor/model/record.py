@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from monitor.model.alert import Alert, News, Severity, Target
 from monitor.model.event import Event, Ledger
+from monitor.model.extremes import Steps
 from monitor.model.snapshot import Outage, Snapshot
 from monitor.model.window import Flow
 
@@ -85,6 +86,7 @@ class Record:
     alerts: tuple[Alert, ...] = ()
     ledgers: Mapping[str, Ledger] = field(default_factory=dict)
     flows: Mapping[str, Flow] = field(default_factory=dict)
+    extremes: Mapping[str, Steps] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

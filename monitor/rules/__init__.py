@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from monitor.fields import by_type
+from monitor.rules.balance_change import BalanceChange
 from monitor.rules.base import RuleBase
 from monitor.rules.event import AnyEvent
 from monitor.rules.high_balance import HighBalance
@@ -17,7 +18,16 @@ from monitor.rules.provider_down import ProviderDown
 from monitor.rules.stale import Stale
 
 AnyRule = Annotated[
-    LowBalance | HighBalance | LockedFunds | LargeOutflow | LargeInflow | Liquidation | AnyEvent | Stale | ProviderDown,
+    LowBalance
+    | HighBalance
+    | LockedFunds
+    | BalanceChange
+    | LargeOutflow
+    | LargeInflow
+    | Liquidation
+    | AnyEvent
+    | Stale
+    | ProviderDown,
     Field(discriminator="type"),
 ]
 

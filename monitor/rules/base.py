@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from monitor.fields import Duration  # durations as people write them
 from monitor.model.alert import EventVerdict, Severity, Verdict
 from monitor.model.event import MONEY_KINDS, Event
+from monitor.model.extremes import Side, Steps
 from monitor.model.labels import Matcher, compile_match
 from monitor.model.record import Account, Entry, Health, Need
 from monitor.model.snapshot import Change, Outage, Snapshot
@@ -48,6 +49,19 @@ class FlowSpec:
         return event.kind in (MONEY_KINDS if self.kinds is None else self.kinds)
 
 
+@dataclass(frozen=True, slots=True)
+class ExtremeSpec:
+    """The values a rule looks back on: the highest or the lowest of a measure over a window."""
+
+    measure: str
+    side: Side
+    within: timedelta
+
+    def key(self, asset: str) -> str:
+        """The ring's name in the record: rules with equal needs share one."""
+        return f"{asset}|{self.measure}|{self.side}|{self.within // timedelta(microseconds=1)}"
+
+
 class _Everything(Container[str]):
     """Holds every subject."""
 
@@ -63,7 +77,8 @@ class Sighting(NamedTuple):
 
     `events` are those new in this poll (inferred ones included), `flows` the rings after they were counted,
     `recorded` the stored events of the largest window, loaded only after a rule answered Need. `alerting` holds
-    at least the subjects with an open alert: of the others it is enough to say what is bad.
+    at least the subjects with an open alert: of the others it is enough to say what is bad. `extremes` are the
+    values that were left within the rules' windows, by this poll too.
     """
 
     # A tuple, here at every poll: a frozen dataclass costs twice as much to make.
@@ -77,6 +92,7 @@ class Sighting(NamedTuple):
     recorded: tuple[Event, ...] | None = None
     prices: Prices = _NOTHING
     alerting: Container[str] = _Everything()
+    extremes: Mapping[str, Steps] = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +160,10 @@ class RuleBase(BaseModel):
 
     def flow(self) -> FlowSpec | None:
         """The ring this rule reads, if any."""
+        return None
+
+    def extreme(self) -> ExtremeSpec | None:
+        """The values this rule looks back on, if any."""
         return None
 
     def measures(self) -> tuple[str, ...]:

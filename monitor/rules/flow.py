@@ -21,8 +21,8 @@ from monitor.rules.templates import amount_of, subject
 from monitor.rules.yardstick import Levels, Yardstick, shares, totals_before
 
 _NOTHING_MOVED = Bounds(ZERO, ZERO)
-_SHORTEST = timedelta(seconds=1)
-_LONGEST = timedelta(days=366)
+SHORTEST = timedelta(seconds=1)
+LONGEST = timedelta(days=366)
 
 
 class FlowRule(RuleBase):
@@ -54,7 +54,7 @@ class FlowRule(RuleBase):
             raise ValueError("what moved is never negative, and the threshold cannot be")
         if self.within is None and self.net:
             raise ValueError("`net` needs a window: add `within`")
-        if self.within is not None and not _SHORTEST <= self.within <= _LONGEST:
+        if self.within is not None and not SHORTEST <= self.within <= LONGEST:
             raise ValueError("`within` is at least 1s and at most 366d")
         return self
 
@@ -154,7 +154,7 @@ class FlowRule(RuleBase):
         return opening_total(ring, spec.within, facts.now)
 
     def _counts(self, event: Event) -> bool:
-        return FlowSpec(_SHORTEST, self.kinds).counts(event)
+        return FlowSpec(SHORTEST, self.kinds).counts(event)
 
     def _unit_of(self, asset: str) -> str:
         return USD if self.unit == "usd" else asset.partition("@")[0]

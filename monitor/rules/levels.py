@@ -137,9 +137,9 @@ def check_order(ladder: Ladder, key: str, back: str) -> None:
             raise mistake(f"{said}, {text(recovered)}", "levels", worse.severity)
 
 
-def check_flow_order(rungs: list[tuple[Severity, Threshold]]) -> None:
+def check_flow_order(rungs: list[tuple[Severity, Threshold]], key: str = "above") -> None:
     """The same for thresholds that may be percentages, which cannot be compared with amounts."""
     if len({threshold.percent for _, threshold in rungs}) > 1:
         raise mistake("the levels mix amounts and percentages", "levels")
     ladder = Ladder(tuple(Rung(severity, threshold.value) for severity, threshold in rungs), low=False)
-    check_order(ladder, "above", "")
+    check_order(ladder, key, "")

@@ -6,6 +6,7 @@ writer did not have take their defaults: so two releases can share a store.
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from monitor.errors import StoreError
 from monitor.model.alert import Alert
 from monitor.model.event import Event, Ledger
+from monitor.model.extremes import Steps
 from monitor.model.group import Item, Message, Told
 from monitor.model.record import Record, Row
 from monitor.model.snapshot import Outage, Snapshot
@@ -40,10 +42,24 @@ class _Alerts(msgspec.Struct, frozen=True, omit_defaults=True):
     floors: dict[str, int] = {}
 
 
+class _Ring(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A ring of either sort. One of extremes reads, to a release that knows only flows, as a flow no rule wants."""
+
+    width: int = 0
+    sums: dict[int, tuple[Decimal, Decimal]] = {}
+    opening: dict[int, Decimal] = {}
+    steps: Steps = ()
+
+
+class _Extremes(msgspec.Struct, frozen=True):
+    steps: Steps
+    width: int = 0
+
+
 _ENCODER = msgspec.json.Encoder()
 _reading = msgspec.json.Decoder(_Reading)
 _alerts = msgspec.json.Decoder(_Alerts)
-_flows = msgspec.json.Decoder(dict[str, Flow])
+_rings = msgspec.json.Decoder(dict[str, _Ring])
 _known = msgspec.json.Decoder(dict[str, dict[str, int]])
 _event = msgspec.json.Decoder(Event)
 _row = msgspec.json.Decoder(Row)
@@ -70,12 +86,13 @@ def dump(value: Any) -> bytes:
 
 def record(account: str, stored: list[bytes | None]) -> Record:
     """A record from its hash fields in the order of FIELDS; version 0 when there are none."""
-    version, _, reading, alerts, flows, known = stored
+    version, _, reading, alerts, windows, known = stored
     if version is None:
         return Record(account)
     read = _reading.decode(reading) if reading else _Reading()
     judged = _alerts.decode(alerts) if alerts else _Alerts()
     keys = _known.decode(known) if known else {}
+    rings = _rings.decode(windows) if windows else {}
     return Record(
         account=account,
         version=int(version),
@@ -86,7 +103,8 @@ def record(account: str, stored: list[bytes | None]) -> Record:
         ledgers={
             name: Ledger(at, keys.get(name, {}), judged.floors.get(name, 0)) for name, at in judged.checkpoints.items()
         },
-        flows=_flows.decode(flows) if flows else {},
+        flows={name: Flow(it.width, it.sums, it.opening) for name, it in rings.items() if not it.steps},
+        extremes={name: it.steps for name, it in rings.items() if it.steps},
     )
 
 
@@ -94,17 +112,17 @@ def changed(before: Record, after: Record) -> tuple[bytes, bytes, bytes, bytes]:
     """The documents `s d w k` as far as they differ from what is stored; empty ones are unchanged."""
     same_ledgers = before.ledgers is after.ledgers or before.ledgers == after.ledgers
     same_alerts = before.alerts is after.alerts or before.alerts == after.alerts
-    same_flows = before.flows is after.flows or before.flows == after.flows
-    reading = alerts = flows = known = b""
+    same_windows = _same_flows(before, after) and _same_extremes(before, after)
+    reading = alerts = windows = known = b""
     if not _same_reading(before, after):
         reading = dump(_Reading(after.snapshot, after.outage, after.failing_since))
     if not same_alerts or (not same_ledgers and _cursors(before) != _cursors(after)):
         alerts = dump(_Alerts(after.alerts, *_cursors(after)))
-    if not same_flows:
-        flows = dump(after.flows)
+    if not same_windows:
+        windows = dump({**after.flows, **{name: _Extremes(steps) for name, steps in after.extremes.items()}})
     if not same_ledgers:
         known = dump({name: ledger.known for name, ledger in after.ledgers.items()})
-    return reading, alerts, flows, known
+    return reading, alerts, windows, known
 
 
 def _same_reading(before: Record, after: Record) -> bool:
@@ -113,6 +131,14 @@ def _same_reading(before: Record, after: Record) -> bool:
         and before.outage is after.outage
         and before.failing_since == after.failing_since
     )
+
+
+def _same_flows(before: Record, after: Record) -> bool:
+    return before.flows is after.flows or before.flows == after.flows
+
+
+def _same_extremes(before: Record, after: Record) -> bool:
+    return before.extremes is after.extremes or before.extremes == after.extremes
 
 
 def _cursors(record: Record) -> tuple[dict[str, int], dict[str, int]]:

@@ -2,13 +2,16 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from monitor.model.alert import Timing, Verdict, advance, opened
 from monitor.model.event import Event, Ledger
+from monitor.model.extremes import Step
 from monitor.model.record import Commit, Point, Record
 from monitor.model.snapshot import Outage, Snapshot
-from monitor.model.window import flow, micros, record_flow, record_opening
+from monitor.model.window import Flow, flow, micros, record_flow, record_opening
+from monitor.store import codec
 from tests.builders import NOON, commit, entry, minutes, row, seconds, snapshot
 
 LEASE = seconds(30)
@@ -46,6 +49,7 @@ def full_record(account="hot"):
         (firing,),
         {"main": Ledger(17, {"k1": 16, "k2": 17}), "empty": Ledger(0)},
         {"USDT|1|": ring},
+        {"USDT|total|high|1": (Step(Decimal("1E-18"), 17), Step(Decimal("-0.50"), 18))},
     )
 
 
@@ -141,12 +145,38 @@ async def test_changed_alerts_cursors_and_rings_are_written(open_store):
     ours, theirs = await open_store(), await open_store()
     await ours.commit("casino", Commit(Record("hot"), full_record()), await claim(ours), NOON)
     mine, record = await again(ours), await ours.load("hot")
-    changes = {"alerts": (), "ledgers": {"main": Ledger(18, {"k3": 18})}, "flows": {}}
+    changes = {"alerts": (), "ledgers": {"main": Ledger(18, {"k3": 18})}, "flows": {}, "extremes": {}}
 
     await ours.commit("casino", commit(record, **changes), mine, NOON)
 
     loaded = await theirs.load("hot")
-    assert (loaded.alerts, loaded.ledgers, loaded.flows) == ((), changes["ledgers"], {})
+    assert (loaded.alerts, loaded.ledgers, loaded.flows, loaded.extremes) == ((), changes["ledgers"], {}, {})
+
+
+async def test_a_high_that_changes_is_written_and_the_sums_beside_it_stay(open_store):
+    ours, theirs = await open_store(), await open_store()
+    await ours.commit("casino", Commit(Record("hot"), full_record()), await claim(ours), NOON)
+    mine, record = await again(ours), await ours.load("hot")
+    higher = {"USDT|total|high|1": (Step(Decimal(7), 19),)}
+
+    await ours.commit("casino", commit(record, extremes=higher), mine, NOON)
+
+    await again(ours)
+    for store in (ours, theirs):
+        loaded = await store.load("hot")
+        assert (loaded.extremes, loaded.flows) == (higher, full_record().flows)
+
+
+def test_releases_with_and_without_highs_read_each_others_windows():
+    *_, windows, _ = codec.changed(Record("hot"), full_record())
+    sums_only = msgspec.json.encode(full_record().flows)
+
+    older = msgspec.json.decode(windows, type=dict[str, Flow])
+    newer = codec.record("hot", [b"1", b"1", None, None, sums_only, None])
+
+    assert older["USDT|1|"] == full_record().flows["USDT|1|"]
+    assert older["USDT|total|high|1"].sums == {}
+    assert (newer.flows, newer.extremes) == (full_record().flows, {})
 
 
 async def test_a_record_in_memory_is_used_only_while_nobody_else_has_written(open_store):

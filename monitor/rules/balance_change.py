@@ -1,0 +1,165 @@
+"""`balance_change`: a measure moved away from its highest or lowest value of a window."""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from monitor.fields import Duration, Threshold, ThresholdField, duration_text
+from monitor.model.alert import Severity, Verdict
+from monitor.model.extremes import extreme
+from monitor.model.money import ZERO, subtract, text
+from monitor.model.record import Entry
+from monitor.model.window import moment
+from monitor.rules.balance import USD, Measure
+from monitor.rules.base import ExtremeSpec, Facts, RuleBase, Sighting
+from monitor.rules.flow import LONGEST, SHORTEST
+from monitor.rules.levels import check_flow_order, worst_first
+from monitor.rules.templates import amount_of, subject
+from monitor.rules.yardstick import Levels, Yardstick, shares
+
+_KEYS: tuple[Literal["falls_by", "rises_by"], ...] = ("falls_by", "rises_by")
+
+
+class ChangeLevel(BaseModel):
+    """`{falls_by: 50_000}` or `{falls_by: 25%}`; all levels of a rule look the same way"""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    falls_by: ThresholdField | None = None
+    rises_by: ThresholdField | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        _check_one_way(self)
+        return self
+
+
+class BalanceChange(RuleBase):
+    """`{type: balance_change, measure: equity, falls_by: 25%, within: 24h}`: more than that below the highest.
+
+    `rises_by` looks at the lowest. In USD both ends have the price of now: a price that moves is no change. The
+    first observation, and a measure or a price that is not known, give no verdict.
+    """
+
+    type: Literal["balance_change"]
+    measure: Measure = "available"
+    falls_by: ThresholdField | None = Field(default=None, description="an amount, or a percentage of the highest")
+    rises_by: ThresholdField | None = Field(default=None, description="an amount, or a percentage of the lowest")
+    levels: Annotated[Mapping[Severity, ChangeLevel] | None, Field(min_length=1)] = Field(
+        default=None, description="severity → {falls_by} or {rises_by}"
+    )
+    unit: Literal["asset", "usd"] | None = Field(default=None, description="default: asset")
+    within: Duration = Field(ge=SHORTEST, le=LONGEST, description="how far back the highest or lowest is looked for")
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.levels is None:
+            _check_one_way(self)
+        for own in (*_KEYS, "severity"):
+            if self.levels is not None and own in self.model_fields_set:
+                raise ValueError(f"`{own}` stands inside `levels` here, not beside it")
+        if self.levels is not None and len({level.falls_by is None for level in self.levels.values()}) > 1:
+            raise ValueError("one rule looks one way: the levels mix `falls_by` and `rises_by`")
+        check_flow_order(self._rungs, self._key)
+        if self._percent and self.unit is not None:
+            raise ValueError(f"{self._rungs[0][1]} is a percentage, `unit: {self.unit}` contradicts it")
+        if any(threshold.value < 0 for _, threshold in self._rungs):
+            raise ValueError(f"`{self._key}` says which way, its amount cannot be negative")
+        return self
+
+    def measures(self) -> tuple[str, ...]:
+        return (self.measure,)
+
+    def extreme(self) -> ExtremeSpec | None:
+        return self._spec
+
+    def judge(self, facts: Facts) -> Iterator[Verdict]:
+        if not isinstance(facts, Sighting):
+            return
+        for asset, measures in facts.snapshot.amounts.items():
+            value = measures.get(self.measure)
+            if value is None or not self.watches(asset):
+                continue
+            left = extreme(facts.extremes.get(asset + self._ring, ()), self.within, facts.now)
+            if left is None and (facts.previous is None or facts.previous.of(asset, self.measure) is None):
+                continue
+            changed = left is not None and (left.value > value if self._falls else left.value < value)
+            if left is not None and changed:
+                details = {self._name: text(left.value), "now": text(value)}
+                details["until"] = f"{moment(left.until):%Y-%m-%dT%H:%M:%SZ}"
+                yield from self._rated(facts, asset, left.value, value, details)
+            elif asset in facts.alerting:
+                yield from self._rated(facts, asset, value, value, {"now": text(value)})
+
+    def _rated(
+        self, facts: Sighting, asset: str, base: Decimal, value: Decimal, details: Mapping[str, str]
+    ) -> Iterator[Verdict]:
+        change = subtract(base, value).copy_abs()
+        price = facts.prices.get(asset, None if change else ZERO) if self.unit == "usd" else None
+        if self.unit == "usd" and price is None:
+            return
+        levels = shares(self._amounts, base.copy_abs()) if self._percent else self._amounts
+        yardstick = Yardstick(levels, price=price)
+        exceeded = yardstick.exceeded(change)
+        level = None if exceeded is None else exceeded[0]
+        unit = USD if self.unit == "usd" else asset.partition("@")[0]
+        yield Verdict(asset, level, level, yardstick.worth(change), None, dict(levels), self.measure, unit, details)
+
+    @cached_property
+    def _key(self) -> Literal["falls_by", "rises_by"]:
+        written = self if self.levels is None else next(iter(self.levels.values()))
+        return "falls_by" if written.falls_by is not None else "rises_by"
+
+    @cached_property
+    def _falls(self) -> bool:
+        return self._key == "falls_by"
+
+    @cached_property
+    def _name(self) -> str:
+        return "highest" if self._falls else "lowest"
+
+    @cached_property
+    def _rungs(self) -> list[tuple[Severity, Threshold]]:
+        levels = [(self.severity, self)] if self.levels is None else worst_first(self.levels)
+        return [(severity, getattr(level, self._key)) for severity, level in levels]
+
+    @cached_property
+    def _amounts(self) -> Levels:
+        return tuple((severity, threshold.value) for severity, threshold in self._rungs)
+
+    @cached_property
+    def _percent(self) -> bool:
+        return self._rungs[0][1].percent
+
+    @cached_property
+    def _spec(self) -> ExtremeSpec:
+        return ExtremeSpec(self.measure, "high" if self._falls else "low", self.within)
+
+    @cached_property
+    def _ring(self) -> str:
+        """What follows the asset in a ring's name: made once, not per asset and poll."""
+        return self._spec.key("")
+
+    def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
+        value, threshold = (amount_of(x, entry.unit, entry.asset) for x in (entry.value, entry.threshold))
+        way = "fell" if self._falls else "rose"
+        ends = f", from {details[self._name]} to {details['now']}" if self._name in details else ""
+        written = next((said for severity, said in self._rungs if severity == entry.severity), None)
+        limit = f"{written} ({threshold})" if written and written.percent else threshold
+        return f"{subject(entry)} {way} by {value} within {duration_text(self.within)}{ends}, more than {limit}"
+
+    def recovered(self, entry: Entry) -> str:
+        way = "below its highest" if self._falls else "above its lowest"
+        value = amount_of(entry.value, entry.unit, entry.asset)
+        return f"{subject(entry)} is {value} {way} of {duration_text(self.within)}, which is good again"
+
+
+def _check_one_way(written: ChangeLevel | BalanceChange) -> None:
+    given = [key for key in _KEYS if getattr(written, key) is not None]
+    if not given:
+        raise ValueError("a threshold is missing: write `falls_by` or `rises_by`")
+    if len(given) > 1:
+        raise ValueError("`falls_by` and `rises_by` are two rules: write one of them")
