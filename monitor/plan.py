@@ -15,11 +15,12 @@ from monitor.config import Config
 from monitor.engine.decide import Policy
 from monitor.engine.deliver import SEND_TIMEOUT, Destination
 from monitor.engine.deliverer import Deliverer
+from monitor.engine.farewell import farewell
 from monitor.engine.poll import Polling
-from monitor.engine.poller import Poller
-from monitor.engine.ports import Windows
+from monitor.engine.poller import Poller, pass_on
+from monitor.engine.ports import Claim, Windows
 from monitor.engine.route import compile_route
-from monitor.engine.watch import STORE_PROVIDER, HealthReader, Watch, checkups
+from monitor.engine.watch import HealthReader, Watch, checkups
 from monitor.errors import StoreUnavailable
 from monitor.gauges import Gauges
 from monitor.model.record import Account
@@ -106,9 +107,43 @@ class Crew:
 
     async def enrol(self) -> None:
         """Give every account that has none a due time; for the start, and for a store that was emptied."""
+        if "poll" not in self.roles:
+            return
+        await self.store.configure(self.config.digest)
         for name, poller in self.pollers.items():
             await self._enrol(name, poller.accounts)
             poller.wake()
+        await self._turn_out()
+
+    async def _turn_out(self) -> None:
+        """Make accounts that are configured no longer due, so that `see_off` meets them soon."""
+        for provider in await self.store.providers():
+            known = self.pollers[provider].accounts if provider in self.pollers else {}
+            leaving = [name for name in await self.store.enrolled(provider) if name not in known]
+            if provider not in self.pollers:
+                if not leaving:
+                    await self.store.forget_provider(provider)
+                    continue
+                self._hire(provider, {})
+            for start in range(0, len(leaving), ENROL_CHUNK):
+                chunk = leaving[start : start + ENROL_CHUNK]
+                await asyncio.gather(*(self.store.poll_now(provider, name) for name in chunk))
+            self.wake(provider)
+
+    def _hire(self, provider: str, accounts: dict[str, Account]) -> None:
+        """One more poller, while the others are running."""
+        poller = self.pollers[provider] = self._poller(provider, accounts)
+        self._running.append(asyncio.create_task(self._keep(f"provider {provider}", poller)))
+
+    async def _see_off(self, polling: Polling, claim: Claim) -> None:
+        """An account that its provider does not have here: closed, if ours is the newest configuration."""
+        if await self.store.configured() != self.config.digest:
+            await pass_on(polling, claim)
+        elif claim.account in self.config.accounts:
+            # It has moved to another provider, and its alerts with it.
+            await self.store.dismiss(polling.provider, [claim.account])
+        else:
+            await farewell(polling, claim)
 
     async def probe(self) -> None:
         """Try channels at once that were left alone because they refused us: a person may have mended them."""
@@ -188,7 +223,8 @@ class Crew:
     def _poller(self, provider: str, accounts: dict[str, Account]) -> Poller:
         config = self.config
         watch = Watch(policy=_policy(config), rules=config.rules, due=self._next_due)
-        if provider == STORE_PROVIDER:
+        if provider not in config.providers:
+            # The store itself; or a provider that is configured no longer, and is never asked.
             polling = Polling(provider, HealthReader(self.store), CHECKUP_TIMEOUT, self.store, watch, self.clock)
             windows: Windows = ()
             cost, room = 0, CHECKUPS_AT_ONCE
@@ -207,6 +243,7 @@ class Crew:
             observe=self.gauges.polled,
             moved=self._ring_deliverers,
             follow=self.clock.follow,
+            see_off=self._see_off,
             claimed=self.gauges.claimed,
         )
 

@@ -37,7 +37,8 @@ def entry_of_alert(rule: RuleBase | None, account: Account, alert: Alert, now: d
         reason=alert.reason,
     )
     if rule is None:
-        return replace(entry, annotations={"summary": f"{alert.rule} is no longer configured"})
+        gone = account.name if alert.reason == "account_removed" else alert.rule
+        return replace(entry, annotations={"summary": f"{gone} is no longer configured"})
     return replace(entry, annotations=render(rule, entry, details=alert.details, now=now))
 
 

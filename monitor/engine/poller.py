@@ -1,7 +1,7 @@
 """Keeps one provider's accounts polled: claims what is due, as much as there is room and quota for."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -57,6 +57,11 @@ class Prepaid:
             await self.store.correct(self.provider, self.windows, remaining)
 
 
+async def pass_on(polling: Polling, claim: Claim) -> None:
+    """Another process may know it, or a reload is under way."""
+    await polling.store.postpone_poll(polling.provider, claim, STRANGER_PAUSE)
+
+
 @dataclass(slots=True)
 class Poller:
     """One provider's polls in this process: at most `concurrency` at once, none of them waits for another.
@@ -74,6 +79,7 @@ class Poller:
     moved: Callable[[], None]
     follow: Callable[[datetime], None]
     claimed: Callable[[timedelta], None] = unheard
+    see_off: Callable[[Polling, Claim], Awaitable[None]] = pass_on
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: bool = False
     _good_at: datetime | None = None
@@ -169,8 +175,8 @@ class Poller:
         account = self.accounts.get(claim.account)
         try:
             if account is None:
-                # Another process may know it, or a reload is under way.
-                await self.polling.store.postpone_poll(self.polling.provider, claim, STRANGER_PAUSE)
+                await self.see_off(self.polling, claim)
+                self.moved()
                 return
             budget = Prepaid(self.polling.store, self.polling.provider, self.windows, self.cost, starved)
             polled = await poll(self.polling, account, claim, budget)

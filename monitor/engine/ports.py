@@ -81,6 +81,26 @@ class PollStore(Protocol):
         """
         ...
 
+    async def configure(self, digest: str) -> None:
+        """This configuration is the newest from now on."""
+        ...
+
+    async def configured(self) -> str:
+        """The digest of the newest configuration, of whatever process."""
+        ...
+
+    async def providers(self) -> set[str]:
+        """The providers that have accounts in this store."""
+        ...
+
+    async def forget_provider(self, provider: str) -> None:
+        """It has no accounts any more."""
+        ...
+
+    async def enrolled(self, provider: str) -> list[str]:
+        """The accounts of a provider that are due some time or being polled."""
+        ...
+
     async def dismiss(self, provider: str, accounts: Sequence[str]) -> None:
         """Forget the due times of accounts that are no longer configured."""
         ...

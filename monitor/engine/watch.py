@@ -11,6 +11,8 @@ from monitor.rules.base import RuleBase
 
 #: The provider name of accounts that are read from the store itself.
 STORE_PROVIDER = "@store"
+#: How their names begin. No account name may hold a colon, so these are never taken.
+CHECKUP = "provider:"
 #: How often a provider's health is judged: as often as its accounts, within these bounds.
 CHECKUP_FASTEST, CHECKUP_SLOWEST = timedelta(seconds=1), timedelta(seconds=15)
 
@@ -52,18 +54,20 @@ def checkups(accounts: Iterable[Account]) -> dict[str, Account]:
     shortest: dict[str, timedelta] = {}
     for account in accounts:
         shortest[account.provider] = min(account.interval, shortest.get(account.provider, account.interval))
-    return {
-        name: Account(
-            name=name,
-            provider=STORE_PROVIDER,
-            interval=(every := min(max(interval, CHECKUP_FASTEST), CHECKUP_SLOWEST)),
-            stale_after=every * 3,
-            target=ProviderWatch(provider=provider, interval=interval),
-        )
-        for provider, interval in shortest.items()
-        # No account name may hold a colon, so these names are never taken.
-        for name in (f"provider:{provider}",)
-    }
+    found = (account_of_checkup(provider, interval) for provider, interval in shortest.items())
+    return {account.name: account for account in found}
+
+
+def account_of_checkup(provider: str, interval: timedelta) -> Account:
+    """The pseudo account of a provider whose quickest account is polled that often."""
+    every = min(max(interval, CHECKUP_FASTEST), CHECKUP_SLOWEST)
+    return Account(
+        name=f"{CHECKUP}{provider}",
+        provider=STORE_PROVIDER,
+        interval=every,
+        stale_after=every * 3,
+        target=ProviderWatch(provider=provider, interval=interval),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from monitor.engine.ports import Claim, Claims
 from monitor.model.window import micros, moment
-from monitor.store.keys import Partition
+from monitor.store.keys import CONFIGURATION, PROVIDERS, Partition
 from monitor.store.session import Session
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -71,6 +71,7 @@ class ClaimingStore(Session):
         One that is due only after its `latest` is due then: its interval has become shorter.
         """
         latest = latest or {}
+        await self._batch.command("SADD", PROVIDERS, provider)
         by_partition: dict[Partition, list[str]] = {}
         for account, at in due.items():
             by_partition.setdefault(self.partition(account), []).extend(
@@ -85,6 +86,28 @@ class ClaimingStore(Session):
         )
         for where in by_partition:
             self._watch(provider).expect(where.number, 0)
+
+    async def configure(self, digest: str) -> None:
+        """This configuration is the newest from now on."""
+        await self._batch.command("SET", CONFIGURATION, digest)
+
+    async def configured(self) -> str:
+        """The digest of the newest configuration, of whatever process."""
+        return (await self._batch.command("GET", CONFIGURATION) or b"").decode()
+
+    async def providers(self) -> set[str]:
+        """The providers that have accounts in this store."""
+        return {name.decode() for name in await self._batch.command("SMEMBERS", PROVIDERS)}
+
+    async def forget_provider(self, provider: str) -> None:
+        """It has no accounts any more."""
+        await self._batch.command("SREM", PROVIDERS, provider)
+
+    async def enrolled(self, provider: str) -> list[str]:
+        """The accounts of a provider that are due some time or being polled."""
+        sets = [key for where in self.partitions for key in (where.due(provider), where.leased(provider))]
+        found = await self._gather([("ZRANGE", key, "0", "-1") for key in sets])
+        return [name.decode() for names in found for name in names]
 
     async def dismiss(self, provider: str, accounts: Sequence[str]) -> None:
         """Forget the due times of accounts that are no longer configured; a poll under way is lost."""

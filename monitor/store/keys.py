@@ -13,6 +13,10 @@ PARTITIONS_MAX = 4096
 
 #: Hash `partitions` → how many there are. Written once by the first process, never trimmed.
 LAYOUT = "{bm:x}:layout"
+#: String: the digest of the configuration that was started or reloaded last.
+CONFIGURATION = "{bm:x}:configuration"
+#: Set of the providers that ever had accounts. A start or reload removes those that have none any more.
+PROVIDERS = "{bm:x}:providers"
 
 
 def partition_of(account: str, partitions: int) -> int:

@@ -149,6 +149,26 @@ async def test_a_reload_applies_a_valid_file_and_ignores_an_invalid_one(place, b
     assert await daemon.stop() == 0
 
 
+async def test_an_account_that_is_removed_while_its_alert_fires_is_closed_and_forgotten(place, bank, chat, until):
+    """Case 54, by a reload and by a restart."""
+    daemon = await place.write(wallets=("hot", "cold", "player")).start()
+    bank.held["hot"] = bank.held["cold"] = 40
+    await until(lambda: len(chat.heard) == 2, "both fire")
+
+    place.write(wallets=("cold", "player"))
+    daemon.process.send_signal(signal.SIGHUP)
+    await until(lambda: ("alert.resolved", "hot", 2) in chat.heard, "it is closed at the reload")
+    assert json.loads(chat.posts[-1][1])["data"]["alerts"][0]["reason"] == "account_removed"
+    asked = bank.asked.count("hot")
+    assert await daemon.stop() == 0
+
+    daemon = await place.write(wallets=("player",)).start()
+    await until(lambda: ("alert.resolved", "cold", 2) in chat.heard, "and at a start")
+    assert await daemon.stop() == 0
+    assert bank.asked.count("hot") == asked
+    assert [line["account"] for line in daemon.said("account.removed")] == ["cold"]
+
+
 async def test_refused_credentials_are_told_at_once_and_recovery_after_one_good_poll(place, bank, chat, until):
     place.write()
     (place.path / "rules.yaml").write_text("rules: [{alert: Down, type: provider_down, after: 1h}]\n")

@@ -1,0 +1,47 @@
+"""An account that is configured no longer: its alerts are closed, everybody who was told is told (semantics 54)."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from monitor.engine.notice import entry_of_alert
+from monitor.engine.poll import Polling
+from monitor.engine.ports import Claim
+from monitor.engine.watch import CHECKUP, account_of_checkup
+from monitor.model.alert import close
+from monitor.model.record import Account, Commit, Record, Row
+
+log = structlog.get_logger("monitor.farewell")
+
+
+def depart(record: Record, account: Account, now: datetime) -> Commit:
+    """The record without alerts, and the news that they are over; pending ones were never told."""
+    rows = []
+    for alert in record.alerts:
+        closed, news = close(alert, "account_removed", now)
+        if closed is not None and news is not None:
+            entry = entry_of_alert(None, account, closed, now)
+            rows.append(Row(news=news, entry=entry, targets=closed.targets))
+    return Commit(before=record, record=replace(record, alerts=()), rows=tuple(rows))
+
+
+async def farewell(polling: Polling, claim: Claim) -> None:
+    """Close and forget a claimed account. A crash in between repeats it; what was told is not told again."""
+    store, name = polling.store, claim.account
+    record, now = await store.load(name), polling.now()
+    if record.alerts:
+        commit = depart(record, stranger(name, polling.provider), now)
+        result = await store.commit(polling.provider, commit, claim, now)
+        if result not in ("written", "already"):
+            return
+        await store.move(name)
+        log.info("account.removed", account=name, provider=polling.provider, closed=len(commit.rows))
+    await store.dismiss(polling.provider, [name])
+
+
+def stranger(name: str, provider: str) -> Account:
+    """As much of an account as its name tells."""
+    if name.startswith(CHECKUP):
+        return account_of_checkup(name.removeprefix(CHECKUP), timedelta(0))
+    return Account(name=name, provider=provider, interval=timedelta(0), stale_after=timedelta(0))
