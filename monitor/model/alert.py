@@ -145,11 +145,11 @@ def fingerprint(rule: str, account: str, subject: str) -> str:
 def opened(
     rule: str, rule_type: str, account: str, subject: str, version: int, level: Severity, now: datetime
 ) -> Alert:
-    """A new episode. The record's version makes its id unique and a repeated decision equal."""
+    """A new episode. Version and time make its id unique, also in a store that was emptied and counts anew."""
     name = fingerprint(rule, account, subject)
     return Alert(
         fingerprint=name,
-        id=f"alr_{digest(name, str(version))}",
+        id=f"alr_{digest(name, str(version), now.isoformat())}",
         rule=rule,
         rule_type=rule_type,
         subject=subject,

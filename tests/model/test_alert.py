@@ -442,3 +442,12 @@ def test_timers_never_count_more_than_has_passed(rules, series):
         assert timedelta(0) <= life.alert.waited <= passed
         assert timedelta(0) <= life.alert.kept <= passed
         assert life.alert.severity in SEVERITIES
+
+
+def test_two_episodes_never_share_an_id_not_even_the_first_ones_of_a_store_that_was_emptied():
+    first = opened("Low", "low_balance", "hot", "USDT", 0, "warning", NOON)
+    after_the_loss = opened("Low", "low_balance", "hot", "USDT", 0, "warning", NOON + minutes(60))
+
+    assert first.id != after_the_loss.id
+    assert first.fingerprint == after_the_loss.fingerprint
+    assert first == opened("Low", "low_balance", "hot", "USDT", 0, "warning", NOON)
