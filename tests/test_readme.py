@@ -31,3 +31,12 @@ def test_ci_runs_the_readmes_test_command():
     [command] = re.findall(r"^(python3 -m venv .*pytest)$", TEXT, re.MULTILINE)
 
     assert "README.md" in Path(".ci/run").read_text("utf-8") or command in Path(".ci/run").read_text("utf-8")
+
+
+def test_every_log_line_that_the_readme_explains_is_written_somewhere():
+    [table] = re.findall(r"\| the log says .*?\n\n", TEXT, re.DOTALL)
+    explained = set(re.findall(r"`([a-z]+\.[a-z_]+)`", re.sub(r"\|[^|]*\|[^|]*\|\n", "|\n", table)))
+    source = "".join(path.read_text("utf-8") for path in Path("monitor").rglob("*.py"))
+
+    assert len(explained) > 10
+    assert [event for event in explained if f'"{event}"' not in source] == []
