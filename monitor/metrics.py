@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Info, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
-
-from monitor.tallies import Histogram
+from prometheus_client.metrics import MetricWrapperBase
 
 PREFIX = "balance_monitor_"
 
@@ -24,8 +23,7 @@ _STORE = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
 #: From the news to the destination's answer: grouping and retries are in it, so it reaches to hours.
 _LATENCY = (0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 1_800, 7_200)
 
-_Child = TypeVar("_Child")
-_Child_co = TypeVar("_Child_co", covariant=True)
+_Metric = TypeVar("_Metric", bound=MetricWrapperBase)
 
 
 class Described(NamedTuple):
@@ -36,20 +34,14 @@ class Described(NamedTuple):
     help: str
 
 
-class _Labelled(Protocol[_Child_co]):
-    """A metric with labels."""
-
-    def labels(self, *values: str) -> _Child_co: ...
-
-
-class _Family(dict[str | tuple[str, ...], _Child], Generic[_Child]):
+class _Family(dict[str | tuple[str, ...], _Metric], Generic[_Metric]):
     """Label value (or values) → the metric's child: finding it anew costs four times as much as using it."""
 
-    def __init__(self, metric: _Labelled[_Child]) -> None:
+    def __init__(self, metric: _Metric) -> None:
         super().__init__()
         self._metric = metric
 
-    def __missing__(self, values: str | tuple[str, ...]) -> _Child:
+    def __missing__(self, values: str | tuple[str, ...]) -> _Metric:
         child = self._metric.labels(*((values,) if isinstance(values, str) else values))
         self[values] = child
         return child
@@ -109,12 +101,12 @@ class Metrics:
         )
         self._claim_seconds = self._histogram(
             "claim_seconds", "One claim of due accounts or groups in the store.", _STORE
-        ).labels()
+        )
 
     def _deciding(self) -> None:
         self._decide_seconds = self._histogram(
             "decide_seconds", "Comparing one reading with its record and judging it by all rules.", _DECIDE
-        ).labels()
+        )
         self._commits = _Family(
             self._counter(
                 "commits_total",
@@ -124,7 +116,7 @@ class Metrics:
         )
         self._commit_seconds = self._histogram(
             "commit_seconds", "One atomic commit, its wait for a batch included.", _STORE
-        ).labels()
+        )
         self._events = _Family(
             self._counter("events_total", "Ledger events recorded, inferred movements included.", "provider")
         )
@@ -267,7 +259,5 @@ class Metrics:
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
         return Gauge(f"{PREFIX}{name}", meaning, labels, registry=self.registry)
 
-    def _histogram(self, name: str, meaning: str, bounds: tuple[float, ...], *labels: str) -> Histogram:
-        made = Histogram(f"{PREFIX}{name}", meaning, labels, bounds)
-        self.registry.register(made)
-        return made
+    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"{PREFIX}{name}", meaning, labels, buckets=buckets, registry=self.registry)
