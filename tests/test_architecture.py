@@ -36,7 +36,6 @@ ADAPTERS = {"providers", "channels", "store", "api", "demo"}
 CLOCK_READERS = {
     "app.py": "the process's time, which everything else is given",
     "store/session.py": "only how long ago the store said its time: it decides when to ask again, nothing more",
-    "engine/patience.py": "only how long a body has run, as asyncio.timeout does: no decision sees it",
 }
 CLOCKS = {
     "time": {

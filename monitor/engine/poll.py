@@ -3,15 +3,15 @@
 load ─▶ read (failure becomes an Outage) ─▶ decide ⇄ load what it needs ─▶ commit ─▶ move the rows
 """
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 import structlog
 
 from monitor.engine.decide import Policy, decide
-from monitor.engine.patience import Patience
 from monitor.engine.ports import Budget, Claim, Clock, PollStore, Provider
 from monitor.errors import ProviderError, ProviderRefused, ProviderThrottled, StoreUnavailable
 from monitor.model.record import Account, Answer, Commit, Committed, Need, Reading, Record
@@ -63,10 +63,6 @@ class Polling:
     store: PollStore
     watching: Watching
     now: Clock
-    patience: Patience = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "patience", Patience(self.timeout.total_seconds()))
 
     @property
     def lease(self) -> timedelta:
@@ -124,7 +120,7 @@ async def _write(
 async def read(polling: Polling, account: Account, record: Record, budget: Budget, started: datetime) -> Reading:
     """Poll, turning failure into a fact the engine can reason about."""
     try:
-        with polling.patience.wait():
+        async with asyncio.timeout(polling.timeout.total_seconds()):
             return await polling.adapter.poll(account, record, budget, started)
     except ProviderError as error:
         return _outage(error, polling.now())
@@ -132,7 +128,7 @@ async def read(polling: Polling, account: Account, record: Record, budget: Budge
         return Outage(
             at=polling.now(),
             kind="unreachable",
-            why=f"no answer within {polling.patience.seconds:g} s",
+            why=f"no answer within {polling.timeout.total_seconds():g} s",
         )
     except StoreUnavailable:
         # Asked for quota, or for a provider's health: it is not the provider that failed.
