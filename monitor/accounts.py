@@ -11,8 +11,8 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from monitor.errors import ConfigError
-from monitor.fields import Context
-from monitor.mistakes import Mistake, Steps, dotted, suggestion, translated
+from monitor.fields import Context, suggestion
+from monitor.mistakes import Mistake, Steps, dotted, translated
 from monitor.model.record import Account
 from monitor.providers.base import AccountSettings, ProviderSettings, Timetable
 from monitor.rules.base import RESERVED_LABELS

@@ -23,8 +23,7 @@ from monitor.config import Config, load
 from monitor.engine.deliver import Destination, attempt, test_message
 from monitor.engine.watch import STORE_PROVIDER, checkups
 from monitor.errors import ConfigError, DeliveryError, ProviderError, StoreUnavailable, StoreUnusable
-from monitor.fields import duration_text
-from monitor.mistakes import suggestion
+from monitor.fields import duration_text, suggestion
 from monitor.model.record import Account, Answer, Record
 from monitor.providers.http import Http, new_session
 from monitor.redact import redact

@@ -10,8 +10,8 @@ from pydantic import BaseModel, SecretStr
 
 from monitor.accounts import Roster
 from monitor.channels.base import insecure
-from monitor.fields import UNREAD, duration_text
-from monitor.mistakes import Mistake, Steps, dotted, suggestion
+from monitor.fields import UNREAD, duration_text, suggestion
+from monitor.mistakes import Mistake, Steps, dotted
 from monitor.model.record import Account
 from monitor.providers.base import ProviderSettings
 from monitor.rules.base import RuleBase
@@ -20,6 +20,8 @@ from monitor.yamlfile import Document
 
 #: A bearer token shorter than this can be guessed.
 TOKEN_MIN = 16
+#: Where a rule says which measures it reads; a percentage is one of `total`.
+_MEASURE_KEYS = ("measure", "expression", "above")
 #: What a glob is made of; a name without these is looked up, not searched.
 _MAGIC = frozenset("*?[")
 
@@ -192,15 +194,16 @@ def _check_rules(settings: Settings, roster: Roster, rules: list[Located], found
 def _check_rule(located: Located, watched: Sequence[ProviderSettings], found: Findings) -> None:
     rule = located.rule
     types = ", ".join(sorted({str(getattr(spec, "type", "")) for spec in watched}))
+    key = next((name for name in _MEASURE_KEYS if name in type(rule).model_fields), "type")
     for measure in rule.measures():
         offering = [spec for spec in watched if measure in spec.MEASURES]
         known = sorted({each for spec in watched for each in spec.MEASURES})
         if not offering:
             what = f"{types} never offers {measure!r}, only {', '.join(known)}{suggestion(measure, known)}"
-            found.mistakes.append(located.at("measure", what=what))
+            found.mistakes.append(located.at(key, what=what))
         elif len(offering) < len(watched):
             silent = sorted({str(getattr(spec, "type", "")) for spec in watched if spec not in offering})
-            found.warnings.append(located.at("measure", what=f"{', '.join(silent)} never offers {measure!r}"))
+            found.warnings.append(located.at(key, what=f"{', '.join(silent)} never offers {measure!r}"))
     reported = sorted({kind for spec in watched for kind in spec.KINDS})
     wanted = rule.event_kinds()
     if wanted and not set(wanted) & set(reported):

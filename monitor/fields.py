@@ -1,8 +1,9 @@
 """The values people write in YAML: durations, exact amounts, percentages and secrets, as pydantic types."""
 
+import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -226,6 +227,12 @@ RateLimits = Annotated[
     tuple[RateLimit, ...],
     BeforeValidator(_as_list, json_schema_input_type=RateLimit | tuple[RateLimit, ...]),
 ]
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`, did you mean 'x'?`, or nothing when no known word is near."""
+    near = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.7)
+    return f", did you mean '{near[0]}'?" if near else ""
 
 
 def by_type(union: Any) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from monitor import accounts, crosscheck, yamlfile
 from monitor.errors import ConfigError
-from monitor.fields import Context
-from monitor.mistakes import Mistake, Steps, clip, dotted, suggestion, translated
+from monitor.fields import Context, suggestion
+from monitor.mistakes import Mistake, Steps, clip, dotted, translated
 from monitor.providers.base import ProviderSettings
 from monitor.rules import AnyRule
 from monitor.rules.base import RuleBase

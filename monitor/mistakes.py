@@ -5,7 +5,6 @@ settings exist in the contract but not in this version stands in one table, beca
 silently ignored (a silence!) would lie.
 """
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,6 +12,8 @@ from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+
+from monitor.fields import suggestion
 
 #: The way to a value inside a document: keys and list positions.
 Steps = tuple[str | int, ...]
@@ -33,7 +34,7 @@ NOT_YET: Mapping[str, frozenset[str]] = {
 #: Types of the contract that this version does not have.
 TYPES_NOT_YET: Mapping[str, frozenset[str]] = {
     "prices": frozenset({"http_json"}),
-    "rules": frozenset({"unexplained_change", "runway", "expression"}),
+    "rules": frozenset({"unexplained_change", "runway"}),
     "providers": frozenset({"http_json", "evm", "bitcoin_esplora", "hyperliquid", "solana", "tron", "ccxt"}),
     "channels": frozenset({
         "discord", "teams", "google_chat", "mattermost", "telegram", "pagerduty", "ntfy", "alertmanager",
@@ -91,12 +92,6 @@ def dotted(path: Steps) -> str:
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
     return text
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """`, did you mean 'x'?`, or nothing when no known word is near."""
-    near = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.7)
-    return f", did you mean '{near[0]}'?" if near else ""
 
 
 def clip(text: str, most: int = 60) -> str:

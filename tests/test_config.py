@@ -250,6 +250,22 @@ def test_a_mistake_between_parts_is_told(written, added, said):
             "rules/a.yaml:2: Low.measure: kuna never offers 'equity', only available, held, locked, ",
         ),
         (
+            '{alert: Thin, type: expression, expression: "total > 0 and previous.equity / total < 1.5"}',
+            "rules/a.yaml:2: Thin.expression: kuna never offers 'equity', only available, held, locked, ",
+        ),
+        (
+            '{alert: Thin, type: expression, expression: "total < avalable"}',
+            "rules/a.yaml:2: Thin.expression: position 9: unknown name 'avalable', did you mean 'available'?",
+        ),
+        (
+            "{alert: Fell, type: balance_change, measure: equity, falls_by: 5%, within: 1h}",
+            "rules/a.yaml:2: Fell.measure: kuna never offers 'equity', only available, held, locked, ",
+        ),
+        (
+            "{alert: Fell, type: balance_change, falls_by: 5%, within: 0s}",
+            "rules/a.yaml:2: Fell: `within` is at least 1s and at most 366d",
+        ),
+        (
             "{alert: Low, type: low_balance, below: true}",
             "rules/a.yaml:2: Low.below: 'True' is not an amount, write it like 250_000 or \"0.01\"",
         ),

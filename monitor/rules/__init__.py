@@ -8,6 +8,7 @@ from monitor.fields import by_type
 from monitor.rules.balance_change import BalanceChange
 from monitor.rules.base import RuleBase
 from monitor.rules.event import AnyEvent
+from monitor.rules.expression import Expression
 from monitor.rules.high_balance import HighBalance
 from monitor.rules.large_inflow import LargeInflow
 from monitor.rules.large_outflow import LargeOutflow
@@ -26,6 +27,7 @@ AnyRule = Annotated[
     | LargeInflow
     | Liquidation
     | AnyEvent
+    | Expression
     | Stale
     | ProviderDown,
     Field(discriminator="type"),

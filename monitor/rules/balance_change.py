@@ -15,7 +15,7 @@ from monitor.model.record import Entry
 from monitor.model.window import moment
 from monitor.rules.balance import USD, Measure
 from monitor.rules.base import ExtremeSpec, Facts, RuleBase, Sighting
-from monitor.rules.flow import LONGEST, SHORTEST
+from monitor.rules.flow import check_window
 from monitor.rules.levels import check_flow_order, worst_first
 from monitor.rules.templates import amount_of, subject
 from monitor.rules.yardstick import Levels, Yardstick, shares
@@ -52,7 +52,7 @@ class BalanceChange(RuleBase):
         default=None, description="severity → {falls_by} or {rises_by}"
     )
     unit: Literal["asset", "usd"] | None = Field(default=None, description="default: asset")
-    within: Duration = Field(ge=SHORTEST, le=LONGEST, description="how far back the highest or lowest is looked for")
+    within: Duration = Field(description="how far back the highest or lowest is looked for")
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -66,6 +66,7 @@ class BalanceChange(RuleBase):
         check_flow_order(self._rungs, self._key)
         if self._percent and self.unit is not None:
             raise ValueError(f"{self._rungs[0][1]} is a percentage, `unit: {self.unit}` contradicts it")
+        check_window(self.within)
         if any(threshold.value < 0 for _, threshold in self._rungs):
             raise ValueError(f"`{self._key}` says which way, its amount cannot be negative")
         return self

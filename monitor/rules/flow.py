@@ -21,8 +21,14 @@ from monitor.rules.templates import amount_of, subject
 from monitor.rules.yardstick import Levels, Yardstick, shares, totals_before
 
 _NOTHING_MOVED = Bounds(ZERO, ZERO)
-SHORTEST = timedelta(seconds=1)
-LONGEST = timedelta(days=366)
+_SHORTEST = timedelta(seconds=1)
+_LONGEST = timedelta(days=366)
+
+
+def check_window(within: timedelta) -> None:
+    """ValueError for a window that no ring could be made for."""
+    if not _SHORTEST <= within <= _LONGEST:
+        raise ValueError("`within` is at least 1s and at most 366d")
 
 
 class FlowRule(RuleBase):
@@ -54,8 +60,8 @@ class FlowRule(RuleBase):
             raise ValueError("what moved is never negative, and the threshold cannot be")
         if self.within is None and self.net:
             raise ValueError("`net` needs a window: add `within`")
-        if self.within is not None and not SHORTEST <= self.within <= LONGEST:
-            raise ValueError("`within` is at least 1s and at most 366d")
+        if self.within is not None:
+            check_window(self.within)
         return self
 
     def about(self) -> Literal["asset", "account", "event"]:
@@ -154,7 +160,7 @@ class FlowRule(RuleBase):
         return opening_total(ring, spec.within, facts.now)
 
     def _counts(self, event: Event) -> bool:
-        return FlowSpec(SHORTEST, self.kinds).counts(event)
+        return FlowSpec(_SHORTEST, self.kinds).counts(event)
 
     def _unit_of(self, asset: str) -> str:
         return USD if self.unit == "usd" else asset.partition("@")[0]
