@@ -5,6 +5,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from monitor.model.extremes import leave
@@ -296,3 +298,26 @@ def test_a_window_is_needed_and_no_other_key(settings):
 
 def test_it_says_which_measure_it_reads():
     assert rule("balance_change", falls_by=1, within="1h", measure="equity").measures() == ("equity",)
+
+
+_POLLS = st.lists(st.one_of(st.integers(-30, 60), st.just("same"), st.sampled_from(["error", "_"])), max_size=40)
+
+
+@given(_POLLS, st.sampled_from([3, 5, 10]), st.sampled_from([0, 5, 20]))
+def test_through_outages_and_missing_answers_it_tells_what_a_model_with_every_reading_tells(polls, window, limit):
+    watched = Watched((rule("balance_change", falls_by=limit, within=f"{window}m"),))
+    readings, firing, expected = [], False, []
+    for minute, word in enumerate(polls):
+        value = (readings[-1][1] if readings else 0) if word == "same" else word
+        watched.reads(str(value), start=NOON + minutes(minute))
+        if value in ("error", "_"):
+            continue
+        readings.append((minute, value))
+        ends = [end for end, _ in readings[1:]]
+        held = [old for (_, old), end in zip(readings, ends, strict=False) if end > minute - window]
+        bad = max([*held, value]) - value > limit
+        if bad != firing:
+            expected.append((minute, "firing" if bad else "resolved"))
+            firing = bad
+
+    assert watched.news == expected

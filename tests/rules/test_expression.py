@@ -92,6 +92,23 @@ def test_what_is_not_known_is_neither_true_nor_false(written, truth):
     assert holds(written) is truth
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "total + 0.000000000000000001 - total == 0.000000000000000001",
+        "total - 0.000000000000000001 < total",
+        "-total + total == 0",
+        "abs(-total) == total",
+        "abs(total) == total",
+        "total * 3 - total - total == total",
+        "total * 10 / 10 == total",
+        "max(total, total - 0.000000000000000001) == total",
+    ],
+)
+def test_forty_eight_digits_are_as_exact_as_two(written):
+    assert holds(written, {"total": Decimal("123456789012345678901234567890.123456789012345678")}) is True
+
+
 def test_the_first_reading_has_none_before_it():
     assert holds("total < previous.total", before={}) is None
     assert list(expression("total < previous.total").judge(sighting({"USDT": "1"}))) == []
