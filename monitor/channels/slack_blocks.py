@@ -47,6 +47,10 @@ _HARMLESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9@_-]*", re.ASCII)
 _COLOURS = {"critical": "#d00000", "warning": "#e8a33d", "info": "#439fe0"}
 _GOOD = "#2eb67d"
 _BELOW = frozenset({"low_balance", "runway"})
+#: Only its own words know which side is bad.
+_EITHER = frozenset({"expression"})
+#: The value is how far an amount moved, not the amount.
+_MOVES = frozenset({"balance_change"})
 #: These judge how long nothing was heard, in seconds.
 _SILENCES = frozenset({"stale", "provider_down"})
 _CENTURY = Decimal(3_155_760_000)
@@ -186,9 +190,10 @@ def _fact(entry: Entry, *, redact: bool) -> str:
     if not value:
         summary = entry.annotations.get("summary") or entry.status
         return bare(without_numbers(summary) if redact else summary)
+    value = f"moved by {value}" if entry.rule_type in _MOVES else value
     if entry.threshold is None or entry.status == "resolved":
         return value
-    side = "below" if entry.rule_type in _BELOW else "above"
+    side = "below" if entry.rule_type in _BELOW else "limit" if entry.rule_type in _EITHER else "above"
     return f"{value}, {side} {_money(entry.threshold, None, redact=redact)}"
 
 

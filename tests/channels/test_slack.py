@@ -110,6 +110,23 @@ def test_the_preview_says_what_happened_in_one_line(name, line):
     assert render(MESSAGES[name])["text"] == line
 
 
+@pytest.mark.parametrize(
+    ("rule_type", "status", "fact"),
+    [
+        ("low_balance", "firing", "412.50 USDT, below 80000"),
+        ("locked_funds", "firing", "412.50 USDT, above 80000"),
+        ("balance_change", "firing", "moved by 412.50 USDT, above 80000"),
+        ("balance_change", "resolved", "moved by 412.50 USDT"),
+        ("expression", "firing", "412.50 USDT, limit 80000"),
+        ("expression", "resolved", "412.50 USDT"),
+    ],
+)
+def test_the_preview_tells_no_side_and_no_amount_that_the_rule_does_not_judge(rule_type, status, fact):
+    told = entry(rule_type=rule_type, status=status, reason="recovered")
+
+    assert render(message(told))["text"].endswith(f"hot-a: {fact}")
+
+
 def test_an_alert_without_an_amount_says_its_summary():
     down = entry(account="", value=None, annotations={"summary": "no good poll for 3m"})
 
