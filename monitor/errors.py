@@ -12,6 +12,7 @@
     │   └── DeliveryRejected        never try again: bury it, and say what is at fault
     └── StoreError
         ├── StoreUnavailable        nothing is known, nothing was written as far as we can tell
+        ├── RecordUnreadable        damaged, or of a newer release: leave it as it is, say so, go on with the others
         └── StoreUnusable           this store must not be used: evicting, foreign or damaged data; exit 1
 
 Anything else is a bug. Bulkheads may catch it (one reading, one poll, one delivery, one ring of a bell, one
@@ -104,6 +105,10 @@ class StoreError(MonitorError):
 
 class StoreUnavailable(StoreError):
     """No answer from the store: whatever was asked may or may not have happened."""
+
+
+class RecordUnreadable(StoreError):
+    """What is stored of one account cannot be understood. Overwriting it might destroy a newer release's work."""
 
 
 class StoreUnusable(StoreError):

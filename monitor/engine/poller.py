@@ -9,7 +9,7 @@ import structlog
 
 from monitor.engine.poll import Polled, Polling, poll
 from monitor.engine.ports import Claim, PollStore, Windows, unheard
-from monitor.errors import ProviderThrottled, StoreUnavailable
+from monitor.errors import ProviderThrottled, RecordUnreadable, StoreUnavailable
 from monitor.model.record import Account, Answer, Health
 from monitor.model.snapshot import Outage
 
@@ -191,6 +191,9 @@ class Poller:
             await self._slow_down(polled, starved)
         except StoreUnavailable as error:
             log.warning("poll.not_committed", account=claim.account, why=str(error))
+        except RecordUnreadable as error:
+            # Its lease ends by itself; said each time, for nothing else tells that this account is blind.
+            log.error("record.unreadable", account=claim.account, why=str(error))
         except Exception:
             # Bulkhead: a bug in one poll must not stop the others; its lease ends and it is polled again.
             log.exception("poll.bug", account=claim.account)

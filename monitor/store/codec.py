@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from monitor.errors import StoreError
+from monitor.errors import RecordUnreadable, StoreError
 from monitor.model.alert import Alert
 from monitor.model.event import Event, Ledger
 from monitor.model.extremes import Steps
@@ -85,7 +85,17 @@ def dump(value: Any) -> bytes:
 
 
 def record(account: str, stored: list[bytes | None]) -> Record:
-    """A record from its hash fields in the order of FIELDS; version 0 when there are none."""
+    """A record from its hash fields in the order of FIELDS; version 0 when there are none.
+
+    RecordUnreadable when they are not what any release up to this one wrote.
+    """
+    try:
+        return _record(account, stored)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise RecordUnreadable(f"the stored record of {account} cannot be read: {type(error).__name__}") from None
+
+
+def _record(account: str, stored: list[bytes | None]) -> Record:
     version, _, reading, alerts, windows, known = stored
     if version is None:
         return Record(account)

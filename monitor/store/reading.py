@@ -5,8 +5,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from monitor.errors import RecordUnreadable
 from monitor.model.event import Event
 from monitor.model.record import Point, Record
+from monitor.model.snapshot import Outage
 from monitor.model.window import micros, moment
 from monitor.store import codec
 from monitor.store.session import Session
@@ -16,11 +18,12 @@ class ReadingStore(Session):
     """Implements the reading port."""
 
     async def load_many(self, accounts: Sequence[str]) -> list[Record]:
-        """Records in the order asked, version 0 for those never written."""
+        """Records in the order asked, version 0 for those never written; one that is unreadable says so itself."""
         stored = await self._gather(
             [("HMGET", self.partition(account).record(account), *codec.FIELDS) for account in accounts]
         )
-        return [codec.record(account, one) for account, one in zip(accounts, stored, strict=True)]
+        now = await self.time()
+        return [_readable(account, one, now) for account, one in zip(accounts, stored, strict=True)]
 
     async def due_at(self, provider: str, account: str) -> datetime | None:
         """When an account is due; None while it is being polled or when it is unknown."""
@@ -64,6 +67,13 @@ class ReadingStore(Session):
         """Accounts that have alerts, pending ones included, in no order."""
         found = await self._gather([("SMEMBERS", one.open) for one in self.partitions])
         return [account.decode() for members in found for account in members]
+
+
+def _readable(account: str, stored: Any, now: datetime) -> Record:
+    try:
+        return codec.record(account, stored)
+    except RecordUnreadable as error:
+        return Record(account, failing_since=now, outage=Outage(at=now, kind="garbled", why=str(error)))
 
 
 def _values(entries: Any, measure: str) -> Iterator[tuple[int, str]]:

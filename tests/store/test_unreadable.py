@@ -3,6 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
+from monitor.errors import RecordUnreadable
 from monitor.model.window import micros
 from tests.builders import commit, entry, minutes, row, seconds, target
 
@@ -65,3 +66,22 @@ async def test_a_group_that_cannot_be_read_holds_up_no_other(store, clock):
         assert await told(store, clock) == ["alr_b1"]
 
     assert [(line["event"], line["group"]) for line in logs] == [("group.unreadable", "ops-g1")]
+
+
+@pytest.mark.parametrize("field", ["s", "d", "w", "k"])
+async def test_a_record_that_cannot_be_read_is_left_as_it_is_and_the_others_are_shown(open_store, clock, field):
+    store = await open_store()
+    for account in ("hot", "cold"):
+        await store.enrol("casino", {account: clock()})
+        await owe(store, clock, account)
+    where = store.partition("hot").record("hot")
+    await store._batch.command("HSET", where, field, '{"snapshot": 7, "alerts": 7')
+    reader = await open_store()
+
+    with pytest.raises(RecordUnreadable, match="hot"):
+        await reader.load("hot")
+    broken, sound = await reader.load_many(["hot", "cold"])
+
+    assert (broken.snapshot, broken.outage.kind, sound.outage) == (None, "garbled", None)
+    assert "cannot be read" in broken.outage.why
+    assert await store._batch.command("HGET", where, field) == b'{"snapshot": 7, "alerts": 7'
