@@ -156,8 +156,9 @@ def _print_status(report: dict[str, Any]) -> None:
         console.print(f"and {len(accounts) - ROWS_MAX} more accounts (--json has them all)")
     for alert in [alert for alert in alerts if alert["state"] == "firing"][:ROWS_MAX]:
         who = " ".join(str(part) for part in (alert["account"], alert["subject"]) if part)
+        doubt = "" if alert["data"] == "ok" else f" (data: {alert['data']})"
         console.print(
-            f"firing {alert['severity']}: {alert['rule']} {who} {alert['value'] or ''}",
+            f"firing {alert['severity']}: {alert['rule']} {who} {alert['value'] or ''}{doubt}",
             style="red",
             markup=False,
         )

@@ -25,9 +25,7 @@ NOT_YET: Mapping[str, frozenset[str]] = {
         "heartbeats", "guard",
     }),
     "route": frozenset({"mute", "active", "escalate"}),
-    "rules": frozenset({
-        "aggregate", "on_no_data", "flap", "renotify_every", "net", "net_internal", "settle_within",
-    }),
+    "rules": frozenset({"aggregate", "net", "net_internal", "settle_within"}),
     "providers": frozenset({"callback_secret"}),
     "channels": frozenset({"format", "token", "channel", "chat_id", "thread_id"}),
 }  # fmt: skip

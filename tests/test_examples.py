@@ -20,8 +20,8 @@ PARTS = {
     "providers": {"base", "http", "answers", "times", "tokens"},
     "channels": {"base", "http", "text"},
     "rules": {
-        "base", "balance", "ceiling", "flow", "happening", "levels", "mistakes", "samples", "sandbox", "templates",
-        "words", "yardstick",
+        "base", "balance", "ceiling", "flow", "happening", "levels", "life", "mistakes", "samples", "sandbox",
+        "templates", "words", "yardstick",
     },
 }  # fmt: skip
 REGISTERED = {

@@ -119,6 +119,7 @@ def alert_view(alert: Alert, account: Account) -> View:
         "threshold": _maybe(alert.threshold),
         "unit": alert.unit,
         "data": alert.data,
+        "flapping": alert.flapping,
         "labels": dict(account.labels),
         "details": dict(alert.details),
         "pending_since": stamp(alert.pending_since),

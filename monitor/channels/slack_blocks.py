@@ -147,6 +147,8 @@ def _body(message: Message, *, redact: bool) -> list[Block]:
 def _full(one: Numbered, *, redact: bool) -> Iterator[Block]:
     entry = one.entry
     summary = entry.annotations.get("summary") or _fact(entry, redact=redact)
+    if note := entry.annotations.get("note"):
+        summary = f"{summary}\n{note}"
     if redact:
         summary = without_numbers(summary)
     yield {"type": "section", "text": _plain(summary, SUMMARY_MAX)}

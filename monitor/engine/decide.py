@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from monitor.engine.learn import learn, longest, points, prices_of
+from monitor.engine.nodata import data_flag, last_read, supposed, vanished
 from monitor.engine.notice import entry_of_alert, entry_of_event, labels_of, labels_of_alert
 from monitor.model.alert import (
     Alert,
-    DataFlag,
     EventVerdict,
     News,
+    Severity,
     State,
     Target,
     Timing,
@@ -25,10 +26,13 @@ from monitor.model.alert import (
     opened,
     pause,
 )
+from monitor.model.damping import Turns
 from monitor.model.event import Event
 from monitor.model.record import Account, Commit, Need, Reading, Record, Row
 from monitor.model.snapshot import Snapshot
-from monitor.rules.base import Blindness, Checkup, Facts, RuleBase, Sighting
+from monitor.rules.base import Facts, RuleBase, Sighting
+
+_NO_TIME = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +80,11 @@ def decide(
                     return longest(rules, now)
     if known:
         decision.settle_unjudged(known.values(), rules, facts)
+    decision.miss(rules, facts)
     events = facts.events if isinstance(facts, Sighting) else ()
     return Commit(
         before=record,
-        record=decision.following(),
+        record=decision.following(rules),
         events=events,
         points=tuple(points(record.snapshot, facts)),
         rows=tuple(decision.rows),
@@ -96,26 +101,51 @@ class _Decision:
     now: datetime
     alerts: list[Alert] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
+    ended: dict[str, Turns] = field(default_factory=dict)
 
-    def following(self) -> Record:
-        alerts = tuple(self.alerts)
-        return self.record if alerts == self.record.alerts else replace(self.record, alerts=alerts)
+    def following(self, rules: tuple[RuleBase, ...]) -> Record:
+        alerts, lately = tuple(self.alerts), self.record.lately
+        if lately or self.ended:
+            lately = self._lately(rules)
+        if alerts == self.record.alerts and lately == self.record.lately:
+            return self.record
+        return replace(self.record, alerts=alerts, lately=lately)
 
-    def judge(self, rule: RuleBase, alert: Alert | None, verdict: Verdict) -> None:
+    def _lately(self, rules: tuple[RuleBase, ...]) -> Mapping[str, Turns]:
+        """The turns of alerts that have ended, for as long as any rule could count them."""
+        longest_window = max((rule.damping.within for rule in rules), default=_NO_TIME)
+        open_now = {alert.fingerprint for alert in self.alerts}
+        return {
+            name: turns
+            for name, turns in {**self.record.lately, **self.ended}.items()
+            if name not in open_now and self.now - turns[-1] < longest_window
+        }
+
+    def judge(self, rule: RuleBase, alert: Alert | None, verdict: Verdict, observed_at: datetime | None = None) -> None:
         if alert is None:
             if verdict.bad is None:
                 return
-            alert = opened(
-                rule.alert,
-                rule.type,
-                self.account.name,
-                verdict.subject,
-                self.record.version,
-                verdict.bad,
-                self.now,
-            )
-        timing = Timing(wait=rule.wait, keep=rule.keep_firing_for, tolerance=self.policy.tolerance)
-        self._keep(rule, *advance(alert, verdict, timing, self.now))
+            alert = self._opened(rule, verdict.subject, verdict.bad, observed_at)
+        timing = Timing(
+            wait=rule.wait,
+            keep=rule.keep_firing_for,
+            tolerance=self.policy.tolerance,
+            flap=rule.damping,
+            renotify=rule.renotify,
+        )
+        moved, news = advance(alert, verdict, timing, self.now)
+        ended = alert if moved is None else moved if news == "resolved" else None
+        if ended is not None and ended.turns:
+            self.ended[ended.fingerprint] = ended.turns
+        self._keep(rule, moved, news)
+
+    def _opened(self, rule: RuleBase, subject: str, level: Severity, observed_at: datetime | None) -> Alert:
+        """A new episode; it counts on where the last one ended, so that flapping is seen over many of them."""
+        alert = opened(rule.alert, rule.type, self.account.name, subject, self.record.version, level, self.now)
+        turns = self.record.lately.get(alert.fingerprint, ()) if self.record.lately else ()
+        if turns or observed_at:
+            return replace(alert, turns=turns, observed_at=observed_at or self.now)
+        return alert
 
     def tell_event(self, rule: RuleBase, verdict: EventVerdict) -> None:
         name = fingerprint(rule.alert, self.account.name, verdict.event.asset)
@@ -133,7 +163,30 @@ class _Decision:
                 # The rule was edited and speaks of other things now (semantics 52).
                 self._keep(rule, *close(alert, "superseded", self.now))
             else:
-                self.alerts.append(pause(alert, _data_flag(facts)))
+                self._hold(rule, alert, facts)
+
+    def _hold(self, rule: RuleBase, alert: Alert, facts: Facts) -> None:
+        """An alert whose subject is unknown: it stays, unless `on_no_data` says otherwise and it is stale."""
+        read_at = last_read(rule, alert.subject, facts, self.record.snapshot)
+        flag = data_flag(facts, read_at)
+        if flag != "stale" or rule.on_no_data == "keep_state":
+            self.alerts.append(pause(alert, flag))
+        elif rule.on_no_data == "resolve":
+            self.judge(rule, alert, supposed(alert, None, read_at))
+        elif alert.state is State.PENDING:
+            self.judge(rule, alert, supposed(alert, alert.severity, read_at))
+        else:
+            self.alerts.append(pause(alert, flag))
+
+    def miss(self, rules: tuple[RuleBase, ...], facts: Facts) -> None:
+        """Alerts on what can no longer be read, for rules that want them (`on_no_data: fire`)."""
+        for rule in rules:
+            if rule.on_no_data != "fire":
+                continue
+            known = {alert.subject for alert in self.alerts if alert.rule == rule.alert}
+            for read_at, verdict in vanished(rule, facts, self.record.snapshot):
+                if verdict.subject not in known:
+                    self.judge(rule, None, verdict, observed_at=read_at)
 
     def _keep(self, rule: RuleBase | None, alert: Alert | None, news: News | None) -> None:
         if alert is None:
@@ -165,16 +218,6 @@ def _judges(rule: RuleBase, alert: Alert) -> bool:
     if rule.type != alert.rule_type or rule.about() == "event":
         return False
     return not alert.subject or rule.watches(alert.subject)
-
-
-def _data_flag(facts: Facts) -> DataFlag:
-    match facts:
-        case Blindness(now=now, account=account, last_good_at=good, since=since):
-            return "stale" if now - (good or since) > account.stale_after else "error"
-        case Sighting():
-            return "error"
-        case Checkup():
-            return "unknown"
 
 
 def _union(old: tuple[Target, ...], new: tuple[Target, ...]) -> tuple[Target, ...]:

@@ -89,8 +89,9 @@ def _learn_answer(
         ledgers=record.ledgers if answer.ledgers == record.ledgers else answer.ledgers,
         flows=flows,
         extremes=extremes,
+        lately=record.lately,
     )
-    facts = Sighting(
+    return following, Sighting(
         now=now,
         account=account,
         snapshot=snapshot,
@@ -103,7 +104,6 @@ def _learn_answer(
         alerting=frozenset([alert.subject for alert in record.alerts]),
         extremes=extremes,
     )
-    return following, facts
 
 
 def longest(rules: tuple[RuleBase, ...], now: datetime) -> Need:

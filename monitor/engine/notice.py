@@ -39,7 +39,9 @@ def entry_of_alert(rule: RuleBase | None, account: Account, alert: Alert, now: d
     if rule is None:
         gone = account.name if alert.reason == "account_removed" else alert.rule
         return replace(entry, annotations={"summary": f"{gone} is no longer configured"})
-    return replace(entry, annotations=render(rule, entry, details=alert.details, now=now))
+    told = render(rule, entry, details=alert.details, now=now)
+    note = rule.note(entry, alert.details) if not resolved and "summary" in rule.templates else ""
+    return replace(entry, annotations={**told, "note": note} if note else told)
 
 
 def entry_of_event(rule: RuleBase, account: Account, verdict: EventVerdict, name: str, now: datetime) -> Entry:

@@ -5,7 +5,7 @@
             └──▶ forgotten, silently  ▲ │
                  (good)               └─┘ bad again while keeping; levels rise at once and fall after `keep`
 
-Not knowing moves nothing: both timers pause until somebody is told again.
+Not knowing moves nothing: both timers pause until somebody is told again. What flaps is held FIRING.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
+from monitor.model.damping import FLAP, Flap, Renotify, Turns
 from monitor.model.event import Event, digest
 
 Severity = Literal["info", "warning", "critical"]
@@ -28,7 +29,6 @@ DataFlag = Literal["ok", "stale", "error", "unknown"]
 Reason = Literal["recovered", "rule_removed", "account_removed", "watch_expired", "superseded", "no_data"]
 
 _NO_TIME = timedelta(0)
-#: Shared by everything that has nothing to say; nobody changes it.
 _NOTHING: Mapping[Any, Any] = {}
 
 
@@ -65,7 +65,8 @@ class Verdict(NamedTuple):
 
     `bad` is the worst level whose condition holds; `held` the worst level from which it has not recovered
     (for a rule with one level and no hysteresis both are that level, or both None). A subject that is not
-    named in a judgement keeps its alert exactly as it is: missing is not recovered.
+    named in a judgement keeps its alert exactly as it is: missing is not recovered. With `data` other than ok
+    nothing was read: the rule's `on_no_data` speaks, and the facts are those last known.
     """
 
     # A tuple, because every poll makes one per rule and asset: a frozen dataclass costs four times as much.
@@ -78,6 +79,7 @@ class Verdict(NamedTuple):
     measure: str | None = None
     unit: str | None = None
     details: Mapping[str, str] = _NOTHING
+    data: DataFlag = "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +96,13 @@ class EventVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long bad must last to fire, and good to resolve; and the longest gap that still counts."""
+    """How long bad must last to fire, and good to resolve; the longest gap that counts; when to say less or more."""
 
     wait: timedelta
     keep: timedelta
     tolerance: timedelta
+    flap: Flap = FLAP
+    renotify: Renotify | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,8 @@ class Alert:
 
     `waited` counts towards `for`, `kept` towards `keep_firing_for` while `calm` says that window is running;
     `eased` is the worst level seen within it, None when all of it was good. `counted_at` is None while both
-    timers pause.
+    timers pause. `told` is the value of its newest news. `turns` are its latest changes, those of earlier episodes
+    too; while they are so many that it is `flapping` it is held as firing, and `swing` is the level it would have.
     """
 
     fingerprint: str
@@ -135,6 +140,10 @@ class Alert:
     targets: tuple[Target, ...] = ()
     rule_type: str = ""
     eased: Severity | None = None
+    told: Decimal | None = None
+    turns: Turns = ()
+    flapping: bool = False
+    swing: Severity | None = None
 
 
 def fingerprint(rule: str, account: str, subject: str) -> str:
@@ -163,9 +172,53 @@ def opened(
 
 def advance(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) -> tuple[Alert | None, News | None]:
     """Move an open alert by one judgement. None for the alert means it never mattered: forget it."""
+    assert alert.state is not State.RESOLVED, "a resolved alert is closed and cannot advance"
+    if alert.flapping:
+        moved, news = _swing(alert, verdict, timing, now)
+    else:
+        moved, news = _judged(alert, verdict, timing, now)
+        if moved is not None and news is not None:
+            moved, news = _turned(alert, moved, news, timing, now)
+    if moved is None:
+        return None, None
+    if news is None and verdict.bad is not None and moved.state is State.FIRING and timing.renotify is not None:
+        news = "updated" if timing.renotify.due(moved.told, moved.value) else None
+    if news is not None or moved.told is None:
+        moved = replace(moved, told=moved.value)
+    return moved, news
+
+
+def _turned(before: Alert, alert: Alert, news: News, timing: Timing, now: datetime) -> tuple[Alert, News]:
+    """Count a change; with one too many the alert is held as firing, at the worst level it has or had."""
+    turns = timing.flap.add(alert.turns, now, turned=True)
+    if not timing.flap.flaps(turns):
+        return replace(alert, turns=turns), news
+    level = alert.severity if alert.state is State.FIRING else None
+    details = {**alert.details, "flapping": "held"}
+    held = replace(alert, turns=turns, flapping=True, swing=level, details=details)
+    if news == "firing" or worst(level, before.severity) == level:
+        return held, news
+    # Calmer for all of `keep` already: that is not to be waited for again.
+    held = replace(held, severity=before.severity, calm=True, kept=timing.keep, eased=level)
+    return replace(held, state=State.FIRING, resolved_at=None, reason=None), "updated"
+
+
+def _swing(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) -> tuple[Alert | None, News | None]:
+    """A flapping alert goes on counting what it would do; once that is calm, what it then is is told."""
+    level = worst(verdict.bad, mildest(alert.swing, verdict.held))
+    turns = timing.flap.add(alert.turns, now, turned=level != alert.swing)
+    calm = timing.flap.calm(turns)
+    alert = replace(alert, turns=turns, swing=None if calm else level, flapping=not calm)
+    moved, news = _judged(alert, verdict, timing, now)
+    assert moved is not None, "what flaps has fired, and is not forgotten"
+    details = {**moved.details, "flapping": "over" if calm else "held"}
+    return replace(moved, details=details), news or ("updated" if calm else None)
+
+
+def _judged(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) -> tuple[Alert | None, News | None]:
+    """What one judgement does to an alert; nothing makes one milder that is flapping."""
     if alert.state is State.PENDING:
         return _wait(alert, verdict, timing, now)
-    assert alert.state is State.FIRING, "a resolved alert is closed and cannot advance"
     level = worst(verdict.bad, mildest(alert.severity, verdict.held))
     if _RANK[level] >= _RANK[alert.severity]:
         assert level is not None
@@ -182,10 +235,11 @@ def _ease(
     # The window starts with the first calmer reading, so that one adds nothing.
     kept = alert.kept + _elapsed(alert, timing, now) if alert.calm else _NO_TIME
     seen = worst(level, alert.eased) if alert.calm else level
-    if kept < timing.keep:
+    if kept < timing.keep or alert.flapping:
         return _seen(replace(alert, calm=True, kept=kept, eased=seen), verdict, now), None
     if seen is None:
-        done = replace(alert, state=State.RESOLVED, resolved_at=now, reason="recovered")
+        reason: Reason = "recovered" if verdict.data == "ok" else "no_data"
+        done = replace(alert, state=State.RESOLVED, resolved_at=now, reason=reason)
         return _seen(done, verdict, now), "resolved"
     # Good only lately: that was a window of the milder level, and the next window begins here.
     calmer = level != seen
@@ -229,16 +283,16 @@ def _elapsed(alert: Alert, timing: Timing, now: datetime) -> timedelta:
 
 
 def _seen(alert: Alert, verdict: Verdict, now: datetime) -> Alert:
-    """The alert with the facts of this judgement."""
+    """The alert with the facts of this judgement; without data they are as old as they were."""
     return replace(
         alert,
         counted_at=now,
-        observed_at=now,
+        observed_at=now if verdict.data == "ok" else alert.observed_at,
         value=verdict.value,
         previous=verdict.previous,
         threshold=verdict.thresholds.get(alert.severity),
         measure=verdict.measure,
         unit=verdict.unit,
         details=verdict.details,
-        data="ok",
+        data=verdict.data,
     )

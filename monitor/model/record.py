@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from monitor.model.alert import Alert, News, Severity, Target
+from monitor.model.damping import Turns
 from monitor.model.event import Event, Ledger
 from monitor.model.extremes import Steps
 from monitor.model.snapshot import Outage, Snapshot
@@ -75,7 +76,8 @@ Reading = Answer | Outage | Health
 class Record:
     """Everything known of an account. `version` 0 means it was never written.
 
-    `snapshot` is the newest knowledge (a partial answer keeps the older values, `Snapshot.seen`).
+    `snapshot` is the newest knowledge (a partial answer keeps the older values, `Snapshot.seen`). `alerts` are the
+    open ones; `lately` says of those that ended, by fingerprint, when they changed: they may be flapping.
     """
 
     account: str
@@ -87,6 +89,7 @@ class Record:
     ledgers: Mapping[str, Ledger] = field(default_factory=dict)
     flows: Mapping[str, Flow] = field(default_factory=dict)
     extremes: Mapping[str, Steps] = field(default_factory=dict)
+    lately: Mapping[str, Turns] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

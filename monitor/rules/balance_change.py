@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -44,6 +44,7 @@ class BalanceChange(RuleBase):
     first observation, and a measure or a price that is not known, give no verdict.
     """
 
+    worse: ClassVar[Literal["higher"]] = "higher"
     type: Literal["balance_change"]
     measure: Measure = "available"
     falls_by: ThresholdField | None = Field(default=None, description="an amount, or a percentage of the highest")

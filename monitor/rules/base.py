@@ -12,14 +12,16 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 from jinja2 import Template
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from monitor.fields import Duration  # durations as people write them
-from monitor.model.alert import EventVerdict, Severity, Verdict
+from monitor.fields import Duration, ThresholdField  # as people write them
+from monitor.model.alert import SEVERITIES, EventVerdict, Severity, Verdict
+from monitor.model.damping import Flap, Renotify
 from monitor.model.event import MONEY_KINDS, Event
 from monitor.model.extremes import Side, Steps
 from monitor.model.labels import Matcher, compile_match
 from monitor.model.record import Account, Entry, Health, Need
 from monitor.model.snapshot import Change, Outage, Snapshot
 from monitor.model.window import Flow
+from monitor.rules.life import FlapLimit, check_life, note
 from monitor.rules.mistakes import mistake, mistakes
 from monitor.rules.samples import SAMPLE_NOW, AnyText, samples
 from monitor.rules.sandbox import compiled, filled
@@ -128,6 +130,8 @@ class RuleBase(BaseModel):
     type: str
     #: True for a rule that judges a provider as a whole, not its accounts.
     judges_provider: ClassVar[bool] = False
+    #: Which values are the worse ones; None where no amount tells how bad it is.
+    worse: ClassVar[Literal["lower", "higher"] | None] = None
 
     alert: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$", description="unique over all files")
     match: Mapping[str, str | tuple[str, ...]] = Field(default_factory=dict, description="label → value, list, or glob")
@@ -135,6 +139,13 @@ class RuleBase(BaseModel):
     severity: Severity = "warning"
     wait: Duration = Field(default=timedelta(0), alias="for", description="how long it must last before it fires")
     keep_firing_for: Duration = timedelta(0)
+    renotify_every: ThresholdField | None = Field(
+        default=None, description="told again when the value told is worse by this amount, or by this much of it"
+    )
+    on_no_data: Literal["keep_state", "fire", "resolve"] = Field(
+        default="keep_state", description="once the account is stale, or the asset has been missing for as long"
+    )
+    flap: FlapLimit = Field(default=FlapLimit(), description="more changes than that are held as one firing alert")
     labels: Mapping[str, str] = Field(default_factory=dict)
     annotations: Mapping[str, str] = Field(default_factory=dict, max_length=ANNOTATIONS_MAX)
 
@@ -176,11 +187,17 @@ class RuleBase(BaseModel):
 
     def plain(self, entry: Entry, details: Mapping[str, str]) -> str:
         """The built-in text: said when there is no `summary`, or when a template fails."""
+        if entry.status == "firing" and (said := self.note(entry, details)):
+            return said
         if entry.status != "resolved":
             return self.breached(entry, details)
         if entry.reason == "recovered":
             return self.recovered(entry)
         return f"{subject(entry) or self.alert} is closed: {(entry.reason or 'ended').replace('_', ' ')}"
+
+    def note(self, entry: Entry, details: Mapping[str, str]) -> str:
+        """What must be known of an alert besides its value: that it flaps, or that nothing was read. Else empty."""
+        return note(self.flap, entry, details)
 
     def __hash__(self) -> int:
         # By name, which is unique; pydantic's own hash fails on the mappings.
@@ -197,6 +214,23 @@ class RuleBase(BaseModel):
         return compile_match(self.match)
 
     @cached_property
+    def damping(self) -> Flap:
+        """How many changes are flapping."""
+        return Flap(self.flap.max, self.flap.within)
+
+    @cached_property
+    def renotify(self) -> Renotify | None:
+        """How much worse is told again."""
+        step = self.renotify_every
+        return None if step is None else Renotify(step.value, step.percent, low=self.worse == "lower")
+
+    @cached_property
+    def mildest(self) -> Severity:
+        """The lowest level this rule can tell."""
+        levels: Mapping[Severity, object] | None = getattr(self, "levels", None)
+        return min(levels, key=SEVERITIES.index) if levels else self.severity
+
+    @cached_property
     def templates(self) -> Mapping[str, Template]:
         """The annotations, compiled."""
         return {name: compiled(source) for name, source in self.annotations.items()}
@@ -208,8 +242,7 @@ class RuleBase(BaseModel):
                 raise mistake("an empty list matches nothing", "match", label)
         if self.assets and self.about() == "account":
             raise mistake(f"{self.type} judges accounts as a whole, not assets", "assets")
-        if self.about() == "event" and (self.wait or self.keep_firing_for):
-            raise ValueError("an event is told once, at once: `for` and `keep_firing_for` do not apply")
+        check_life(self)
         return self
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -23,6 +23,7 @@ from monitor.rules.levels import (
 class CeilingRule(BalanceRule):
     """Breached per asset while a measure is above a threshold, or above one of several."""
 
+    worse: ClassVar[Literal["higher"]] = "higher"
     above: Amount | None = Field(default=None, description="bad above this; on it is still good")
     resolve_below: Amount | None = Field(default=None, description="once firing, good only below this")
     levels: HighLevels = Field(default=None, description="severity → {above, resolve_below}")

@@ -38,6 +38,7 @@ class FlowRule(RuleBase):
     name is judged only when something moved, and then only to say bad: nothing can be said to be over.
     """
 
+    worse: ClassVar[Literal["higher"]] = "higher"
     #: Which way money goes.
     direction: ClassVar[Direction]
     opposite: ClassVar[Direction]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -23,6 +23,7 @@ from monitor.rules.levels import (
 class LowBalance(BalanceRule):
     """`{type: low_balance, below: 80_000, resolve_above: 100_000}`, or `levels` of them."""
 
+    worse: ClassVar[Literal["lower"]] = "lower"
     type: Literal["low_balance"]
     below: Amount | None = Field(default=None, description="bad below this; on it is still good")
     resolve_above: Amount | None = Field(default=None, description="once firing, good only above this")

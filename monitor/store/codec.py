@@ -13,6 +13,7 @@ import msgspec
 
 from monitor.errors import RecordUnreadable, StoreError
 from monitor.model.alert import Alert
+from monitor.model.damping import Turns
 from monitor.model.event import Event, Ledger
 from monitor.model.extremes import Steps
 from monitor.model.group import Item, Message, Told
@@ -40,6 +41,7 @@ class _Alerts(msgspec.Struct, frozen=True, omit_defaults=True):
     alerts: tuple[Alert, ...] = ()
     checkpoints: dict[str, int] = {}
     floors: dict[str, int] = {}
+    lately: dict[str, Turns] = {}
 
 
 class _Ring(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -115,19 +117,20 @@ def _record(account: str, stored: list[bytes | None]) -> Record:
         },
         flows={name: Flow(it.width, it.sums, it.opening) for name, it in rings.items() if not it.steps},
         extremes={name: it.steps for name, it in rings.items() if it.steps},
+        lately=judged.lately,
     )
 
 
 def changed(before: Record, after: Record) -> tuple[bytes, bytes, bytes, bytes]:
     """The documents `s d w k` as far as they differ from what is stored; empty ones are unchanged."""
     same_ledgers = before.ledgers is after.ledgers or before.ledgers == after.ledgers
-    same_alerts = before.alerts is after.alerts or before.alerts == after.alerts
+    same_alerts = _same_alerts(before, after)
     same_windows = _same_flows(before, after) and _same_extremes(before, after)
     reading = alerts = windows = known = b""
     if not _same_reading(before, after):
         reading = dump(_Reading(after.snapshot, after.outage, after.failing_since))
     if not same_alerts or (not same_ledgers and _cursors(before) != _cursors(after)):
-        alerts = dump(_Alerts(after.alerts, *_cursors(after)))
+        alerts = dump(_Alerts(after.alerts, *_cursors(after), dict(after.lately)))
     if not same_windows:
         windows = dump({**after.flows, **{name: _Extremes(steps) for name, steps in after.extremes.items()}})
     if not same_ledgers:
@@ -141,6 +144,10 @@ def _same_reading(before: Record, after: Record) -> bool:
         and before.outage is after.outage
         and before.failing_since == after.failing_since
     )
+
+
+def _same_alerts(before: Record, after: Record) -> bool:
+    return (before.alerts is after.alerts or before.alerts == after.alerts) and before.lately == after.lately
 
 
 def _same_flows(before: Record, after: Record) -> bool:

@@ -97,6 +97,7 @@ def test_an_alert_shows_its_facts(account, alert):
         "threshold": "80000",
         "unit": "USDT",
         "data": "ok",
+        "flapping": False,
         "labels": {},
         "details": {},
         "pending_since": "2026-11-20T11:55:00.000Z",

@@ -74,7 +74,7 @@ WORDS = st.lists(st.sampled_from(["100", "60", "55", "50", "40", "error", "_"]),
 
 @given(WORDS)
 def test_firing_ends_only_with_a_good_reading_beyond_the_recovery_threshold(words):
-    news = Watched((low(),)).reads(" ".join(words)).news
+    news = Watched((low(flap={"max": 100}),)).reads(" ".join(words)).news
 
     assert [kind for _, kind in news] == (["firing", "resolved"] * len(words))[: len(news)]
     assert all(words[int(minute)] == {"firing": "40", "resolved": "100"}[kind] for minute, kind in news)
@@ -86,7 +86,8 @@ def test_not_knowing_for_a_while_changes_nothing_that_is_told(words, gaps):
     for place, word in gaps:
         blind.insert(place, word)
 
-    plain, interrupted = (Watched((low(),)).reads(" ".join(series)) for series in (words, blind))
+    # Flapping is about time, and outages take time.
+    plain, interrupted = (Watched((low(flap={"max": 100}),)).reads(" ".join(series)) for series in (words, blind))
 
     assert [(news, entry.value) for _, news, entry in interrupted.told] == [
         (news, entry.value) for _, news, entry in plain.told

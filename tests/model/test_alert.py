@@ -22,6 +22,7 @@ from monitor.model.alert import (
     pause,
     worst,
 )
+from monitor.model.damping import Flap, Renotify
 from tests.builders import NOON, minutes
 from tests.facts import rule, sighting
 
@@ -29,8 +30,9 @@ AT_ONCE = Timing(wait=timedelta(0), keep=timedelta(0), tolerance=timedelta(hours
 NONE, PENDING, FIRING, KEEPING = "none", "pending", "firing", "keep-firing"
 
 
-def timing(wait=0, keep=0, tolerance=60):
-    return Timing(wait=minutes(wait), keep=minutes(keep), tolerance=minutes(tolerance))
+def timing(wait=0, keep=0, tolerance=60, changes=6):
+    flap = Flap(changes, minutes(10))
+    return Timing(wait=minutes(wait), keep=minutes(keep), tolerance=minutes(tolerance), flap=flap)
 
 
 def verdict(bad=None, held=None, value=None):
@@ -43,19 +45,21 @@ class Life:
     """One subject of one rule, judged or not at given minutes, as the engine would do it."""
 
     def __init__(self, rules):
-        self.rules, self.alert, self.news = rules, None, []
+        self.rules, self.alert, self.news, self.turns = rules, None, [], ()
 
     def judge(self, at, bad=None, held=None):
         now, said = NOON + minutes(at), verdict(bad, held)
         if self.alert is None:
             if bad is None:
                 return self
-            self.alert = opened("Low", "low_balance", "hot", "USDT", int(at), bad, now)
+            born = opened("Low", "low_balance", "hot", "USDT", int(at), bad, now)
+            self.alert = replace(born, turns=self.turns)
+        self.turns = self.alert.turns
         self.alert, news = advance(self.alert, said, self.rules, now)
         if news:
             self.news.append((at, news, self.alert.severity))
         if self.alert and self.alert.state is State.RESOLVED:
-            self.alert = None
+            self.turns, self.alert = self.alert.turns, None
         return self
 
     def blind(self, at, data="error"):
@@ -298,7 +302,7 @@ def test_levels_are_ordered_and_none_is_below_them():
 # What must hold however it goes.
 
 LEVELS = {"warning": {"below": 250, "resolve_above": 300}, "critical": {"below": 80, "resolve_above": 100}}
-TIMINGS = st.builds(timing, st.integers(0, 5), st.integers(0, 5), st.integers(1, 90))
+TIMINGS = st.builds(timing, st.integers(0, 5), st.integers(0, 5), st.integers(1, 90), st.integers(1, 7))
 READINGS = st.one_of(st.none(), st.integers(0, 400))
 SERIES = st.lists(st.tuples(st.integers(1, 20), READINGS), min_size=1, max_size=40)
 
@@ -378,7 +382,9 @@ def test_pauses_between_readings_change_no_outcome(readings, data):
         with_pauses += [(1, None)] * data.draw(st.integers(0, 2))
         with_pauses.append(entry)
 
-    plain, paused = lived(AT_ONCE, series), lived(AT_ONCE, with_pauses)
+    # Flapping is about time, which pauses take.
+    never_flaps = timing(changes=100)
+    plain, paused = lived(never_flaps, series), lived(never_flaps, with_pauses)
 
     assert [news[1:] for news in plain.news] == [news[1:] for news in paused.news]
     assert plain.state == paused.state
@@ -424,6 +430,35 @@ def test_the_unit_in_which_amounts_are_counted_changes_nothing(rules, series, pl
     same = lived(rules, [(m, r if r is None else scaled(r)) for m, r in series], levels)
 
     assert same.news == lived(rules, series).news
+
+
+@given(TIMINGS, SERIES)
+def test_case_25_a_window_never_has_more_messages_than_flapping_takes_to_be_seen_and_to_be_over(rules, series):
+    at = [when for when, _, _ in lived(rules, series).news]
+    most = rules.flap.max + rules.flap.max // 2 + len(SEVERITIES) + 2
+
+    assert all(sum(first <= when < first + 10 for when in at) <= most for first in at)
+
+
+@given(TIMINGS, SERIES)
+def test_case_25_what_flaps_is_held_as_firing_and_counts_no_more_than_it_must(rules, series):
+    alert = lived(rules, series).alert
+
+    if alert is not None:
+        assert len(alert.turns) <= rules.flap.max + 1
+        assert not alert.flapping or (alert.state is State.FIRING and len(alert.turns) > rules.flap.max // 2)
+
+
+@given(SERIES, st.integers(1, 60), st.integers(0, 30))
+def test_case_28_a_larger_step_never_tells_more(series, step, more):
+    def updates(percent):
+        told, count = Decimal(400), 0
+        for _, reading in series:
+            if reading is not None and Renotify(Decimal(percent), percent=True, low=True).due(told, Decimal(reading)):
+                told, count = Decimal(reading), count + 1
+        return count
+
+    assert updates(step + more) <= updates(step)
 
 
 @given(TIMINGS, SERIES)

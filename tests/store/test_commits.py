@@ -50,6 +50,7 @@ def full_record(account="hot"):
         {"main": Ledger(17, {"k1": 16, "k2": 17}), "empty": Ledger(0)},
         {"USDT|1|": ring},
         {"USDT|total|high|1": (Step(Decimal("1E-18"), 17), Step(Decimal("-0.50"), 18))},
+        {"f1": (NOON, NOON + seconds(0.25))},
     )
 
 

@@ -1,0 +1,54 @@
+"""What keeps an alert from saying too much, or too little: flapping is held, steadily worse is told again."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from monitor.model.money import ZERO, divide, multiply, subtract
+
+#: When an alert fired, changed its level or resolved, oldest first.
+Turns = tuple[datetime, ...]
+
+_HUNDRED = Decimal(100)
+
+
+class Flap(NamedTuple):
+    """More turns than `max` in `within` are flapping, until no more than half as many are left in it.
+
+    Calm needs fewer turns than flapping, so an alert at the edge of flapping does not flap in and out of that.
+    """
+
+    max: int = 6
+    within: timedelta = timedelta(minutes=10)
+
+    def add(self, turns: Turns, now: datetime, *, turned: bool) -> Turns:
+        """The turns that still count, with one of now if there was; never more than `max` + 1 are kept."""
+        kept = [turn for turn in turns if now - turn < self.within]
+        return tuple([*kept, now] if turned else kept)[-self.max - 1 :]
+
+    def flaps(self, turns: Turns) -> bool:
+        """Whether these are too many."""
+        return len(turns) > self.max
+
+    def calm(self, turns: Turns) -> bool:
+        """Whether these are few enough for what flapped to be told again as it is."""
+        return len(turns) <= self.max // 2
+
+
+FLAP = Flap()
+
+
+class Renotify(NamedTuple):
+    """Tell again when a value is worse than the one told by this much: an amount, or `percent` of the value told."""
+
+    by: Decimal
+    percent: bool
+    low: bool
+
+    def due(self, told: Decimal | None, value: Decimal | None) -> bool:
+        """Whether `value` is that much lower (`low`: small values are bad) or higher than `told`."""
+        if told is None or value is None:
+            return False
+        worse = subtract(told, value) if self.low else subtract(value, told)
+        step = divide(multiply(told.copy_abs(), self.by), _HUNDRED) if self.percent else self.by
+        return worse > ZERO and worse >= step
