@@ -12,6 +12,7 @@ from monitor.config import Config
 from monitor.fields import Threshold, duration_text
 from monitor.model.money import text
 from monitor.rules import AnyRule
+from monitor.ruletest import RuleTests
 from monitor.settings import Settings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -117,7 +118,8 @@ class _ForEditors(GenerateJsonSchema):
         return False
 
 
-def schema(what: Literal["config", "rules"]) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a configuration (`config`) or of a rule file (`rules`)."""
-    model: type[BaseModel] = Settings if what == "config" else RuleFile
+def schema(what: Literal["config", "rules", "tests"]) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a configuration, of a rule file, or of a file of rule tests."""
+    models: dict[str, type[BaseModel]] = {"config": Settings, "rules": RuleFile, "tests": RuleTests}
+    model = models[what]
     return {"$schema": DIALECT, **model.model_json_schema(mode="validation", schema_generator=_ForEditors)}

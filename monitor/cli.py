@@ -19,6 +19,7 @@ app = typer.Typer(
 OK, FAILED, USAGE = 0, 1, 2
 
 _CONFIG_HELP = "The configuration file, before or after the command; default config.yaml."
+_TEST_CONFIG_HELP = "For test files that name no `config:`; default the nearest config.yaml upwards of each."
 ConfigPath = Annotated[Path | None, typer.Option("--config", "-c", help=_CONFIG_HELP)]
 #: Only the outermost one reads the environment, else the variable would beat an option before the command.
 RootConfigPath = Annotated[
@@ -126,13 +127,32 @@ def check(
 
 
 @app.command()
-def schema(what: Annotated[Literal["config", "rules"], typer.Argument(help="config or rules")]) -> None:
-    """Print the JSON Schema of the configuration or of rule files, for editors."""
+def schema(
+    what: Annotated[Literal["config", "rules", "tests"], typer.Argument(help="config, rules or tests")],
+) -> None:
+    """Print the JSON Schema of the configuration, of rule files or of rule tests, for editors."""
     import json  # noqa: PLC0415
 
     from monitor.checks import schema as schema_of  # noqa: PLC0415
 
     print(json.dumps(schema_of(what), indent=2, ensure_ascii=False))
+
+
+@app.command("test")
+def run_rule_tests(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Test files: rules/tests/*.yaml.")],
+    config: Annotated[Path | None, typer.Option("--config", "-c", help=_TEST_CONFIG_HELP)] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Run rule tests on a virtual clock: what your rules would do, and whom they would tell.
+
+    Exit 1 and a readable diff when one fails, exit 2 when a file is wrong in itself.
+    """
+    from monitor.ruletest_report import run_tests  # noqa: PLC0415
+
+    raise typer.Exit(run_tests(files, config or context.find_root().obj, as_json=as_json))
 
 
 @app.command()

@@ -222,7 +222,7 @@ class Crew:
 
     def _poller(self, provider: str, accounts: dict[str, Account]) -> Poller:
         config = self.config
-        watch = Watch(policy=_policy(config), rules=config.rules, due=self._next_due)
+        watch = Watch(policy=policy(config), rules=config.rules, due=self._next_due)
         if provider not in config.providers:
             # The store itself; or a provider that is configured no longer, and is never asked.
             polling = Polling(provider, HealthReader(self.store), CHECKUP_TIMEOUT, self.store, watch, self.clock)
@@ -270,7 +270,8 @@ async def _drained(deliverer: Deliverer) -> None:
         pass
 
 
-def _policy(config: Config) -> Policy:
+def policy(config: Config) -> Policy:
+    """What decides besides the facts, as configured."""
     return Policy(
         route=compile_route(config.route, tuple(config.channels)),
         tolerance=config.defaults.outage_tolerance,

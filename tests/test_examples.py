@@ -1,5 +1,7 @@
 """Every file we show people is read, and every plug-in is registered and shown."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from monitor.providers import PROVIDERS
 from monitor.rules import RULES as RULE_TYPES
 
 ROOT = Path(__file__).parents[1]
+RULE_TESTS = sorted((ROOT / "rules" / "tests").glob("*.yaml"))
 EXAMPLE = ROOT / "config.example.yaml"
 #: Files in a plug-in folder that are parts of plug-ins, not plug-ins.
 PARTS = {
@@ -46,9 +49,13 @@ def test_the_example_configuration_has_no_mistake_and_no_warning():
     assert {rule.type for rule in config.rules} == REGISTERED["rules"], "an example of every rule type"
 
 
-@pytest.mark.parametrize("what", ["config", "rules"])
+@pytest.mark.parametrize("what", ["config", "rules", "tests"])
 def test_an_editor_that_knows_the_schema_finds_nothing_wrong_in_the_examples(what):
-    files = sorted((ROOT / "rules").glob("*.yaml")) if what == "rules" else [EXAMPLE, ROOT / "deploy" / "config.yaml"]
+    files = {
+        "config": [EXAMPLE, ROOT / "deploy" / "config.yaml"],
+        "rules": sorted((ROOT / "rules").glob("*.yaml")),
+        "tests": RULE_TESTS,
+    }[what]
 
     wrong = [error.json_path for path in files for error in editor(what).iter_errors(yaml.safe_load(path.read_text()))]
 
@@ -95,6 +102,24 @@ def test_every_plug_in_file_is_registered(folder):
 def test_every_rule_file_says_what_it_is_for(path):
     assert path.read_text("utf-8").startswith("#")
     assert types_in(path)
+
+
+def test_what_the_examples_are_said_to_do_they_do():
+    ended = subprocess.run(
+        [sys.executable, "-m", "monitor", "test", *RULE_TESTS], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
+    assert ended.stdout.endswith("tests, all passed\n")
+
+
+def test_every_example_rule_has_a_test():
+    files = sorted((ROOT / "rules").glob("*.yaml"))
+    written = [rule["alert"] for path in files for rule in yaml.safe_load(path.read_text("utf-8"))["rules"]]
+    tested = "".join(path.read_text("utf-8") for path in RULE_TESTS)
+
+    assert [path.name for path in RULE_TESTS] == [path.name for path in files]
+    assert [name for name in written if f"alert: {name}," not in tested] == []
 
 
 def test_the_demo_runs_on_a_configuration_without_mistakes(tmp_path):

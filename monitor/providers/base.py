@@ -74,6 +74,8 @@ class ProviderSettings(Timetable):
     WORTHS: ClassVar[bool] = False
     #: The event kinds it may report; `inferred` where movements are derived from `total`.
     KINDS: ClassVar[tuple[str, ...]] = ()
+    #: Whether complete answers leave out what is empty, so that an absent asset is zero; elsewhere it is unknown.
+    DROPS_ZERO: ClassVar[bool] = False
 
     timeout: Duration | None = Field(default=None, description="longest time of one whole poll; default 10s")
     rate_limit: RateLimits = Field(default=(), description="one window or a list of them, shared by all processes")

@@ -77,6 +77,7 @@ class Cryptofuse(ProviderSettings):
     MEASURES: ClassVar[tuple[str, ...]] = ("available", "pending", "total")
     WORTHS: ClassVar[bool] = True
     KINDS: ClassVar[tuple[str, ...]] = ("inferred",)
+    DROPS_ZERO: ClassVar[bool] = True
 
     type: Literal["cryptofuse"]
     base_url: BaseUrl = "https://api.cryptofuse.io"

@@ -1,0 +1,131 @@
+"""What the channels hear in a rule test: groups as the store keeps them, on a virtual clock, and all arrives.
+
+The timings are those of store/lua/group.lua; there are no leases, for nobody else delivers, and no failures.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from monitor.engine.flush import after_settle, flush
+from monitor.model.alert import News, Target
+from monitor.model.group import NEWS_READ_MAX, Group, Item, Message
+from monitor.model.record import Row
+
+_KINDS: Mapping[str, News] = {
+    "alert.firing": "firing",
+    "alert.updated": "updated",
+    "alert.reminder": "reminder",
+    "alert.resolved": "firing",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One alert in one message to one channel."""
+
+    at: datetime
+    channel: str
+    kind: News
+    alert: str
+    asset: str
+
+
+@dataclass(slots=True)
+class _Held:
+    group: Group
+    news: list[Item] = field(default_factory=list)
+    live: set[str] = field(default_factory=set)
+    due_at: datetime | None = None
+    flushed_at: datetime | None = None
+    #: The last alert ended: that is told at once.
+    ended: bool = False
+
+    def next_flush(self, now: datetime) -> datetime:
+        if self.ended or self.flushed_at is None:
+            return now
+        return max(now, self.flushed_at + self.group.interval)
+
+
+@dataclass(slots=True)
+class Inbox:
+    """All channels of a test. `send_resolved` is channel → its setting, true where it says nothing."""
+
+    send_resolved: Mapping[str, bool] = field(default_factory=dict)
+    heard: list[Heard] = field(default_factory=list)
+    _groups: dict[tuple[str, str], _Held] = field(default_factory=dict)
+    _rows: int = 0
+
+    def owe(self, rows: Iterable[Row], now: datetime) -> None:
+        """Give rows to the groups of their targets."""
+        for row in rows:
+            self._rows += 1
+            for target in row.targets:
+                self._add(target, Item(f"{self._rows}-0", row.news, row.entry), now)
+
+    def deliver(self, until: datetime) -> None:
+        """Send what is due by then, each at its time."""
+        while due := [held for held in self._groups.values() if held.due_at is not None and held.due_at <= until]:
+            self._tell(min(due, key=lambda held: held.due_at or until))
+
+    def drain(self) -> None:
+        """Send what is still owed; reminders are not."""
+        while owing := [held for held in self._groups.values() if held.news]:
+            self._tell(min(owing, key=_due))
+
+    def _add(self, target: Target, item: Item, now: datetime) -> None:
+        held = self._groups.setdefault((target.channel, target.group), _Held(_fresh(target, now)))
+        if not (held.news or held.live or held.group.open):
+            # As good as new: it waits for company again.
+            held.flushed_at, held.ended = None, False
+        if item.news == "resolved":
+            held.live.discard(item.entry.fingerprint)
+            held.ended = held.ended or not held.live
+        elif item.news != "event":
+            held.live.add(item.entry.fingerprint)
+            held.ended = False
+        held.news.append(item)
+        due_at = now + target.wait if held.flushed_at is None else held.next_flush(now)
+        held.due_at = min(held.due_at or due_at, due_at)
+
+    def _tell(self, held: _Held) -> None:
+        now = _due(held)
+        group = replace(held.group, news=tuple(held.news[:NEWS_READ_MAX]), waiting=len(held.news))
+        message = flush(group, now, send_resolved=self.send_resolved.get(group.channel, True))
+        if not isinstance(message, Message):
+            held.due_at = message
+            return
+        self.heard += _entries(message, now)
+        held.news = [item for item in held.news if item.key not in message.keys]
+        held.flushed_at, held.ended = now, held.ended and bool(held.news)
+        left = replace(group, news=tuple(held.news[:NEWS_READ_MAX]), waiting=len(held.news))
+        told, due_at = after_settle(left, message, now)
+        known = {name: one for name, one in {**group.open, **told}.items() if one is not None}
+        held.group = replace(held.group, open=known, version=group.version + 1)
+        flush_at = held.next_flush(now) if held.news else None
+        held.due_at = min((at for at in (due_at, flush_at) if at is not None), default=None)
+
+
+def _due(held: _Held) -> datetime:
+    assert held.due_at is not None, "whoever owes news is due some time"
+    return held.due_at
+
+
+def _entries(message: Message, now: datetime) -> Iterable[Heard]:
+    for numbered in message.alerts:
+        entry = numbered.entry
+        kind: News = _KINDS.get(message.type, "event") if entry.status == "firing" else entry.status
+        yield Heard(now, message.channel, kind, entry.rule, entry.asset or "")
+
+
+def _fresh(target: Target, now: datetime) -> Group:
+    return Group(
+        channel=target.channel,
+        id=target.group,
+        version=1,
+        token=0,
+        labels=target.labels,
+        interval=target.interval,
+        repeat=target.repeat,
+        due_at=now,
+    )

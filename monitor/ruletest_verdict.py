@@ -1,0 +1,177 @@
+"""Whether a rule test holds, and what one has to see to understand why not. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from monitor.fields import suggestion
+from monitor.model.money import text
+from monitor.rules.base import RuleBase
+from monitor.ruletest import Expectation, ExpectedNews, split_key
+from monitor.ruletest_cases import Case, assets_of, selects
+from monitor.ruletest_run import INACTIVE, Key, Status, Story
+
+#: Rows of a timeline that are shown whole; of a longer one, those around what went wrong.
+ROWS_WHOLE = 24
+ROWS_MAX = 40
+_BEFORE, _AFTER = 4, 3
+_SERIOUS = ("inactive", "resolved", "pending", "firing")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One expectation that does not hold. `at` is None for what is told, which has no single time."""
+
+    line: int
+    what: str
+    at: timedelta | None
+    expected: str
+    was: str
+    hints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One instant of a timeline: what the poll then or before read, and what followed."""
+
+    at: timedelta
+    read: tuple[str, ...]
+    happened: tuple[str, ...]
+    wrong: tuple[str, ...] = ()
+
+
+def failures(case: Case, story: Story) -> list[Failure]:
+    """Every expectation that does not hold, in the order of the file."""
+    found = []
+    for place, one in enumerate(case.test.expect):
+        if (failed := _state(case, story, one, case.line("expect", place))) is not None:
+            found.append(failed)
+    for place, news in enumerate(case.test.expect_notifications):
+        if (failed := _news(case, story, news, case.line("expect_notifications", place))) is not None:
+            found.append(failed)
+    return found
+
+
+def _state(case: Case, story: Story, one: Expectation, line: int) -> Failure | None:
+    status = _worst(story, one)
+    holds = (
+        status.state == one.state
+        and one.level in (None, status.level)
+        and (one.value is None or one.value == status.value)
+    )
+    if holds:
+        return None
+    value = f", value {text(status.value)}" if one.value is not None and status.value is not None else ""
+    return Failure(
+        line=line,
+        what=" ".join(filter(None, (one.alert, one.asset))),
+        at=one.at,
+        expected=" ".join(filter(None, (one.state, one.level)))
+        + (f", value {text(one.value)}" if one.value is not None else ""),
+        was=(f"{status.state} {status.level}" if one.level and status.level else str(status)) + value,
+        hints=tuple(_hints(case, one.alert)) if status.state == "inactive" else (),
+    )
+
+
+def _worst(story: Story, one: Expectation) -> Status:
+    """The status an expectation speaks of: of all assets it may mean, the one that stands worst."""
+    keys: Iterable[Key] = (key for key in story.states if key[0] == one.alert)
+    meant = [story.status(key, one.at) for key in keys if one.asset is None or selects(one.asset, key[1])]
+    return max(meant, key=_seriousness, default=INACTIVE)
+
+
+def _seriousness(status: Status) -> tuple[int, int]:
+    return _SERIOUS.index(status.state), ("info", "warning", "critical").index(status.level) if status.level else -1
+
+
+def _news(case: Case, story: Story, news: ExpectedNews, line: int) -> Failure | None:
+    told = [
+        heard.kind
+        for _, heard in story.heard
+        if (heard.channel, heard.alert) == (news.channel, news.alert)
+        # How often one is reminded is the route's affair, not the rule's: it counts only where it is asked for.
+        and (heard.kind != "reminder" or "reminder" in news.kinds)
+        and (news.asset is None or selects(news.asset, heard.asset))
+    ]
+    if tuple(told) == news.kinds:
+        return None
+    return Failure(
+        line=line,
+        what=" ".join(filter(None, (f"{news.channel} about {news.alert}", news.asset))),
+        at=None,
+        expected=_listed(news.kinds),
+        was=_listed(told),
+        hints=() if told else tuple(_hints(case, news.alert)),
+    )
+
+
+def _listed(kinds: Sequence[str]) -> str:
+    return ", ".join(kinds) or "nothing"
+
+
+def _hints(case: Case, alert: str) -> Iterator[str]:
+    """Why a rule may have had nothing to say of this account at all."""
+    for rule in case.rules:
+        if rule.alert != alert:
+            continue
+        if not _matches(rule, case):
+            yield f"its `match` does not select the account {case.account.name}"
+            continue
+        if not rule.judges_provider and not any(rule.watches(asset) for asset in assets_of(case.test)):
+            yield f"its `assets` ({', '.join(rule.assets)}) are not among the test's"
+        measures = {split_key(key)[1] for key in case.test.series}
+        infers = not case.nature.ledger and (rule.flow() is not None or rule.about() == "event")
+        read = dict.fromkeys((*rule.measures(), *(("total",) if infers else ())))
+        for measure in read:
+            if measure not in measures:
+                why = "movements are inferred from" if infers and measure == "total" else "it reads"
+                yield f"{why} {measure!r}, which the test has no series of{suggestion(measure, measures)}"
+        if getattr(rule, "unit", None) == "usd" and not case.policy.prices:
+            yield "it judges worths, and the configuration has no static `prices`"
+
+
+def _matches(rule: RuleBase, case: Case) -> bool:
+    if rule.judges_provider:
+        return rule.matches({"provider": case.account.provider})
+    return rule.matches({**case.account.labels, "provider": case.account.provider, "account": case.account.name})
+
+
+def timeline(story: Story, failed: Sequence[Failure]) -> list[Row | None]:
+    """What happened, instant by instant, with what went wrong at its place; None stands for rows left out."""
+    rows = list(_rows(story, failed))
+    if len(rows) <= ROWS_WHOLE:
+        return list(rows)
+    anchors = [place for place, row in enumerate(rows) if row.wrong]
+    if not anchors:
+        anchors = [place for place, row in enumerate(rows) if row.happened]
+    near = {place for anchor in anchors for place in range(anchor - _BEFORE, anchor + _AFTER + 1)}
+    kept = [place for place in range(len(rows)) if place == 0 or place in near][:ROWS_MAX]
+    shown: list[Row | None] = []
+    for before, place in zip([-1, *kept], kept, strict=False):
+        shown += [None, rows[place]] if place > before + 1 else [rows[place]]
+    return shown + ([None] if not kept or kept[-1] < len(rows) - 1 else [])
+
+
+def _rows(story: Story, failed: Sequence[Failure]) -> Iterator[Row]:
+    happened: dict[timedelta, list[str]] = {}
+    for at, moved in story.movements:
+        happened.setdefault(at, []).append(moved)
+    for (alert, subject), states in story.states.items():
+        was = INACTIVE
+        for at, status in states:
+            if (status.state, status.level) != (was.state, was.level):
+                name = " ".join(filter(None, (alert, subject)))
+                happened.setdefault(at, []).append(f"{name}: {was} → {status}")
+            was = status
+    for at, heard in story.heard:
+        name = " ".join(filter(None, (heard.alert, heard.asset)))
+        happened.setdefault(at, []).append(f"{heard.channel} hears: {heard.kind} {name}")
+    wrong: dict[timedelta, list[str]] = {}
+    for one in failed:
+        if one.at is not None:
+            wrong.setdefault(one.at, []).append(f"{one.what}: expected {one.expected}, was {one.was}")
+    read = dict(story.readings)
+    latest: tuple[str, ...] = ()
+    for at in sorted({*read, *happened, *wrong}):
+        latest = read.get(at, latest)
+        yield Row(at, latest, tuple(happened.get(at, ())), tuple(wrong.get(at, ())))
