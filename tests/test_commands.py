@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -12,6 +13,7 @@ import structlog
 
 from monitor import cli
 from monitor.engine.watch import STORE_PROVIDER
+from monitor.model.alert import pause
 from monitor.store.redis import RedisStore
 from tests.builders import NOON, commit, seconds
 from tests.facts import Watched, account, answer, outage, policy, rule, snapshot
@@ -226,8 +228,24 @@ class TestStatus:
 
         assert code == 0
         assert "firing warning: Low hot USDT 40" in out
+        assert "(data:" not in out
         assert "timed out" in out
         assert "2 accounts, 1 firing, 0 pending, 0 dead deliveries" in out
+
+    def test_an_alert_whose_facts_are_old_says_so(self, run, valkey_server):
+        async def went_dark(store):
+            watched = Watched((rule("low_balance", alert="Low", below=500),), account=account("hot", provider="bank"))
+            watched.record = await store.load("hot")
+            await store.enrol("bank", {"hot": NOON})
+            [claim] = (await store.claim("bank", 9, seconds(30))).claims
+            seen = watched.see(answer(snapshot({"USDT": "40"})), NOON)
+            [alert] = seen.record.alerts
+            dark = replace(seen.record, alerts=(pause(alert, "stale"),))
+            await store.commit("bank", seen._replace(record=dark), claim, NOON)
+
+        in_store(valkey_server.url, went_dark)
+
+        assert "firing warning: Low hot USDT 40 (data: stale)" in run("status")[1]
 
     def test_an_account_is_late_only_beyond_its_own_interval_and_a_checkup_is_no_account(self, run, valkey_server):
         now = datetime.now(UTC)

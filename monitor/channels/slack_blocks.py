@@ -147,8 +147,9 @@ def _body(message: Message, *, redact: bool) -> list[Block]:
 def _full(one: Numbered, *, redact: bool) -> Iterator[Block]:
     entry = one.entry
     summary = entry.annotations.get("summary") or _fact(entry, redact=redact)
-    if note := entry.annotations.get("note"):
-        summary = f"{summary}\n{note}"
+    caveat = entry.annotations.get("caveat", "")
+    if caveat not in summary:
+        summary = f"{summary} · {caveat}"
     if redact:
         summary = without_numbers(summary)
     yield {"type": "section", "text": _plain(summary, SUMMARY_MAX)}
@@ -189,8 +190,9 @@ def _fact(entry: Entry, *, redact: bool) -> str:
     if entry.rule_type in _SILENCES:
         return "" if entry.status == "resolved" or entry.value is None else f"for {_span(entry.value)}"
     value = _money(entry.value, entry.unit, redact=redact)
-    if not value:
-        summary = entry.annotations.get("summary") or entry.status
+    if not value or "caveat" in entry.annotations:
+        # Of what flaps, or could not be read, the value alone would be half the truth.
+        summary = entry.annotations.get("caveat") or entry.annotations.get("summary") or entry.status
         return bare(without_numbers(summary) if redact else summary)
     value = f"moved by {value}" if entry.rule_type in _MOVES else value
     if entry.threshold is None or entry.status == "resolved":

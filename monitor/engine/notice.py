@@ -40,8 +40,8 @@ def entry_of_alert(rule: RuleBase | None, account: Account, alert: Alert, now: d
         gone = account.name if alert.reason == "account_removed" else alert.rule
         return replace(entry, annotations={"summary": f"{gone} is no longer configured"})
     told = render(rule, entry, details=alert.details, now=now)
-    note = rule.note(entry, alert.details) if not resolved and "summary" in rule.templates else ""
-    return replace(entry, annotations={**told, "note": note} if note else told)
+    caveat = "" if resolved else rule.caveat(entry, alert.details)
+    return replace(entry, annotations={**told, "caveat": caveat} if caveat else told)
 
 
 def entry_of_event(rule: RuleBase, account: Account, verdict: EventVerdict, name: str, now: datetime) -> Entry:

@@ -181,7 +181,7 @@ def advance(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) -> tu
             moved, news = _turned(alert, moved, news, timing, now)
     if moved is None:
         return None, None
-    if news is None and verdict.bad is not None and moved.state is State.FIRING and timing.renotify is not None:
+    if news is None and verdict.held is not None and moved.state is State.FIRING and timing.renotify is not None:
         news = "updated" if timing.renotify.due(moved.told, moved.value) else None
     if news is not None or moved.told is None:
         moved = replace(moved, told=moved.value)

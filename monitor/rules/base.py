@@ -21,7 +21,7 @@ from monitor.model.labels import Matcher, compile_match
 from monitor.model.record import Account, Entry, Health, Need
 from monitor.model.snapshot import Change, Outage, Snapshot
 from monitor.model.window import Flow
-from monitor.rules.life import FlapLimit, check_life, note
+from monitor.rules.life import FlapLimit, caveat, check_life
 from monitor.rules.mistakes import mistake, mistakes
 from monitor.rules.samples import SAMPLE_NOW, AnyText, samples
 from monitor.rules.sandbox import compiled, filled
@@ -187,7 +187,7 @@ class RuleBase(BaseModel):
 
     def plain(self, entry: Entry, details: Mapping[str, str]) -> str:
         """The built-in text: said when there is no `summary`, or when a template fails."""
-        if entry.status == "firing" and (said := self.note(entry, details)):
+        if entry.status == "firing" and (said := self.caveat(entry, details)):
             return said
         if entry.status != "resolved":
             return self.breached(entry, details)
@@ -195,9 +195,9 @@ class RuleBase(BaseModel):
             return self.recovered(entry)
         return f"{subject(entry) or self.alert} is closed: {(entry.reason or 'ended').replace('_', ' ')}"
 
-    def note(self, entry: Entry, details: Mapping[str, str]) -> str:
+    def caveat(self, entry: Entry, details: Mapping[str, str]) -> str:
         """What must be known of an alert besides its value: that it flaps, or that nothing was read. Else empty."""
-        return note(self.flap, entry, details)
+        return caveat(self.flap, entry, details)
 
     def __hash__(self) -> int:
         # By name, which is unique; pydantic's own hash fails on the mappings.

@@ -42,7 +42,7 @@ def check_life(rule: "RuleBase") -> None:
         raise mistake("must be more than 0", "renotify_every")
 
 
-def note(limit: FlapLimit, entry: Entry, details: Mapping[str, str]) -> str:
+def caveat(limit: FlapLimit, entry: Entry, details: Mapping[str, str]) -> str:
     """What must be known of an alert besides its value: that it flaps, or that nothing was read. Else empty."""
     value = "" if entry.value is None else f", last read as {text(entry.value)}"
     match details.get("flapping"):

@@ -122,8 +122,8 @@ class TestOnNoData:
             pytest.param({"on_no_data": "fire"}, "40 ? ? ? ? ? ?", [(0, "firing", None)], id="fire: firing stays"),
             pytest.param(
                 {"on_no_data": "fire", "keep_firing_for": "2m"},
-                "40 100 ? ? ? ? ? ? 100 100",
-                [(0, "firing", None)],
+                "40 100 100 ? ? ? ? ? ? 100 100",
+                [(0, "firing", None), (10, "resolved", "recovered")],
                 id="fire: keep-firing stays, its timer paused",
             ),
             pytest.param(
@@ -175,12 +175,12 @@ class TestOnNoData:
         )
         assert one.record.alerts[0].data == "stale"
 
-    def test_a_summary_of_ones_own_is_followed_by_a_note(self):
+    def test_a_summary_of_ones_own_is_followed_by_a_caveat(self):
         one = watched(on_no_data="fire", annotations={"summary": "too low"}).reads("100 error error error error")
 
         [(_, _, entry)] = one.told
         assert entry.annotations["summary"] == "too low"
-        assert "could not be read since" in entry.annotations["note"]
+        assert "could not be read since" in entry.annotations["caveat"]
 
     def test_fire_speaks_of_the_assets_last_known_that_the_rule_watches(self):
         one = Watched((low(on_no_data="fire", assets=["USDT", "BTC", "ETH"]),))
@@ -310,6 +310,17 @@ class TestCase25Flapping:
             (8, "resolved", "critical"),
         ]
 
+    def test_case_25_calm_for_all_of_keep_firing_for_before_it_flapped_is_calm_for_long_enough(self):
+        settings = {"keep_firing_for": "3m", "flap": {"max": 2, "within": "6m"}}
+        one = Watched((rule("low_balance", levels=LEVELS, **settings),)).reads("90 40 90 90 90 90 90 90 90")
+
+        assert [(minute, news, entry.severity) for minute, news, entry in one.told] == [
+            (0, "firing", "warning"),
+            (1, "updated", "critical"),
+            (5, "updated", "critical"),
+            (7, "updated", "warning"),
+        ]
+
     def test_case_25_slow_changes_do_not_flap(self):
         one = watched().reads("40 100 " * 10, every=minutes(2))
 
@@ -412,6 +423,12 @@ class TestCase28WorseAndWorse:
         one = watched(renotify_every="1%", resolve_above=100).reads("40 60 59 58")
 
         assert one.news == [(0, "firing")]
+
+    def test_case_28_what_is_good_is_not_worse_however_little_of_it_is_left(self):
+        one = watched(renotify_every="25%", flap={"max": 1, "within": "9m"}).reads("40 200 110 59")
+
+        # The update at the first minute says that it flaps, and told 200; 110 is good, 59 is not.
+        assert one.news == [(0, "firing"), (1, "updated"), (3, "updated")]
 
     def test_an_alert_stored_before_there_was_a_value_told_counts_from_now(self):
         one = watched(renotify_every="25%").reads("40")

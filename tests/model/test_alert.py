@@ -449,6 +449,17 @@ def test_case_25_what_flaps_is_held_as_firing_and_counts_no_more_than_it_must(ru
         assert not alert.flapping or (alert.state is State.FIRING and len(alert.turns) > rules.flap.max // 2)
 
 
+@given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), max_size=60), st.integers(1, 7))
+def test_case_25_the_stored_changes_are_few_and_recent(steps, most):
+    flap, turns, now = Flap(most, minutes(10)), (), NOON
+
+    for passed, turned in steps:
+        now += minutes(passed)
+        turns = flap.add(turns, now, turned=turned)
+        assert len(turns) <= most + 1
+        assert all(now - turn < minutes(10) for turn in turns)
+
+
 @given(SERIES, st.integers(1, 60), st.integers(0, 30))
 def test_case_28_a_larger_step_never_tells_more(series, step, more):
     def updates(percent):

@@ -1,5 +1,6 @@
 """Commits: a poll is written whole, once, by the newest claimant."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import msgspec
@@ -166,6 +167,32 @@ async def test_a_high_that_changes_is_written_and_the_sums_beside_it_stay(open_s
     for store in (ours, theirs):
         loaded = await store.load("hot")
         assert (loaded.extremes, loaded.flows) == (higher, full_record().flows)
+
+
+async def test_what_is_left_of_an_alert_that_ended_is_written_and_kept_also_alone(open_store):
+    ours, theirs = await open_store(), await open_store()
+    record = full_record()
+    await ours.commit("casino", Commit(Record("hot"), record), await claim(ours), NOON)
+    mine, record = await again(ours), await ours.load("hot")
+    later = {"f2": (NOON + minutes(1),)}
+
+    await ours.commit("casino", commit(record, lately=later), mine, NOON)
+
+    await again(ours)
+    for store in (ours, theirs):
+        assert (await store.load("hot")).lately == later
+
+
+def test_an_alert_stored_by_a_release_without_the_keys_of_its_life_is_read_with_their_defaults():
+    alert = full_record().alerts[0]
+    known = {"told", "turns", "flapping", "swing"}
+    older = {key: value for key, value in msgspec.to_builtins(alert).items() if key not in known}
+    stored = msgspec.json.encode({"alerts": [older], "checkpoints": {"main": 17}})
+
+    read = codec.record("hot", [b"1", b"1", None, stored, None, None])
+
+    assert read.alerts == (replace(alert, told=None, turns=()),)
+    assert read.lately == {}
 
 
 def test_releases_with_and_without_highs_read_each_others_windows():
