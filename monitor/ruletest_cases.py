@@ -28,6 +28,8 @@ from monitor.yamlfile import Document
 
 #: What `config.yaml` beside or above a test file is called.
 CONFIG_NAME = "config.yaml"
+#: Ten years: whatever is added to its times is still a date.
+STORY_MAX = timedelta(days=3650)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,8 @@ class _File:
             yield ("account", "provider"), what + suggestion(test.account.provider, known)
         yield from _of_series(test, nature or Nature())
         end = interval * (test.polls - 1)
+        if end > STORY_MAX:
+            yield ("series",), f"lasts {duration_text(end)}, a story is shorter than {duration_text(STORY_MAX)}"
         yield from _of_events(test, nature or Nature(ledger=True), end)
         for place, one in enumerate(test.expect):
             for key, what in self._of_expectation(one, test, end):

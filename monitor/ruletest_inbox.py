@@ -12,6 +12,9 @@ from monitor.model.alert import News, Target
 from monitor.model.group import NEWS_READ_MAX, Group, Item, Message
 from monitor.model.record import Row
 
+#: Told in one test; a story of years with a reminder a second would never end.
+REMINDERS_MAX = 1_000
+
 _KINDS: Mapping[str, News] = {
     "alert.firing": "firing",
     "alert.updated": "updated",
@@ -55,6 +58,7 @@ class Inbox:
     heard: list[Heard] = field(default_factory=list)
     _groups: dict[tuple[str, str], _Held] = field(default_factory=dict)
     _rows: int = 0
+    _reminders: int = 0
 
     def owe(self, rows: Iterable[Row], now: datetime) -> None:
         """Give rows to the groups of their targets."""
@@ -90,6 +94,10 @@ class Inbox:
 
     def _tell(self, held: _Held) -> None:
         now = _due(held)
+        self._reminders += not held.news
+        if not held.news and self._reminders > REMINDERS_MAX:
+            held.due_at = None
+            return
         group = replace(held.group, news=tuple(held.news[:NEWS_READ_MAX]), waiting=len(held.news))
         message = flush(group, now, send_resolved=self.send_resolved.get(group.channel, True))
         if not isinstance(message, Message):

@@ -4,10 +4,13 @@ poll at k × interval ─▶ decide ─▶ states, rows ─▶ groups ─▶ wha
         └▶ health of the provider ─▶ decide, as often as the daemon looks at it
 """
 
+from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from operator import itemgetter
 
 from monitor.engine.decide import decide
 from monitor.engine.watch import account_of_checkup, match_labels
@@ -60,12 +63,9 @@ class Story:
 
     def status(self, key: Key, at: timedelta) -> Status:
         """How an alert stands after the last look at or before then."""
-        found = INACTIVE
-        for moment, status in self.states.get(key, ()):
-            if moment > at:
-                break
-            found = status
-        return found
+        states = self.states.get(key, [])
+        place = bisect_right(states, at, key=itemgetter(0))
+        return states[place - 1][1] if place else INACTIVE
 
 
 @dataclass(slots=True)
@@ -107,7 +107,7 @@ class _World:
     polled: _Watched = field(init=False)
     provider: _Watched = field(init=False)
     health: Health = field(default=Health(at=START))
-    _events: list[Event] = field(init=False)
+    _events: deque[Event] = field(init=False)
     _baseline: bool = False
 
     def __post_init__(self) -> None:
@@ -115,7 +115,7 @@ class _World:
         self.inbox = Inbox(case.send_resolved)
         self.polled = self._watched(case.account, whole=False)
         self.provider = self._watched(account_of_checkup(case.account.provider, case.interval), whole=True)
-        self._events = sorted(_events(case), key=lambda event: event.occurred_at)
+        self._events = deque(sorted(_events(case), key=lambda event: event.occurred_at))
 
     def _watched(self, account: Account, *, whole: bool) -> _Watched:
         labels = match_labels(account)
@@ -183,8 +183,9 @@ class _World:
 
     def _fresh(self, now: datetime) -> tuple[Event, ...]:
         """The rows that came since the last good poll; the first one's are history, not news."""
-        rows = [event for event in self._events if event.occurred_at <= now]
-        self._events = self._events[len(rows) :]
+        rows = []
+        while self._events and self._events[0].occurred_at <= now:
+            rows.append(self._events.popleft())
         history = "" if self._baseline else " (before the first good poll: history, not news)"
         self._baseline = True
         for row in rows:

@@ -10,14 +10,17 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor import cli
 from monitor.errors import ConfigError
+from monitor.fields import duration_text
 from monitor.ruletest import SAMPLES_MAX, Mark, series
 from monitor.ruletest_cases import load
+from monitor.ruletest_inbox import REMINDERS_MAX
 from monitor.ruletest_report import run_tests
+from monitor.ruletest_run import run
 
 ROOT = Path(__file__).parents[1]
 RULES = """\
@@ -37,6 +40,10 @@ rules:
   - {alert: Stale, type: stale}
   - {alert: Down, type: provider_down, match: {provider: bank}, after: 3m}
   - {alert: Poor, type: low_balance, measure: total, unit: usd, below: 1000}
+  - alert: Deep
+    type: low_balance
+    match: {role: well}
+    levels: {warning: {below: 300}, critical: {below: 100}}
 """
 CONFIG = """\
 version: 1
@@ -206,10 +213,11 @@ def test_an_error_in_one_series_is_a_failed_poll_and_a_shorter_series_goes_on(ra
     holds(
         ran(f"""
         account: {HOT}
-        series: {{available/USDT: "90", total/USDT: "90x2 errorx3 90"}}
+        series: {{available/USDT: "300 90", total/USDT: "90x2 errorx3 90"}}
         expect:
         - {{at: 4m, alert: Low, state: pending}}
         - {{at: 4m, alert: Stale, state: firing}}
+        - {{at: 5m, alert: Low, state: pending, value: 90}}
         """)
     )
 
@@ -246,6 +254,23 @@ def test_movements_are_inferred_where_there_is_no_ledger(ran):
         - {{at: 2m, alert: Flow, state: resolved}}
         expect_notifications: [{{channel: ops, alert: Gone, kinds: [event]}}]
         """)
+    )
+
+
+def test_a_window_ends_to_the_second(ran):
+    """The ring alone cannot tell: the daemon reads the recorded events then, and so does a test."""
+    holds(
+        ran(
+            f"""
+            account: {HOT}
+            series: {{total/USDT: "200x2 140x200"}}
+            expect:
+            - {{at: 40s, alert: Flow, state: firing, value: 60}}
+            - {{at: 1h20s, alert: Flow, state: firing}}
+            - {{at: 1h40s, alert: Flow, state: resolved}}
+            """,
+            head="rules: [../rules.yaml]\ninterval: 20s",
+        )
     )
 
 
@@ -320,6 +345,46 @@ def test_what_fires_and_resolves_before_it_is_told_comes_in_one_message(ran):
             """,
             head="rules: [../rules.yaml]\ninterval: 2s",
         )
+    )
+
+
+@pytest.mark.parametrize(
+    ("samples", "told"),
+    [
+        # A new group waits for company, later news wait for the interval, the end of the last alert for nothing.
+        ("200x3", [("10s", "firing")]),
+        ("400 200 90x9", [("30s", "firing"), ("1m30s", "updated")]),
+        ("400 200 90 200x3 400", [("30s", "firing"), ("1m30s", "updated"), ("2m", "resolved")]),
+        ("400 200 400 200 400", [("30s", "firing"), ("40s", "resolved"), ("1m10s", "firing"), ("1m20s", "resolved")]),
+    ],
+)
+def test_messages_come_when_the_daemon_would_send_them(folder, samples, told):
+    path = folder / "tests" / "t.yaml"
+    path.write_text(f"""\
+rules: [../rules.yaml]
+interval: 20s
+tests:
+  - name: a story
+    account: {{name: x, provider: bank, labels: {{role: well}}}}
+    series: {{available/USDT: "{samples}"}}
+    expect_notifications: [{{channel: ops, alert: Deep, kinds: [firing]}}]
+""")
+    [case] = load([path], None)
+
+    story = run(case, lambda: None)
+
+    assert [(duration_text(at), heard.kind) for at, heard in story.heard] == told
+
+
+def test_what_is_told_of_one_asset_can_be_asked_for(ran):
+    holds(
+        ran("""
+        account: {name: hot, provider: bank}
+        series: {total/USDT@ETH: "400x2 600", total/USDT@TRX: "400x3"}
+        expect_notifications:
+        - {channel: ops, alert: Poor, asset: USDT@TRX, kinds: [firing]}
+        - {channel: ops, alert: Poor, kinds: [firing, firing, resolved]}
+        """)
     )
 
 
@@ -597,6 +662,92 @@ def test_a_test_that_expects_nothing_is_a_mistake(mistakes):
     [found] = mistakes(f"account: {HOT}\nseries: {{available/USDT: 1}}")
 
     assert found == "tests/t.yaml:4: tests[0]: expects nothing: add `expect` or `expect_notifications`"
+
+
+def test_a_story_has_an_end(mistakes, ran):
+    story = """
+        account: {name: hot, provider: bank}
+        series: {total/USDT: 400xPOLLS}
+        expect: [{at: 0s, alert: Poor, state: firing}]
+        """
+    day = "rules: [../rules.yaml]\ninterval: 1d"
+
+    holds(ran(story.replace("POLLS", "3651"), head=day))
+    [found] = mistakes(story.replace("POLLS", "3652"), head=day)
+
+    assert found == "tests/t.yaml:6: tests[0].series: lasts 3651d, a story is shorter than 3650d"
+
+
+@pytest.mark.parametrize("count", [REMINDERS_MAX - 1, REMINDERS_MAX])
+def test_reminders_are_told_for_a_long_time_but_not_for_ever(ran, count):
+    reminders = ", ".join(["reminder"] * count)
+    code, _ = ran(
+        f"""
+        account: {HOT}
+        series: {{total/USDT: "400x6000"}}
+        expect_notifications: [{{channel: ops, alert: Poor, kinds: [firing, {reminders}]}}]
+        """
+    )
+
+    assert code == (0 if count == REMINDERS_MAX else 1)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=8)
+    | st.sampled_from(["1m", "5x3", "error", "USDT", "-1s"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+SOUND = {
+    "interval": "1m",
+    "tests": [
+        {
+            "name": "x",
+            "account": {"name": "hot", "provider": "perps", "labels": {"role": "hot"}, "assets": ["USDT"]},
+            "series": {"available/USDT": "90x4 _ error", "total/USDT": "1"},
+            "events": [{"at": "1m", "kind": "deposit", "asset": "USDT", "amount": 1, "direction": "in"}],
+            "expect": [
+                {"at": "2m", "alert": "Low", "state": "firing", "level": "critical", "asset": "USDT", "value": 90}
+            ],
+            "expect_notifications": [{"channel": "ops", "alert": "Low", "kinds": ["firing"], "asset": "USDT"}],
+        }
+    ],
+}
+
+
+def places(value, path=()):
+    """The path of everything in a document."""
+    yield path
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from places(item, (*path, key))
+
+
+def changed(value, path, new):
+    if not path:
+        return new
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = changed(copy[path[0]], path[1:], new)
+    return copy
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.sampled_from([path for path in places(SOUND) if path]), VALUES)
+def test_whatever_stands_in_a_test_file_it_runs_or_says_what_is_wrong(folder, path, value):
+    document = {**changed(SOUND, path, value), "rules": ["../rules.yaml"]}
+    (folder / "tests" / "fuzz.yaml").write_text(json.dumps(document))
+
+    try:
+        code = run_tests([folder / "tests" / "fuzz.yaml"], None, as_json=True)
+    except ConfigError as error:
+        code, said = 2, error.mistakes
+    else:
+        said = []
+
+    assert code in (0, 1, 2)
+    assert all("fuzz.yaml:" in line for line in said)
 
 
 def test_the_mistakes_of_all_files_come_at_once(folder):
