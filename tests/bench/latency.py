@@ -50,7 +50,11 @@ channels:
 route: {{channels: [chat], group_by: [rule, account], group_wait: 0s, group_interval: 100ms}}
 rules: [rules.yaml]
 """
-_RULES = "rules: [{alert: FloatLow, type: low_balance, assets: [USDT], below: 100, resolve_above: 200}]\n"
+#: What fires and resolves for a minute on end would be held as flapping.
+_RULES = """
+rules:
+  - {alert: FloatLow, type: low_balance, assets: [USDT], below: 100, resolve_above: 200, flap: {max: 100, within: 1s}}
+"""
 _ROW = '{{"currency":"usdttrc20","amount":"{amount}","pendingAmount":"0.00"}}'
 _BODY = '{{"result":{{"id":"u","name":"n","balances":[{row}]}}}}'
 
