@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from monitor.model.money import ZERO, divide, multiply, subtract
+from monitor.model.money import RATIO, ZERO, divide, multiply
 
 #: When an alert fired, changed its level or resolved, oldest first.
 Turns = tuple[datetime, ...]
@@ -49,6 +49,7 @@ class Renotify(NamedTuple):
         """Whether `value` is that much lower (`low`: small values are bad) or higher than `told`."""
         if told is None or value is None:
             return False
-        worse = subtract(told, value) if self.low else subtract(value, told)
+        # A worth has as many digits as its price, which may be periodic: no exact difference need exist.
+        worse = RATIO.subtract(told, value) if self.low else RATIO.subtract(value, told)
         step = divide(multiply(told.copy_abs(), self.by), _HUNDRED) if self.percent else self.by
         return worse > ZERO and worse >= step

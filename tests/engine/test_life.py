@@ -414,6 +414,15 @@ class TestCase28WorseAndWorse:
 
         assert one.news == [(0, "firing"), (1, "resolved"), (2, "firing"), (3, "updated")]
 
+    def test_case_28_a_worth_at_a_periodic_price_gets_worse_too(self):
+        one = Watched((low(unit="usd", below=5000, resolve_above=6000, renotify_every="25%"),))
+        for minute, (available, worth) in enumerate([("3001", "4000.1"), ("1", "20")]):
+            now = NOON + minutes(minute)
+            amounts = {"USDT": {"available": available, "total": "3007"}}
+            one.see(answer(snapshot(amounts, at=now, usd={"USDT": Decimal(worth)})), now)
+
+        assert one.news == [(0, "firing"), (1, "updated")]
+
     def test_case_28_a_level_told_is_a_value_told(self):
         one = Watched((rule("low_balance", levels=LEVELS, renotify_every="50%"),)).reads("90 46 44 23 22")
 
