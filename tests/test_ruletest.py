@@ -40,6 +40,7 @@ rules:
   - {alert: Stale, type: stale}
   - {alert: Down, type: provider_down, match: {provider: bank}, after: 3m}
   - {alert: Poor, type: low_balance, measure: total, unit: usd, below: 1000}
+  - {alert: Blind, type: low_balance, match: {role: well}, below: 10, on_no_data: fire}
   - alert: Deep
     type: low_balance
     match: {role: well}
@@ -319,6 +320,19 @@ def test_staleness_and_prices_and_routes_are_the_configurations(ran):
         - {{channel: quiet, alert: Stale, kinds: [firing]}}
         - {{channel: ops, alert: Stale, kinds: []}}
         - {{channel: ops, alert: Poor, asset: USDT, kinds: [firing, resolved]}}
+        """)
+    )
+
+
+def test_not_knowing_may_count_as_bad(ran):
+    holds(
+        ran("""
+        account: {name: x, provider: vault, labels: {role: well}}
+        series: {available/USDT: "500 error _ error 500"}
+        expect:
+        - {at: 2m, alert: Blind, state: inactive}
+        - {at: 3m, alert: Blind, state: firing}
+        - {at: 4m, alert: Blind, state: resolved, value: 500}
         """)
     )
 
