@@ -1,0 +1,50 @@
+"""A restart at any poll changes nothing: what an alert's life needs is in the stored documents."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.model.record import Record
+from monitor.store import codec
+from tests.builders import NOON, minutes
+from tests.facts import Watched, rule
+
+LEVELS = {"warning": {"below": 100, "resolve_above": 120}, "critical": {"below": 50, "resolve_above": 60}}
+RULES = st.builds(
+    lambda wait, keep, most, every, no_data: rule(
+        "low_balance",
+        levels=LEVELS,
+        for_=wait,
+        keep_firing_for=keep,
+        flap={"max": most, "within": "10m"},
+        renotify_every=every,
+        on_no_data=no_data,
+    ),
+    st.sampled_from(["0s", "2m"]),
+    st.sampled_from(["0s", "3m"]),
+    st.integers(1, 4),
+    st.sampled_from(["25%", 10]),
+    st.sampled_from(["keep_state", "fire", "resolve"]),
+)
+WORDS = st.lists(st.sampled_from(["200", "110", "90", "55", "40", "20", "error", "error", "_"]), max_size=40)
+
+
+def restarted(record):
+    """The record as a new process reads it."""
+    documents = codec.changed(Record(record.account), record)
+    stored = codec.record(record.account, [b"%d" % record.version, None, *(one or None for one in documents)])
+    return replace(stored, version=record.version)
+
+
+@given(RULES, WORDS)
+def test_case_1_to_4_a_restart_after_every_poll_tells_the_same_news_under_the_same_ids(watching, words):
+    steady, shaken = Watched((watching,)), Watched((watching,))
+
+    for minute, word in enumerate(words):
+        for one in (steady, shaken):
+            one.reads(word, start=NOON + minutes(minute))
+        shaken.record = restarted(shaken.record)
+
+    assert shaken.told == steady.told
+    assert shaken.record == steady.record
