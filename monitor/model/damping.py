@@ -23,7 +23,8 @@ class Flap(NamedTuple):
 
     def add(self, turns: Turns, now: datetime, *, turned: bool) -> Turns:
         """The turns that still count, with one of now if there was; never more than `max` + 1 are kept."""
-        kept = [turn for turn in turns if now - turn < self.within]
+        # A clock that was ahead must not make a change count for longer than the window.
+        kept = [min(turn, now) for turn in turns if now - turn < self.within]
         return tuple([*kept, now] if turned else kept)[-self.max - 1 :]
 
     def flaps(self, turns: Turns) -> bool:

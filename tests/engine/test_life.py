@@ -336,6 +336,14 @@ class TestCase25Flapping:
 
         assert [news for _, news in one.news] == ["firing", "resolved"]
 
+    def test_case_7_a_clock_that_was_ahead_does_not_hold_what_flapped_until_it_has_caught_up(self):
+        one = watched().reads("40 100 40 100 40 100 40 100")
+
+        one.reads("100 " * 12, start=NOON - minutes(600))
+
+        assert one.news[-1] == (-590, "resolved")
+        assert one.record.lately == {}
+
     def test_the_changes_of_an_alert_that_ended_are_forgotten_in_time(self):
         one = watched().reads("40 100")
         assert len(one.record.lately) == 1
