@@ -79,9 +79,12 @@ class Mistake:
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}: "
-        # A control character from the file must not drive the reader's terminal.
-        said = f"{self.path}: {self.what}" if self.path else self.what
-        return where + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in said)
+        return where + printable(f"{self.path}: {self.what}" if self.path else self.what)
+
+
+def printable(said: str) -> str:
+    """One line: a control character from a file must not drive the reader's terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in said)
 
 
 def dotted(path: Steps) -> str:

@@ -13,6 +13,7 @@ from rich.progress import Progress
 
 from monitor.checks import counted
 from monitor.fields import duration_text
+from monitor.mistakes import printable
 from monitor.ruletest_cases import Case, load
 from monitor.ruletest_run import run
 from monitor.ruletest_verdict import Failure, Row, failures, timeline
@@ -72,13 +73,10 @@ def _run(cases: Sequence[Case]) -> list[Result]:
 def _print(results: Sequence[Result], failed: int) -> None:
     console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
     for result in results:
-        if result.failures:
-            console.print(f"✗ {result.case.test.name}", style="red")
-            for line in explained(result):
-                style = "red" if line.startswith("  >") else None
-                console.print(line, style=style)
-        else:
-            console.print(f"✓ {result.case.test.name}", style="green")
+        name = printable(result.case.test.name)
+        console.print(f"✗ {name}" if result.failures else f"✓ {name}", style="red" if result.failures else "green")
+        for line in explained(result) if result.failures else ():
+            console.print(printable(line), style="red" if line.startswith("  >") else None)
     said = f"{counted(len(results), 'test')}, {f'{failed} failed' if failed else 'all passed'}"
     console.print(said, style="red" if failed else "green")
 
