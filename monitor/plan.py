@@ -96,6 +96,8 @@ class Crew:
         """Enrol, however long the store is away: a reload must not end for that, nor stop the polls there are."""
         while not self._stopping:
             try:
+                if "poll" in self.roles:
+                    await self.store.configure(self.config.digest)
                 await self.enrol()
                 return
             except StoreUnavailable as error:
@@ -109,7 +111,6 @@ class Crew:
         """Give every account that has none a due time; for the start, and for a store that was emptied."""
         if "poll" not in self.roles:
             return
-        await self.store.configure(self.config.digest)
         for name, poller in self.pollers.items():
             await self._enrol(name, poller.accounts)
             poller.wake()
@@ -117,6 +118,8 @@ class Crew:
 
     async def _turn_out(self) -> None:
         """Make accounts that are configured no longer due, so that `see_off` meets them soon."""
+        if not await self._newest():
+            return
         for provider in await self.store.providers():
             known = self.pollers[provider].accounts if provider in self.pollers else {}
             leaving = [name for name in await self.store.enrolled(provider) if name not in known]
@@ -124,6 +127,9 @@ class Crew:
                 if not leaving:
                     await self.store.forget_provider(provider)
                     continue
+                if self._stopping:
+                    # Whoever stops the pollers there are would not stop this one.
+                    return
                 self._hire(provider, {})
             for start in range(0, len(leaving), ENROL_CHUNK):
                 chunk = leaving[start : start + ENROL_CHUNK]
@@ -132,18 +138,28 @@ class Crew:
 
     def _hire(self, provider: str, accounts: dict[str, Account]) -> None:
         """One more poller, while the others are running."""
-        poller = self.pollers[provider] = self._poller(provider, accounts)
+        poller = self._poller(provider, accounts)
+        # Another mapping: somebody may be in the middle of this one, and waiting for the store.
+        self.pollers = {**self.pollers, provider: poller}
         self._running.append(asyncio.create_task(self._keep(f"provider {provider}", poller)))
 
     async def _see_off(self, polling: Polling, claim: Claim) -> None:
         """An account that its provider does not have here: closed, if ours is the newest configuration."""
-        if await self.store.configured() != self.config.digest:
+        if not await self._newest():
             await pass_on(polling, claim)
-        elif claim.account in self.config.accounts:
+            return
+        if claim.account in self.config.accounts:
             # It has moved to another provider, and its alerts with it.
             await self.store.dismiss(polling.provider, [claim.account])
         else:
             await farewell(polling, claim)
+        if not await self._newest():
+            # A reload since may want it: its enrolling found the claim, and left it to us.
+            await self.store.enrol(polling.provider, {claim.account: self.clock()})
+
+    async def _newest(self) -> bool:
+        """Whether no process has started, or was reloaded, with another configuration since."""
+        return await self.store.configured() == self.config.digest
 
     async def probe(self) -> None:
         """Try channels at once that were left alone because they refused us: a person may have mended them."""

@@ -3,11 +3,16 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
+import pytest
 from structlog.testing import capture_logs
 
+from monitor.engine.poll import Polling
 from monitor.errors import StoreUnavailable
 from monitor.plan import AGAIN, MENDED_AFTER, Crew
+from tests.builders import seconds
+from tests.facts import account
 from tests.fakes import loop_clock, virtual_time
 
 
@@ -136,3 +141,86 @@ async def test_a_reload_does_not_end_for_a_store_that_is_away():
         await crew.probe()
 
     assert [line["event"] for line in logs] == ["channels.not_probed"]
+
+
+@dataclass(slots=True)
+class Hiring(Crew):
+    """A crew that only notes whom it would have seen off."""
+
+    hired: list = field(default_factory=list)
+
+    def _poller(self, provider, accounts):
+        self.hired.append(provider)
+        return SimpleNamespace(accounts=accounts, run=Part(0).run, stop=list, wake=list)
+
+
+def crew_of(store, clock, digest, *accounts):
+    """A poller's crew whose configuration has these accounts, all of one provider."""
+    config = SimpleNamespace(digest=digest, accounts={name: account(name) for name in accounts}, timetables={})
+    return Hiring(config, store, clock, *[None] * 3, roles=frozenset({"poll"}))
+
+
+async def claimed(store, clock, name):
+    await store.enrol("casino", {name: clock()})
+    [claim] = (await store.claim("casino", 1, seconds(30))).claims
+    return claim
+
+
+@pytest.mark.parametrize("there", [(), ("player-7",)], ids=["removed", "moved to another provider"])
+async def test_an_account_that_a_reload_brings_back_while_it_is_seen_off_is_polled_again(store, clock, there):
+    before = crew_of(store, clock, "without it", *there)
+    await store.configure("without it")
+    claim = await claimed(store, clock, "player-7")
+
+    class Reloading:
+        """Somebody else's reload, just before the account is dismissed."""
+
+        def __getattr__(self, name):
+            return getattr(store, name)
+
+        async def dismiss(self, *args):
+            await store.configure("with it")
+            await store.enrol("casino", {"player-7": clock()})
+            await store.dismiss(*args)
+
+    before.store = Reloading()
+    await before._see_off(Polling("casino", None, seconds(10), before.store, None, clock), claim)
+
+    assert await store.enrolled("casino") == ["player-7"]
+
+
+async def test_an_older_configuration_that_enrols_after_a_loss_turns_nobody_out(store, clock):
+    older, newer = crew_of(store, clock, "older"), crew_of(store, clock, "newer", "player-7")
+    await older._begin()
+    await newer._begin()
+    await store.enrol("casino", {"player-7": clock()})
+
+    await older.enrol()
+
+    assert older.hired == []
+    assert await store.configured() == "newer"
+
+
+async def test_a_crew_that_has_stopped_hires_nobody_whom_nobody_would_stop(store, clock):
+    await store.enrol("gone", {"player-7": clock()})
+    await store.configure("mine")
+    crew = crew_of(store, clock, "mine")
+    await crew.stop()
+
+    await crew.enrol()
+
+    assert crew.hired == []
+
+
+async def test_whoever_is_going_through_the_pollers_is_not_disturbed_by_a_new_one(store, clock):
+    await store.enrol("gone", {"player-7": clock()})
+    crew = crew_of(store, clock, "mine")
+    crew.pollers = {"casino": crew._poller("casino", {})}
+    going = iter(crew.pollers.items())
+
+    await crew._begin()
+
+    assert [name for name, _ in going] == ["casino"]
+    assert sorted(crew.pollers) == ["casino", "gone"]
+    for task in crew._running:
+        task.cancel()
