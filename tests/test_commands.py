@@ -228,7 +228,6 @@ class TestStatus:
 
         assert code == 0
         assert "firing warning: Low hot USDT 40" in out
-        assert "(data:" not in out
         assert "timed out" in out
         assert "2 accounts, 1 firing, 0 pending, 0 dead deliveries" in out
 

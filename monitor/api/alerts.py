@@ -51,7 +51,7 @@ async def _scan(
 ) -> tuple[list[View], _Place | None]:
     """Up to `most` alerts after `start`, and the place to go on when there are more."""
     items: list[View] = []
-    last = start
+    last, now = start, api.clock()
     for first in range(0, len(accounts), CHUNK):
         chunk = accounts[first : first + CHUNK]
         records = await api.store.load_many([account.name for account in chunk])
@@ -62,7 +62,7 @@ async def _scan(
                     continue
                 if len(items) == most:
                     return items, last
-                items.append(alert_view(alert, account))
+                items.append(alert_view(alert, account, now))
                 last = place
     return items, None
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from monitor.model.alert import Alert, State
+from monitor.model.alert import Alert, DataFlag, State
 from monitor.model.event import Event
 from monitor.model.money import text
 from monitor.model.record import Account, Point, Record
@@ -64,7 +64,7 @@ def account_view(account: Account, record: Record, next_at: datetime | None, now
         **_snapshot_view(record.snapshot, now),
         "next_poll_at": stamp(next_at),
         "failure": _failure_view(record),
-        "alerts": [alert_view(alert, account) for alert in open_alerts(record)],
+        "alerts": [alert_view(alert, account, now) for alert in open_alerts(record)],
     }
 
 
@@ -102,7 +102,13 @@ def open_alerts(record: Record) -> list[Alert]:
     return [alert for alert in record.alerts if alert.state is not State.RESOLVED]
 
 
-def alert_view(alert: Alert, account: Account) -> View:
+def data_flag(alert: Alert, account: Account, now: datetime) -> DataFlag:
+    """How far an alert's facts can be trusted by now: they age when nobody polls, too."""
+    aged = alert.data != "unknown" and now - alert.observed_at > account.stale_after
+    return "stale" if aged else alert.data
+
+
+def alert_view(alert: Alert, account: Account, now: datetime) -> View:
     """One alert as it stands; `data` says how far its facts can be trusted."""
     return {
         "id": alert.id,
@@ -118,7 +124,7 @@ def alert_view(alert: Alert, account: Account) -> View:
         "previous": _maybe(alert.previous),
         "threshold": _maybe(alert.threshold),
         "unit": alert.unit,
-        "data": alert.data,
+        "data": data_flag(alert, account, now),
         "flapping": alert.flapping,
         "labels": dict(account.labels),
         "details": dict(alert.details),

@@ -34,7 +34,7 @@ def test_an_account_shows_amounts_as_text_and_how_old_they_are(account, record, 
         "missing_why": None,
         "next_poll_at": "2026-11-20T12:01:00.000Z",
         "failure": None,
-        "alerts": [alert_view(alert(), account(labels={"role": "hot"}))],
+        "alerts": [alert_view(alert(), account(labels={"role": "hot"}), NOON)],
     }
 
 
@@ -82,7 +82,7 @@ def test_one_word_says_how_an_account_is(account, record, later, failing, word):
 
 
 def test_an_alert_shows_its_facts(account, alert):
-    assert alert_view(alert(), account()) == {
+    assert alert_view(alert(), account(), NOON) == {
         "id": "alr_1",
         "fingerprint": "f00d",
         "state": "firing",
@@ -104,6 +104,21 @@ def test_an_alert_shows_its_facts(account, alert):
         "started_at": "2026-11-20T11:57:00.000Z",
         "observed_at": "2026-11-20T12:00:00.000Z",
     }
+
+
+@pytest.mark.parametrize(
+    ("stored", "later", "shown"),
+    [
+        ("ok", timedelta(minutes=3), "ok"),
+        ("ok", timedelta(minutes=3, seconds=1), "stale"),
+        ("error", timedelta(minutes=1), "error"),
+        ("error", timedelta(hours=1), "stale"),
+        ("stale", timedelta(0), "stale"),
+        ("unknown", timedelta(hours=1), "unknown"),
+    ],
+)
+def test_the_facts_of_an_alert_age_also_when_nobody_polls(account, alert, stored, later, shown):
+    assert alert_view(alert(data=stored), account(), NOON + later)["data"] == shown
 
 
 def test_an_event_shows_what_moved():
