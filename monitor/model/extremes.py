@@ -58,5 +58,11 @@ def extreme(steps: Steps, within: timedelta, now: datetime) -> Step | None:
 
 
 def alive(steps: Steps, within: timedelta, now: datetime) -> Steps:
-    """The same steps, or none when all of them are older than the window."""
-    return steps if steps and steps[-1].until > micros(now - within) else ()
+    """The same steps, or none when all of them are older than the window.
+
+    Those of a clock that was ahead end now: while nothing changes, nobody would bring them back from the future.
+    """
+    if not steps or steps[-1].until <= micros(now - within):
+        return ()
+    latest = micros(now)
+    return steps if steps[-1].until <= latest else tuple(Step(s.value, min(s.until, latest)) for s in steps)

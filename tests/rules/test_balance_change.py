@@ -251,6 +251,13 @@ class TestRings:
 
         assert [(e.asset, e.value) for _, _, e in watched.told] == [("USDT", 50)]
 
+    def test_case_7_a_clock_that_was_ahead_makes_no_alert_last_longer_than_the_window(self):
+        one = Watched((self.FALL,)).reads("100 40", start=NOON + minutes(600))
+
+        one.reads("40 " * 7)
+
+        assert one.news == [(601, "firing"), (5, "resolved")]
+
     def test_an_outage_forgets_nothing(self):
         watched = Watched((self.FALL,)).reads("100 90")
         before = watched.record.extremes
