@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from monitor.model.event import Direction, Event
-from monitor.model.money import ZERO, add
+from monitor.model.money import ZERO, add, total
 
 #: Buckets per window; one more is kept, the straddling one.
 BUCKETS = 60
@@ -60,32 +60,36 @@ def flow(within: timedelta) -> Flow:
 
 def record_flow(ring: Flow, events: Iterable[Event], now: datetime) -> Flow:
     """The ring with these events in it and buckets older than the window dropped."""
-    sums = dict(ring.sums)
+    sums, latest = dict(ring.sums), micros(now) // ring.width
+    if sums and max(sums) > latest:
+        # A clock that was ahead must not make a movement count for longer than the window.
+        ahead = [sums.pop(bucket) for bucket in tuple(sums) if bucket >= latest]
+        sums[latest] = total(came for came, _ in ahead), total(went for _, went in ahead)
     for event in events:
         if event.direction is None:
             continue
-        bucket = min(micros(event.occurred_at), micros(now)) // ring.width
+        bucket = min(micros(event.occurred_at) // ring.width, latest)
         came, went = sums.get(bucket, (ZERO, ZERO))
         sums[bucket] = (add(came, event.amount), went) if event.direction == "in" else (came, add(went, event.amount))
-    oldest = micros(now) // ring.width - BUCKETS
-    kept = {bucket: pair for bucket, pair in sums.items() if bucket >= oldest}
+    kept = {bucket: pair for bucket, pair in sums.items() if bucket >= latest - BUCKETS}
     return ring if kept == ring.sums else replace(ring, sums=kept)
 
 
-def record_opening(ring: Flow, total: Decimal, now: datetime) -> Flow:
+def record_opening(ring: Flow, read: Decimal, now: datetime) -> Flow:
     """The ring knowing the total from the next bucket on: what was read last before a bucket opened it."""
     bucket = micros(now) // ring.width
-    if not ring.opening:
-        return replace(ring, opening={bucket: total})
+    if not ring.opening or min(ring.opening) > bucket:
+        # None yet, or all of them by a clock that was ahead.
+        return replace(ring, opening={bucket: read})
     newest = max(ring.opening)
-    if ring.opening[newest] == total and bucket - BUCKETS <= min(ring.opening):
+    if ring.opening[newest] == read and bucket - BUCKETS <= min(ring.opening):
         return ring
     # The newest opening at or before the window's start is still what the window started with.
     start = max((number for number in ring.opening if number <= bucket - BUCKETS), default=bucket - BUCKETS)
     live = {number: value for number, value in sorted(ring.opening.items()) if start <= number <= bucket}
     # Equal neighbours say nothing new: a quiet account keeps one opening, not sixty.
-    if live[max(live)] != total:
-        live[bucket + 1] = total
+    if live[max(live)] != read:
+        live[bucket + 1] = read
     return ring if live == ring.opening else replace(ring, opening=live)
 
 

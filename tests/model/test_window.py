@@ -171,6 +171,18 @@ def test_an_event_from_the_future_counts_as_now():
     assert flow_bounds(ring, "out", HOUR, NOON + minutes(62)) == Bounds(Decimal(0), Decimal(0))
 
 
+@pytest.mark.parametrize("ahead", [timedelta(minutes=1), timedelta(hours=10), timedelta(days=9)])
+def test_case_7_a_clock_that_was_ahead_makes_nothing_count_for_longer_than_the_window(ahead):
+    ring = record_flow(flow(HOUR), [event("5", at=NOON - minutes(2)), event("7", at=NOON + ahead)], NOON + ahead)
+    ring = record_opening(ring, Decimal(100), NOON + ahead)
+
+    ring = record_opening(record_flow(ring, [event("1", at=NOON)], NOON), Decimal(99), NOON)
+
+    assert flow_bounds(ring, "out", HOUR, NOON).low >= 8
+    assert flow_bounds(record_flow(ring, [], NOON + minutes(62)), "out", HOUR, NOON + minutes(62)) == Bounds(0, 0)
+    assert opening_total(ring, HOUR, NOON) == 99
+
+
 def test_a_late_event_counts_in_the_window_it_belongs_to():
     ring = record_flow(flow(HOUR), [event("5")], NOON)
 
