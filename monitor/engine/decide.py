@@ -112,13 +112,16 @@ class _Decision:
         return replace(self.record, alerts=alerts, lately=lately)
 
     def _lately(self, rules: tuple[RuleBase, ...]) -> Mapping[str, Turns]:
-        """The turns of alerts that have ended, for as long as any rule could count them."""
+        """The turns of alerts that have ended, for as long as any rule could count them.
+
+        Those of a clock that was ahead are dropped: they would be kept until it has caught up.
+        """
         longest_window = max((rule.damping.within for rule in rules), default=_NO_TIME)
         open_now = {alert.fingerprint for alert in self.alerts}
         return {
             name: turns
             for name, turns in {**self.record.lately, **self.ended}.items()
-            if name not in open_now and self.now - turns[-1] < longest_window
+            if name not in open_now and _NO_TIME <= self.now - turns[-1] < longest_window
         }
 
     def judge(self, rule: RuleBase, alert: Alert | None, verdict: Verdict, observed_at: datetime | None = None) -> None:

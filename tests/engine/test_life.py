@@ -344,6 +344,13 @@ class TestCase25Flapping:
         assert one.news[-1] == (-590, "resolved")
         assert one.record.lately == {}
 
+    def test_case_7_changes_of_a_clock_that_was_ahead_are_forgotten_with_the_alert(self):
+        one = watched().reads("40 100")
+
+        one.reads("100", start=NOON - minutes(600))
+
+        assert one.record.lately == {}
+
     def test_the_changes_of_an_alert_that_ended_are_forgotten_in_time(self):
         one = watched().reads("40 100")
         assert len(one.record.lately) == 1
