@@ -129,6 +129,9 @@ class _Decision:
             if verdict.bad is None:
                 return
             alert = self._opened(rule, verdict.subject, verdict.bad, observed_at)
+        elif alert.rule_type != rule.type:
+            # A rule of the same name that judges the same is the same rule, edited (semantics 52).
+            alert = replace(alert, rule_type=rule.type)
         timing = Timing(
             wait=rule.wait,
             keep=rule.keep_firing_for,

@@ -236,6 +236,15 @@ class TestRulesChange:
 
         assert watched.news == [(0, "firing"), (2, "resolved")]
 
+    def test_case_52_what_a_rule_of_another_type_has_judged_is_its_own_and_outlives_an_outage(self):
+        watched = Watched((low(),)).reads("40")
+
+        watched.rules = (rule("high_balance", above=30),)
+        watched.reads("40 error 40", start=NOON + minutes(1))
+
+        assert watched.news == [(0, "firing")]
+        assert watched.record.alerts[0].rule_type == "high_balance"
+
     @pytest.mark.parametrize(
         "other",
         [
