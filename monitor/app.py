@@ -42,7 +42,7 @@ COLLECT_AFTER = (50_000, 20, 20)
 
 
 class FollowedClock:
-    """The store's time, carried on by our own monotonic clock between its answers (design.md 9.9).
+    """The store's time, carried on by our own monotonic clock between its answers.
 
     Where it was ahead it stands still until the store has caught up, rather than step back by a little.
     """

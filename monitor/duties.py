@@ -20,7 +20,7 @@ from monitor.store.redis import RedisStore
 
 log = structlog.get_logger("monitor.duties")
 
-#: Health notes are coalesced to one a second per process (design.md 9.1).
+#: Health notes are coalesced to one a second per process.
 NOTE_EVERY = timedelta(seconds=1)
 #: Rows whose committer died are moved this soon after they come due.
 SWEEP_EVERY = timedelta(seconds=1)
@@ -134,7 +134,7 @@ class Duties:
             pass
 
     async def _look_for_loss(self) -> None:
-        """Begin anew where the store has lost everything (semantics 10): records are read as never written."""
+        """Begin anew where the store has lost everything: records are read as never written."""
         epochs = await self.store.epochs()
         if None in epochs:
             log.error("state.lost", partitions=epochs.count(None), of=len(epochs))

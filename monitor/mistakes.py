@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, said so that a person can mend it (style.md 3.11).
+"""What is wrong with a configuration, said so that a person can mend it.
 
 Every mistake names its file, line and path. pydantic's findings are translated here into our words; which
 settings exist in the contract but not in this version stands in one table, because a setting that is

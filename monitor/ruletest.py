@@ -1,4 +1,4 @@
-"""Rule tests: what a test file may say, read and checked (contract section 6).
+"""Rule tests: what a test file may say, read and checked.
 
 A file names rules, and for each test an account, what its polls would read, and what must come of it.
 `ruletest_cases` puts a file together with its rules and its configuration, `ruletest_run` runs it.

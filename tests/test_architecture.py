@@ -1,4 +1,4 @@
-"""The shape of design.md, section 3, held as tables: layers, one clock reader, sizes, bulkheads."""
+"""The shape of the code held as tables: layers, one clock reader, sizes, bulkheads."""
 
 import ast
 import sys

@@ -25,7 +25,7 @@ WAIT_MAX = timedelta(seconds=30)
 #: How often a waiting request looks for the new record, growing to the second.
 _LOOK_FIRST, _LOOK_LAST = 0.01, 0.2
 HISTORY_DEFAULT = timedelta(days=1)
-#: Points read for a stepped series: all that is kept of one measure (contract section 3, `history`).
+#: Points read for a stepped series: all that `history` keeps of one measure.
 _POINTS_MAX = 10_000
 _LONGEST_STEP = timedelta(days=366)
 #: How the store numbers its ledger; anything else would be an error there.
@@ -113,7 +113,7 @@ async def _stepped(
 
 
 def resolve(asset: str, record: Record) -> str:
-    """The full name of an asset: a bare one may stand for its only network (contract section 3)."""
+    """The full name of an asset: a bare one may stand for its only network."""
     known = record.snapshot.amounts if record.snapshot else {}
     if asset in known:
         return asset

@@ -1,4 +1,4 @@
-"""`webhook`: contract section 5 as JSON, signed as Standard Webhooks 1.0.0 describes."""
+"""`webhook`: the message as JSON, signed as Standard Webhooks 1.0.0 describes."""
 
 import base64
 import binascii

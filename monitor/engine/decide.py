@@ -130,7 +130,7 @@ class _Decision:
                 return
             alert = self._opened(rule, verdict.subject, verdict.bad, observed_at)
         elif alert.rule_type != rule.type:
-            # A rule of the same name that judges the same is the same rule, edited (semantics 52).
+            # A rule of the same name that judges the same is the same rule, edited.
             alert = replace(alert, rule_type=rule.type)
         timing = Timing(
             wait=rule.wait,
@@ -166,7 +166,7 @@ class _Decision:
             if rule is None:
                 self._keep(None, *close(alert, "rule_removed", self.now))
             elif not _judges(rule, alert):
-                # The rule was edited and speaks of other things now (semantics 52).
+                # The rule was edited and speaks of other things now.
                 self._keep(rule, *close(alert, "superseded", self.now))
             else:
                 self._hold(rule, alert, facts)

@@ -1,4 +1,4 @@
-"""Delivery: claim ─▶ flush ─▶ freeze ─▶ send ─▶ settle | postpone | bury (design.md 9.4).
+"""Delivery: claim ─▶ flush ─▶ freeze ─▶ send ─▶ settle | postpone | bury.
 
 A crash anywhere needs no recovery: the lease ends, and what was frozen goes out again under the same id.
 """

@@ -1,4 +1,4 @@
-"""An account that is configured no longer: its alerts are closed, everybody who was told is told (semantics 54)."""
+"""An account that is configured no longer: its alerts are closed, everybody who was told is told."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""What to say to a channel's group now, and what is known once it was said. Pure (design.md 9.4).
+"""What to say to a channel's group now, and what is known once it was said. Pure.
 
 Per alert the untold news fold into what the channel still has to hear (`fold.py`); alerts with the same to
 hear share a message.

@@ -15,7 +15,7 @@ from monitor.rules.base import Blindness, Checkup, Facts, RuleBase, Sighting
 
 
 def overtaken(record: Record, snapshot: Snapshot) -> bool:
-    """Whether what we know is newer than this snapshot, by the provider's own clock (semantics 21)."""
+    """Whether what we know is newer than this snapshot, by the provider's own clock."""
     known = record.snapshot
     return known is not None and known.as_of is not None and snapshot.as_of is not None and snapshot.as_of < known.as_of
 

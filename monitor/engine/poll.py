@@ -20,7 +20,7 @@ from monitor.rules.base import RuleBase
 
 log = structlog.get_logger("monitor.poll")
 
-#: After a refusal a person must act; asking faster gets keys banned (semantics 15).
+#: After a refusal a person must act; asking faster gets keys banned.
 REFUSED_PAUSE = timedelta(minutes=5)
 #: How an outage begins that is our own fault: an adapter, or what judges its readings, is broken.
 BUG = "bug in the"

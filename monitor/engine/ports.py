@@ -11,7 +11,7 @@ from monitor.model.record import Account, Answer, Commit, Committed, Health, Poi
 #: A provider's quota: so many units per so long, all of them at once.
 Windows = tuple[tuple[int, timedelta], ...]
 
-#: The time of this process: aware, UTC, following the store's clock (design.md 9.9).
+#: The time of this process: aware, UTC, following the store's clock.
 Clock = Callable[[], datetime]
 
 

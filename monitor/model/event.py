@@ -57,7 +57,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """How far one stream of events has been read (providers.md 1.3). Times are microseconds since 1970, UTC.
+    """How far one stream of events has been read. Times are microseconds since 1970, UTC.
 
     `checkpoint` is the newest row's time (never in the future). `known` holds the key of every row from
     `floor` on, each with its own time: what is at or after the floor and not known is new, what lies before

@@ -1,4 +1,4 @@
-"""The highest or lowest value of a rolling window (design.md 9.6).
+"""The highest or lowest value of a rolling window.
 
 An amount is what it was last read as, so a value counts from its reading until another one is read. Kept are
 the values that were left, not the one that is read now, and of those only what can still be the extreme: once a

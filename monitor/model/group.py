@@ -1,4 +1,4 @@
-"""Messages to one channel's group: what is owed, what was told, and what to say next (design.md 9.4).
+"""Messages to one channel's group: what is owed, what was told, and what to say next.
 
 news arrive ─▶ due after `wait`, later every `interval` ─▶ frozen ─▶ sent ─▶ settled
                                                              ▲        └──▶ postponed (ladder), or buried

@@ -14,7 +14,7 @@ from decimal import (
     Subnormal,
 )
 
-#: Beyond these a number from outside is garbled, not money (design.md 7.8).
+#: Beyond these a number from outside is garbled, not money.
 MAX_DIGITS = 60
 MAX_EXPONENT = 45
 _PRECISION = 100

@@ -94,7 +94,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One alert as a notification tells it (contract section 5), complete but for its `sequence`."""
+    """One alert as a notification tells it, complete but for its `sequence`."""
 
     id: str
     fingerprint: str
@@ -154,5 +154,5 @@ class Need:
     since: datetime
 
 
-#: What the commit function answered (design.md 9.2).
+#: What the commit function answered.
 Committed = Literal["written", "already", "moved", "lost"]

@@ -11,7 +11,7 @@ from monitor.model.money import ZERO, exact, subtract
 #: Amounts of one asset: measure → value, for example {"available": 400, "pending": 100, "total": 500}.
 Measures = Mapping[str, Decimal]
 
-#: Every measure a provider may offer (contract section 1).
+#: Every measure a provider may offer.
 MEASURES = (
     "available", "pending", "held", "locked", "total", "equity", "margin_used", "withdrawable", "referral",
 )  # fmt: skip
@@ -101,7 +101,7 @@ def diff(before: Snapshot | None, after: Snapshot) -> tuple[Change, ...]:
 def carry(before: Snapshot | None, after: Snapshot) -> Snapshot:
     """The newest knowledge: `after`, plus the last good value of every asset and measure it does not tell.
 
-    What left an answer without a word is unknown (semantics 17): should it come back as another amount, that is a
+    What left an answer without a word is unknown: should it come back as another amount, that is a
     change. Only at a provider that drops zero rows a complete answer is all there is.
     """
     if before is None or (after.absent_is_zero and not after.missing):

@@ -1,4 +1,4 @@
-"""Rolling sums of money in and out, exact or with known bounds (design.md 9.6).
+"""Rolling sums of money in and out, exact or with known bounds.
 
 A ring is a cache of the ledger: buckets of a sixtieth of the window. The one bucket that straddles the
 window's start makes two bounds; only when a threshold lies between them are its events read.

@@ -1,4 +1,4 @@
-"""What an HTTP answer means, in the order of providers.md 1.2: throttled, down, refused, garbled, or data."""
+"""What an HTTP answer means, judged in this order: throttled, down, refused, garbled, or data."""
 
 import base64
 import html

@@ -1,4 +1,4 @@
-"""Kaiko's wallet audit: Bitcoin balances of lists of addresses, and their transactions (providers.md 2)."""
+"""Kaiko's wallet audit: Bitcoin balances of lists of addresses, and their transactions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

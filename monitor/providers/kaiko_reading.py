@@ -67,7 +67,7 @@ def combine(account: Account, readings: Sequence[Reading], before: Mapping[str, 
 
 
 def ledger_row(row: Row, address: str) -> LedgerRow:
-    """Its key as providers.md 2.3.6 defines it; the amount is what a correction may change."""
+    """Its key is where the row stands; the amount is what a correction may change."""
     name = "|".join((row.transaction_hash, address, str(row.internal_transaction_index), row.direction))
     return LedgerRow(tuple_key=f"{name}|{EXACT.normalize(row.amount)}", at=row.at, name=name)
 

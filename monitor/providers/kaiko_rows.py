@@ -1,4 +1,4 @@
-"""Kaiko's wallet audit as it comes: pages, rows, and where the next page is. Pure (providers.md 2)."""
+"""Kaiko's wallet audit as it comes: pages, rows, and where the next page is. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Pacifica: a perps account's measures and its ledger of events, newest first (providers.md 5)."""
+"""Pacifica: a perps account's measures and its ledger of events, newest first."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

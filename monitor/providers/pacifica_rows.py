@@ -187,7 +187,7 @@ def oldest_first(newest_first: Sequence[Row]) -> list[Row]:
 
 
 def ledger_row(row: Row) -> LedgerRow:
-    """Its key as providers.md 5.2 defines it; time and kind are what a correction leaves alone."""
+    """Its key is all that a row says; time and kind are what a correction leaves alone."""
     name = f"{row.at}|{row.event_type}"
     values = (row.amount, row.balance, row.pending_balance)
     texts = ("" if value is None else _by_value(value) for value in values)

@@ -1,4 +1,4 @@
-"""Provider timestamps, whose unit is told by their size and not by the documentation (providers.md 1.1.4)."""
+"""Provider timestamps, whose unit is told by their size and not by the documentation."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal

@@ -28,7 +28,7 @@ from monitor.rules.sandbox import compiled, filled
 from monitor.rules.templates import FAILURES, subject, template_fields
 
 Prices = Mapping[str, Decimal]
-#: Labels that every alert has from elsewhere (contract section 4); a rule cannot set them.
+#: Labels that every alert has from elsewhere; a rule cannot set them.
 RESERVED_LABELS = frozenset({"rule", "rule_type", "severity", "provider", "account", "asset"})
 ANNOTATIONS_MAX = 16
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
@@ -123,7 +123,7 @@ Judgement = Verdict | EventVerdict | Need
 
 
 class RuleBase(BaseModel):
-    """Settings that every rule has (contract section 4)."""
+    """Settings that every rule has."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     #: Each rule type narrows this to its own name.

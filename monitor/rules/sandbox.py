@@ -15,7 +15,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from monitor.fields import duration_text
 from monitor.model import money
 
-#: Longest template, and longest text it may make (contract section 4), in bytes.
+#: Longest template, and longest text it may make, in bytes.
 SOURCE_MAX = 4_096
 OUTPUT_MAX = 2_048
 #: Beyond this a duration is told without its milliseconds.

@@ -1,1 +1,1 @@
-"""The store: one implementation, over the Redis protocol (design.md 4)."""
+"""The store: one implementation, over the Redis protocol."""

@@ -1,4 +1,4 @@
-"""Due times and leases of polls (design.md 9.2)."""
+"""Due times and leases of polls."""
 
 import asyncio
 from collections import OrderedDict

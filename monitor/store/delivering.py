@@ -1,4 +1,4 @@
-"""The delivering half of the store: groups are leased, frozen, told and settled (design.md 9.4)."""
+"""The delivering half of the store: groups are leased, frozen, told and settled."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The embedded store: a private server process, owned, healed and stopped by us (design.md 9.8).
+"""The embedded store: a private server process, owned, healed and stopped by us.
 
 One server per data directory, and what was acknowledged survives while the host stays up. Redis does not
 protect itself: a second server would take over the socket and append to the same file. So a daemon holds one

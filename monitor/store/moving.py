@@ -1,4 +1,4 @@
-"""Rows on their way from an account's outbox to the groups of the channels (design.md 9.3).
+"""Rows on their way from an account's outbox to the groups of the channels.
 
 Any number of movers may work on one account at once: each applies, in order, all that it found in the outbox,
 and a group ignores what it already knows. A committer applies and strikes nothing off; the sweep applies once

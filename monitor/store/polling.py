@@ -1,4 +1,4 @@
-"""Records, and the commits that write them (design.md 9.2)."""
+"""Records, and the commits that write them."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from monitor.store import codec
 from monitor.store.claiming import ClaimingStore
 
 _MICROSECOND = timedelta(microseconds=1)
-#: Rows that their committer has not struck off by then are moved again by anybody (design.md 9.3).
+#: Rows that their committer has not struck off by then are moved again by anybody.
 SWEEP_DELAY = timedelta(seconds=5)
 #: Records kept in memory, about 2 kB each.
 CACHE_MAX = 20_000

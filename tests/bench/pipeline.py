@@ -26,7 +26,7 @@ from monitor.schedule import Every, next_due
 from monitor.store.redis import RedisStore
 from tests.bench.common import Result, provider, store_server
 
-#: As many requests in flight as design.md measured the bare loop with.
+#: Requests in flight of the bare loop, and polls at once of the product.
 IN_FLIGHT = 100
 ACCOUNTS = 2_000
 ROUNDS = 5

@@ -381,7 +381,7 @@ class TestProviders:
 
 
 class TestOldAnswers:
-    """Case 21: what we know is newer than what a lagging replica says."""
+    """What we know is newer than what a lagging replica says."""
 
     @staticmethod
     def old(total, at):

@@ -1,4 +1,4 @@
-"""What becomes of an account that is configured no longer (semantics 54)."""
+"""What becomes of an account that is configured no longer."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Groups: when they are due, and what freezing, settling and failing leave behind (design 9.4)."""
+"""Groups: when they are due, and what freezing, settling and failing leave behind."""
 
 import pytest
 

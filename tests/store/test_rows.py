@@ -1,4 +1,4 @@
-"""Rows reach their groups in order, each with effect once, whoever moves them and dies at it (design 9.3)."""
+"""Rows reach their groups in order, each with effect once, whoever moves them and dies at it."""
 
 import asyncio
 import itertools

@@ -2,7 +2,7 @@
 
 local SECOND = 1000000
 local HOUR = 3600 * SECOND
--- A clock that goes back by more than this was set, not disciplined (design 9.9).
+-- A clock that goes back by more than this was set, not disciplined.
 local STEP = 2 * SECOND
 -- Leases given in one call: one command writes them all, and Lua unpacks no more than some thousand values.
 local LEASES_MAX = 1000

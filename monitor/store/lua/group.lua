@@ -1,4 +1,4 @@
--- Groups of one channel: rows arrive, messages are frozen, told and settled (design 9.3, 9.4).
+-- Groups of one channel: rows arrive, messages are frozen, told and settled.
 --
 -- The keys of a group come in this order, after which follow those a function adds:
 --   1 group, 2 news, 3 items, 4 telling, 5 open, 6 live, 7 marks, 8 due, 9 leased, 10 idle

@@ -1,4 +1,4 @@
--- Claims and commits of polls (design 9.2). Everything in one partition.
+-- Claims and commits of polls. Everything in one partition.
 
 -- KEYS  due, leased, clock, last
 -- ARGV  now, limit, lease length
