@@ -11,13 +11,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
-from pydantic import SecretStr
 
 from monitor import __version__
 from monitor import log as logs
 from monitor.channels.http import new_session as new_chat_session
 from monitor.config import Config, load
-from monitor.crosscheck import leaves
 from monitor.duties import Duties
 from monitor.errors import ConfigError, StoreUnavailable, StoreUnusable
 from monitor.gauges import Gauges
@@ -229,14 +227,12 @@ def run_daemon(path: Path, roles: frozenset[str], level: logs.Level | None) -> i
 
 def hide_secrets(config: Config) -> None:
     """Whatever the configuration calls a secret is masked in every log line from now on."""
-    for part in (config.store, config.http, *config.providers.values(), *config.channels.values()):
-        for _, leaf in leaves(part, ()):
-            if isinstance(leaf, SecretStr):
-                text = leaf.get_secret_value()
-                if "://" in text:
-                    logs.register_url(text)
-                elif not text.startswith("embedded:"):
-                    logs.register_secret(text)
+    for secret in config.secrets:
+        text = secret.get_secret_value()
+        if "://" in text:
+            logs.register_url(text)
+        elif not text.startswith("embedded:"):
+            logs.register_secret(text)
 
 
 def calm_collector() -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
@@ -28,7 +28,6 @@ class Gauges:
     metrics: Metrics
     clock: Clock
     states: dict[str, dict[str, AccountState]] = field(default_factory=dict)
-    polled_at: datetime | None = None
     #: Asking the logger at every poll would cost more than deciding what to tell.
     loud: bool = False
 
@@ -45,7 +44,6 @@ class Gauges:
         self.metrics.committed(polled.result, polled.committed_at - polled.decided_at)
         for row in polled.commit.rows:
             self.metrics.owed(row.news)
-        self.polled_at = polled.committed_at
         if self.loud:
             _say_polled(account, polled)
         if account.provider == STORE_PROVIDER:

@@ -11,7 +11,6 @@ from typing import Literal, Self
 from urllib.parse import urlsplit
 
 Scope = Literal["read", "guard", "admin"]
-SCOPES: tuple[Scope, ...] = ("read", "guard", "admin")
 
 _RATE = re.compile(r"([1-9]\d{0,8})/(s|m|h)", re.ASCII)
 _PER = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}

@@ -24,7 +24,6 @@ class Chat:
     heard: list[tuple[str, Heard]] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     refused: int = 0
-    repeats: int = 0
 
     def build(self) -> web.Application:
         app = web.Application()
@@ -45,7 +44,6 @@ class Chat:
             return web.Response(status=429, headers={"Retry-After": "1"})
         if (name := request.headers["webhook-id"]) in self.seen:
             # At least once: a receiver drops what it has seen, by its id.
-            self.repeats += 1
             return web.Response(status=204)
         self.seen.add(name)
         self._tell(msgspec.json.decode(body))

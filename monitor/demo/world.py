@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 BTC_ADDRESS = "bc1qdemo0cold0storage"
-PERPS_ADDRESS = "42trU9A5demoHedgeAccount"
 #: Rows a page of the simulated Kaiko holds at most, so that incidents cross page boundaries.
 KAIKO_PAGE_MAX = 2
 
