@@ -216,7 +216,8 @@ class Settings(BaseModel):
     log: Log = Log()
     egress: Egress = Egress()
     http: HttpApi = HttpApi()
-    reporting_currency: str = Field(default="USD", pattern=r"^[A-Z]{3,10}$")
+    #: Prices and thresholds in another currency are not built: a value that changed nothing would mislead.
+    reporting_currency: Literal["USD"] = "USD"
     defaults: Defaults = Defaults()
     prices: tuple[Price, ...] = Field(
         default=(ProviderPrices(type="provider"),), description="tried in order; an expired price is unknown"

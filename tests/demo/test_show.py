@@ -1,8 +1,9 @@
-"""How the demo ends; that it tells what it should is the demo's own verdict."""
+"""How the demo ends, and that its own verdict is that it told what it should."""
 
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -28,3 +29,13 @@ async def test_ctrl_c_is_how_an_endless_demo_is_meant_to_end():
 @pytest.mark.parametrize("ended", [0, 1, 2])
 async def test_a_daemon_that_fails_by_itself_fails_the_demo(ended):
     assert await _until_stopped(await process(f"raise SystemExit({ended})")) == min(ended, 1)
+
+
+def test_the_demo_tells_every_incident_exactly_as_expected():
+    """The README's first command, in the shortest time it takes."""
+    command = [sys.executable, "-m", "monitor", "demo", "--for", "25s"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "was told exactly as expected: 13 alerts" in " ".join(ran.stdout.split())
+    assert sum(line.startswith(("[FIRING ", "[RESOLVED]", "[EVENT]")) for line in ran.stdout.splitlines()) == 13
