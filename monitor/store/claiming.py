@@ -79,7 +79,7 @@ class ClaimingStore(Session):
             )
         await asyncio.gather(
             *(
-                self._batch.fcall("bm1_enrol", [where.due(provider), where.leased(provider)], *part)
+                self._batch.fcall("bm2_enrol", [where.due(provider), where.leased(provider)], *part)
                 for where, args in by_partition.items()
                 for part in _chunks(args, 1_500)
             )
@@ -117,7 +117,7 @@ class ClaimingStore(Session):
         await asyncio.gather(
             *(
                 self._batch.fcall(
-                    "bm1_dismiss", [where.due(provider), where.leased(provider), where.last(provider)], *part
+                    "bm2_dismiss", [where.due(provider), where.leased(provider), where.last(provider)], *part
                 )
                 for where, args in by_partition.items()
                 for part in _chunks(args, 1_000)
@@ -169,7 +169,7 @@ class ClaimingStore(Session):
         # What is expected there from now on may come after the server has looked.
         watch.next_us.pop(where.number, None)
         touched = [where.due(provider), where.leased(provider), where.clock(provider), where.last(provider)]
-        reply = await self._batch.fcall("bm1_claim", touched, self._now, limit, lease // _MICROSECOND)
+        reply = await self._batch.fcall("bm2_claim", touched, self._now, limit, lease // _MICROSECOND)
         now_us, token = int(reply[0]), int(reply[2])
         if self.clock_override is None:
             self._follow(now_us)
@@ -199,7 +199,7 @@ class ClaimingStore(Session):
             where = self.partition(claim.account)
             calls.append(
                 self._batch.fcall(
-                    "bm1_release",
+                    "bm2_release",
                     [where.due(provider), where.leased(provider)],
                     self._now,
                     how,
@@ -215,7 +215,7 @@ class ClaimingStore(Session):
     async def poll_now(self, provider: str, account: str) -> None:
         """Make an account due now; during its poll, one more follows."""
         where = self.partition(account)
-        await self._batch.fcall("bm1_poll_now", [where.due(provider), where.leased(provider)], self._now, account)
+        await self._batch.fcall("bm2_poll_now", [where.due(provider), where.leased(provider)], self._now, account)
         self._watch(provider).expect(where.number, 0)
 
 

@@ -94,7 +94,7 @@ class DeliveringStore(MovingStore):
         where = ChannelKeys(channel)
         units, per = ("", 0) if rate is None else (rate[0], rate[1] // _MICROSECOND)
         now, wake, token, *found = await self._batch.fcall(
-            "bm1_claim_groups",
+            "bm2_claim_groups",
             [where.due, where.leased, where.clock, where.rate],
             self._now,
             limit,
@@ -113,7 +113,7 @@ class DeliveringStore(MovingStore):
 
     async def freeze(self, group: Group, message: Message) -> Group | None:
         """Make `message` what is being told and clear `failed`; None: someone else has the group."""
-        reply = await self._on_group("bm1_freeze", group, codec.dump(message), *message.keys)
+        reply = await self._on_group("bm2_freeze", group, codec.dump(message), *message.keys)
         if not reply:
             return None
         news = tuple(item for item in group.news if item.key not in set(message.keys))
@@ -128,11 +128,11 @@ class DeliveringStore(MovingStore):
 
     async def settle(self, group: Group, told: Mapping[str, Told | None], due_at: datetime | None) -> bool:
         """The frozen message arrived: remember what was told (None forgets an alert), the next due time."""
-        return bool(await self._on_group("bm1_settle", group, _us(due_at), *_told(told)))
+        return bool(await self._on_group("bm2_settle", group, _us(due_at), *_told(told)))
 
     async def postpone(self, group: Group, due_at: datetime, why: str) -> bool:
         """The frozen message failed: count an attempt, put its items back among the news (oldest first)."""
-        return bool(await self._on_group("bm1_postpone", group, _us(due_at), why))
+        return bool(await self._on_group("bm2_postpone", group, _us(due_at), why))
 
     async def bury(
         self,
@@ -144,11 +144,11 @@ class DeliveringStore(MovingStore):
     ) -> bool:
         """The frozen message is dead: keep it in the channel's dead letters, go on as `settle` does."""
         args = (_us(due_at), codec.dump(message), why, *_told(told))
-        return bool(await self._on_group("bm1_bury", group, *args, more=[ChannelKeys(group.channel).dead]))
+        return bool(await self._on_group("bm2_bury", group, *args, more=[ChannelKeys(group.channel).dead]))
 
     async def defer(self, group: Group, due_at: datetime | None) -> bool:
         """Nothing to tell yet: come back at `due_at`, or never by itself; at the next flush if rows came."""
-        return bool(await self._on_group("bm1_defer", group, _us(due_at), group.version))
+        return bool(await self._on_group("bm2_defer", group, _us(due_at), group.version))
 
     async def pause(self, channel: str, until: datetime, *, probe: bool = False) -> None:
         """Claim nothing of this channel until then, after it a single group first if it is to be probed.
@@ -156,7 +156,7 @@ class DeliveringStore(MovingStore):
         A time that has passed ends a pause.
         """
         where = ChannelKeys(channel)
-        await self._batch.fcall("bm1_pause", [where.clock], self._now, micros(until), "1" if probe else "")
+        await self._batch.fcall("bm2_pause", [where.clock], self._now, micros(until), "1" if probe else "")
         self._outlooks.setdefault(channel, Outlook()).looked_us = None
 
     async def dead_letters(self, channel: str, limit: int = 100) -> list[DeadLetter]:
@@ -177,7 +177,7 @@ class DeliveringStore(MovingStore):
         return reply
 
     async def _read(self, where: ChannelKeys, group: str, token: int, due_us: int) -> Group | None:
-        reply = await self._batch.fcall("bm1_read_group", group_keys(where, group), group, token, NEWS_READ_MAX)
+        reply = await self._batch.fcall("bm2_read_group", group_keys(where, group), group, token, NEWS_READ_MAX)
         try:
             return _group(where.name, group, token, due_us, reply) if reply else None
         except codec.UNREADABLE as error:

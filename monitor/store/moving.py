@@ -57,19 +57,19 @@ class MovingStore(Session):
     async def tidy(self, channel: str) -> int:
         """Delete groups long idle; returns how many. Only right when `sweep` has just found nothing."""
         where = ChannelKeys(channel)
-        idle = await self._batch.fcall("bm1_idle", [where.idle], self._now, FORGET_AFTER // _MICROSECOND, TIDY_MAX)
-        calls = [self._batch.fcall("bm1_forget", group_keys(where, one.decode()), one) for one in idle]
+        idle = await self._batch.fcall("bm2_idle", [where.idle], self._now, FORGET_AFTER // _MICROSECOND, TIDY_MAX)
+        calls = [self._batch.fcall("bm2_forget", group_keys(where, one.decode()), one) for one in idle]
         return sum(await asyncio.gather(*calls))
 
     async def _overdue(self, where: Partition, limit: int) -> list[str]:
-        found = await self._batch.fcall("bm1_outdue", [where.outdue, where.outclock], self._now, limit)
+        found = await self._batch.fcall("bm2_outdue", [where.outdue, where.outclock], self._now, limit)
         return [account.decode() for account in found]
 
     async def _settle(self, account: str) -> None:
         fields = await self._apply(account)
         where = self.partition(account)
         await self._batch.fcall(
-            "bm1_strike",
+            "bm2_strike",
             [where.outbox(account), where.outdue],
             self._now,
             account,
@@ -118,7 +118,7 @@ class MovingStore(Session):
             key = _key(account, version, index)
             item = codec.dump(Item(key, row.news, row.entry))
             args += [version, index, row.news, row.entry.fingerprint, key, item]
-        _, due_us = await self._batch.fcall("bm1_apply", group_keys(ChannelKeys(target.channel), target.group), *args)
+        _, due_us = await self._batch.fcall("bm2_apply", group_keys(ChannelKeys(target.channel), target.group), *args)
         if due_us:
             self.expect_group(target.channel, int(due_us))
 

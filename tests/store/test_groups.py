@@ -425,7 +425,7 @@ async def test_events_of_a_channel_that_stays_down_are_bounded_but_counted(store
     clock.pass_(minutes(5))
 
     [_, _, token, name, _] = await store._batch.fcall(
-        "bm1_claim_groups",
+        "bm2_claim_groups",
         [f"{{bm:c:ops}}:{what}" for what in ("due", "leased", "clock", "rate")],
         store._now,
         1,
@@ -433,7 +433,7 @@ async def test_events_of_a_channel_that_stays_down_are_bounded_but_counted(store
         "",
         0,
     )
-    reply = await store._batch.fcall("bm1_read_group", group_keys(ChannelKeys("ops"), "ops-g1"), name, token, 1)
+    reply = await store._batch.fcall("bm2_read_group", group_keys(ChannelKeys("ops"), "ops-g1"), name, token, 1)
 
     assert int(reply[3]) == 10_051
     assert await store._batch.command("LLEN", "{bm:c:ops}:news:ops-g1") == 10_001
@@ -526,7 +526,7 @@ async def test_what_becomes_due_while_the_store_is_asked_is_not_forgotten(store,
 
     async def ask_slowly(function, *args):
         reply = await ask(function, *args)
-        if function == "bm1_claim_groups":
+        if function == "bm2_claim_groups":
             store.expect_group("ops", int(reply[0]))
         return reply
 
@@ -555,4 +555,4 @@ async def test_what_is_due_at_once_is_asked_for_at_once(store):
     assert asked == []
     store.expect_group("ops", store._estimate_us() + 1_000)
     await store.claim_groups("ops", 10, LEASE)
-    assert asked == ["bm1_claim_groups"]
+    assert asked == ["bm2_claim_groups"]

@@ -276,8 +276,8 @@ def test_servers_too_old_are_refused(info, refused):
 async def test_a_library_sets_no_global_and_names_its_version():
     lua = source()
 
-    assert lua.startswith("#!lua name=balance_monitor_1\n")
-    assert all("'bm1_" in line for line in lua.splitlines() if line.startswith("redis.register_function"))
+    assert lua.startswith("#!lua name=balance_monitor_2\n")
+    assert all("'bm2_" in line for line in lua.splitlines() if line.startswith("redis.register_function"))
     assert not [line for line in lua.splitlines() if line.startswith("function ")]
 
 

@@ -146,7 +146,7 @@ local function throttle(keys, args)
   return 1
 end
 
-redis.register_function('bm1_take', take)
-redis.register_function('bm1_give_back', give_back)
-redis.register_function('bm1_correct', correct)
-redis.register_function('bm1_throttle', throttle)
+redis.register_function('bm2_take', take)
+redis.register_function('bm2_give_back', give_back)
+redis.register_function('bm2_correct', correct)
+redis.register_function('bm2_throttle', throttle)
