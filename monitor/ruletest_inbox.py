@@ -25,13 +25,15 @@ _KINDS: Mapping[str, News] = {
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One alert in one message to one channel."""
+    """One alert in one message to one channel; alerts of one message share its id."""
 
     at: datetime
     channel: str
     kind: News
     alert: str
     asset: str
+    account: str
+    message: str
 
 
 @dataclass(slots=True)
@@ -55,6 +57,7 @@ class Inbox:
     """All channels of a test. `send_resolved` is channel → its setting, true where it says nothing."""
 
     send_resolved: Mapping[str, bool] = field(default_factory=dict)
+    reminders_max: int = REMINDERS_MAX
     heard: list[Heard] = field(default_factory=list)
     _groups: dict[tuple[str, str], _Held] = field(default_factory=dict)
     _rows: int = 0
@@ -95,7 +98,7 @@ class Inbox:
     def _tell(self, held: _Held) -> None:
         now = _due(held)
         self._reminders += not held.news
-        if not held.news and self._reminders > REMINDERS_MAX:
+        if not held.news and self._reminders > self.reminders_max:
             held.due_at = None
             return
         group = replace(held.group, news=tuple(held.news[:NEWS_READ_MAX]), waiting=len(held.news))
@@ -123,7 +126,7 @@ def _entries(message: Message, now: datetime) -> Iterable[Heard]:
     for numbered in message.alerts:
         entry = numbered.entry
         kind: News = _KINDS.get(message.type, "event") if entry.status == "firing" else entry.status
-        yield Heard(now, message.channel, kind, entry.rule, entry.asset or "")
+        yield Heard(now, message.channel, kind, entry.rule, entry.asset or "", entry.account, message.id)
 
 
 def _fresh(target: Target, now: datetime) -> Group:

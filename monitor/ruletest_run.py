@@ -12,17 +12,16 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from operator import itemgetter
 
-from monitor.engine.decide import decide
 from monitor.engine.watch import account_of_checkup, match_labels
 from monitor.model.alert import Severity
 from monitor.model.event import Event, digest
 from monitor.model.money import ZERO, text
-from monitor.model.record import Account, Answer, Commit, Health, Need, Reading, Record
+from monitor.model.record import Account, Answer, Commit, Health, Reading
 from monitor.model.snapshot import Outage, Snapshot
-from monitor.rules.base import RuleBase
 from monitor.ruletest import Mark, Sample, State, split_key
 from monitor.ruletest_cases import Case, selects
 from monitor.ruletest_inbox import Heard, Inbox
+from monitor.virtual import Virtual
 
 #: When every test begins. Nothing depends on the date.
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -70,23 +69,17 @@ class Story:
 
 @dataclass(slots=True)
 class _Watched:
-    """An account, or the provider as a whole, with its record from one decision to the next."""
+    """An account, or the provider as a whole, and how every alert of it ever stood."""
 
-    account: Account
-    rules: tuple[RuleBase, ...]
-    record: Record
-    recorded: list[tuple[datetime, Event]] = field(default_factory=list)
+    virtual: Virtual
     known: dict[Key, Status] = field(default_factory=dict)
 
-    def decide(self, case: Case, reading: Reading, now: datetime) -> Commit:
-        given = (self.record, reading, self.account, self.rules, case.policy, now)
-        decision = decide(*given)
-        if isinstance(decision, Need):
-            since = decision.since
-            decision = decide(*given, tuple(event for at, event in self.recorded if at >= since))
-        assert isinstance(decision, Commit), "with the events of the longest window every rule can tell"
-        self.record = replace(decision.record, version=self.record.version + 1)
-        self.recorded += [(now, event) for event in decision.events]
+    @property
+    def account(self) -> Account:
+        return self.virtual.account
+
+    def decide(self, reading: Reading, now: datetime) -> Commit:
+        decision = self.virtual.decide(reading, now)
         self.known = dict(_statuses(self.known, decision))
         return decision
 
@@ -120,7 +113,7 @@ class _World:
     def _watched(self, account: Account, *, whole: bool) -> _Watched:
         labels = match_labels(account)
         rules = tuple(r for r in self.case.rules if r.judges_provider == whole and r.matches(labels))
-        return _Watched(account, rules, Record(account.name))
+        return _Watched(Virtual(account, rules, self.case.policy))
 
     def run(self) -> None:
         every = max(self.provider.account.interval, self.case.interval / LOOKS_MAX)
@@ -128,7 +121,7 @@ class _World:
         for place in range(self.case.test.polls):
             now = START + place * self.case.interval
             self._poll(place, now)
-            while self.provider.rules and look_at < now + self.case.interval:
+            while self.provider.virtual.rules and look_at < now + self.case.interval:
                 self._judge(self.provider, replace(self.health, at=look_at), look_at)
                 look_at += every
             self.tick()
@@ -149,7 +142,7 @@ class _World:
         # What was due before is said before: a message never tells what came after it.
         self.inbox.deliver(now)
         before = watched.known
-        commit = watched.decide(self.case, reading, now)
+        commit = watched.decide(reading, now)
         for key, status in watched.known.items():
             if before.get(key, INACTIVE) != status:
                 self.story.states.setdefault(key, []).append((now - START, status))
@@ -175,7 +168,7 @@ class _World:
         if not self.case.nature.drops_zero:
             why = f"not in the answer: {', '.join(absent)}" if absent else ""
             return Snapshot(now, amounts, missing=tuple(absent), why=why)
-        before = self.polled.record.snapshot
+        before = self.polled.virtual.record.snapshot
         for asset in absent:
             if asset in declared or (before and asset in before.amounts):
                 amounts[asset] = dict.fromkeys(self.case.nature.measures, ZERO)
