@@ -1,10 +1,8 @@
 """What the commands beside the daemon do: each returns its exit code."""
 
 import asyncio
-import json
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,25 +11,22 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from monitor import log as logs
 from monitor.api.views import account_view, age_text, stamp
-from monitor.app import hide_secrets, wall_clock
+from monitor.app import wall_clock
+from monitor.beside import FAILED, OK, known, load_config, open_store, print_json
 from monitor.channels.http import Http as ChannelHttp
 from monitor.channels.http import new_session as new_channel_session
 from monitor.checks import counted
-from monitor.config import Config, load
+from monitor.config import Config
 from monitor.engine.deliver import Destination, attempt, test_message
 from monitor.engine.watch import STORE_PROVIDER, checkups
-from monitor.errors import ConfigError, DeliveryError, ProviderError, StoreUnavailable, StoreUnusable
-from monitor.fields import duration_text, suggestion
+from monitor.errors import DeliveryError, ProviderError, StoreUnavailable, StoreUnusable
+from monitor.fields import duration_text
 from monitor.model.record import Account, Answer, Record
 from monitor.providers.http import Http, new_session
 from monitor.redact import redact
-from monitor.store.attach import attach
-from monitor.store.redis import RedisStore
 
 T = TypeVar("T")
-OK, FAILED = 0, 1
 #: Records read from the store at once.
 CHUNK = 500
 #: Rows of a table for people; `--json` has them all.
@@ -41,8 +36,8 @@ _STYLES = {"ok": "green", "failing": "yellow", "stale": "red", "never": "dim"}
 
 def poll_once(path: Path, name: str, *, as_json: bool) -> int:
     """Poll one account and print what its provider says. Nothing is stored, and no quota is shared."""
-    config = _load(path)
-    account = _known(config.accounts, name, "account")
+    config = load_config(path)
+    account = known(config.accounts, name, "account")
     try:
         answer = _run(_read(config, account))
     except (ProviderError, TimeoutError) as error:
@@ -56,7 +51,7 @@ def poll_once(path: Path, name: str, *, as_json: bool) -> int:
         return FAILED
     record = Record(account=name, snapshot=answer.snapshot)
     if as_json:
-        _print_json(account_view(account, record, None, answer.snapshot.observed_at))
+        print_json(account_view(account, record, None, answer.snapshot.observed_at))
     else:
         _print_answer(account, answer)
     return OK
@@ -91,10 +86,10 @@ def _timeout(config: Config, account: Account) -> timedelta:
 
 def _print_answer(account: Account, answer: Answer) -> None:
     snapshot = answer.snapshot
-    measures = sorted({measure for known in snapshot.amounts.values() for measure in known})
+    measures = sorted({measure for told in snapshot.amounts.values() for measure in told})
     table = Table("asset", *measures, title=f"{account.name} at {account.provider}")
-    for asset, known in sorted(snapshot.amounts.items()):
-        table.add_row(asset, *(format(known[m], ",f") if m in known else "unknown" for m in measures))
+    for asset, told in sorted(snapshot.amounts.items()):
+        table.add_row(asset, *(format(told[m], ",f") if m in told else "unknown" for m in measures))
     console = Console()
     console.print(table)
     if snapshot.missing:
@@ -105,10 +100,10 @@ def _print_answer(account: Account, answer: Answer) -> None:
 
 def show_status(path: Path, *, as_json: bool) -> int:
     """Print how every account, alert and channel is doing, as the store has it."""
-    config = _load(path)
+    config = load_config(path)
     report = _run(_status(config))
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
         _print_status(report)
     return OK
@@ -116,7 +111,7 @@ def show_status(path: Path, *, as_json: bool) -> int:
 
 async def _status(config: Config) -> dict[str, Any]:
     watched = {**config.accounts, **checkups(config.accounts.values())}
-    async with _store(config) as store:
+    async with open_store(config) as store:
         now = await store.time()
         names, views, late = list(watched), [], []
         for start in range(0, len(names), CHUNK):
@@ -176,8 +171,8 @@ def _print_status(report: dict[str, Any]) -> None:
 
 def send_test_message(path: Path, name: str) -> int:
     """Send a test message to one channel; when it arrives, a pause of that channel ends."""
-    config = _load(path)
-    _known(config.channels, name, "channel")
+    config = load_config(path)
+    known(config.channels, name, "channel")
     try:
         answer = _run(_send_test(config, name))
     except DeliveryError as error:
@@ -193,7 +188,7 @@ async def _send_test(config: Config, name: str) -> str:
         destination = Destination(name, settings.connect(ChannelHttp(session)))
         answer = await attempt(destination, test_message(name, wall_clock()), wall_clock)
     try:
-        async with _store(config) as store:
+        async with open_store(config) as store:
             await store.pause(name, datetime.fromtimestamp(0, tz=wall_clock().tzinfo))
     except (StoreUnavailable, StoreUnusable) as error:
         # The message has arrived all the same.
@@ -201,41 +196,6 @@ async def _send_test(config: Config, name: str) -> str:
     return answer
 
 
-@asynccontextmanager
-async def _store(config: Config) -> AsyncIterator[RedisStore]:
-    """The configured store: of a running daemon, else opened for as long as the command lasts."""
-    if config.store.embedded:
-        async with attach(config.store.directory, fsync=config.store.fsync) as url:
-            store = await RedisStore.connect(url)
-            try:
-                yield store
-            finally:
-                await store.close()
-        return
-    store = await RedisStore.connect(config.store.url)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-def _load(path: Path) -> Config:
-    config = load(path)
-    hide_secrets(config)
-    logs.configure("warning", config.log.format, sys.stderr, wall_clock)
-    return config
-
-
-def _known(names: Mapping[str, T], name: str, what: str) -> T:
-    if name not in names:
-        raise ConfigError([f"there is no {what} {name!r}{suggestion(name, names)}"])
-    return names[name]
-
-
 def _run(main: Coroutine[None, None, T]) -> T:
     """Run to the end; an expected error of the store is one line and exit 1 (see `cli.main`)."""
     return asyncio.run(main)
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, ensure_ascii=False))

@@ -1,0 +1,57 @@
+"""What the commands beside the daemon share: a configuration, its store, and how they answer."""
+
+import json
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from monitor import log as logs
+from monitor.app import hide_secrets, wall_clock
+from monitor.config import Config, load
+from monitor.errors import ConfigError
+from monitor.fields import suggestion
+from monitor.store.attach import attach
+from monitor.store.redis import RedisStore
+
+T = TypeVar("T")
+OK, FAILED = 0, 1
+
+
+@asynccontextmanager
+async def open_store(config: Config) -> AsyncIterator[RedisStore]:
+    """The configured store: of a running daemon, else opened for as long as the command lasts."""
+    if config.store.embedded:
+        async with attach(config.store.directory, fsync=config.store.fsync) as url:
+            store = await RedisStore.connect(url)
+            try:
+                yield store
+            finally:
+                await store.close()
+        return
+    store = await RedisStore.connect(config.store.url)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def load_config(path: Path) -> Config:
+    """The configuration, with its secrets kept out of whatever is printed from now on."""
+    config = load(path)
+    hide_secrets(config)
+    logs.configure("warning", config.log.format, sys.stderr, wall_clock)
+    return config
+
+
+def known(names: Mapping[str, T], name: str, what: str) -> T:
+    """What goes by that name; ConfigError, perhaps with a better one, when nothing does."""
+    if name not in names:
+        raise ConfigError([f"there is no {what} {name!r}{suggestion(name, names)}"])
+    return names[name]
+
+
+def print_json(value: object) -> None:
+    """One line for machines."""
+    print(json.dumps(value, ensure_ascii=False))
