@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -16,22 +18,26 @@ from monitor import __version__
 from monitor import log as logs
 from monitor.channels.http import new_session as new_chat_session
 from monitor.config import Config, load
-from monitor.duties import Duties
+from monitor.duties import Duties, Duty
 from monitor.errors import ConfigError, StoreUnavailable, StoreUnusable
 from monitor.gauges import Gauges
 from monitor.metrics import Metrics
 from monitor.plan import Crew
 from monitor.providers.http import new_session
 from monitor.serving import Front
+from monitor.sources import FileWatch, Sources, aside
 from monitor.store.embedded import EmbeddedServer
 from monitor.store.redis import RedisStore
 from monitor.store.session import Keep
 
+T = TypeVar("T")
 log = structlog.get_logger("monitor.app")
 
 ROLES = frozenset({"poll", "deliver", "api"})
 #: A step back of the store's clock from this on was made on purpose, and is followed.
 STEP = timedelta(seconds=2)
+#: How often the files of the configuration are looked at; one that has changed is read at the next look.
+FILES_EVERY = timedelta(seconds=2)
 #: By so much the store's time may be old when it arrives; that it is behind ours says nothing then.
 LATENCY = timedelta(milliseconds=50)
 #: Net growth in objects after which the garbage collector looks at the young ones, and how many such looks
@@ -69,13 +75,17 @@ class FollowedClock:
 class Daemon:
     """One process. `run` returns the exit code."""
 
-    def __init__(self, path: Path, config: Config, roles: frozenset[str], level: logs.Level | None = None) -> None:
+    def __init__(
+        self, path: Path, config: Config, sources: Sources, roles: frozenset[str], level: logs.Level | None = None
+    ) -> None:
         self.path, self.config, self.roles, self.level = path, config, roles, level
+        self.files = FileWatch(sources)
         self.clock = FollowedClock()
         self.metrics = Metrics(__version__)
         self.gauges = Gauges(self.metrics, self.clock)
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Event()
+        self._asked = False
         self._leaving: dict[asyncio.Task[None], Crew] = {}
         self._exit = 0
 
@@ -92,7 +102,7 @@ class Daemon:
             # It takes a while with many accounts, so before there is anything to hold up.
             calm_collector()
             await self.crew.start()
-            await self.duties.start(self.crew)
+            await self.duties.start(self.crew, Duty("files", self._look_at_files, FILES_EVERY))
             if "api" in self.roles:
                 self.front = await Front.open(self.config, self.crew, self.duties)
                 stack.push_async_callback(self.front.close)
@@ -143,23 +153,52 @@ class Daemon:
             log.warning("store.restarted")
 
     async def _serve(self) -> None:
-        while not self._stopping.is_set():
-            waits = [asyncio.create_task(event.wait()) for event in (self._stopping, self._reloading)]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for wait in waits:
-                wait.cancel()
-            if self._reloading.is_set() and not self._stopping.is_set():
-                self._reloading.clear()
-                await self._reload()
+        while await self._unless_stopped(self._reloading.wait()):
+            self._reloading.clear()
+            asked, self._asked = self._asked, False
+            await self._reload(asked=asked)
 
-    async def _reload(self) -> None:
-        """Read the configuration again; an invalid one changes nothing."""
+    async def _unless_stopped(self, work: Coroutine[None, None, T]) -> T | None:
+        """What the work says, or None when we are to leave first: reading may never end."""
+        tasks = asyncio.create_task(work), asyncio.create_task(self._stopping.wait())
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        return None if self._stopping.is_set() else tasks[0].result()
+
+    def _hang_up(self) -> None:
+        """Somebody asks for a reload."""
+        self._asked = True
+        self._reloading.set()
+
+    async def _look_at_files(self) -> None:
+        if await self.files.changed():
+            log.info("config.changed")
+            self._reloading.set()
+
+    async def _reload(self, *, asked: bool) -> None:
+        """Read the configuration again; an invalid one changes nothing, nor does one that says the same."""
+        sources = Sources()
         try:
-            config = await asyncio.to_thread(load, self.path)
+            config = await self._unless_stopped(aside(partial(load, self.path, sources=sources)))
         except ConfigError as error:
             self.metrics.reloaded(ok=False)
             log.error("config.reload_failed", mistakes=error.mistakes[:20], count=len(error.mistakes))
             return
+        finally:
+            self.files.sources = sources
+        if config is None:
+            return
+        if config.digest != self.config.digest:
+            await self._follow(config)
+        elif asked:
+            log.info("config.unchanged", digest=config.digest)
+            await self.crew.probe()
+        self.metrics.reloaded(ok=True)
+
+    async def _follow(self, config: Config) -> None:
+        """Work by another configuration from now on."""
         for key in ("store", "http", "egress"):
             if getattr(config, key) != getattr(self.config, key):
                 log.warning("config.needs_restart", key=key)
@@ -173,7 +212,6 @@ class Daemon:
         self.duties.follow(self.crew)
         if "api" in self.roles:
             self.front.follow(config, self.crew)
-        self.metrics.reloaded(ok=True)
         log.info("config.reloaded", accounts=len(config.accounts), digest=config.digest)
 
     def _retire(self, crew: Crew) -> None:
@@ -203,12 +241,13 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         if hasattr(signal, "SIGHUP"):
-            loop.add_signal_handler(signal.SIGHUP, self._reloading.set)
+            loop.add_signal_handler(signal.SIGHUP, self._hang_up)
 
 
 def run_daemon(path: Path, roles: frozenset[str], level: logs.Level | None) -> int:
     """Run until a signal and return the exit code. ConfigError when the configuration cannot be used."""
-    config = load(path)
+    sources = Sources()
+    config = load(path, sources=sources)
     hide_secrets(config)
     logs.configure(level or config.log.level, config.log.format, sys.stderr, wall_clock)
     logs.catch_uncaught()
@@ -216,7 +255,7 @@ def run_daemon(path: Path, roles: frozenset[str], level: logs.Level | None) -> i
         log.warning("config.doubtful", what=warning)
 
     async def main() -> int:
-        return await Daemon(path, config, roles, level).run()
+        return await Daemon(path, config, sources, roles, level).run()
 
     try:
         return run_async(main)

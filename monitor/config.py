@@ -16,12 +16,13 @@ from monitor.egress import Egress
 from monitor.engine.route import Route
 from monitor.errors import ConfigError
 from monitor.fields import Context
-from monitor.gather import Reader
+from monitor.gather import Found, Reader
 from monitor.model.record import Account
 from monitor.providers.base import ProviderSettings
 from monitor.rules.base import RuleBase
 from monitor.schedule import Timetable
 from monitor.settings import Defaults, History, HttpApi, Log, Store
+from monitor.sources import Sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +53,28 @@ class Config:
     warnings: tuple[str, ...] = ()
 
 
-def load(path: Path, *, secrets: bool = True, environment: Mapping[str, str] | None = None) -> Config:
+def load(
+    path: Path,
+    *,
+    secrets: bool = True,
+    environment: Mapping[str, str] | None = None,
+    sources: Sources | None = None,
+) -> Config:
     """Read a configuration with everything it refers to. ConfigError names every mistake of every file.
 
-    Without `secrets`, environment variables and secret files are not read: for `check --no-secrets`.
+    Without `secrets`, environment variables and secret files are not read: for `check --no-secrets`. `sources`
+    is told of all files that were read, also when there are mistakes.
     """
-    context = Context(path.parent, secrets, os.environ if environment is None else environment)
-    reader = Reader(path, context)
+    sources = Sources() if sources is None else sources
+    context = Context(path.parent, secrets, os.environ if environment is None else environment, sources.note)
+    reader = Reader(path, context, sources)
     found = reader.read()
     if found is None:
         raise ConfigError(reader.mistakes())
+    return _config(path, reader, found)
+
+
+def _config(path: Path, reader: Reader, found: Found) -> Config:
     settings = found.settings
     known = tuple(secret for _, secret in crosscheck.secrets(settings))
     return Config(

@@ -75,14 +75,15 @@ class Duties:
         self._scheduler = AsyncIOScheduler()
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self, crew: Crew) -> None:
-        """Begin to ring."""
+    async def start(self, crew: Crew, *more: Duty) -> None:
+        """Begin to ring, for these duties too."""
         self._crew = crew
         duties = (
             Duty("note", self._note, NOTE_EVERY),
             Duty("sweep", self._sweep, SWEEP_EVERY),
             Duty("count", self._count, COUNT_EVERY),
             Duty("state", self._look_for_loss, LOSS_EVERY),
+            *more,
         )
         for duty in duties:
             self._tasks.append(asyncio.create_task(duty.run()))

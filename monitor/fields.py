@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -40,13 +40,21 @@ UNREAD = "unread"
 _SECRET_MAX = 64 * 1024
 
 
+def _unnoted(_path: Path) -> None:
+    """For files that nobody wants to know of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What validation may know of the outside: where relative paths start, and whether secrets are read."""
+    """What validation may know of the outside: where relative paths start, and whether secrets are read.
+
+    `note` hears of every file before it is read.
+    """
 
     base: Path = field(default_factory=Path)
     secrets: bool = True
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    note: Callable[[Path], None] = _unnoted
 
 
 def _context(info: ValidationInfo) -> Context:
@@ -150,6 +158,7 @@ def _from_environment(name: str, context: Context) -> str:
 def _from_file(name: str, context: Context) -> str:
     if not context.secrets:
         return UNREAD
+    context.note(context.base / name)
     try:
         with (context.base / name).open("rb") as file:
             found = file.read(_SECRET_MAX + 1)[:_SECRET_MAX].decode("utf-8").strip()

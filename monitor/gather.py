@@ -1,10 +1,10 @@
 """Reads a configuration and all it refers to, going on as long as anything can be said about the rest."""
 
-import glob
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from monitor.providers.base import ProviderSettings
 from monitor.rules import AnyRule
 from monitor.rules.base import RuleBase
 from monitor.settings import Settings, without
+from monitor.sources import Sources
 from monitor.yamlfile import Document
 
 #: More rule files than this are a glob gone wrong.
@@ -42,6 +43,7 @@ class Reader:
 
     path: Path
     context: Context
+    sources: Sources = field(default_factory=Sources)
     #: File → why it cannot be read at all.
     unreadable: dict[str, list[str]] = field(default_factory=dict)
     wrong: list[Mistake] = field(default_factory=list)
@@ -103,6 +105,7 @@ class Reader:
     def document(self, path: Path, shown: str) -> Document | None:
         """One YAML file; None when nothing in it can be used."""
         self.order.setdefault(shown, len(self.order))
+        self.sources.note(path)
         try:
             raw = yamlfile.read(path, shown)
             found = yamlfile.parse(raw, shown)
@@ -141,7 +144,7 @@ class Reader:
         """The rule files that the patterns name, each once, in order."""
         found: dict[Path, None] = {}
         for index, pattern in enumerate(patterns):
-            matched = sorted(glob.glob(pattern, root_dir=self.path.parent, recursive=True))  # noqa: PTH207 - Path.glob refuses absolute patterns
+            matched = self.sources.matching(self.path.parent, pattern)
             written = "rules" in document.value
             if not matched and written:
                 note = Mistake(
@@ -150,8 +153,8 @@ class Reader:
                     f"rules[{index}]",
                     f"no file is named {clip(pattern)!r}",
                 )
-                (self.doubtful if glob.has_magic(pattern) else self.wrong).append(note)
-            found.update(dict.fromkeys(self.path.parent / name for name in matched))
+                (self.doubtful if has_magic(pattern) else self.wrong).append(note)
+            found.update(dict.fromkeys(matched))
         if len(found) > MAX_RULE_FILES:
             self.say(document, ("rules",), f"{len(found)} rule files are more than {MAX_RULE_FILES}")
         return list(found)[:MAX_RULE_FILES]
@@ -204,6 +207,7 @@ class Reader:
         path = self.path.parent / spec.accounts_from
         shown = str(path)
         self.order.setdefault(shown, len(self.order))
+        self.sources.note(path)
         try:
             text = accounts.read_csv(path, shown)
         except ConfigError as error:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import time
 
 import pytest
 import redis
@@ -149,6 +150,43 @@ async def test_a_reload_applies_a_valid_file_and_ignores_an_invalid_one(place, b
     assert await daemon.stop() == 0
 
 
+async def test_a_file_that_changes_is_read_without_anybody_asking_and_a_bad_one_is_said_once(place, bank, chat, until):
+    """Case 53 for the files themselves; what says the same is not read as another configuration."""
+    daemon = await place.write(below=50).start()
+    bank.held["hot"] = 60
+
+    rules = place.path / "rules.yaml"
+    good = rules.read_text()
+    rules.write_text(good.replace("50", "oops"))
+    await until(lambda: daemon.said("config.reload_failed"), "the refusal is logged")
+    await asyncio.sleep(5)
+    [failed] = daemon.said("config.reload_failed")
+    assert "rules.yaml:2" in failed["mistakes"][0]
+    rules.write_text(good)
+    await until(lambda: len(daemon.said("config.changed")) == 2, "the mended file is read")
+    daemon.process.send_signal(signal.SIGHUP)
+    await until(lambda: daemon.said("config.unchanged"), "it is the one there was")
+    assert daemon.said("config.reloaded") == []
+
+    rules.write_text(good.replace("50", "70"))
+    await until(lambda: chat.heard == [("alert.firing", "hot", 1)], "the new threshold fires")
+    assert await daemon.stop() == 0
+
+
+async def test_a_daemon_leaves_at_once_while_a_configuration_that_cannot_be_read_to_its_end_is_read(place, bank, until):
+    daemon = await place.write().start()
+    config = place.path / "config.yaml"
+    config.unlink()
+    os.mkfifo(config)
+    daemon.process.send_signal(signal.SIGHUP)
+    polls = len(bank.asked)
+    await until(lambda: len(bank.asked) > polls + 3, "the old configuration runs on")
+
+    began = time.monotonic()
+    assert await daemon.stop() == 0
+    assert time.monotonic() - began < 5
+
+
 async def test_an_account_that_is_removed_while_its_alert_fires_is_closed_and_forgotten(place, bank, chat, until):
     """Case 54, by a reload and by a restart."""
     daemon = await place.write(wallets=("hot", "cold", "player")).start()
@@ -215,6 +253,7 @@ async def test_a_store_that_is_away_and_comes_back_empty_is_worked_on_again(plac
     await until(lambda: daemon.said("store.unavailable"), "it is noticed")
     assert (await daemon.get("/readyz"))[0] == 503
     assert (await daemon.get("/v1/accounts/hot"))[0] == 503
+    place.write(store=redis_server.url, below=60)
     daemon.process.send_signal(signal.SIGHUP)
     await until(lambda: daemon.said("config.reloaded"), "a reload without a store")
 
