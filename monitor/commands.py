@@ -19,7 +19,7 @@ from monitor.channels.http import new_session as new_channel_session
 from monitor.checks import counted
 from monitor.config import Config
 from monitor.engine.deliver import Destination, attempt, test_message
-from monitor.engine.watch import STORE_PROVIDER, checkups
+from monitor.engine.watch import STORE_PROVIDER, stand_ins
 from monitor.errors import DeliveryError, ProviderError, StoreUnavailable, StoreUnusable
 from monitor.fields import duration_text
 from monitor.model.record import Account, Answer, Record
@@ -110,7 +110,7 @@ def show_status(path: Path, *, as_json: bool) -> int:
 
 
 async def _status(config: Config) -> dict[str, Any]:
-    watched = {**config.accounts, **checkups(config.accounts.values())}
+    watched = {**config.accounts, **stand_ins(config.accounts.values())}
     async with open_store(config) as store:
         now = await store.time()
         names, views, late = list(watched), [], []

@@ -17,6 +17,7 @@ from monitor.mistakes import Mistake, Steps, clip, dotted, translated
 from monitor.providers.base import ProviderSettings
 from monitor.rules import AnyRule
 from monitor.rules.base import RuleBase
+from monitor.rules.self_alert import SELF_ALERTS
 from monitor.settings import Settings, without
 from monitor.sources import Sources
 from monitor.yamlfile import Document
@@ -186,6 +187,9 @@ class Reader:
         """Names are unique over all files: they are the identity of alerts."""
         here = f"{document.file}:{document.line(path)}"
         first = self.names.setdefault(title, here)
+        if title in SELF_ALERTS:
+            what = "is the name of a built-in alert about the monitor itself, choose another"
+            self.wrong.append(Mistake(document.file, document.line(path), f"{title}.alert", what))
         if first != here and not title.startswith("rules["):
             what = f"there is already a rule of this name, in {first}"
             self.wrong.append(Mistake(document.file, document.line(path), f"{title}.alert", what))

@@ -103,6 +103,6 @@ def _outcome(polled: Polled) -> PollOutcome:
     match polled.reading:
         case Outage(kind=kind, why=why):
             return kind if not why.startswith(BUG) else "bug"
-        case Answer(snapshot=snapshot, gap=gap) if snapshot.missing or gap:
+        case Answer(snapshot=snapshot, gap=gap, lost=lost) if snapshot.missing or gap or lost:
             return "partial"
     return "ok"

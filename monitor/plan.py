@@ -20,7 +20,7 @@ from monitor.engine.poll import Polling
 from monitor.engine.poller import Poller, pass_on
 from monitor.engine.ports import Claim, Windows
 from monitor.engine.route import compile_route
-from monitor.engine.watch import HealthReader, Watch, checkups
+from monitor.engine.watch import StoreReader, Watch, stand_ins
 from monitor.errors import StoreUnavailable
 from monitor.gauges import Gauges
 from monitor.model.record import Account
@@ -77,14 +77,14 @@ class Crew:
     roles: frozenset[str]
     pollers: dict[str, Poller] = field(default_factory=dict)
     deliverers: dict[str, Deliverer] = field(default_factory=dict)
-    checkups: Mapping[str, Account] = field(default_factory=dict)
+    stand_ins: Mapping[str, Account] = field(default_factory=dict)
     _running: list[asyncio.Task[None]] = field(default_factory=list)
     _stopping: bool = False
     _fell_at: dict[str, datetime] = field(default_factory=dict)
 
     async def start(self) -> None:
         """Enrol what is configured; poll and deliver it."""
-        self.checkups = checkups(self.config.accounts.values())
+        self.stand_ins = stand_ins(self.config.accounts.values())
         if "deliver" in self.roles:
             self.deliverers = {name: self._deliverer(name) for name in self.config.channels}
         if "poll" in self.roles:
@@ -218,7 +218,7 @@ class Crew:
 
     def _by_provider(self) -> dict[str, dict[str, Account]]:
         found: dict[str, dict[str, Account]] = {}
-        for account in (*self.config.accounts.values(), *self.checkups.values()):
+        for account in (*self.config.accounts.values(), *self.stand_ins.values()):
             found.setdefault(account.provider, {})[account.name] = account
         return found
 
@@ -238,10 +238,11 @@ class Crew:
 
     def _poller(self, provider: str, accounts: dict[str, Account]) -> Poller:
         config = self.config
-        watch = Watch(policy=policy(config), rules=config.rules, due=self._next_due)
+        spec = config.providers.get(provider)
+        watch = Watch(policy(config), config.rules, self._next_due, ledgers=spec is not None and spec.tells_events())
         if provider not in config.providers:
             # The store itself; or a provider that is configured no longer, and is never asked.
-            polling = Polling(provider, HealthReader(self.store), CHECKUP_TIMEOUT, self.store, watch, self.clock)
+            polling = Polling(provider, StoreReader(self.store), CHECKUP_TIMEOUT, self.store, watch, self.clock)
             windows: Windows = ()
             cost, room = 0, CHECKUPS_AT_ONCE
         else:

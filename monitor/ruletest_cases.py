@@ -140,7 +140,7 @@ class _File:
         spec = spec or PROVIDERS.get(test.account.provider)
         if spec is None:
             return Nature(ledger=bool(test.events))
-        ledger = "inferred" not in spec.KINDS
+        ledger = spec.tells_events()
         return Nature(spec.MEASURES, spec.KINDS if ledger else (), ledger, spec.DROPS_ZERO)
 
     def _mistakes(self, test: RuleTest, interval: timedelta) -> Iterator[tuple[Steps, str]]:

@@ -51,7 +51,7 @@ class Front:
         tokens = tuple(Token.of(t.name, t.token.get_secret_value(), t.scopes, t.rate) for t in config.http.tokens)
         return ApiContext(
             accounts=config.accounts,
-            others=crew.checkups,
+            others=crew.stand_ins,
             store=self._duties.store,
             clock=self._duties.clock,
             metrics=self._duties.metrics,

@@ -23,8 +23,8 @@ PARTS = {
     "providers": {"base", "http", "answers", "times", "tokens"},
     "channels": {"base", "http", "text"},
     "rules": {
-        "base", "balance", "ceiling", "flow", "happening", "levels", "life", "mistakes", "samples", "sandbox",
-        "templates", "words", "yardstick",
+        "base", "balance", "ceiling", "event_gap", "flow", "happening", "levels", "life", "mistakes", "price_missing",
+        "reported", "samples", "sandbox", "self_alert", "templates", "words", "yardstick",
     },
 }  # fmt: skip
 REGISTERED = {

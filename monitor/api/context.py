@@ -52,8 +52,8 @@ def _nobody(_provider: str) -> None:
 class ApiContext:
     """Everything a request may use. A reload makes a new one and hands it to `server.swap`.
 
-    `others` are the accounts whose provider is the store (provider checkups): they have alerts but no
-    balances. `wake` tells this process's poller that an account of a provider was made due.
+    `others` are the accounts whose provider is the store (providers as a whole, the monitor itself): they
+    have alerts but no balances. `wake` tells this process's poller that an account of a provider was made due.
     """
 
     accounts: Mapping[str, Account]

@@ -8,7 +8,7 @@ import structlog
 from monitor.engine.notice import entry_of_alert
 from monitor.engine.poll import Polling
 from monitor.engine.ports import Claim
-from monitor.engine.watch import CHECKUP, account_of_checkup
+from monitor.engine.watch import CHECKUP, MONITOR, account_of_checkup, account_of_monitor
 from monitor.model.alert import close
 from monitor.model.record import Account, Commit, Record, Row
 
@@ -42,6 +42,8 @@ async def farewell(polling: Polling, claim: Claim) -> None:
 
 def stranger(name: str, provider: str) -> Account:
     """As much of an account as its name tells."""
+    if name == MONITOR:
+        return account_of_monitor()
     if name.startswith(CHECKUP):
         return account_of_checkup(name.removeprefix(CHECKUP), timedelta(0))
     return Account(name=name, provider=provider, interval=timedelta(0), stale_after=timedelta(0))

@@ -7,8 +7,10 @@ from decimal import Decimal
 
 from monitor.engine.extremes import remember
 from monitor.model.event import Event, digest
+from monitor.model.extremes import Steps
 from monitor.model.money import divide
 from monitor.model.record import Account, Answer, Health, Need, Point, ProviderWatch, Reading, Record
+from monitor.model.report import Reports
 from monitor.model.snapshot import Change, Outage, Snapshot, carry, diff
 from monitor.model.window import Flow, flow, record_flow, record_opening
 from monitor.rules.base import Blindness, Checkup, Facts, RuleBase, Sighting
@@ -45,6 +47,8 @@ def learn(
             watch = account.target
             assert isinstance(watch, ProviderWatch)
             return record, Checkup(now=now, provider=watch.provider, interval=watch.interval, health=reading)
+        case Reports():
+            return record, replace(reading, now=now)
         case Outage():
             since = record.failing_since or reading.at
             good = record.snapshot.observed_at if record.snapshot else None
@@ -80,18 +84,7 @@ def _learn_answer(
     if isinstance(flows, Need):
         return flows
     extremes = remember(record.extremes, changes, rules, now)
-    # Spelt out: `replace` costs three times as much, here at every poll.
-    following = Record(
-        account=record.account,
-        version=record.version,
-        snapshot=carry(record.snapshot, snapshot),
-        alerts=record.alerts,
-        ledgers=record.ledgers if answer.ledgers == record.ledgers else answer.ledgers,
-        flows=flows,
-        extremes=extremes,
-        lately=record.lately,
-    )
-    return following, Sighting(
+    return _following(record, answer, flows, extremes), Sighting(
         now=now,
         account=account,
         snapshot=snapshot,
@@ -103,6 +96,23 @@ def _learn_answer(
         prices=pricing(snapshot),
         alerting=frozenset([alert.subject for alert in record.alerts]),
         extremes=extremes,
+        gap=answer.gap,
+        lost=answer.lost,
+    )
+
+
+def _following(record: Record, answer: Answer, flows: Mapping[str, Flow], extremes: Mapping[str, Steps]) -> Record:
+    """The record knowing an answer; nothing fails any more."""
+    # Spelt out: `replace` costs three times as much, here at every poll.
+    return Record(
+        account=record.account,
+        version=record.version,
+        snapshot=carry(record.snapshot, answer.snapshot),
+        alerts=record.alerts,
+        ledgers=record.ledgers if answer.ledgers == record.ledgers else answer.ledgers,
+        flows=flows,
+        extremes=extremes,
+        lately=record.lately,
     )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from monitor.model.alert import Alert, EventVerdict, State
 from monitor.model.event import digest
-from monitor.model.record import Account, Entry, ProviderWatch
+from monitor.model.record import Account, Entry, MonitorWatch, ProviderWatch
 from monitor.rules.base import RuleBase
 from monitor.rules.templates import render
 
@@ -102,9 +102,14 @@ def _own_labels(rule: RuleBase | None, account: Account) -> Mapping[str, str]:
 
 
 def _provider(account: Account) -> str:
-    return account.target.provider if isinstance(account.target, ProviderWatch) else account.provider
+    match account.target:
+        case ProviderWatch(provider=provider):
+            return provider
+        case MonitorWatch():
+            return ""
+    return account.provider
 
 
 def _name(account: Account) -> str:
-    """A provider as a whole is no account."""
-    return "" if isinstance(account.target, ProviderWatch) else account.name
+    """A provider as a whole is no account, and neither is the monitor."""
+    return "" if isinstance(account.target, ProviderWatch | MonitorWatch) else account.name

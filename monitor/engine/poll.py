@@ -184,3 +184,5 @@ def announce(before: Record, reading: Reading, account: Account) -> None:
             log.warning("events.restated", account=account.name, count=len(reading.restated))
         if reading.gap:
             log.warning("events.incomplete", account=account.name, why=reading.gap)
+        if reading.lost:
+            log.error("events.lost", account=account.name, why=reading.lost)

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from monitor.model.event import Event
 from monitor.model.group import Group, Message, Told
 from monitor.model.record import Account, Answer, Commit, Committed, Health, Point, Record
+from monitor.model.report import Report, Reports
 
 #: A provider's quota: so many units per so long, all of them at once.
 Windows = tuple[tuple[int, timedelta], ...]
@@ -37,7 +38,7 @@ class Provider(Protocol):
     Raises ProviderError; anything else is a bug and is contained by the poll.
     """
 
-    async def poll(self, account: Account, record: Record, budget: Budget, now: datetime) -> Answer | Health:
+    async def poll(self, account: Account, record: Record, budget: Budget, now: datetime) -> Answer | Health | Reports:
         """One reading. `record` is what was known (its snapshot and ledgers), not to be changed.
 
         The caller bounds the time. The first `cost` of a poll is already paid (ProviderSettings.poll_cost).
@@ -160,6 +161,18 @@ class PollStore(Protocol):
 
     async def throttle(self, provider: str, wait: timedelta) -> None:
         """Nobody spends this provider's budget until then."""
+        ...
+
+    async def report(self, reports: Sequence[Report]) -> None:
+        """Say these conditions, or say again that they last."""
+        ...
+
+    async def withdraw(self, reports: Sequence[Report]) -> None:
+        """These conditions are over."""
+        ...
+
+    async def reports(self, now: datetime) -> tuple[Report, ...]:
+        """What all processes report; what nobody has renewed in time is forgotten."""
         ...
 
 

@@ -1,13 +1,17 @@
-"""Which rules judge which account, and the pseudo accounts that stand for providers."""
+"""Which rules judge which account, and the pseudo accounts that stand for providers and for the monitor itself."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from monitor.engine.decide import Policy
 from monitor.engine.ports import Budget, PollStore
-from monitor.model.record import Account, Health, ProviderWatch, Record
+from monitor.model.record import Account, Health, MonitorWatch, ProviderWatch, Record
+from monitor.model.report import Reports
 from monitor.rules.base import RuleBase
+from monitor.rules.event_gap import LEDGER_RULES
+from monitor.rules.price_missing import PriceMissing, in_usd
+from monitor.rules.reported import REPORTED_RULES
 
 #: The provider name of accounts that are read from the store itself.
 STORE_PROVIDER = "@store"
@@ -15,28 +19,51 @@ STORE_PROVIDER = "@store"
 CHECKUP = "provider:"
 #: How often a provider's health is judged: as often as its accounts, within these bounds.
 CHECKUP_FASTEST, CHECKUP_SLOWEST = timedelta(seconds=1), timedelta(seconds=15)
+#: The account that stands for the monitor itself, and how often what it reports is judged when nobody is in a hurry.
+MONITOR, MONITOR_EVERY = "monitor:self", timedelta(seconds=5)
 
 
 @dataclass(slots=True)
 class Watch:
-    """What the polls of one configuration need of it; immutable but for its memory of who matches what."""
+    """What the polls of one provider need of a configuration; immutable but for its memory of who matches what.
+
+    `ledgers` says that the provider tells events, so that some may be missing.
+    """
 
     policy: Policy
     rules: Sequence[RuleBase]
     due: Callable[[Account, datetime], datetime]
+    ledgers: bool = False
     _matched: dict[str, tuple[RuleBase, ...]] = field(default_factory=dict)
-    _shared: dict[tuple[RuleBase, ...], tuple[RuleBase, ...]] = field(default_factory=dict)
+    _shared: dict[tuple[tuple[RuleBase, ...], ...], tuple[RuleBase, ...]] = field(default_factory=dict)
 
     def rules_for(self, account: Account) -> tuple[RuleBase, ...]:
-        """The rules that judge this account, in the order of the files."""
+        """The rules that judge this account, in the order of the files, then those that are built in."""
         known = self._matched.get(account.name)
         if known is None:
-            labels = match_labels(account)
-            whole = isinstance(account.target, ProviderWatch)
-            found = tuple(r for r in self.rules if r.judges_provider == whole and r.matches(labels))
-            # A hundred thousand accounts share a few tuples.
-            known = self._matched[account.name] = self._shared.setdefault(found, found)
+            known = self._matched[account.name] = self._match(account)
         return known
+
+    def _match(self, account: Account) -> tuple[RuleBase, ...]:
+        if isinstance(account.target, MonitorWatch):
+            return REPORTED_RULES
+        labels = match_labels(account)
+        whole = isinstance(account.target, ProviderWatch)
+        found = tuple(r for r in self.rules if r.judges_provider == whole and r.matches(labels))
+        # Also of those that judge a sum over it.
+        priced = in_usd(r for r in self.rules if not whole and not r.judges_provider and r.matches(labels))
+        # A hundred thousand accounts share a few tuples.
+        known = self._shared.get((found, priced))
+        if known is None:
+            known = self._shared[found, priced] = (*found, *self._built_in(priced, whole=whole))
+        return known
+
+    def _built_in(self, priced: tuple[RuleBase, ...], *, whole: bool) -> Iterator[RuleBase]:
+        """Alerts about the monitor itself, where they can matter."""
+        if priced:
+            yield PriceMissing(rules=priced)
+        if self.ledgers and not whole:
+            yield from LEDGER_RULES
 
     def next_due(self, account: Account, now: datetime) -> datetime:
         return self.due(account, now)
@@ -70,13 +97,31 @@ def account_of_checkup(provider: str, interval: timedelta) -> Account:
     )
 
 
+def account_of_monitor() -> Account:
+    """The pseudo account of the monitor itself."""
+    return Account(
+        name=MONITOR,
+        provider=STORE_PROVIDER,
+        interval=MONITOR_EVERY,
+        stale_after=MONITOR_EVERY * 3,
+        target=MonitorWatch(),
+    )
+
+
+def stand_ins(accounts: Iterable[Account]) -> dict[str, Account]:
+    """Every pseudo account that a configuration with these accounts has."""
+    return {**checkups(accounts), MONITOR: account_of_monitor()}
+
+
 @dataclass(frozen=True, slots=True)
-class HealthReader:
-    """Reads how a provider is doing from the store, as if it were a balance."""
+class StoreReader:
+    """Reads what a pseudo account stands for from the store, as if it were a balance."""
 
     store: PollStore
 
-    async def poll(self, account: Account, record: Record, budget: Budget, now: datetime) -> Health:  # noqa: ARG002 - the port's signature
+    async def poll(self, account: Account, record: Record, budget: Budget, now: datetime) -> Health | Reports:  # noqa: ARG002 - the port's signature
+        if isinstance(account.target, MonitorWatch):
+            return Reports(now, await self.store.reports(now))
         watch = account.target
         assert isinstance(watch, ProviderWatch)
         return await self.store.health(watch.provider)

@@ -10,6 +10,7 @@ from monitor.model.alert import Alert, News, Severity, Target
 from monitor.model.damping import Turns
 from monitor.model.event import Event, Ledger
 from monitor.model.extremes import Steps
+from monitor.model.report import Reports
 from monitor.model.snapshot import Outage, Snapshot
 from monitor.model.window import Flow
 
@@ -41,10 +42,16 @@ class ProviderWatch:
     interval: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class MonitorWatch:
+    """The target of the pseudo account that stands for the monitor itself."""
+
+
 class Answer(NamedTuple):
     """A successful poll. `events` is None when the provider has no ledger: movements are then inferred from
     differences of `total`. `ledgers` is stream name → how far it has been read; an incomplete walk returns
-    the ledgers it was given, and `gap` says why."""
+    the ledgers it was given, and `gap` says why: a later one may still find what is missing. `lost` says what
+    no later one will: it was given up, and the ledgers have moved on past it."""
 
     snapshot: Snapshot
     events: tuple[Event, ...] | None = None
@@ -52,6 +59,7 @@ class Answer(NamedTuple):
     gap: str = ""
     restated: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    lost: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,7 @@ class Health:
     why: str = ""
 
 
-Reading = Answer | Outage | Health
+Reading = Answer | Outage | Health | Reports
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,11 @@ class ProviderSettings(Timetable):
     max_concurrency: int = Field(default=20, ge=1, le=10_000)
     accounts_from: str | None = Field(default=None, description="a CSV file of accounts, relative to the configuration")
 
+    @classmethod
+    def tells_events(cls) -> bool:
+        """Whether it has a ledger of its own: then some of it may be missing."""
+        return bool(cls.KINDS) and "inferred" not in cls.KINDS
+
     @abstractmethod
     def origin(self) -> str:
         """The base URL without a trailing slash. Credentials go there and nowhere else."""

@@ -134,6 +134,7 @@ class _History:
     gap: str = ""
     restated: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    lost: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,7 @@ class PacificaProvider:
             gap=history.gap,
             restated=history.restated,
             notes=history.notes,
+            lost=history.lost,
         )
 
     def _due(self, job: _Job, memory: _Memory) -> bool:
@@ -244,7 +246,7 @@ class PacificaProvider:
         return _History(
             ledger=walked.ledger,
             events=events_of(rows, walked, job.account, late, job.now),
-            gap=dig.lost,
+            lost=dig.lost,
             restated=tuple(restated),
             notes=(*_notes(rows, memory, job.seen), *_news(memory, doubts(rows, walked))),
         )

@@ -19,6 +19,7 @@ from monitor.model.event import MONEY_KINDS, Event
 from monitor.model.extremes import Side, Steps
 from monitor.model.labels import Matcher, compile_match
 from monitor.model.record import Account, Entry, Health, Need
+from monitor.model.report import Reports
 from monitor.model.snapshot import Change, Outage, Snapshot
 from monitor.model.window import Flow
 from monitor.rules.life import FlapLimit, caveat, check_life
@@ -80,7 +81,8 @@ class Sighting(NamedTuple):
     `events` are those new in this poll (inferred ones included), `flows` the rings after they were counted,
     `recorded` the stored events of the largest window, loaded only after a rule answered Need. `alerting` holds
     at least the subjects with an open alert: of the others it is enough to say what is bad. `extremes` are the
-    values that were left within the rules' windows, by this poll too.
+    values that were left within the rules' windows, by this poll too. `gap` says why the ledger could not be read
+    to its end, so that events may be missing as yet; `lost` which of them are missing for good.
     """
 
     # A tuple, here at every poll: a frozen dataclass costs twice as much to make.
@@ -95,6 +97,8 @@ class Sighting(NamedTuple):
     prices: Prices = _NOTHING
     alerting: Container[str] = _Everything()
     extremes: Mapping[str, Steps] = _NOTHING
+    gap: str = ""
+    lost: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ class Checkup:
     health: Health
 
 
-Facts = Sighting | Blindness | Checkup
+Facts = Sighting | Blindness | Checkup | Reports
 Judgement = Verdict | EventVerdict | Need
 
 

@@ -35,7 +35,8 @@ class FlowRule(RuleBase):
     """With `within`: the sum over the window is above a threshold, per asset. Without: one movement is.
 
     A missing price, or a percentage of an unknown total, gives no verdict. An asset that the answer did not
-    name is judged only when something moved, and then only to say bad: nothing can be said to be over.
+    name is judged only when something moved, and then only to say bad: nothing can be said to be over. Nor can it
+    while events may be missing, and what is net of the other way cannot be told at all then.
     """
 
     worse: ClassVar[Literal["higher"]] = "higher"
@@ -86,6 +87,8 @@ class FlowRule(RuleBase):
             yield from self._windows(facts, self._spec)
 
     def _windows(self, facts: Sighting, spec: FlowSpec) -> Iterator[Verdict | Need]:
+        if facts.gap and self.net:
+            return
         named = facts.snapshot.amounts
         moved = {event.asset: None for event in facts.events if event.asset not in named}
         for asset in (*named, *moved):
@@ -102,8 +105,11 @@ class FlowRule(RuleBase):
                     return
                 amount = self._exactly(facts, asset, spec)
                 bounds = Bounds(amount, amount)
-            if yardstick.exceeded(bounds.low) or (asset in named and asset in facts.alerting):
-                yield self._verdict(asset, bounds, yardstick)
+            told = asset in named and asset in facts.alerting and not facts.gap
+            if told or yardstick.exceeded(bounds.low):
+                verdict = self._verdict(asset, bounds, yardstick)
+                # The events still missing may make it as bad as it was.
+                yield verdict._replace(held=yardstick.levels[0][0]) if facts.gap else verdict
 
     def _bounds(self, facts: Sighting, spec: FlowSpec, ring: Flow | None) -> Bounds:
         if ring is None:

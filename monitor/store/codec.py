@@ -18,6 +18,7 @@ from monitor.model.event import Event, Ledger
 from monitor.model.extremes import Steps
 from monitor.model.group import Item, Message, Told
 from monitor.model.record import Record, Row
+from monitor.model.report import Report
 from monitor.model.snapshot import Outage, Snapshot
 from monitor.model.window import Flow
 
@@ -68,6 +69,7 @@ _row = msgspec.json.Decoder(Row)
 _item = msgspec.json.Decoder(Item)
 _told = msgspec.json.Decoder(Told)
 _message = msgspec.json.Decoder(Message)
+_report = msgspec.json.Decoder(Report)
 _labels = msgspec.json.Decoder(dict[str, str])
 
 event = _event.decode
@@ -75,6 +77,7 @@ row = _row.decode
 item = _item.decode
 told = _told.decode
 message = _message.decode
+report = _report.decode
 labels = _labels.decode
 
 

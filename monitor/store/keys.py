@@ -17,6 +17,8 @@ LAYOUT = "{bm:x}:layout"
 CONFIGURATION = "{bm:x}:configuration"
 #: Set of the providers that ever had accounts. A start or reload removes those that have none any more.
 PROVIDERS = "{bm:x}:providers"
+#: Hash condition, process and detail → a report as JSON. Whoever judges them removes those that were not renewed.
+REPORTS = "{bm:x}:reports"
 
 
 def partition_of(account: str, partitions: int) -> int:

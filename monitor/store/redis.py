@@ -4,9 +4,10 @@ from monitor.store.budgets import BudgetStore
 from monitor.store.delivering import DeliveringStore
 from monitor.store.polling import PollingStore
 from monitor.store.reading import ReadingStore
+from monitor.store.reporting import ReportingStore
 
 
-class RedisStore(PollingStore, BudgetStore, DeliveringStore, ReadingStore):
+class RedisStore(PollingStore, BudgetStore, DeliveringStore, ReportingStore, ReadingStore):
     """Implements PollStore, DeliveryStore and Reader. Open it with `connect(url)`, then `close` it.
 
     Redis' own exceptions never leave: StoreUnavailable when it does not answer, StoreUnusable when it must

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.engine.watch import STORE_PROVIDER, HealthReader, Watch, checkups, match_labels
+from monitor.engine.watch import STORE_PROVIDER, StoreReader, Watch, checkups, match_labels
 from monitor.model.record import Health, ProviderWatch
 from tests.builders import NOON, minutes, seconds
 from tests.facts import account, policy, rule
@@ -77,6 +77,6 @@ async def test_health_is_read_from_the_store_as_if_it_were_a_balance(store):
     await store.note("casino", Health(at=NOON, good_at=NOON))
     [pseudo] = checkups([account()]).values()
 
-    health = await HealthReader(store).poll(pseudo, None, None, NOON)
+    health = await StoreReader(store).poll(pseudo, None, None, NOON)
 
     assert (health.noted_at, health.good_at, health.failing_since) == (NOON, NOON, None)

@@ -13,6 +13,8 @@ from tests.builders import NOON, minutes
 from tests.facts import blindness, event, rule, sighting
 
 HOUR = timedelta(hours=1)
+SMALL, LARGE = event("60", at=NOON - minutes(5)), event("110", at=NOON - minutes(5))
+LEVELS = {"warning": {"above": 100}, "critical": {"above": 1000}}
 
 
 def rings(watching, events, *, now=NOON, opening=None):
@@ -252,6 +254,34 @@ def test_but_an_asset_the_answer_does_not_name_is_never_said_to_be_fine():
     facts = sighting({}, events=(small,), flows=rings(watching, [small]))
 
     assert list(watching.judge(facts)) == []
+
+
+class TestWhileEventsMayBeMissing:
+    """The ledger could not be read to its end: a sum is known to be at least as much, and no more."""
+
+    def test_case_36_nothing_is_said_to_be_over(self):
+        watching = rule("large_outflow", above=100, within="1h")
+
+        assert judged(watching, [SMALL], gap="2 pages left") == []
+
+    def test_case_36_what_is_too_much_already_is_told(self):
+        watching = rule("large_outflow", above=100, within="1h")
+
+        assert bad(judged(watching, [LARGE], gap="2 pages left")) == [("USDT", "warning", 110)]
+
+    def test_case_36_and_no_alert_becomes_milder_for_what_is_not_known(self):
+        watching = rule("large_outflow", levels=LEVELS, within="1h")
+
+        [open_eyed] = judged(watching, [LARGE])
+        [blinkered] = judged(watching, [LARGE], gap="2 pages left")
+
+        assert (open_eyed.bad, open_eyed.held) == ("warning", "warning")
+        assert (blinkered.bad, blinkered.held) == ("warning", "critical")
+
+    def test_case_36_a_net_sum_is_not_known_at_all(self):
+        watching = rule("large_outflow", above=100, within="1h", net=True)
+
+        assert judged(watching, [LARGE], gap="2 pages left") == []
 
 
 def test_an_outage_says_nothing_about_flows():

@@ -11,6 +11,7 @@ import monitor.rules
 from monitor import yamlfile
 from monitor.rules import RULES, AnyRule
 from monitor.rules.base import RuleBase
+from monitor.rules.self_alert import SelfRule
 from tests.facts import rule
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "rules").glob("*.yaml"))
@@ -31,7 +32,8 @@ def test_every_file_with_a_rule_type_is_registered():
             if isinstance(each, type) and issubclass(each, RuleBase) and "type" in each.__annotations__
         }
 
-    assert found - {RuleBase} == set(RULES.values())
+    # What is built in has a type of its own that no file can write.
+    assert found - {RuleBase, SelfRule} == set(RULES.values())
 
 
 def test_the_union_and_the_table_agree():

@@ -1,0 +1,85 @@
+"""Alerts on what processes report of themselves: one line each."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from decimal import Decimal
+from typing import ClassVar, Literal
+
+from monitor.fields import Duration, Threshold, ThresholdField
+from monitor.model.alert import Verdict
+from monitor.model.record import Entry
+from monitor.model.report import Report, Reports
+from monitor.rules.base import Facts
+from monitor.rules.self_alert import SelfRule
+
+#: Different causes told in one sentence, and processes named in it.
+_TOLD_MAX = 3
+
+
+class Reported(SelfRule):
+    """Breached while any process reports the condition of this name.
+
+    `said` and `over` are its sentences. With `counted` each further report is told again. A store that was away
+    for longer than reports count gives nobody the time to renew them: hence the moment's patience at the end.
+    """
+
+    worse: ClassVar[Literal["higher"]] = "higher"
+    keep_firing_for: Duration = timedelta(seconds=10)
+    said: str
+    over: str
+    counted: bool = False
+    renotify_every: ThresholdField | None = Threshold(Decimal(1), percent=False)
+
+    def about(self) -> Literal["asset", "account", "event"]:
+        return "account"
+
+    def judge(self, facts: Facts) -> Iterator[Verdict]:
+        if not isinstance(facts, Reports):
+            return
+        found = [report for report in facts.told if report.name == self.alert]
+        level = self.severity if found else None
+        count = Decimal(len({report.about for report in found})) if self.counted and found else None
+        yield Verdict("", level, level, count, details=_details(found))
+
+    def breached(self, entry: Entry, details: Mapping[str, str]) -> str:  # noqa: ARG002 - nothing of it is in there
+        where = f" ({details['processes']})" if "processes" in details else ""
+        return f"{self.said}{where}: {details.get('why', '')}"
+
+    def recovered(self, entry: Entry) -> str:  # noqa: ARG002 - nothing of it is in there
+        return self.over
+
+
+def _details(found: list[Report]) -> Mapping[str, str]:
+    if not found:
+        return {}
+    return {"why": _few(found, "why", "; "), "processes": _few(found, "process", ", ")}
+
+
+def _few(found: list[Report], name: str, between: str) -> str:
+    """The first few different ones, oldest first, and how many more there are."""
+    ordered = sorted(found, key=lambda report: (report.since, report.process, report.about))
+    different = list(dict.fromkeys(getattr(report, name) for report in ordered))
+    more = f"{between}and {len(different) - _TOLD_MAX} more" if len(different) > _TOLD_MAX else ""
+    return between.join(different[:_TOLD_MAX]) + more
+
+
+#: What judges the reports. A new condition is one more of these, and somebody who reports it.
+REPORTED_RULES = (
+    Reported(
+        alert="ConfigReloadFailed",
+        said="the configuration was not reloaded, the old one stays in force",
+        over="no process runs on an older configuration than the one in its files any more",
+    ),
+    Reported(
+        alert="StateLost",
+        severity="critical",
+        said="the store has lost data, what was known of these accounts begins anew",
+        over="the store has lost nothing since",
+    ),
+    Reported(
+        alert="TemplateError",
+        said="a template failed, its alert went out with the built-in text",
+        over="no template has failed since",
+        counted=True,
+    ),
+)

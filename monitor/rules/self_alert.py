@@ -1,0 +1,17 @@
+"""Alerts about the monitor itself: their rules are always there, and no file can write them."""
+
+from typing import Literal
+
+from monitor.rules.base import RuleBase
+
+#: Their names, those of later versions too: a rule in a file cannot have one of them.
+SELF_ALERTS = frozenset({
+    "ConfigReloadFailed", "NotificationFailing", "TemplateError", "PriceMissing", "EventGap", "StateLost",
+    "SelfOffline", "GuardClosed", "GuardQuarantined", "GuardLateCommit", "GuardUnsettled",
+})  # fmt: skip
+
+
+class SelfRule(RuleBase):
+    """A rule with its settings built in; routes find its alerts by `rule_type: self`."""
+
+    type: Literal["self"] = "self"
