@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from monitor.engine.learn import learn, longest, points, prices_of
+from monitor.engine.learn import learn, points, prices_of
 from monitor.engine.nodata import data_flag, last_read, supposed, vanished
 from monitor.engine.notice import entry_of_alert, entry_of_event, labels_of, labels_of_alert
+from monitor.engine.rings import longest
 from monitor.model.alert import (
     Alert,
     EventVerdict,

@@ -5,14 +5,12 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from monitor.engine.extremes import remember
+from monitor.engine.windows import Windows, look_back
 from monitor.model.event import Event, digest
-from monitor.model.extremes import Steps
 from monitor.model.money import divide
 from monitor.model.record import Account, Answer, Health, Need, Point, ProviderWatch, Reading, Record
 from monitor.model.report import Reports
 from monitor.model.snapshot import Change, Outage, Snapshot, carry, diff
-from monitor.model.window import Flow, flow, record_flow, record_opening
 from monitor.rules.base import Blindness, Checkup, Facts, RuleBase, Sighting
 
 
@@ -80,28 +78,28 @@ def _learn_answer(
     snapshot = answer.snapshot
     changes = diff(record.snapshot, snapshot)
     events = tuple(_moved(record, answer, changes, now))
-    flows = _count(record, snapshot, events, rules, now, recorded)
-    if isinstance(flows, Need):
-        return flows
-    extremes = remember(record.extremes, changes, rules, now)
-    return _following(record, answer, flows, extremes), Sighting(
+    windows = look_back(record, answer, changes, events, rules, now, recorded)
+    if isinstance(windows, Need):
+        return windows
+    return _following(record, answer, windows), Sighting(
         now=now,
         account=account,
         snapshot=snapshot,
         previous=record.snapshot,
         changes=changes,
         events=events,
-        flows=flows,
+        flows=windows.flows,
         recorded=recorded,
         prices=pricing(snapshot),
         alerting=frozenset([alert.subject for alert in record.alerts]),
-        extremes=extremes,
+        extremes=windows.extremes,
         gap=answer.gap,
         lost=answer.lost,
+        coverage=windows.coverage,
     )
 
 
-def _following(record: Record, answer: Answer, flows: Mapping[str, Flow], extremes: Mapping[str, Steps]) -> Record:
+def _following(record: Record, answer: Answer, windows: Windows) -> Record:
     """The record knowing an answer; nothing fails any more."""
     # Spelt out: `replace` costs three times as much, here at every poll.
     return Record(
@@ -110,15 +108,11 @@ def _following(record: Record, answer: Answer, flows: Mapping[str, Flow], extrem
         snapshot=carry(record.snapshot, answer.snapshot),
         alerts=record.alerts,
         ledgers=record.ledgers if answer.ledgers == record.ledgers else answer.ledgers,
-        flows=flows,
-        extremes=extremes,
+        flows=windows.flows,
+        extremes=windows.extremes,
         lately=record.lately,
+        coverage=windows.coverage,
     )
-
-
-def longest(rules: tuple[RuleBase, ...], now: datetime) -> Need:
-    """The events of the longest window, so that one loading answers every rule."""
-    return Need(since=now - max(spec.within for rule in rules if (spec := rule.flow())))
 
 
 def _moved(record: Record, answer: Answer, changes: tuple[Change, ...], now: datetime) -> Iterator[Event]:
@@ -149,48 +143,6 @@ def _inferred(record: Record, snapshot: Snapshot, changes: tuple[Change, ...]) -
 
 def _not_from_the_future(event: Event, now: datetime) -> Event:
     return replace(event, occurred_at=now) if event.occurred_at > now else event
-
-
-def _count(
-    record: Record,
-    snapshot: Snapshot,
-    events: tuple[Event, ...],
-    rules: tuple[RuleBase, ...],
-    now: datetime,
-    recorded: tuple[Event, ...] | None,
-) -> Mapping[str, Flow] | Need:
-    """The rings that the rules read, with this poll's events in them; Need to rebuild one that is new."""
-    read = [(rule, spec) for rule in rules if (spec := rule.flow())]
-    if not read and not record.flows:
-        return record.flows
-    rings: dict[str, Flow] = {}
-    assets = {*snapshot.amounts, *(event.asset for event in events)}
-    for rule, spec in read:
-        for asset in assets:
-            if not rule.watches(asset) or (key := spec.key(asset)) in rings:
-                continue
-            ring, counted = record.flows.get(key), [e for e in events if e.asset == asset and spec.counts(e)]
-            if ring is None:
-                if record.version and recorded is None:
-                    return longest(rules, now)
-                ring = record_flow(
-                    flow(spec.within), (e for e in recorded or () if e.asset == asset and spec.counts(e)), now
-                )
-            total = snapshot.of(asset, "total")
-            ring = record_flow(ring, counted, now)
-            rings[key] = ring if total is None else record_opening(ring, total, now)
-    same = all(record.flows.get(key) is ring for key, ring in rings.items())
-    if same and len(rings) == len(record.flows):
-        return record.flows
-    # Rings of assets that this answer did not name stay as they are. One that no rule reads is dropped: it
-    # would miss what happens until a rule wants it again.
-    kept = {key: ring for key, ring in record.flows.items() if key in rings or _wanted(key, rules)}
-    return record.flows if same and len(kept) == len(record.flows) else {**kept, **rings}
-
-
-def _wanted(key: str, rules: tuple[RuleBase, ...]) -> bool:
-    asset = key.partition("|")[0]
-    return any((spec := rule.flow()) and rule.watches(asset) and spec.key(asset) == key for rule in rules)
 
 
 def prices_of(snapshot: Snapshot, prices: Mapping[str, Decimal], *, reported: bool) -> Mapping[str, Decimal]:

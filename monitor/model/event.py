@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-from monitor.model.money import exact
+from monitor.model.money import ZERO, exact
 
 Direction = Literal["in", "out"]
 
@@ -53,6 +53,13 @@ class Event:
             raise ValueError("an event's amount is positive; its direction says which way")
         if self.balance_after is not None:
             exact(self.balance_after)
+
+    @property
+    def signed(self) -> Decimal:
+        """How much came in; negative when it went out, zero when the provider does not tell which."""
+        if self.direction is None:
+            return ZERO
+        return self.amount if self.direction == "in" else self.amount.copy_negate()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from monitor.model.event import Event, Ledger
 from monitor.model.extremes import Steps
 from monitor.model.report import Reports
 from monitor.model.snapshot import Outage, Snapshot
-from monitor.model.window import Flow
+from monitor.model.window import Coverage, Flow
 
 #: Shared by everything that has nothing to say; nobody changes it.
 _NOTHING: Mapping[str, Any] = {}
@@ -98,6 +98,7 @@ class Record:
     flows: Mapping[str, Flow] = field(default_factory=dict)
     extremes: Mapping[str, Steps] = field(default_factory=dict)
     lately: Mapping[str, Turns] = field(default_factory=dict)
+    coverage: Mapping[str, Coverage] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

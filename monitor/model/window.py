@@ -1,7 +1,7 @@
 """Rolling sums of money in and out, exact or with known bounds.
 
-A ring is a cache of the ledger: buckets of a sixtieth of the window. The one bucket that straddles the
-window's start makes two bounds; only when a threshold lies between them are its events read.
+A ring is a cache of the ledger: buckets of a sixtieth of the window, or of another share. The one bucket that
+straddles the window's start makes two bounds; only when a threshold lies between them are its events read.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,9 +11,9 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from monitor.model.event import Direction, Event
-from monitor.model.money import ZERO, add, total
+from monitor.model.money import ZERO, add, subtract, total
 
-#: Buckets per window; one more is kept, the straddling one.
+#: Buckets per window unless a rule wants others; one more is kept, the straddling one.
 BUCKETS = 60
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -33,12 +33,27 @@ def moment(us: int) -> datetime:
 class Flow:
     """Sums per bucket of one asset and window: bucket number → (in, out).
 
-    `opening` is bucket number → `total` when it began: the base of percentages.
+    `opening` is bucket number → `total` when it began: the base of percentages. `buckets` are those of a window.
+    `since` (microseconds since 1970) is set in a ring that is younger than the account's others: what moved
+    before then is not known.
     """
 
     width: int
     sums: Mapping[int, tuple[Decimal, Decimal]] = field(default_factory=dict)
     opening: Mapping[int, Decimal] = field(default_factory=dict)
+    buckets: int = BUCKETS
+    since: int = 0
+
+
+class Coverage(NamedTuple):
+    """What an account's record says of an asset that has no ring, for one rule's needs.
+
+    `whole`: nothing was counted since `since` (microseconds since 1970) or for the length of the window, and
+    the total stayed as it is. Else the record had no room for some ring, and the ledger must be asked.
+    """
+
+    since: int
+    whole: bool = True
 
 
 class Bounds(NamedTuple):
@@ -52,10 +67,10 @@ class Bounds(NamedTuple):
         return self.low == self.high
 
 
-def flow(within: timedelta) -> Flow:
+def flow(within: timedelta, buckets: int = BUCKETS, since: int = 0) -> Flow:
     """An empty ring for a window."""
-    # Rounded up: sixty buckets never span less than the window, so the straddling one is always kept.
-    return Flow(width=max(1, -(-(within // _MICROSECOND) // BUCKETS)))
+    # Rounded up: the buckets never span less than the window, so the straddling one is always kept.
+    return Flow(width=max(1, -(-(within // _MICROSECOND) // buckets)), buckets=buckets, since=since)
 
 
 def record_flow(ring: Flow, events: Iterable[Event], now: datetime) -> Flow:
@@ -71,7 +86,7 @@ def record_flow(ring: Flow, events: Iterable[Event], now: datetime) -> Flow:
         bucket = min(micros(event.occurred_at) // ring.width, latest)
         came, went = sums.get(bucket, (ZERO, ZERO))
         sums[bucket] = (add(came, event.amount), went) if event.direction == "in" else (came, add(went, event.amount))
-    kept = {bucket: pair for bucket, pair in sums.items() if bucket >= latest - BUCKETS}
+    kept = {bucket: pair for bucket, pair in sums.items() if bucket >= latest - ring.buckets}
     return ring if kept == ring.sums else replace(ring, sums=kept)
 
 
@@ -82,15 +97,37 @@ def record_opening(ring: Flow, read: Decimal, now: datetime) -> Flow:
         # None yet, or all of them by a clock that was ahead.
         return replace(ring, opening={bucket: read})
     newest = max(ring.opening)
-    if ring.opening[newest] == read and bucket - BUCKETS <= min(ring.opening):
+    if ring.opening[newest] == read and bucket - ring.buckets <= min(ring.opening):
         return ring
     # The newest opening at or before the window's start is still what the window started with.
-    start = max((number for number in ring.opening if number <= bucket - BUCKETS), default=bucket - BUCKETS)
+    start = max((number for number in ring.opening if number <= bucket - ring.buckets), default=bucket - ring.buckets)
     live = {number: value for number, value in sorted(ring.opening.items()) if start <= number <= bucket}
     # Equal neighbours say nothing new: a quiet account keeps one opening, not sixty.
     if live[max(live)] != read:
         live[bucket + 1] = read
     return ring if live == ring.opening else replace(ring, opening=live)
+
+
+def begun(
+    within: timedelta,
+    total_now: Decimal | None,
+    movements: Iterable[Event],
+    now: datetime,
+    *,
+    buckets: int = BUCKETS,
+    since: int = 0,
+) -> Flow:
+    """An empty ring that knows its window's openings, walked back from the total through all its movements."""
+    ring = flow(within, buckets, since)
+    if total_now is None:
+        return ring
+    inside = sorted((e for e in movements if e.occurred_at > now - within), key=lambda event: event.occurred_at)
+    running = subtract(total_now, total(event.signed for event in inside))
+    opening = {micros(now - within) // ring.width: running}
+    for event in inside:
+        running = add(running, event.signed)
+        opening[micros(event.occurred_at) // ring.width + 1] = running
+    return replace(ring, opening=opening)
 
 
 def flow_bounds(ring: Flow, direction: Direction, within: timedelta, now: datetime) -> Bounds:

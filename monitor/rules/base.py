@@ -21,7 +21,7 @@ from monitor.model.labels import Matcher, compile_match
 from monitor.model.record import Account, Entry, Health, Need
 from monitor.model.report import Reports
 from monitor.model.snapshot import Change, Outage, Snapshot
-from monitor.model.window import Flow
+from monitor.model.window import BUCKETS, Coverage, Flow
 from monitor.rules.life import FlapLimit, caveat, check_life
 from monitor.rules.mistakes import mistake, mistakes
 from monitor.rules.samples import SAMPLE_NOW, AnyText, samples
@@ -35,17 +35,34 @@ ANNOTATIONS_MAX = 16
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FlowSpec:
-    """The ring a rule reads: movements of these kinds over this window. `kinds` None: money movements."""
+    """The ring a rule reads: movements of these kinds over this window, in so many buckets.
+
+    `kinds` None: money movements. `totals`: the base of percentages is wanted too. `dated`: it matters since when
+    an asset has been watched.
+    """
 
     within: timedelta
     kinds: tuple[str, ...] | None
+    buckets: int = BUCKETS
+    totals: bool = False
+    dated: bool = False
 
     def key(self, asset: str) -> str:
         """The ring's name in the record: rules with equal needs share one."""
+        return asset + self.suffix
+
+    @cached_property
+    def suffix(self) -> str:
+        """What follows the asset in a ring's name: made once, not per asset and poll."""
         kinds = "" if self.kinds is None else ",".join(self.kinds)
-        return f"{asset}|{self.within // timedelta(microseconds=1)}|{kinds}"
+        marks = ("" if self.buckets == BUCKETS else f"|{self.buckets}") + ("%" if self.totals else "")
+        return f"|{self.within // timedelta(microseconds=1)}|{kinds}{marks}"
+
+    def scope(self, assets: tuple[str, ...]) -> str:
+        """The name of what is known of assets without a ring, for a rule on these assets."""
+        return f"{self.suffix}|{','.join(assets)}"
 
     def counts(self, event: Event) -> bool:
         """Whether an event belongs in this ring."""
@@ -82,7 +99,8 @@ class Sighting(NamedTuple):
     `recorded` the stored events of the largest window, loaded only after a rule answered Need. `alerting` holds
     at least the subjects with an open alert: of the others it is enough to say what is bad. `extremes` are the
     values that were left within the rules' windows, by this poll too. `gap` says why the ledger could not be read
-    to its end, so that events may be missing as yet; `lost` which of them are missing for good.
+    to its end, so that events may be missing as yet; `lost` which of them are missing for good. An asset without a
+    ring had no movement for as long as `coverage` (by `FlowSpec.scope`) says.
     """
 
     # A tuple, here at every poll: a frozen dataclass costs twice as much to make.
@@ -99,6 +117,7 @@ class Sighting(NamedTuple):
     extremes: Mapping[str, Steps] = _NOTHING
     gap: str = ""
     lost: str = ""
+    coverage: Mapping[str, Coverage] = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,8 +94,8 @@ class FlowRule(RuleBase):
         for asset in (*named, *moved):
             if not self.watches(asset):
                 continue
-            ring = facts.flows.get(asset + self._ring)
-            yardstick = self._yardstick(facts, asset, self._opening(ring, spec, facts))
+            ring = facts.flows.get(spec.key(asset))
+            yardstick = self._yardstick(facts, asset, self._opening(ring, spec, facts, asset))
             if yardstick is None:
                 continue
             bounds = self._bounds(facts, spec, ring)
@@ -161,9 +161,13 @@ class FlowRule(RuleBase):
         price = facts.prices.get(asset)
         return None if price is None else Yardstick(self._amounts, price=price)
 
-    def _opening(self, ring: Flow | None, spec: FlowSpec, facts: Sighting) -> Decimal | None:
-        if not self._percent or ring is None:
+    def _opening(self, ring: Flow | None, spec: FlowSpec, facts: Sighting, asset: str) -> Decimal | None:
+        if not self._percent:
             return None
+        if ring is None:
+            # Without a ring nothing has changed: the total was what it is.
+            now = facts.snapshot.of(asset, "total")
+            return now if now is not None or facts.previous is None else facts.previous.of(asset, "total")
         return opening_total(ring, spec.within, facts.now)
 
     def _counts(self, event: Event) -> bool:
@@ -174,12 +178,7 @@ class FlowRule(RuleBase):
 
     @cached_property
     def _spec(self) -> FlowSpec | None:
-        return None if self.within is None else FlowSpec(self.within, self.kinds)
-
-    @cached_property
-    def _ring(self) -> str:
-        """What follows the asset in a ring's name: made once, not per asset and poll."""
-        return "" if self._spec is None else self._spec.key("")
+        return None if self.within is None else FlowSpec(self.within, self.kinds, totals=self._percent)
 
     @cached_property
     def _plain_yardstick(self) -> Yardstick:

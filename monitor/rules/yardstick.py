@@ -61,17 +61,11 @@ def totals_before(seen: Sighting) -> Mapping[str, Decimal]:
     for asset, events in by_asset.items():
         running = seen.previous.of(asset, "total") if seen.previous else None
         if running is None and (now := seen.snapshot.of(asset, "total")) is not None:
-            running = subtract(now, total(map(_signed, events)))
+            running = subtract(now, total(event.signed for event in events))
         for event in events:
             if running is not None:
                 befores[event.id] = running
-                running = add(running, _signed(event))
+                running = add(running, event.signed)
             elif event.balance_after is not None and event.direction is not None:
-                befores[event.id] = subtract(event.balance_after, _signed(event))
+                befores[event.id] = subtract(event.balance_after, event.signed)
     return befores
-
-
-def _signed(event: Event) -> Decimal:
-    if event.direction is None:
-        return ZERO
-    return event.amount if event.direction == "in" else event.amount.copy_negate()

@@ -20,7 +20,7 @@ from monitor.model.group import Item, Message, Told
 from monitor.model.record import Record, Row
 from monitor.model.report import Report
 from monitor.model.snapshot import Outage, Snapshot
-from monitor.model.window import Flow
+from monitor.model.window import BUCKETS, Coverage, Flow
 
 #: Largest stored document. A record is around 1 kB; a provider that reports this much is garbled.
 DOCUMENT_MAX = 4 * 1024 * 1024
@@ -30,6 +30,10 @@ UNREADABLE = (msgspec.MsgspecError, ValueError, KeyError, TypeError, ArithmeticE
 
 #: Fields of a record's hash, in the order in which they are read: version, token, and the four documents.
 FIELDS = ("v", "t", "s", "d", "w", "k")
+
+
+#: How the names begin of what holds for every asset that has no ring of its own.
+_EVERY = "|"
 
 
 class _Reading(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -46,17 +50,18 @@ class _Alerts(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _Ring(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A ring of either sort. One of extremes reads, to a release that knows only flows, as a flow no rule wants."""
+    """Whatever is remembered of a window: sums, extremes, or what holds for all assets without a ring.
 
-    width: int = 0
-    sums: dict[int, tuple[Decimal, Decimal]] = {}
-    opening: dict[int, Decimal] = {}
+    `width` is always written: to a release that knows only sums the others are rings that no rule wants.
+    """
+
+    width: int = -1
+    sums: Mapping[int, tuple[Decimal, Decimal]] = {}
+    opening: Mapping[int, Decimal] = {}
+    buckets: int = BUCKETS
+    since: int = 0
     steps: Steps = ()
-
-
-class _Extremes(msgspec.Struct, frozen=True):
-    steps: Steps
-    width: int = 0
+    whole: bool = True
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -118,24 +123,37 @@ def _record(account: str, stored: list[bytes | None]) -> Record:
         ledgers={
             name: Ledger(at, keys.get(name, {}), judged.floors.get(name, 0)) for name, at in judged.checkpoints.items()
         },
-        flows={name: Flow(it.width, it.sums, it.opening) for name, it in rings.items() if not it.steps},
+        flows={name: _flow(it) for name, it in rings.items() if name[:1] != _EVERY and not it.steps},
         extremes={name: it.steps for name, it in rings.items() if it.steps},
+        coverage={name: Coverage(it.since, it.whole) for name, it in rings.items() if name[:1] == _EVERY},
         lately=judged.lately,
     )
+
+
+def _flow(ring: _Ring) -> Flow:
+    return Flow(ring.width, ring.sums, ring.opening, ring.buckets, ring.since)
+
+
+def _windows(record: Record) -> dict[str, _Ring]:
+    return {
+        **{n: _Ring(it.width, it.sums, it.opening, it.buckets, it.since) for n, it in record.flows.items()},
+        **{name: _Ring(0, steps=steps) for name, steps in record.extremes.items()},
+        **{name: _Ring(0, since=it.since, whole=it.whole) for name, it in record.coverage.items()},
+    }
 
 
 def changed(before: Record, after: Record) -> tuple[bytes, bytes, bytes, bytes]:
     """The documents `s d w k` as far as they differ from what is stored; empty ones are unchanged."""
     same_ledgers = before.ledgers is after.ledgers or before.ledgers == after.ledgers
     same_alerts = _same_alerts(before, after)
-    same_windows = _same_flows(before, after) and _same_extremes(before, after)
+    same_windows = _same_windows(before, after)
     reading = alerts = windows = known = b""
     if not _same_reading(before, after):
         reading = dump(_Reading(after.snapshot, after.outage, after.failing_since))
     if not same_alerts or (not same_ledgers and _cursors(before) != _cursors(after)):
         alerts = dump(_Alerts(after.alerts, *_cursors(after), dict(after.lately)))
     if not same_windows:
-        windows = dump({**after.flows, **{name: _Extremes(steps) for name, steps in after.extremes.items()}})
+        windows = dump(_windows(after))
     if not same_ledgers:
         known = dump({name: ledger.known for name, ledger in after.ledgers.items()})
     return reading, alerts, windows, known
@@ -153,12 +171,12 @@ def _same_alerts(before: Record, after: Record) -> bool:
     return (before.alerts is after.alerts or before.alerts == after.alerts) and before.lately == after.lately
 
 
-def _same_flows(before: Record, after: Record) -> bool:
-    return before.flows is after.flows or before.flows == after.flows
-
-
-def _same_extremes(before: Record, after: Record) -> bool:
-    return before.extremes is after.extremes or before.extremes == after.extremes
+def _same_windows(before: Record, after: Record) -> bool:
+    return (
+        (before.flows is after.flows or before.flows == after.flows)
+        and (before.extremes is after.extremes or before.extremes == after.extremes)
+        and (before.coverage is after.coverage or before.coverage == after.coverage)
+    )
 
 
 def _cursors(record: Record) -> tuple[dict[str, int], dict[str, int]]:

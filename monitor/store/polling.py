@@ -77,7 +77,7 @@ class PollingStore(ClaimingStore):
         # Spelt out: `replace` costs four times as much, here at every poll.
         self._cache[record.account] = Record(
             record.account, version, record.snapshot, record.outage, record.failing_since, record.alerts,
-            record.ledgers, record.flows, record.extremes, record.lately,
+            record.ledgers, record.flows, record.extremes, record.lately, record.coverage,
         )  # fmt: skip
         self._cache.move_to_end(record.account)
         if len(self._cache) > CACHE_MAX:

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from monitor.engine.learn import learn, longest, overtaken, points, prices_of
+from monitor.engine.learn import learn, overtaken, points, prices_of
 from monitor.model.event import Ledger
-from monitor.model.record import Need, Record
+from monitor.model.record import Record
 from monitor.rules.base import Blindness, Sighting
 from tests.builders import NOON, minutes, seconds
 from tests.facts import Watched, account, answer, event, outage, rule, snapshot
@@ -160,47 +160,6 @@ class TestEvents:
         watched.see(answer({"USDT": "500"}, events=(event("150", asset="BTC"),)), LATER)
 
         assert [(news, e.asset) for _, news, e in watched.told] == [("firing", "BTC")]
-
-
-class TestRings:
-    OUT = rule("large_outflow", above=100, within="1h")
-
-    def test_rules_with_equal_needs_share_one(self):
-        other = rule("large_outflow", alert="Other", above=900, within="1h")
-
-        after, _ = learned(Record(account="hot-usdt"), answer({"USDT": "1"}), self.OUT, other)
-
-        assert len(after.flows) == 1
-
-    def test_a_quiet_poll_writes_no_ring(self):
-        watched = Watched((self.OUT,)).reads("100")
-
-        before = watched.record
-        after, _ = learned(before, answer({"USDT": "100"}, at=NOON + seconds(5)), self.OUT, now=NOON + seconds(5))
-
-        assert after.flows is before.flows
-
-    def test_a_ring_stays_when_its_asset_is_not_named_for_once(self):
-        watched = Watched((self.OUT,)).reads("500 440 _ 390")
-
-        assert watched.needs == []
-        assert watched.news == [(3, "firing")]
-
-    def test_a_ring_that_no_rule_reads_is_dropped(self):
-        watched = Watched((self.OUT,)).reads("500 440")
-
-        watched.rules = ()
-        watched.reads("440")
-
-        assert watched.record.flows == {}
-
-    def test_the_account_that_was_never_read_needs_nothing(self):
-        assert not isinstance(learned(Record(account="hot-usdt"), answer({"USDT": "1"}), self.OUT), Need)
-
-    def test_the_longest_window_answers_all(self):
-        rules = (self.OUT, rule("large_inflow", above=1, within="2h"), rule("stale"))
-
-        assert longest(rules, NOON) == Need(NOON - minutes(120))
 
 
 class TestPrices:

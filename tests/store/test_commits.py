@@ -11,7 +11,7 @@ from monitor.model.event import Event, Ledger
 from monitor.model.extremes import Step
 from monitor.model.record import Commit, Point, Record
 from monitor.model.snapshot import Outage, Snapshot
-from monitor.model.window import Flow, flow, micros, record_flow, record_opening
+from monitor.model.window import Coverage, Flow, flow, micros, record_flow, record_opening
 from monitor.store import codec
 from tests.builders import NOON, commit, entry, minutes, row, seconds, snapshot
 
@@ -34,6 +34,7 @@ def full_record(account="hot"):
     firing = opened("Low", "low_balance", account, "USDT", 1, "critical", NOON)
     verdict = Verdict("USDT", "critical", "critical", Decimal("1.50"), None, {"critical": Decimal(80)}, "total", "USDT")
     firing, _ = advance(firing, verdict, Timing(seconds(0), seconds(0), minutes(60)), NOON)
+    paced = flow(minutes(7), 24, since=1)
     move = Event("e1", "USDT", "withdraw", "out", Decimal("0.1"), NOON, Decimal(3), "0xäß🎰")
     ring = record_opening(record_flow(flow(minutes(60)), [move], NOON), Decimal(12), NOON)
     return Record(
@@ -49,9 +50,10 @@ def full_record(account="hot"):
         NOON + seconds(0.000001),
         (firing,),
         {"main": Ledger(17, {"k1": 16, "k2": 17}), "empty": Ledger(0)},
-        {"USDT|1|": ring},
+        {"USDT|1|": ring, "BTC|7||24": paced},
         {"USDT|total|high|1": (Step(Decimal("1E-18"), 17), Step(Decimal("-0.50"), 18))},
         {"f1": (NOON, NOON + seconds(0.25))},
+        {"|1||": Coverage(17), "|7||24|USDT,BTC": Coverage(0, whole=False)},
     )
 
 

@@ -1,0 +1,147 @@
+"""The rolling sums that the rules of an account read, counted on with each poll. Pure.
+
+Only what moved has a ring: for all other assets, one line per rule says since when nothing was counted.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from monitor.model.event import Event
+from monitor.model.record import Need, Record
+from monitor.model.snapshot import Change, Snapshot
+from monitor.model.window import Coverage, Flow, begun, micros, record_flow, record_opening
+from monitor.rules.base import FlowSpec, RuleBase
+
+
+class Counted(NamedTuple):
+    """All rings there are, and what is known of the assets that have none (by `FlowSpec.scope`)."""
+
+    flows: Mapping[str, Flow]
+    coverage: Mapping[str, Coverage]
+
+
+class _Poll(NamedTuple):
+    """What one poll brings to every ring."""
+
+    record: Record
+    snapshot: Snapshot
+    events: tuple[Event, ...]
+    touched: frozenset[str]
+    recorded: tuple[Event, ...] | None
+    now: datetime
+
+    def total(self, asset: str) -> Decimal | None:
+        return self.snapshot.of(asset, "total")
+
+    def total_before(self, asset: str) -> Decimal | None:
+        return self.record.snapshot.of(asset, "total") if self.record.snapshot else None
+
+
+def longest(rules: tuple[RuleBase, ...], now: datetime) -> Need:
+    """The events of the longest window, so that one loading answers every rule."""
+    return Need(since=now - max(spec.within for rule in rules if (spec := rule.flow())))
+
+
+def count(
+    record: Record,
+    snapshot: Snapshot,
+    events: tuple[Event, ...],
+    changes: Iterable[Change],
+    rules: tuple[RuleBase, ...],
+    now: datetime,
+    recorded: tuple[Event, ...] | None,
+) -> Counted | Need:
+    """The rings knowing this poll's events; Need when there are some to rebuild from the stored events.
+
+    What did not change is the very object that the record holds.
+    """
+    read = [(rule, spec, spec.scope(rule.assets)) for rule in rules if (spec := rule.flow())]
+    if not read and not record.flows and not record.coverage:
+        return Counted(record.flows, record.coverage)
+    coverage: dict[str, Coverage] = {}
+    for _, _, scope in read:
+        cover = record.coverage.get(scope)
+        if recorded is None and record.version and (cover is None or not cover.whole):
+            return longest(rules, now)
+        coverage[scope] = _covered(cover, recorded, now)
+    touched = frozenset([*(e.asset for e in events), *(c.asset for c in changes if c.measure == "total")])
+    poll = _Poll(record, snapshot, events, touched, recorded, now)
+    rings: dict[str, Flow | None] = {}
+    for rule, spec, scope in read:
+        known = record.coverage.get(scope)
+        for asset in _assets(poll, known):
+            key = asset + spec.suffix
+            if key not in rings and rule.watches(asset):
+                rings[key] = _ring(poll, record.flows.get(key), asset, spec, known, coverage[scope])
+    same = record.coverage == coverage
+    return Counted(_merged(record.flows, rings, rules), record.coverage if same else coverage)
+
+
+def _covered(cover: Coverage | None, recorded: tuple[Event, ...] | None, now: datetime) -> Coverage:
+    """Since when the rings of a rule know everything: a new rule's since the oldest event that is stored."""
+    if cover is not None:
+        return cover if cover.whole else cover._replace(whole=True)
+    return Coverage(micros(min((event.occurred_at for event in recorded or ()), default=now)))
+
+
+def _assets(poll: _Poll, known: Coverage | None) -> Iterable[str]:
+    if known is not None and known.whole:
+        return poll.snapshot.amounts.keys() | poll.touched
+    return {*poll.snapshot.amounts, *poll.touched, *(event.asset for event in poll.recorded or ())}
+
+
+def _ring(
+    poll: _Poll, ring: Flow | None, asset: str, spec: FlowSpec, known: Coverage | None, cover: Coverage
+) -> Flow | None:
+    """One asset's ring after this poll; None when there is nothing in it to be remembered."""
+    now, before = poll.now, poll.total_before(asset)
+    if ring is None:
+        new = spec.dated and known is not None and before is None and not _was_known(poll, asset)
+        if known is not None and known.whole and asset not in poll.touched and not new:
+            return None
+        ring = _begun(poll, asset, spec, known, since=micros(now) if new else 0)
+    counted = [event for event in poll.events if event.asset == asset and spec.counts(event)]
+    ring = record_flow(ring, counted, now)
+    total = poll.total(asset)
+    if spec.totals and total is not None:
+        ring = record_opening(ring, total, now)
+    young = ring.since > max(cover.since, micros(now - spec.within))
+    moved = spec.totals and len(ring.opening) > 1
+    return ring if ring.sums or young or moved else None
+
+
+def _was_known(poll: _Poll, asset: str) -> bool:
+    before = poll.record.snapshot
+    return before is not None and asset in before.amounts
+
+
+def _begun(poll: _Poll, asset: str, spec: FlowSpec, known: Coverage | None, since: int) -> Flow:
+    """A ring that was not there: empty while nothing moved, else what the stored events make of it."""
+    stored: Iterable[Event] = ()
+    if known is None or not known.whole:
+        stored = [event for event in poll.recorded or () if event.asset == asset]
+    base = poll.total_before(asset) if spec.totals else None
+    ring = begun(spec.within, base, stored, poll.now, buckets=spec.buckets, since=since)
+    return record_flow(ring, filter(spec.counts, stored), poll.now)
+
+
+def _merged(
+    before: Mapping[str, Flow], rings: Mapping[str, Flow | None], rules: tuple[RuleBase, ...]
+) -> Mapping[str, Flow]:
+    """The rings of this poll, and those of assets that this answer did not name, as they were.
+
+    One that no rule reads is dropped: it would miss what happens until a rule wants it again.
+    """
+    if all(before.get(key) is ring for key, ring in rings.items()) and all(
+        key in rings or _wanted(key, rules) for key in before
+    ):
+        return before
+    kept = {key: ring for key, ring in before.items() if key not in rings and _wanted(key, rules)}
+    return kept | {key: ring for key, ring in rings.items() if ring is not None}
+
+
+def _wanted(key: str, rules: tuple[RuleBase, ...]) -> bool:
+    asset = key.partition("|")[0]
+    return any((spec := rule.flow()) and rule.watches(asset) and spec.key(asset) == key for rule in rules)
