@@ -11,7 +11,7 @@ from monitor.model.event import Event
 from monitor.model.record import Account, Answer, Commit, Health, Need, Record
 from monitor.model.snapshot import Outage, Snapshot
 from monitor.rules import AnyRule
-from monitor.rules.base import Blindness, Checkup, Sighting
+from monitor.rules.facts import Blindness, Checkup, Sighting
 from tests.builders import NOON, minutes
 
 MINUTE = minutes(1)

@@ -16,6 +16,7 @@ from monitor.model.alert import (
     Alert,
     EventVerdict,
     News,
+    Reason,
     Severity,
     State,
     Target,
@@ -31,7 +32,9 @@ from monitor.model.damping import Turns
 from monitor.model.event import Event
 from monitor.model.record import Account, Commit, Need, Reading, Record, Row
 from monitor.model.snapshot import Snapshot
-from monitor.rules.base import Facts, RuleBase, Sighting
+from monitor.rules.aggregate import apart
+from monitor.rules.base import RuleBase
+from monitor.rules.facts import Facts, Overview, Sighting
 
 _NO_TIME = timedelta(0)
 
@@ -40,11 +43,13 @@ _NO_TIME = timedelta(0)
 class Policy:
     """What decides besides the facts: fixed for as long as a configuration is.
 
-    `prices` are asset → reporting currency, used where the provider itself reports none.
+    `rules` are the names of all rules there are. `prices` are asset → reporting currency, used where the provider
+    itself reports none.
     """
 
     route: Callable[[Mapping[str, str]], tuple[Target, ...]]
     tolerance: timedelta
+    rules: frozenset[str] = frozenset()
     prices: Mapping[str, Decimal] = field(default_factory=dict)
     provider_prices: bool = True
 
@@ -126,6 +131,11 @@ class _Decision:
         }
 
     def judge(self, rule: RuleBase, alert: Alert | None, verdict: Verdict, observed_at: datetime | None = None) -> None:
+        if verdict.data == "unknown" and verdict.bad is None:
+            if alert is not None:
+                # It could be either: why is what there is to say.
+                self.alerts.append(pause(replace(alert, details=verdict.details), "unknown"))
+            return
         if alert is None:
             if verdict.bad is None:
                 return
@@ -165,7 +175,10 @@ class _Decision:
         for alert in alerts:
             rule = live.get(alert.rule)
             if rule is None:
-                self._keep(None, *close(alert, "rule_removed", self.now))
+                gone: Reason = "superseded" if alert.rule in self.policy.rules else "rule_removed"
+                self._keep(None, *close(alert, gone, self.now))
+            elif isinstance(facts, Overview) and _emptied(rule, alert, facts):
+                self._keep(rule, *close(alert, "account_removed", self.now))
             elif not _judges(rule, alert):
                 # The rule was edited and speaks of other things now.
                 self._keep(rule, *close(alert, "superseded", self.now))
@@ -224,7 +237,20 @@ def _judges(rule: RuleBase, alert: Alert) -> bool:
     """Whether a rule of that name can still say anything of an alert; one that tells events judges nothing."""
     if rule.type != alert.rule_type or rule.about() == "event":
         return False
-    return not alert.subject or rule.watches(alert.subject)
+    if rule.spans:
+        return tuple(alert.labels) == rule.summed_by and (
+            "asset" not in alert.labels or rule.watches(alert.labels["asset"])
+        )
+    if rule.about() == "account":
+        return not alert.subject
+    return bool(alert.subject) and rule.watches(alert.subject)
+
+
+def _emptied(rule: RuleBase, alert: Alert, facts: Overview) -> bool:
+    """Whether nobody is left of those that a sum of balances was over."""
+    if rule.flow() is not None or not _judges(rule, alert):
+        return False
+    return alert.subject not in facts.reading.sums and apart(alert.labels) not in facts.reading.unknown
 
 
 def _union(old: tuple[Target, ...], new: tuple[Target, ...]) -> tuple[Target, ...]:

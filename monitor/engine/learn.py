@@ -5,13 +5,15 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
+from monitor.engine.roundup import round_up
 from monitor.engine.windows import Windows, look_back
 from monitor.model.event import Event, digest
 from monitor.model.money import divide
-from monitor.model.record import Account, Answer, Health, Need, Point, ProviderWatch, Reading, Record
+from monitor.model.record import Account, Answer, Health, Need, Point, ProviderWatch, Reading, Record, Roundup
 from monitor.model.report import Reports
 from monitor.model.snapshot import Change, Outage, Snapshot, carry, diff
-from monitor.rules.base import Blindness, Checkup, Facts, RuleBase, Sighting
+from monitor.rules.base import RuleBase
+from monitor.rules.facts import Blindness, Checkup, Facts, Sighting
 
 
 def overtaken(record: Record, snapshot: Snapshot) -> bool:
@@ -54,6 +56,9 @@ def learn(
             return replace(record, failing_since=since, outage=reading), facts
         case Answer() if overtaken(record, reading.snapshot):
             return record, _nothing_new(record, account, now)
+        case Roundup():
+            (rule,) = rules
+            return round_up(record, reading, account, rule, now, recorded, pricing)
         case Answer():
             return _learn_answer(record, reading, account, rules, now, recorded, pricing)
 

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 from monitor.model.alert import Alert, DataFlag, Severity, Verdict
 from monitor.model.snapshot import Snapshot
-from monitor.rules.base import Blindness, Facts, RuleBase, Sighting
+from monitor.rules.base import RuleBase
+from monitor.rules.facts import Blindness, Facts, Sighting
 
 
 def last_read(rule: RuleBase, subject: str, facts: Facts, known: Snapshot | None) -> datetime | None:

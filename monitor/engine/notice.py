@@ -6,9 +6,12 @@ from datetime import datetime
 
 from monitor.model.alert import Alert, EventVerdict, State
 from monitor.model.event import digest
-from monitor.model.record import Account, Entry, MonitorWatch, ProviderWatch
+from monitor.model.record import Account, Entry, MonitorWatch, ProviderWatch, RuleWatch
+from monitor.rules.aggregate import OWN
 from monitor.rules.base import RuleBase
 from monitor.rules.templates import render
+
+_NO_LABELS: Mapping[str, str] = {}
 
 
 def entry_of_alert(rule: RuleBase | None, account: Account, alert: Alert, now: datetime) -> Entry:
@@ -21,15 +24,15 @@ def entry_of_alert(rule: RuleBase | None, account: Account, alert: Alert, now: d
         rule=alert.rule,
         rule_type=alert.rule_type,
         severity=alert.severity,
-        provider=_provider(account),
-        account=_name(account),
-        asset=alert.subject or None,
+        provider=_provider(account, alert.labels),
+        account=_name(account, alert.labels),
+        asset=_asset(account, alert) or None,
         measure=alert.measure,
         value=alert.value,
         previous=alert.previous,
         threshold=alert.threshold,
         unit=alert.unit,
-        labels=_own_labels(rule, account),
+        labels=_own_labels(rule, account, alert.labels),
         annotations={},
         started_at=alert.started_at or now,
         observed_at=alert.observed_at,
@@ -87,29 +90,42 @@ def labels_of(entry: Entry) -> Mapping[str, str]:
 def labels_of_alert(rule: RuleBase, account: Account, alert: Alert) -> Mapping[str, str]:
     """The same of an alert that is not put into words: this is asked at every poll while it fires."""
     return {
-        **_own_labels(rule, account),
+        **_own_labels(rule, account, alert.labels),
         "rule": alert.rule,
         "rule_type": alert.rule_type,
         "severity": alert.severity,
-        "provider": _provider(account),
-        "account": _name(account),
-        "asset": alert.subject,
+        "provider": _provider(account, alert.labels),
+        "account": _name(account, alert.labels),
+        "asset": _asset(account, alert),
     }
 
 
-def _own_labels(rule: RuleBase | None, account: Account) -> Mapping[str, str]:
-    return {**account.labels, **rule.labels} if rule else account.labels
+def _own_labels(rule: RuleBase | None, account: Account, summed: Mapping[str, str] = _NO_LABELS) -> Mapping[str, str]:
+    """The account's labels, or those that tell a sum apart, and the rule's."""
+    labels = {name: value for name, value in summed.items() if name not in OWN} if summed else account.labels
+    return {**labels, **rule.labels} if rule else labels
 
 
-def _provider(account: Account) -> str:
+def _provider(account: Account, summed: Mapping[str, str] = _NO_LABELS) -> str:
     match account.target:
         case ProviderWatch(provider=provider):
             return provider
         case MonitorWatch():
             return ""
+        case RuleWatch():
+            return summed.get("provider", "")
     return account.provider
 
 
-def _name(account: Account) -> str:
-    """A provider as a whole is no account, and neither is the monitor."""
-    return "" if isinstance(account.target, ProviderWatch | MonitorWatch) else account.name
+def _name(account: Account, summed: Mapping[str, str] = _NO_LABELS) -> str:
+    """A provider as a whole is no account, nor is the monitor, nor a sum over several."""
+    match account.target:
+        case ProviderWatch() | MonitorWatch():
+            return ""
+        case RuleWatch():
+            return summed.get("account", "")
+    return account.name
+
+
+def _asset(account: Account, alert: Alert) -> str:
+    return alert.labels.get("asset", "") if isinstance(account.target, RuleWatch) else alert.subject

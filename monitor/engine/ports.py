@@ -70,6 +70,25 @@ class Claims(NamedTuple):
     next_at: datetime | None
 
 
+class Summing(NamedTuple):
+    """What sums over accounts want of one: its readings, stale after that long, and its movements, for that long."""
+
+    stale_after: timedelta | None = None
+    moves: timedelta | None = None
+
+
+#: Of an account that no sum is over.
+ALONE = Summing()
+
+
+class SumNews(NamedTuple):
+    """What sums need to know of a partition: who has another value, and who is stale. `version` is how far it goes."""
+
+    changed: tuple[str, ...]
+    stale: frozenset[str]
+    version: int
+
+
 class PollStore(Protocol):
     """The polling half of the store. Every method raises StoreUnavailable when the store does not answer."""
 
@@ -130,8 +149,29 @@ class PollStore(Protocol):
         """The stored events recorded since then, oldest first."""
         ...
 
-    async def commit(self, provider: str, commit: Commit, claim: Claim, next_at: datetime) -> Committed:
-        """Write one poll in one atomic call, if the version is the one read and the claim is still ours."""
+    async def commit(
+        self, provider: str, commit: Commit, claim: Claim, next_at: datetime, summing: Summing = ALONE
+    ) -> Committed:
+        """Write one poll in one atomic call, if the version is the one read and the claim is still ours.
+
+        `summing` says whether sums over accounts are to hear of it.
+        """
+        ...
+
+    async def sum_news(self, since: Mapping[int, int]) -> Mapping[int, SumNews]:
+        """By partition, what is new for sums since those versions (none: from the beginning)."""
+        ...
+
+    async def expect_readings(self, stale_at: Mapping[str, datetime]) -> None:
+        """Count these accounts as stale from then on, unless a reading has already said otherwise."""
+        ...
+
+    async def moves(self, since: Mapping[int, int], at_least: datetime) -> tuple[tuple[Event, ...], Mapping[int, int]]:
+        """By partition, the movements since those versions, none recorded before `at_least`; and how far it goes."""
+        ...
+
+    async def load_many(self, accounts: Sequence[str]) -> list[Record]:
+        """Records in the order asked, version 0 for those never written."""
         ...
 
     async def move(self, account: str) -> int:

@@ -12,7 +12,8 @@ from monitor.model.event import Event
 from monitor.model.record import Need, Record
 from monitor.model.snapshot import Change, Snapshot
 from monitor.model.window import Coverage, Flow, begun, micros, record_flow, record_opening
-from monitor.rules.base import FlowSpec, RuleBase
+from monitor.rules.base import RuleBase
+from monitor.rules.facts import FlowSpec
 
 
 class Counted(NamedTuple):

@@ -66,7 +66,8 @@ class Verdict(NamedTuple):
     `bad` is the worst level whose condition holds; `held` the worst level from which it has not recovered
     (for a rule with one level and no hysteresis both are that level, or both None). A subject that is not
     named in a judgement keeps its alert exactly as it is: missing is not recovered. With `data` other than ok
-    nothing was read: the rule's `on_no_data` speaks, and the facts are those last known.
+    nothing was read: the rule's `on_no_data` speaks, and the facts are those last known; `unknown` says that it
+    could be either, and holds the alert. `labels` are those of a sum over accounts, which has none of their own.
     """
 
     # A tuple, because every poll makes one per rule and asset: a frozen dataclass costs four times as much.
@@ -80,6 +81,7 @@ class Verdict(NamedTuple):
     unit: str | None = None
     details: Mapping[str, str] = _NOTHING
     data: DataFlag = "ok"
+    labels: Mapping[str, str] = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,9 @@ class Alert:
 
     `waited` counts towards `for`, `kept` towards `keep_firing_for` while `calm` says that window is running;
     `eased` is the worst level seen within it, None when all of it was good. `counted_at` is None while both
-    timers pause. `told` is the value of its newest news. `turns` are its latest changes, those of earlier episodes
-    too; while they are so many that it is `flapping` it is held as firing, and `swing` is the level it would have.
-    """
+    timers pause. `told` is the value of its newest news. `turns` are its latest changes, of earlier episodes too; while
+    they are so many that it is `flapping` it is held as firing, and `swing` is the level it would have. `labels` are
+    those of a sum."""
 
     fingerprint: str
     id: str
@@ -144,6 +146,7 @@ class Alert:
     turns: Turns = ()
     flapping: bool = False
     swing: Severity | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def fingerprint(rule: str, account: str, subject: str) -> str:
@@ -249,9 +252,8 @@ def _ease(
 
 def pause(alert: Alert, data: DataFlag) -> Alert:
     """Nothing is known: stop the timers, keep everything else."""
-    if alert.counted_at is None and alert.data == data:
-        return alert
-    return replace(alert, counted_at=None, data=data)
+    paused = alert.counted_at is None and alert.data == data
+    return alert if paused else replace(alert, counted_at=None, data=data)
 
 
 def close(alert: Alert, reason: Reason, now: datetime) -> tuple[Alert | None, News | None]:
@@ -270,9 +272,7 @@ def _wait(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) -> tupl
         alert = replace(alert, pending_since=now, waited=_NO_TIME, counted_at=now)
     waited = alert.waited + _elapsed(alert, timing, now)
     alert = _seen(replace(alert, severity=verdict.bad, waited=waited), verdict, now)
-    if waited < timing.wait:
-        return alert, None
-    return replace(alert, state=State.FIRING, started_at=now), "firing"
+    return (alert, None) if waited < timing.wait else (replace(alert, state=State.FIRING, started_at=now), "firing")
 
 
 def _elapsed(alert: Alert, timing: Timing, now: datetime) -> timedelta:
@@ -295,4 +295,5 @@ def _seen(alert: Alert, verdict: Verdict, now: datetime) -> Alert:
         unit=verdict.unit,
         details=verdict.details,
         data=verdict.data,
+        labels=verdict.labels,
     )

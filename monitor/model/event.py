@@ -35,7 +35,7 @@ class Event:
 
     `amount` is never negative: `direction` says which way, None when the provider does not tell. `kind` is
     the provider's own word, or `inferred` for a movement derived from two totals. `late` marks an event
-    found after a gap.
+    found after a gap. `account` says whose it is, where movements of several accounts are looked at together.
     """
 
     id: str
@@ -47,6 +47,7 @@ class Event:
     balance_after: Decimal | None = None
     reference: str | None = None
     late: bool = False
+    account: str = ""
 
     def __post_init__(self) -> None:
         if exact(self.amount) < 0:

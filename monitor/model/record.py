@@ -1,6 +1,6 @@
 """What we keep of an account between two polls, and what one poll writes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,10 +12,11 @@ from monitor.model.event import Event, Ledger
 from monitor.model.extremes import Steps
 from monitor.model.report import Reports
 from monitor.model.snapshot import Outage, Snapshot
+from monitor.model.sums import Sums
 from monitor.model.window import Coverage, Flow
 
 #: Shared by everything that has nothing to say; nobody changes it.
-_NOTHING: Mapping[str, Any] = {}
+_NOTHING: Mapping[Any, Any] = {}
 
 
 # What is made at every poll is a tuple: a frozen dataclass costs twice as much to make.
@@ -45,6 +46,14 @@ class ProviderWatch:
 @dataclass(frozen=True, slots=True)
 class MonitorWatch:
     """The target of the pseudo account that stands for the monitor itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleWatch:
+    """The target of the pseudo account that stands for a rule over several accounts: its members, by name."""
+
+    rule: str
+    members: Mapping[str, Account]
 
 
 class Answer(NamedTuple):
@@ -77,7 +86,23 @@ class Health:
     why: str = ""
 
 
-Reading = Answer | Outage | Health | Reports
+class Roundup(NamedTuple):
+    """What the accounts of a rule have together, read from the store like a balance.
+
+    `sums` is subject → asset → sum. `events` are the movements since `ledgers` of the record, each with its account;
+    `ledgers` is how far they have been read by now. `unknown` is labels of a sum (their values, `asset` aside) →
+    members of which nothing is known. `prices` are what the members' providers report.
+    """
+
+    at: datetime
+    sums: Mapping[str, Sums] = _NOTHING
+    events: tuple[Event, ...] = ()
+    ledgers: Mapping[str, Ledger] = _NOTHING
+    unknown: Mapping[tuple[str, ...], Collection[str]] = _NOTHING
+    prices: Mapping[str, Decimal] = _NOTHING
+
+
+Reading = Answer | Outage | Health | Reports | Roundup
 
 
 @dataclass(frozen=True, slots=True)

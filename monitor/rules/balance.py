@@ -3,15 +3,31 @@
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from monitor.model.alert import Severity, Verdict
 from monitor.model.money import multiply, text
 from monitor.model.record import Entry
 from monitor.model.snapshot import MEASURES, Measures
-from monitor.rules.base import Facts, Prices, RuleBase, Sighting
+from monitor.model.sums import ANYTHING, NOT_BELOW_ZERO, SIGNED, Sums, plus
+from monitor.rules.aggregate import (
+    Aggregate,
+    add_up,
+    apart,
+    check_aggregate,
+    describe,
+    known_end,
+    labels_of_subject,
+    rate_interval,
+    sums_of_account,
+    title,
+    unit_of,
+)
+from monitor.rules.base import RuleBase
+from monitor.rules.contributors import breakdown
+from monitor.rules.facts import Facts, Overview, Prices, Sighting
 from monitor.rules.levels import Ladder
 from monitor.rules.templates import amount_of, subject
 
@@ -23,6 +39,7 @@ assert get_args(Measure) == MEASURES
 #: The currency of prices; `unit: usd` compares with it.
 USD = "USD"
 _NOTHING: Measures = {}
+_NO_DETAILS: Mapping[str, str] = {}
 
 
 class BalanceRule(RuleBase):
@@ -34,17 +51,39 @@ class BalanceRule(RuleBase):
 
     measure: Measure = "available"
     unit: Literal["asset", "usd"] = Field(default="asset", description="usd: the worth at current prices")
+    aggregate: Aggregate | None = Field(default=None, description="compare sums: {by: [labels], unit}")
+
+    @model_validator(mode="after")
+    def _sums_mean_something(self) -> Self:
+        check_aggregate(self)
+        return self
 
     @property
     def ladder(self) -> Ladder:
         """The thresholds, worst first."""
         raise NotImplementedError
 
+    @property
+    def spans(self) -> bool:
+        return self.aggregate is not None and self.aggregate.crosses
+
+    @property
+    def summed_by(self) -> tuple[str, ...]:
+        return () if self.aggregate is None else self.aggregate.by
+
+    def about(self) -> Literal["asset", "account", "event"]:
+        return "asset" if self.aggregate is None or "asset" in self.aggregate.by else "account"
+
     def measures(self) -> tuple[str, ...]:
         return (self.measure,)
 
     def judge(self, facts: Facts) -> Iterator[Verdict]:
+        if isinstance(facts, Overview):
+            yield from self._summed(facts, facts.reading.sums)
         if not isinstance(facts, Sighting):
+            return
+        if self.aggregate is not None:
+            yield from self._summed(facts, sums_of_account(facts, self.aggregate.by, self.measure, self.watches))
             return
         # Looked up once, not per asset: this runs for every rule at every poll.
         rate, thresholds, wanted = self._rate, self._thresholds, self._wanted
@@ -76,6 +115,28 @@ class BalanceRule(RuleBase):
         details = {"amount": text(value), "price": "unknown" if price is None else text(price)}
         yield Verdict(asset, bad, held, worth, was, self._thresholds, self.measure, USD, details)
 
+    def _summed(self, facts: Sighting | Overview, sums: Mapping[str, Sums]) -> Iterator[Verdict]:
+        """Sums of amounts, or of worths; one that is bad for certain, or has an alert."""
+        in_usd, ladder = unit_of(self) == "usd", self.ladder
+        prices, worst = facts.prices if in_usd else None, ladder.rungs[0].severity
+        for name, parts in sums.items():
+            interval, unpriced = add_up(parts, prices)
+            labels = labels_of_subject(self.summed_by, name) if self.spans else {}
+            unseen = facts.reading.unknown.get(apart(labels), ()) if isinstance(facts, Overview) else ()
+            if unseen:
+                interval = plus(interval, ANYTHING if self.measure in SIGNED else NOT_BELOW_ZERO)
+            bad, held, decided = rate_interval(interval, self._rate, worst, low=ladder.low)
+            if not bad and name not in facts.alerting:
+                continue
+            details = describe(parts, prices, interval, unpriced, unseen) | (
+                {"sum": title(labels)} if self.spans else {}
+            )
+            unit = USD if in_usd else next(iter(parts), "").partition("@")[0]
+            yield Verdict(
+                name, bad, held, known_end(interval), None, self._thresholds, self.measure, unit, details,
+                "ok" if decided else "unknown", labels,
+            )  # fmt: skip
+
     @cached_property
     def _rate(self) -> Callable[[Decimal], tuple[Severity | None, Severity | None]]:
         return self.ladder.rater()
@@ -88,10 +149,11 @@ class BalanceRule(RuleBase):
     def _wanted(self) -> frozenset[str]:
         return frozenset(self.assets)
 
-    def sentence(self, entry: Entry, relation: str) -> str:
+    def sentence(self, entry: Entry, relation: str, details: Mapping[str, str] = _NO_DETAILS) -> str:
         """`hot-usdt USDT available 412.50 is below 80000`"""
         value, threshold = (amount_of(x, entry.unit, entry.asset) for x in (entry.value, entry.threshold))
-        return f"{subject(entry)} {value} {relation} {threshold}"
+        who = f"{details['sum']} {entry.measure}" if "sum" in details else subject(entry)
+        return f"{who} {value} {relation} {threshold}{breakdown(details)}{priced(details)}"
 
 
 def priced(details: Mapping[str, str]) -> str:

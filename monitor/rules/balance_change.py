@@ -14,7 +14,8 @@ from monitor.model.money import ZERO, subtract, text
 from monitor.model.record import Entry
 from monitor.model.window import moment
 from monitor.rules.balance import USD, Measure
-from monitor.rules.base import ExtremeSpec, Facts, RuleBase, Sighting
+from monitor.rules.base import RuleBase
+from monitor.rules.facts import ExtremeSpec, Facts, Sighting
 from monitor.rules.flow import check_window
 from monitor.rules.levels import check_flow_order, worst_first
 from monitor.rules.templates import amount_of, subject

@@ -1,148 +1,31 @@
-"""What every rule type shares: its settings, and the facts it judges."""
+"""What every rule type shares: its settings, and what they mean together."""
 
 import re
 from abc import abstractmethod
-from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import Decimal
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from functools import cached_property
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import ClassVar, Literal, Self
 
 from jinja2 import Template
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from monitor.fields import Duration, ThresholdField  # as people write them
-from monitor.model.alert import SEVERITIES, EventVerdict, Severity, Verdict
+from monitor.model.alert import SEVERITIES, Severity
 from monitor.model.damping import Flap, Renotify
-from monitor.model.event import MONEY_KINDS, Event
-from monitor.model.extremes import Side, Steps
 from monitor.model.labels import Matcher, compile_match
-from monitor.model.record import Account, Entry, Health, Need
-from monitor.model.report import Reports
-from monitor.model.snapshot import Change, Outage, Snapshot
-from monitor.model.window import BUCKETS, Coverage, Flow
+from monitor.model.record import Entry
+from monitor.rules.facts import ExtremeSpec, Facts, FlowSpec, Judgement
 from monitor.rules.life import FlapLimit, caveat, check_life
 from monitor.rules.mistakes import mistake, mistakes
 from monitor.rules.samples import SAMPLE_NOW, AnyText, samples
 from monitor.rules.sandbox import compiled, filled
 from monitor.rules.templates import FAILURES, subject, template_fields
 
-Prices = Mapping[str, Decimal]
 #: Labels that every alert has from elsewhere; a rule cannot set them.
 RESERVED_LABELS = frozenset({"rule", "rule_type", "severity", "provider", "account", "asset"})
 ANNOTATIONS_MAX = 16
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
-
-
-@dataclass(frozen=True)
-class FlowSpec:
-    """The ring a rule reads: movements of these kinds over this window, in so many buckets.
-
-    `kinds` None: money movements. `totals`: the base of percentages is wanted too. `dated`: it matters since when
-    an asset has been watched.
-    """
-
-    within: timedelta
-    kinds: tuple[str, ...] | None
-    buckets: int = BUCKETS
-    totals: bool = False
-    dated: bool = False
-
-    def key(self, asset: str) -> str:
-        """The ring's name in the record: rules with equal needs share one."""
-        return asset + self.suffix
-
-    @cached_property
-    def suffix(self) -> str:
-        """What follows the asset in a ring's name: made once, not per asset and poll."""
-        kinds = "" if self.kinds is None else ",".join(self.kinds)
-        marks = ("" if self.buckets == BUCKETS else f"|{self.buckets}") + ("%" if self.totals else "")
-        return f"|{self.within // timedelta(microseconds=1)}|{kinds}{marks}"
-
-    def scope(self, assets: tuple[str, ...]) -> str:
-        """The name of what is known of assets without a ring, for a rule on these assets."""
-        return f"{self.suffix}|{','.join(assets)}"
-
-    def counts(self, event: Event) -> bool:
-        """Whether an event belongs in this ring."""
-        return event.kind in (MONEY_KINDS if self.kinds is None else self.kinds)
-
-
-@dataclass(frozen=True, slots=True)
-class ExtremeSpec:
-    """The values a rule looks back on: the highest or the lowest of a measure over a window."""
-
-    measure: str
-    side: Side
-    within: timedelta
-
-    def key(self, asset: str) -> str:
-        """The ring's name in the record: rules with equal needs share one."""
-        return f"{asset}|{self.measure}|{self.side}|{self.within // timedelta(microseconds=1)}"
-
-
-class _Everything(Container[str]):
-    """Holds every subject."""
-
-    def __contains__(self, _subject: object) -> bool:
-        return True
-
-
-_NOTHING: Mapping[str, Any] = {}
-
-
-class Sighting(NamedTuple):
-    """A good poll. `snapshot` holds only what this answer really said; `changes` compare it with `previous`.
-
-    `events` are those new in this poll (inferred ones included), `flows` the rings after they were counted,
-    `recorded` the stored events of the largest window, loaded only after a rule answered Need. `alerting` holds
-    at least the subjects with an open alert: of the others it is enough to say what is bad. `extremes` are the
-    values that were left within the rules' windows, by this poll too. `gap` says why the ledger could not be read
-    to its end, so that events may be missing as yet; `lost` which of them are missing for good. An asset without a
-    ring had no movement for as long as `coverage` (by `FlowSpec.scope`) says.
-    """
-
-    # A tuple, here at every poll: a frozen dataclass costs twice as much to make.
-    now: datetime
-    account: Account
-    snapshot: Snapshot
-    previous: Snapshot | None = None
-    changes: tuple[Change, ...] = ()
-    events: tuple[Event, ...] = ()
-    flows: Mapping[str, Flow] = _NOTHING
-    recorded: tuple[Event, ...] | None = None
-    prices: Prices = _NOTHING
-    alerting: Container[str] = _Everything()
-    extremes: Mapping[str, Steps] = _NOTHING
-    gap: str = ""
-    lost: str = ""
-    coverage: Mapping[str, Coverage] = _NOTHING
-
-
-@dataclass(frozen=True, slots=True)
-class Blindness:
-    """A poll that failed. `last_good_at` is None when there never was a good one; then `since` counts."""
-
-    now: datetime
-    account: Account
-    since: datetime
-    last_good_at: datetime | None
-    outage: Outage
-
-
-@dataclass(frozen=True, slots=True)
-class Checkup:
-    """How a provider as a whole is doing. `interval` is the shortest of its accounts."""
-
-    now: datetime
-    provider: str
-    interval: timedelta
-    health: Health
-
-
-Facts = Sighting | Blindness | Checkup | Reports
-Judgement = Verdict | EventVerdict | Need
 
 
 class RuleBase(BaseModel):
@@ -191,6 +74,16 @@ class RuleBase(BaseModel):
     def about(self) -> Literal["asset", "account", "event"]:
         """What an alert of this rule speaks of, and so which fields it has."""
         return "asset"
+
+    @property
+    def spans(self) -> bool:
+        """Whether it judges several accounts together, in a record of its own."""
+        return False
+
+    @property
+    def summed_by(self) -> tuple[str, ...]:
+        """The labels that tell the sums of such a rule apart."""
+        return ()
 
     def flow(self) -> FlowSpec | None:
         """The ring this rule reads, if any."""
@@ -263,7 +156,7 @@ class RuleBase(BaseModel):
         for label, wanted in self.match.items():
             if not wanted and not isinstance(wanted, str):
                 raise mistake("an empty list matches nothing", "match", label)
-        if self.assets and self.about() == "account":
+        if self.assets and self.about() == "account" and getattr(self, "aggregate", None) is None:
             raise mistake(f"{self.type} judges accounts as a whole, not assets", "assets")
         check_life(self)
         return self

@@ -7,7 +7,7 @@ from typing import Literal
 from monitor.fields import Duration
 from monitor.model.alert import Severity, Verdict
 from monitor.model.record import Entry
-from monitor.rules.base import Facts, Sighting
+from monitor.rules.facts import Facts, Sighting
 from monitor.rules.self_alert import SelfRule
 from monitor.rules.templates import subject
 

@@ -12,8 +12,9 @@ from monitor.model.alert import Severity, Verdict
 from monitor.model.money import MAX_DIGITS, text
 from monitor.model.record import Entry
 from monitor.model.snapshot import Measures
-from monitor.rules.base import Facts, RuleBase, Sighting
+from monitor.rules.base import RuleBase
 from monitor.rules.expression_code import Formula, compiled
+from monitor.rules.facts import Facts, Sighting
 
 _NOTHING: Measures = {}
 #: What cannot be written out, as one third cannot, is told to so many digits. It is judged before.

@@ -1,7 +1,7 @@
 """What `large_outflow` and `large_inflow` share: money moving one way, over a window or in one movement."""
 
-from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import ClassVar, Literal, Self
@@ -14,9 +14,13 @@ from monitor.model.event import Direction, Event
 from monitor.model.money import ZERO, subtract, text
 from monitor.model.record import Entry, Need
 from monitor.model.window import Bounds, Flow, exact_flow, flow_bounds, opening_total
+from monitor.rules.aggregate import Aggregate, check_aggregate, unit_of
 from monitor.rules.balance import USD
-from monitor.rules.base import Facts, FlowSpec, Judgement, RuleBase, Sighting
+from monitor.rules.base import RuleBase
+from monitor.rules.facts import Facts, FlowSpec, Judgement, Overview, Sighting
+from monitor.rules.flow_sums import judge_sums
 from monitor.rules.levels import FlowLevels, check_flow_order, check_written_once, worst_first
+from monitor.rules.mistakes import mistake
 from monitor.rules.templates import amount_of, subject
 from monitor.rules.yardstick import Levels, Yardstick, shares, totals_before
 
@@ -50,6 +54,7 @@ class FlowRule(RuleBase):
     within: Duration | None = Field(default=None, description="sum over this window; default: each movement")
     net: bool = Field(default=False, description="subtract what went the other way meanwhile")
     kinds: tuple[str, ...] | None = Field(default=None, min_length=1, description="default: money movements")
+    aggregate: Aggregate | None = Field(default=None, description="compare sums: {by: [labels], unit}")
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -64,10 +69,25 @@ class FlowRule(RuleBase):
             raise ValueError("`net` needs a window: add `within`")
         if self.within is not None:
             check_window(self.within)
+        if self.aggregate is not None and self.within is None:
+            raise mistake("one movement alone is no sum: add `within`", "aggregate")
+        if self.aggregate is not None and percent:
+            raise mistake("a share of a sum has no fixed whole: write an amount", "above")
+        check_aggregate(self)
         return self
 
+    @property
+    def spans(self) -> bool:
+        return self.aggregate is not None and self.aggregate.crosses
+
+    @property
+    def summed_by(self) -> tuple[str, ...]:
+        return () if self.aggregate is None else self.aggregate.by
+
     def about(self) -> Literal["asset", "account", "event"]:
-        return "event" if self.within is None else "asset"
+        if self.within is None:
+            return "event"
+        return "asset" if self.aggregate is None or "asset" in self.aggregate.by else "account"
 
     def flow(self) -> FlowSpec | None:
         return self._spec
@@ -79,6 +99,10 @@ class FlowRule(RuleBase):
         return self.kinds or ()
 
     def judge(self, facts: Facts) -> Iterator[Judgement]:
+        if self.aggregate is not None and isinstance(facts, Sighting | Overview):
+            assert self._spec is not None, "sums are over a window"
+            yield from judge_sums(self, facts, self._spec, self._amounts, unit_of(self) or "asset")
+            return
         if not isinstance(facts, Sighting):
             return
         if self._spec is None:
@@ -98,12 +122,14 @@ class FlowRule(RuleBase):
             yardstick = self._yardstick(facts, asset, self._opening(ring, spec, facts, asset))
             if yardstick is None:
                 continue
-            bounds = self._bounds(facts, spec, ring)
+            bounds = self.bounds(ring, spec, facts.now)
             if yardstick.undecided(bounds):
                 if facts.recorded is None:
                     yield Need(since=facts.now - spec.within)
                     return
-                amount = self._exactly(facts, asset, spec)
+                # The stored ones and this poll's, each once.
+                moves = (e for e in (*facts.recorded, *facts.events) if e.asset == asset and spec.counts(e))
+                amount = self.exactly({e.id: e for e in moves}.values(), spec, facts.now)
                 bounds = Bounds(amount, amount)
             told = asset in named and asset in facts.alerting and not facts.gap
             if told or yardstick.exceeded(bounds.low):
@@ -111,23 +137,23 @@ class FlowRule(RuleBase):
                 # The events still missing may make it as bad as it was.
                 yield verdict._replace(held=yardstick.levels[0][0]) if facts.gap else verdict
 
-    def _bounds(self, facts: Sighting, spec: FlowSpec, ring: Flow | None) -> Bounds:
+    def bounds(self, ring: Flow | None, spec: FlowSpec, now: datetime) -> Bounds:
+        """What went over the window, as far as a ring tells."""
         if ring is None:
             return _NOTHING_MOVED
-        one_way = flow_bounds(ring, self.direction, spec.within, facts.now)
+        one_way = flow_bounds(ring, self.direction, spec.within, now)
         if not self.net:
             return one_way
-        other = flow_bounds(ring, self.opposite, spec.within, facts.now)
+        other = flow_bounds(ring, self.opposite, spec.within, now)
         return Bounds(subtract(one_way.low, other.high), subtract(one_way.high, other.low))
 
-    def _exactly(self, facts: Sighting, asset: str, spec: FlowSpec) -> Decimal:
-        """The sum from the events themselves: the stored ones and this poll's, each once."""
-        stored = facts.recorded or ()
-        events = {e.id: e for e in (*stored, *facts.events) if e.asset == asset and spec.counts(e)}.values()
-        one_way = exact_flow(events, self.direction, spec.within, facts.now)
+    def exactly(self, events: Iterable[Event], spec: FlowSpec, now: datetime) -> Decimal:
+        """What went over the window, from the movements themselves."""
+        events = tuple(events)
+        one_way = exact_flow(events, self.direction, spec.within, now)
         if not self.net:
             return one_way
-        return subtract(one_way, exact_flow(events, self.opposite, spec.within, facts.now))
+        return subtract(one_way, exact_flow(events, self.opposite, spec.within, now))
 
     def _verdict(self, asset: str, bounds: Bounds, yardstick: Yardstick) -> Verdict:
         low, high = yardstick.worth(bounds.low), yardstick.worth(bounds.high)
@@ -205,4 +231,6 @@ class FlowRule(RuleBase):
         span = "" if self.within is None else f" within {duration_text(self.within)}"
         rate = f" ({self._rungs[0][1]} of {details['of']})" if "of" in details else ""
         least = "at least " if "at_least" in details else ""
-        return f"{subject(entry)} {least}{value} {way}{span}, above {threshold}{rate}"
+        parts = f" ({details['breakdown']})" if "breakdown" in details else ""
+        who = details.get("sum") or subject(entry)
+        return f"{who} {least}{value} {way}{span}, above {threshold}{rate}{parts}"

@@ -10,7 +10,8 @@ from monitor.model.alert import EventVerdict
 from monitor.model.event import Event
 from monitor.model.money import text
 from monitor.model.record import Entry
-from monitor.rules.base import Facts, RuleBase, Sighting
+from monitor.rules.base import RuleBase
+from monitor.rules.facts import Facts, Sighting
 from monitor.rules.templates import subject
 
 

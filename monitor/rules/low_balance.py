@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from monitor.fields import Amount
 from monitor.model.record import Entry
-from monitor.rules.balance import BalanceRule, priced
+from monitor.rules.balance import BalanceRule
 from monitor.rules.levels import (
     Ladder,
     LowLevels,
@@ -46,7 +46,7 @@ class LowBalance(BalanceRule):
         return Ladder(tuple(rungs), low=True)
 
     def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
-        return self.sentence(entry, "is below") + priced(details)
+        return self.sentence(entry, "is below", details)
 
     def recovered(self, entry: Entry) -> str:
         return self.sentence(entry, "has recovered, it was below")

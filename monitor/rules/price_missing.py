@@ -6,7 +6,8 @@ from datetime import timedelta
 from monitor.fields import Duration
 from monitor.model.alert import Verdict
 from monitor.model.record import Entry
-from monitor.rules.base import Facts, RuleBase, Sighting
+from monitor.rules.base import RuleBase
+from monitor.rules.facts import Facts, Sighting
 from monitor.rules.self_alert import SelfRule
 from monitor.rules.templates import subject
 

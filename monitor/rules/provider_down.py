@@ -10,7 +10,8 @@ from monitor.fields import Duration
 from monitor.model.alert import Verdict
 from monitor.model.money import ZERO
 from monitor.model.record import Entry, Health
-from monitor.rules.base import Checkup, Facts, RuleBase
+from monitor.rules.base import RuleBase
+from monitor.rules.facts import Checkup, Facts
 from monitor.rules.sandbox import duration
 from monitor.rules.stale import seconds
 from monitor.rules.templates import subject

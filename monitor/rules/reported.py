@@ -9,7 +9,7 @@ from monitor.fields import Duration, Threshold, ThresholdField
 from monitor.model.alert import Verdict
 from monitor.model.record import Entry
 from monitor.model.report import Report, Reports
-from monitor.rules.base import Facts
+from monitor.rules.facts import Facts
 from monitor.rules.self_alert import SelfRule
 
 #: Different causes told in one sentence, and processes named in it.

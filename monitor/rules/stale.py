@@ -11,7 +11,8 @@ from monitor.fields import Duration
 from monitor.model.alert import Severity, Verdict
 from monitor.model.money import ZERO
 from monitor.model.record import Entry
-from monitor.rules.base import Blindness, Facts, RuleBase, Sighting
+from monitor.rules.base import RuleBase
+from monitor.rules.facts import Blindness, Facts, Sighting
 from monitor.rules.sandbox import duration
 from monitor.rules.templates import subject
 

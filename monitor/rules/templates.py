@@ -10,6 +10,7 @@ from jinja2 import Template, TemplateError
 
 from monitor.model.money import text
 from monitor.model.record import Entry
+from monitor.rules.contributors import contributors_of
 from monitor.rules.sandbox import filled
 
 _NAMES = tuple(each.name for each in fields(Entry) if each.name != "annotations")
@@ -43,7 +44,8 @@ def template_fields(entry: Entry, details: Mapping[str, str], now: datetime) -> 
         "asset": entry.asset or "",
     }
     known: dict[str, object] = {name: getattr(entry, name) for name in _NAMES}
-    return {**known, "labels": labels, "details": details, "age": now - entry.observed_at, "contributors": ()}
+    told = contributors_of(details, now)
+    return {**known, "labels": labels, "details": details, "age": now - entry.observed_at, "contributors": told}
 
 
 def render(rule: Speaker, entry: Entry, *, details: Mapping[str, str], now: datetime) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from monitor.model.alert import Severity
 from monitor.model.event import Event
 from monitor.model.money import ZERO, add, divide, multiply, subtract, total
 from monitor.model.window import Bounds
-from monitor.rules.base import Sighting
+from monitor.rules.facts import Sighting
 
 #: Thresholds by severity, worst first.
 Levels = tuple[tuple[Severity, Decimal], ...]

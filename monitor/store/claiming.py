@@ -117,7 +117,9 @@ class ClaimingStore(Session):
         await asyncio.gather(
             *(
                 self._batch.fcall(
-                    "bm2_dismiss", [where.due(provider), where.leased(provider), where.last(provider)], *part
+                    "bm2_dismiss",
+                    [where.due(provider), where.leased(provider), where.last(provider), where.changed, where.seen],
+                    *part,
                 )
                 for where, args in by_partition.items()
                 for part in _chunks(args, 1_000)

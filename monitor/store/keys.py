@@ -58,6 +58,23 @@ class Partition:
         """Set of the accounts that have alerts, pending ones included. Commits keep it."""
         return f"{self.tag}:open"
 
+    @property
+    def changed(self) -> str:
+        """Sorted set account → version that last brought another value, of accounts that are summed up. One entry an
+        account; `dismiss` removes it."""
+        return f"{self.tag}:changed"
+
+    @property
+    def seen(self) -> str:
+        """Sorted set account → when its last reading is stale, of accounts that are summed up. `dismiss` removes it."""
+        return f"{self.tag}:seen"
+
+    @property
+    def moves(self) -> str:
+        """Stream `a` account, `e` event, id as in `events`, of accounts whose flows are summed up. Commits trim it by
+        age (the longest window) and count."""
+        return f"{self.tag}:moves"
+
     def due(self, provider: str) -> str:
         """Sorted set account → when its next poll is due. One per provider, so none waits for another's."""
         return f"{self.tag}:due:{provider}"

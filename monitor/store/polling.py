@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
-from monitor.engine.ports import Claim
+from monitor.engine.ports import ALONE, Claim, Summing
 from monitor.model.event import Event
 from monitor.model.record import Commit, Committed, Point, Record
 from monitor.model.window import micros
@@ -44,8 +44,13 @@ class PollingStore(ClaimingStore):
         found = await self._batch.command("XRANGE", stream, str(max(0, micros(since))), "+")
         return tuple(codec.event(fields[1]) for _, fields in found)
 
-    async def commit(self, provider: str, commit: Commit, claim: Claim, next_at: datetime) -> Committed:
-        """Write one poll in one atomic call, if the version is the one read and the claim is still ours."""
+    async def commit(
+        self, provider: str, commit: Commit, claim: Claim, next_at: datetime, summing: Summing = ALONE
+    ) -> Committed:
+        """Write one poll in one atomic call, if the version is the one read and the claim is still ours.
+
+        `summing` says whether sums over accounts are to hear of it.
+        """
         account, where = commit.record.account, self.partition(commit.record.account)
         touched = [
             where.due(provider),
@@ -57,12 +62,15 @@ class PollingStore(ClaimingStore):
         next_us = micros(next_at)
         documents = codec.changed(commit.before, commit.record)
         args: list[str | bytes | int] = [
-            self._now, account, commit.before.version, claim.token, next_us, *documents,
+            self._now, account, commit.before.version, claim.token, next_us, *documents, *_stamps(commit, summing),
         ]  # fmt: skip
-        if documents[1] or commit.rows or commit.events or commit.points:
+        more = documents[1] or commit.rows or commit.events or commit.points
+        if more or summing is not ALONE:
+            touched += [where.changed, where.seen]
+        if more:
             more_keys, more_args = self._extras(commit, alerts_changed=bool(documents[1]))
-            touched += more_keys
-            args += more_args
+            touched += [where.moves, *more_keys]
+            args += [summing.moves // _MICROSECOND if summing.moves else "", *more_args]
         answer, version = await self._batch.fcall("bm2_commit", touched, *args)
         self._watch(provider).expect(where.number, next_us)
         committed = cast(Committed, answer.decode())
@@ -106,6 +114,17 @@ class PollingStore(ClaimingStore):
         for (asset, at_us), measures in charts.items():
             args += [asset, at_us, len(measures) // 2, *measures]
         return touched, args
+
+
+def _stamps(commit: Commit, summing: Summing) -> tuple[int | str, str]:
+    """When a reading is stale for those who sum it up, and whether it is another one; ('', '0') for anything else."""
+    before, after = commit.before.snapshot, commit.record.snapshot
+    if summing.stale_after is None or after is None or after is before:
+        return "", "0"
+    oldest = min(after.seen.values(), default=after.observed_at)
+    same = before is not None and before.amounts == after.amounts and before.usd == after.usd
+    settled = same and not after.seen and before is not None and not before.seen
+    return micros(oldest + summing.stale_after), "0" if settled else "1"
 
 
 def _charts(points: Sequence[Point]) -> dict[tuple[str, int], list[str]]:

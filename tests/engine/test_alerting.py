@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from monitor.model.record import Answer
 from monitor.model.snapshot import Outage, Snapshot
 from monitor.rules import RULES
-from monitor.rules.base import Sighting
+from monitor.rules.facts import Sighting
 from tests.builders import NOON, minutes
 from tests.facts import Watched, policy
 

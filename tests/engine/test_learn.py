@@ -8,7 +8,7 @@ import pytest
 from monitor.engine.learn import learn, overtaken, points, prices_of
 from monitor.model.event import Ledger
 from monitor.model.record import Record
-from monitor.rules.base import Blindness, Sighting
+from monitor.rules.facts import Blindness, Sighting
 from tests.builders import NOON, minutes, seconds
 from tests.facts import Watched, account, answer, event, outage, rule, snapshot
 

@@ -31,13 +31,15 @@ local function enrol(keys, args)
   return 1
 end
 
--- KEYS  due, leased, last
+-- KEYS  due, leased, last, changed, seen
 -- ARGV  accounts
 local function dismiss(keys, args)
   for _, account in ipairs(args) do
     redis.call('ZREM', keys[1], account)
     redis.call('ZREM', keys[2], account)
     redis.call('HDEL', keys[3], account)
+    redis.call('ZREM', keys[4], account)
+    redis.call('ZREM', keys[5], account)
   end
   return 1
 end
@@ -78,9 +80,12 @@ local function poll_now(keys, args)
   return 1
 end
 
+-- Movements of one partition that wait to be summed up. More than that within a window is not summed up exactly.
+local MOVES_MAX = 100000
+
 -- A point is kept when it changed; the last one of each hour is kept for longer.
 local function chart(keys, at_key, version, index, args, at_arg, keep, most, now)
-  local recent, hourly, closing = keys[at_key], keys[at_key + 1], keys[10]
+  local recent, hourly, closing = keys[at_key], keys[at_key + 1], keys[13]
   local asset, at, count = args[at_arg], args[at_arg + 1], tonumber(args[at_arg + 2])
   local id = version .. '-' .. index
   local fields = {'at', at}
@@ -106,10 +111,12 @@ end
 
 -- Write one poll, all of it or nothing.
 --
--- KEYS  due, leased, seq, record, last; with rows, events, points or alerts also
---       outbox, outdue, events, open, closing, then (points, hourly) for each asset
--- ARGV  now, account, version read, token, next due time, s, d, w, k ('' means unchanged); with more keys also
---       has alerts ('1', '0' or ''), sweep delay, keep, most events, most points,
+-- KEYS  due, leased, seq, record, last; of an account that is summed up also changed, seen; with rows, events, points
+--       or alerts instead all of these and
+--       moves, outbox, outdue, events, open, closing, then (points, hourly) for each asset
+-- ARGV  now, account, version read, token, next due time, s, d, w, k ('' means unchanged),
+--       when the reading is stale ('' for one that is not summed up), whether it is another one ('1' or '0');
+--       with more keys also how long movements are kept to be summed up ('' for not at all), has alerts ('1', '0' or ''), sweep delay, keep, most events, most points,
 --       number of rows, rows, number of events, events,
 --       then for each asset: name, time, number of measures, pairs of (measure, value)
 -- Returns {answer, version}.
@@ -142,39 +149,71 @@ local function commit(keys, args)
   if redis.call('ZADD', keys[1], 'NX', args[5], account) == 0 then
     redis.call('ZADD', keys[1], whole(now), account)
   end
-  if #keys == 5 then
+  if args[10] ~= '' then
+    redis.call('ZADD', keys[7], args[10], account)
+    if args[11] == '1' then
+      redis.call('ZADD', keys[6], version, account)
+    end
+  end
+  if #keys <= 7 then
     return {'written', version}
   end
 
-  if args[10] == '1' then
-    redis.call('SADD', keys[9], account)
-  elseif args[10] == '0' then
-    redis.call('SREM', keys[9], account)
+  if args[13] == '1' then
+    redis.call('SADD', keys[12], account)
+  elseif args[13] == '0' then
+    redis.call('SREM', keys[12], account)
   end
-  local delay, keep, most_events, most_points = tonumber(args[11]), tonumber(args[12]), args[13], args[14]
-  local at = 15
+  local delay, keep, most_events, most_points = tonumber(args[14]), tonumber(args[15]), args[16], args[17]
+  local at = 18
   local rows = tonumber(args[at])
   for i = 1, rows do
-    redis.call('HSET', keys[6], version .. '-' .. (i - 1), args[at + i])
+    redis.call('HSET', keys[9], version .. '-' .. (i - 1), args[at + i])
   end
   if rows > 0 then
-    redis.call('ZADD', keys[7], 'LT', whole(now + delay), account)
+    redis.call('ZADD', keys[10], 'LT', whole(now + delay), account)
   end
   at = at + rows + 1
   local events = tonumber(args[at])
   for i = 1, events do
-    redis.call('XADD', keys[8], 'MAXLEN', '~', most_events, version .. '-' .. (i - 1), 'e', args[at + i])
+    local id = version .. '-' .. (i - 1)
+    redis.call('XADD', keys[11], 'MAXLEN', '~', most_events, id, 'e', args[at + i])
+    if args[12] ~= '' then
+      redis.call('XADD', keys[8], 'MAXLEN', '~', MOVES_MAX, id, 'a', account, 'e', args[at + i])
+    end
   end
   if events > 0 then
-    redis.call('XTRIM', keys[8], 'MINID', '~', whole(math.max(0, now - keep)))
+    redis.call('XTRIM', keys[11], 'MINID', '~', whole(math.max(0, now - keep)))
+    if args[12] ~= '' then
+      redis.call('XTRIM', keys[8], 'MINID', '~', whole(math.max(0, now - tonumber(args[12]))))
+    end
   end
   at = at + events + 1
   local index = 0
   while at <= #args do
-    at = chart(keys, 11 + 2 * index, version, index, args, at, keep, most_points, now)
+    at = chart(keys, 14 + 2 * index, version, index, args, at, keep, most_points, now)
     index = index + 1
   end
   return {'written', version}
+end
+
+-- What has another value since the version a sum knows, and what is stale by now.
+-- KEYS  changed, seen
+-- ARGV  now, version, limit
+-- Returns {now, number of stale accounts, them, then (account, version) flat}.
+local function news(keys, args)
+  local now = clock(args[1])
+  local stale = redis.call('ZRANGEBYSCORE', keys[2], '-inf', whole(now))
+  local reply = {whole(now), tostring(#stale)}
+  for i = 1, #stale do
+    reply[#reply + 1] = stale[i]
+  end
+  local found = redis.call('ZRANGEBYSCORE', keys[1], '(' .. args[2], '+inf', 'WITHSCORES', 'LIMIT', 0, args[3])
+  for i = 1, #found, 2 do
+    reply[#reply + 1] = found[i]
+    reply[#reply + 1] = whole(tonumber(found[i + 1]))
+  end
+  return reply
 end
 
 -- Whose outboxes are to be swept.
@@ -208,5 +247,6 @@ redis.register_function('bm2_dismiss', dismiss)
 redis.register_function('bm2_release', release)
 redis.register_function('bm2_poll_now', poll_now)
 redis.register_function('bm2_commit', commit)
+redis.register_function('bm2_news', news)
 redis.register_function('bm2_outdue', outdue)
 redis.register_function('bm2_strike', strike)

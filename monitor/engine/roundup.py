@@ -1,0 +1,73 @@
+"""What the accounts of a rule teach together: sums as they stand, and rings of their movements. Pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from monitor.model.event import Event
+from monitor.model.record import Account, Record, Roundup, RuleWatch
+from monitor.model.snapshot import Snapshot
+from monitor.model.window import BUCKETS, Flow, flow, micros, record_flow
+from monitor.rules.aggregate import of_ring, ring_name, subject_of_account
+from monitor.rules.base import RuleBase
+from monitor.rules.facts import FlowSpec, Overview
+
+_ONE = Decimal(1)
+
+
+def round_up(
+    record: Record,
+    reading: Roundup,
+    account: Account,
+    rule: RuleBase,
+    now: datetime,
+    recorded: tuple[Event, ...] | None,
+    pricing: Callable[[Snapshot], Mapping[str, Decimal]],
+) -> tuple[Record, Overview]:
+    """The record knowing this reading, and the facts that its one rule judges."""
+    spec = rule.flow()
+    flows = record.flows if spec is None else _count(record.flows, reading.events, account, rule, spec, now)
+    following = record
+    if flows is not record.flows or reading.ledgers != record.ledgers:
+        following = replace(record, flows=flows, ledgers=reading.ledgers)
+    return following, Overview(
+        now=now,
+        account=account,
+        reading=reading,
+        flows=flows,
+        recorded=recorded,
+        prices=pricing(_as_snapshot(reading, flows)),
+        alerting=frozenset([alert.subject for alert in record.alerts]),
+    )
+
+
+def _as_snapshot(reading: Roundup, flows: Mapping[str, Flow]) -> Snapshot:
+    """One of each asset, worth what the members' providers say: that is how prices are asked for."""
+    assets = {asset for sums in reading.sums.values() for asset in sums} | {of_ring(key)[1] for key in flows}
+    amounts = {asset: {"total": _ONE} for asset in assets | reading.prices.keys()}
+    return Snapshot(observed_at=reading.at, amounts=amounts, usd=reading.prices)
+
+
+def _count(
+    known: Mapping[str, Flow],
+    events: tuple[Event, ...],
+    account: Account,
+    rule: RuleBase,
+    spec: FlowSpec,
+    now: datetime,
+) -> Mapping[str, Flow]:
+    """The rings with these movements in them; those that hold nothing any more are dropped."""
+    watch = account.target
+    assert isinstance(watch, RuleWatch)
+    by, by_ring = rule.summed_by, dict[str, list[Event]]()
+    for event in events:
+        member = watch.members.get(event.account)
+        if member is not None and spec.counts(event) and rule.watches(event.asset):
+            ring = ring_name(subject_of_account(by, member, event.asset), event.asset)
+            by_ring.setdefault(spec.key(ring), []).append(event)
+    oldest = micros(now) // flow(spec.within).width - BUCKETS
+    suffix = spec.key("")
+    kept = {key: ring for key, ring in known.items() if key.endswith(suffix) and max(ring.sums, default=-1) >= oldest}
+    new = {key: record_flow(kept.get(key, flow(spec.within)), moved, now) for key, moved in by_ring.items()}
+    return {**kept, **new} if new or len(kept) < len(known) else known

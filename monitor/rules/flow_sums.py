@@ -1,0 +1,156 @@
+"""`aggregate` for rules on flows: movements of several assets, or of several accounts, added up."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from monitor.model.alert import Severity, Verdict
+from monitor.model.event import Event
+from monitor.model.money import text
+from monitor.model.record import Need, RuleWatch
+from monitor.model.sums import Interval, total_of, worth
+from monitor.model.window import Bounds, Flow
+from monitor.rules.aggregate import (
+    Rating,
+    apart,
+    known_end,
+    labels_of_subject,
+    of_ring,
+    rate_interval,
+    subject_of_account,
+    title,
+)
+from monitor.rules.facts import FlowSpec, Overview, Sighting
+
+#: Asset → what moved.
+Moved = Mapping[str, Bounds]
+_ASSETS_MAX = 10
+
+
+class Flowing(Protocol):
+    """What this page needs of a rule."""
+
+    @property
+    def summed_by(self) -> tuple[str, ...]: ...
+
+    @property
+    def spans(self) -> bool: ...
+
+    def watches(self, asset: str) -> bool: ...
+
+    def bounds(self, ring: Flow | None, spec: FlowSpec, now: datetime) -> Bounds: ...
+
+    def exactly(self, events: Iterable[Event], spec: FlowSpec, now: datetime) -> Decimal: ...
+
+
+def judge_sums(
+    rule: Flowing, facts: Sighting | Overview, spec: FlowSpec, levels: tuple[tuple[Severity, Decimal], ...], unit: str
+) -> Iterator[Verdict | Need]:
+    """Verdicts on what moved in all; Need when a threshold lies within the bounds of a ring."""
+    rate, worst = _rater(levels), levels[0][0]
+    rings, vague = _own(rule, facts, spec) if isinstance(facts, Sighting) else _together(rule, facts, spec)
+    prices = facts.prices if unit == "usd" else None
+    for subject, moved in rings.items():
+        whole = _add_up(moved, prices, open_ended=subject in vague)
+        bad, held, decided = rate_interval(whole, rate, worst, low=False)
+        if not decided and not all(bounds.exact for bounds in moved.values()):
+            if facts.recorded is None:
+                yield Need(since=facts.now - spec.within)
+                return
+            exact = _exact(rule, facts, spec, subject, moved)
+            whole = _add_up(exact, prices, open_ended=subject in vague)
+            bad, held, decided = rate_interval(whole, rate, worst, low=False)
+        if bad or subject in facts.alerting:
+            labels = labels_of_subject(rule.summed_by, subject) if rule.spans else {}
+            details = _describe(moved, whole, prices, labels)
+            said = "USD" if unit == "usd" else next(iter(moved), "").partition("@")[0]
+            yield Verdict(
+                subject, bad, held, known_end(whole), None, dict(levels), None, said, details,
+                "ok" if decided else "unknown", labels,
+            )  # fmt: skip
+
+
+def _own(rule: Flowing, facts: Sighting, spec: FlowSpec) -> tuple[dict[str, dict[str, Bounds]], set[str]]:
+    """One account's movements; what its answer did not name may have moved without being seen."""
+    known = facts.previous.amounts if facts.previous else {}
+    assets = {*facts.snapshot.amounts, *known, *(event.asset for event in facts.events)}
+    found: dict[str, dict[str, Bounds]] = {}
+    vague: set[str] = set()
+    for asset in sorted(filter(rule.watches, assets)):
+        subject = asset if "asset" in rule.summed_by else ""
+        found.setdefault(subject, {})[asset] = rule.bounds(facts.flows.get(spec.key(asset)), spec, facts.now)
+        if asset not in facts.snapshot.amounts:
+            vague.add(subject)
+    return found, vague
+
+
+def _together(rule: Flowing, facts: Overview, spec: FlowSpec) -> tuple[dict[str, dict[str, Bounds]], set[str]]:
+    """Movements over accounts; what moved at a member that cannot be read is not known."""
+    found: dict[str, dict[str, Bounds]] = {}
+    suffix = spec.key("")
+    for key, ring in facts.flows.items():
+        if key.endswith(suffix):
+            subject, asset = of_ring(key)
+            found.setdefault(subject, {})[asset] = rule.bounds(ring, spec, facts.now)
+    # What has an alert and moves no more is over.
+    for subject in facts.alerting:
+        found.setdefault(subject, {})
+    unknown = facts.reading.unknown
+    return found, {subject for subject in found if apart(labels_of_subject(rule.summed_by, subject)) in unknown}
+
+
+def _exact(rule: Flowing, facts: Sighting | Overview, spec: FlowSpec, subject: str, moved: Moved) -> dict[str, Bounds]:
+    """The same from the movements themselves: the stored ones and this reading's, each once."""
+    new = facts.events if isinstance(facts, Sighting) else facts.reading.events
+    moves = (event for event in (*(facts.recorded or ()), *new) if spec.counts(event))
+    events = {(event.account, event.id): event for event in moves if _is_of(rule, facts, event, subject)}.values()
+    sums = {asset: rule.exactly((e for e in events if e.asset == asset), spec, facts.now) for asset in moved}
+    return {asset: Bounds(amount, amount) for asset, amount in sums.items()}
+
+
+def _is_of(rule: Flowing, facts: Sighting | Overview, event: Event, subject: str) -> bool:
+    if isinstance(facts, Sighting):
+        return True
+    watch = facts.account.target
+    assert isinstance(watch, RuleWatch)
+    member = watch.members.get(event.account)
+    return member is not None and subject_of_account(rule.summed_by, member, event.asset) == subject
+
+
+def _add_up(moved: Moved, prices: Mapping[str, Decimal] | None, *, open_ended: bool) -> Interval:
+    parts = (Interval(bounds.low, bounds.high) for bounds in moved.values())
+    if prices is not None:
+        parts = (worth(part, prices.get(asset)) for asset, part in zip(moved, parts, strict=True))
+    low, high = total_of(parts)
+    return Interval(low, None if open_ended else high)
+
+
+def _rater(levels: tuple[tuple[Severity, Decimal], ...]) -> Callable[[Decimal], Rating]:
+    def rate(amount: Decimal) -> Rating:
+        level = next((severity for severity, threshold in levels if amount > threshold), None)
+        return level, level
+
+    return rate
+
+
+def _describe(
+    moved: Moved, whole: Interval, prices: Mapping[str, Decimal] | None, labels: Mapping[str, str]
+) -> dict[str, str]:
+    """What went, asset by asset; at most ten are named."""
+    named = [(asset, bounds.low) for asset, bounds in moved.items() if bounds.high]
+    priced = [(asset, low, None if prices is None else prices.get(asset)) for asset, low in named]
+    priced.sort(key=lambda one: one[1] * (one[2] or 0), reverse=True)
+    details = {"sum": title(labels)} if labels or not prices else {}
+    if len(priced) > 1 or prices is not None:
+        rest = f" and {len(priced) - _ASSETS_MAX} more" if len(priced) > _ASSETS_MAX else ""
+        details["breakdown"] = ", ".join(f"{text(low)} {asset}" for asset, low, _ in priced[:_ASSETS_MAX]) + rest
+    unpriced = [asset for asset, _, price in priced if prices is not None and price is None]
+    if unpriced:
+        details["unpriced"] = ", ".join(unpriced[:_ASSETS_MAX])
+    if not whole.exact:
+        details |= {
+            "at_least": "unknown" if whole.low is None else text(whole.low),
+            "at_most": "unknown" if whole.high is None else text(whole.high),
+        }
+    return details
