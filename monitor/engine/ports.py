@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from monitor.model.event import Event
 from monitor.model.group import Group, Message, Told
+from monitor.model.past import Past
 from monitor.model.record import Account, Answer, Commit, Committed, Health, Point, Record
 from monitor.model.report import Report, Reports
 
@@ -290,4 +291,8 @@ class Reader(Protocol):
 
     async def recent_events(self, account: str, before: str | None, limit: int) -> list[tuple[str, Event]]:
         """Events newest first, each with the cursor that continues after it."""
+        ...
+
+    async def past(self, account: str, since: datetime) -> Past:
+        """Everything that is stored of an account since then, and what held then already."""
         ...
