@@ -18,7 +18,8 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 _US = timedelta(microseconds=1)
 #: What a record holds that two equal readings leave alone, or that is looked at below.
 _LOOKED_AT = frozenset({
-    "account", "version", "snapshot", "outage", "failing_since", "ledgers", "alerts", "lately", "flows", "extremes",
+    "account", "version", "snapshot", "outage", "failing_since", "ledgers",
+    "alerts", "lately", "flows", "coverage", "extremes",
 })  # fmt: skip
 #: Whatever it holds besides: nobody here knows what time does to it.
 _OTHERS = tuple(one.name for one in fields(Record) if one.name not in _LOOKED_AT)
@@ -31,7 +32,7 @@ def unmoved_until(virtual: Virtual, now: datetime) -> datetime:
     changes when a bucket enters or leaves the part that is known only within bounds, an extreme when it falls out.
     """
     record = virtual.record
-    if virtual.needed or any(getattr(record, name) for name in _OTHERS):
+    if virtual.needed or any(getattr(record, name) for name in _OTHERS) or _ages(virtual):
         return now
     if any(one.state is State.PENDING or one.calm or one.flapping for one in record.alerts):
         return now
@@ -40,11 +41,16 @@ def unmoved_until(virtual: Virtual, now: datetime) -> datetime:
     return NEVER if upcoming is None else now + (upcoming - now_us) * _US
 
 
+def _ages(virtual: Virtual) -> bool:
+    """Whether a rule asks how long an asset has been watched: that alone may move its verdict."""
+    return any(spec.dated for rule in virtual.rules if (spec := rule.flow()))
+
+
 def _turns(virtual: Virtual) -> Iterator[int]:
     """Every instant (microseconds since 1970) at which what is in a window moves on in it."""
     record = virtual.record
     for spec in {spec for rule in virtual.rules if (spec := rule.flow())}:
-        within, suffix = spec.within // _US, spec.key("")
+        within, suffix = spec.within // _US, spec.suffix
         for key, ring in record.flows.items():
             if key.endswith(suffix):
                 for bucket in ring.sums:
