@@ -6,8 +6,9 @@ from datetime import datetime
 from operator import itemgetter
 
 from monitor.engine.decide import Policy, decide
+from monitor.engine.doubt import NO_DOUBTS
 from monitor.model.event import Event
-from monitor.model.record import Account, Commit, Need, Reading, Record
+from monitor.model.record import Account, Commit, Confirm, Need, Reading, Record
 from monitor.rules.base import RuleBase
 
 
@@ -32,11 +33,15 @@ class Virtual:
     def decide(self, reading: Reading, now: datetime) -> Commit:
         """What the daemon would have committed for this reading; it is taken as written."""
         given = (self.record, reading, self.account, self.rules, self.policy, now)
-        decision = decide(*given)
+        decision, doubts = decide(*given), NO_DOUBTS
+        if isinstance(decision, Confirm):
+            # What is played is what polls said, so the second reading says the same.
+            doubts = decision.doubts
+            decision = decide(*given, doubts=doubts)
         self.needed = isinstance(decision, Need)
         if isinstance(decision, Need):
             first = bisect_left(self.recorded, decision.since, key=itemgetter(0))
-            decision = decide(*given, tuple(event for _, event in self.recorded[first:]))
+            decision = decide(*given, tuple(event for _, event in self.recorded[first:]), doubts)
         assert isinstance(decision, Commit), "with the events of the longest window every rule can tell"
         self.record = replace(decision.record, version=self.record.version + 1)
         self.recorded += [(now, event) for event in decision.events]

@@ -1,6 +1,7 @@
 """What rules and the model are given in tests: defaults for everything a test is not about."""
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 
 from pydantic import TypeAdapter
@@ -8,7 +9,7 @@ from pydantic import TypeAdapter
 from monitor.engine.decide import Policy, decide
 from monitor.engine.route import compile_route
 from monitor.model.event import Event
-from monitor.model.record import Account, Answer, Commit, Health, Need, Record
+from monitor.model.record import Account, Answer, Commit, Confirm, Health, Need, Record
 from monitor.model.snapshot import Outage, Snapshot
 from monitor.rules import AnyRule
 from monitor.rules.facts import Blindness, Checkup, Sighting
@@ -101,21 +102,30 @@ class Watched:
     stored: list[Event] = field(default_factory=list)
     told: list = field(default_factory=list)
     needs: list[Need] = field(default_factory=list)
+    recorded_at: dict[str, datetime] = field(default_factory=dict)
 
-    def see(self, reading, now) -> Commit:
-        commit = self.decided(reading, now)
+    def see(self, reading, now, doubts=None) -> Commit:
+        """`doubts` are those about an earlier reading of the same poll."""
+        commit = self.decided(reading, now, doubts)
         self.record = replace(commit.record, version=self.record.version + 1)
         self.stored += commit.events
+        self.recorded_at |= dict.fromkeys((one.id for one in commit.events), now)
         self.told += [((now - NOON).total_seconds() / 60, row.news, row.entry) for row in commit.rows]
         return commit
 
-    def decided(self, reading, now) -> Commit:
+    def decided(self, reading, now, doubts=None) -> Commit:
         """The decision alone; nothing is committed."""
         given = (self.record, reading, self.account, self.rules, self.policy, now)
-        commit = decide(*given)
+        doubts = doubts or {}
+        commit = decide(*given, doubts=doubts)
+        if isinstance(commit, Confirm):
+            # Read again, it says the same.
+            doubts = commit.doubts
+            commit = decide(*given, doubts=doubts)
         if isinstance(commit, Need):
             self.needs.append(commit)
-            commit = decide(*given, recorded=tuple(self.stored))
+            known = tuple(one for one in self.stored if self.recorded_at.get(one.id, now) >= commit.since)
+            commit = decide(*given, recorded=known, doubts=doubts)
         assert isinstance(commit, Commit)
         return commit
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from monitor.engine.doubt import NO_DOUBTS, Doubts
 from monitor.engine.learn import learn, points, prices_of
 from monitor.engine.nodata import data_flag, last_read, supposed, vanished
 from monitor.engine.notice import entry_of_alert, entry_of_event, labels_of, labels_of_alert
+from monitor.engine.origin import left_behind, of_provider
 from monitor.engine.rings import longest
 from monitor.model.alert import (
     Alert,
@@ -30,7 +32,7 @@ from monitor.model.alert import (
 )
 from monitor.model.damping import Turns
 from monitor.model.event import Event
-from monitor.model.record import Account, Commit, Need, Reading, Record, Row
+from monitor.model.record import Account, Commit, Confirm, Need, Reading, Record, Row
 from monitor.model.snapshot import Snapshot
 from monitor.rules.aggregate import apart
 from monitor.rules.base import RuleBase
@@ -66,11 +68,13 @@ def decide(
     policy: Policy,
     now: datetime,
     recorded: tuple[Event, ...] | None = None,
-) -> Commit | Need:
-    """Work out the next record and what it owes; Need when a rule cannot tell without stored events."""
+    doubts: Doubts = NO_DOUBTS,
+) -> Commit | Confirm | Need:
+    """Work out the next record and what it owes, or what else must be read first: see `Need` and `Confirm`."""
     rules = tuple(rules)
-    learned = learn(record, reading, account, rules, now, recorded, policy.pricing)
-    if isinstance(learned, Need):
+    ours = of_provider(record, account, now)
+    learned = learn(ours, reading, account, rules, now, recorded, policy.pricing, doubts)
+    if isinstance(learned, Need | Confirm):
         return learned
     following, facts = learned
     decision = _Decision(record=following, account=account, policy=policy, now=now)
@@ -83,16 +87,15 @@ def decide(
                 case EventVerdict():
                     decision.tell_event(rule, verdict)
                 case Need():
-                    return longest(rules, now)
+                    return longest(rules, ours, now)
     if known:
-        decision.settle_unjudged(known.values(), rules, facts)
+        decision.settle_unjudged(known.values(), rules, facts, moved=ours is not record)
     decision.miss(rules, facts)
-    events = facts.events if isinstance(facts, Sighting) else ()
     return Commit(
         before=record,
         record=decision.following(rules),
-        events=events,
-        points=tuple(points(record.snapshot, facts)),
+        events=facts.events if isinstance(facts, Sighting) else (),
+        points=tuple(points(ours.snapshot, facts)),
         rows=tuple(decision.rows),
     )
 
@@ -169,7 +172,9 @@ class _Decision:
         entry = entry_of_event(rule, self.account, verdict, name, self.now)
         self.rows.append(Row(news="event", entry=entry, targets=self.policy.route(labels_of(entry))))
 
-    def settle_unjudged(self, alerts: Iterable[Alert], rules: tuple[RuleBase, ...], facts: Facts) -> None:
+    def settle_unjudged(
+        self, alerts: Iterable[Alert], rules: tuple[RuleBase, ...], facts: Facts, *, moved: bool
+    ) -> None:
         """Alerts nobody judged: closed when no rule can judge them, else held with their timers paused."""
         live = {rule.alert: rule for rule in rules}
         for alert in alerts:
@@ -181,6 +186,8 @@ class _Decision:
                 self._keep(rule, *close(alert, "account_removed", self.now))
             elif not _judges(rule, alert):
                 # The rule was edited and speaks of other things now.
+                self._keep(rule, *close(alert, "superseded", self.now))
+            elif moved and isinstance(facts, Sighting) and left_behind(alert, facts.snapshot):
                 self._keep(rule, *close(alert, "superseded", self.now))
             else:
                 self._hold(rule, alert, facts)

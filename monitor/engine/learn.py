@@ -5,11 +5,23 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
+from monitor.engine.doubt import NO_DOUBTS, Doubts, confirm, set_aside, suspects, unbelieved
 from monitor.engine.roundup import round_up
 from monitor.engine.windows import Windows, look_back
 from monitor.model.event import Event, digest
 from monitor.model.money import divide
-from monitor.model.record import Account, Answer, Health, Need, Point, ProviderWatch, Reading, Record, Roundup
+from monitor.model.record import (
+    Account,
+    Answer,
+    Confirm,
+    Health,
+    Need,
+    Point,
+    ProviderWatch,
+    Reading,
+    Record,
+    Roundup,
+)  # fmt: skip
 from monitor.model.report import Reports
 from monitor.model.snapshot import Change, Outage, Snapshot, carry, diff
 from monitor.rules.base import RuleBase
@@ -40,8 +52,13 @@ def learn(
     now: datetime,
     recorded: tuple[Event, ...] | None,
     pricing: Pricing = unpriced,
-) -> tuple[Record, Facts] | Need:
-    """The record knowing this reading, and the facts that rules judge; Need when a ring must be rebuilt."""
+    doubts: Doubts = NO_DOUBTS,
+) -> tuple[Record, Facts] | Need | Confirm:
+    """The record knowing this reading, and the facts that rules judge; Need when a ring must be rebuilt.
+
+    Confirm when the reading is not to be believed. `doubts` are those of the reading that this one shall confirm:
+    it is judged, whatever it says.
+    """
     match reading:
         case Health():
             watch = account.target
@@ -53,14 +70,15 @@ def learn(
             since = record.failing_since or reading.at
             good = record.snapshot.observed_at if record.snapshot else None
             facts = Blindness(now=now, account=account, since=since, last_good_at=good, outage=reading)
-            return replace(record, failing_since=since, outage=reading), facts
+            return replace(record, failing_since=since, outage=reading, doubts={**record.doubts, **doubts}), facts
         case Answer() if overtaken(record, reading.snapshot):
-            return record, _nothing_new(record, account, now)
+            known = replace(record, doubts={**record.doubts, **doubts}) if doubts else record
+            return known, _nothing_new(record, account, now)
         case Roundup():
             (rule,) = rules
             return round_up(record, reading, account, rule, now, recorded, pricing)
         case Answer():
-            return _learn_answer(record, reading, account, rules, now, recorded, pricing)
+            return _learn_answer(record, reading, account, rules, now, recorded, pricing, doubts)
 
 
 def _nothing_new(record: Record, account: Account, now: datetime) -> Blindness:
@@ -79,23 +97,26 @@ def _learn_answer(
     now: datetime,
     recorded: tuple[Event, ...] | None,
     pricing: Pricing,
-) -> tuple[Record, Sighting] | Need:
-    snapshot = answer.snapshot
-    changes = diff(record.snapshot, snapshot)
+    doubts: Doubts,
+) -> tuple[Record, Sighting] | Need | Confirm:
+    believed = _believed(record, answer, doubts, now)
+    if isinstance(believed, Confirm):
+        return believed
+    answer, changes, unsure = believed
     events = tuple(_moved(record, answer, changes, now))
     windows = look_back(record, answer, changes, events, rules, now, recorded)
     if isinstance(windows, Need):
         return windows
-    return _following(record, answer, windows), Sighting(
+    return _following(record, answer, account, windows, unsure), Sighting(
         now=now,
         account=account,
-        snapshot=snapshot,
+        snapshot=answer.snapshot,
         previous=record.snapshot,
         changes=changes,
         events=events,
         flows=windows.flows,
         recorded=recorded,
-        prices=pricing(snapshot),
+        prices=pricing(answer.snapshot),
         alerting=frozenset([alert.subject for alert in record.alerts]),
         extremes=windows.extremes,
         gap=answer.gap,
@@ -104,7 +125,23 @@ def _learn_answer(
     )
 
 
-def _following(record: Record, answer: Answer, windows: Windows) -> Record:
+def _believed(
+    record: Record, answer: Answer, doubts: Doubts, now: datetime
+) -> tuple[Answer, tuple[Change, ...], Doubts] | Confirm:
+    """What of an answer may be judged, what changed by that, and which assets are still in doubt."""
+    changes = diff(record.snapshot, answer.snapshot)
+    found = suspects(record.snapshot, answer.snapshot, changes)
+    unsure = unbelieved(found, record, doubts, now) if found else ()
+    if not unsure:
+        return answer, changes, NO_DOUBTS
+    if not doubts:
+        return confirm(unsure, record, answer.snapshot, now)
+    # Only the second of two readings says so: it is not known.
+    snapshot = set_aside(answer.snapshot, unsure)
+    return answer._replace(snapshot=snapshot), diff(record.snapshot, snapshot), dict.fromkeys(unsure, now)
+
+
+def _following(record: Record, answer: Answer, account: Account, windows: Windows, unsure: Doubts) -> Record:
     """The record knowing an answer; nothing fails any more."""
     # Spelt out: `replace` costs three times as much, here at every poll.
     return Record(
@@ -117,6 +154,9 @@ def _following(record: Record, answer: Answer, windows: Windows) -> Record:
         extremes=windows.extremes,
         lately=record.lately,
         coverage=windows.coverage,
+        provider=account.provider,
+        began_at=record.began_at,
+        doubts=unsure,
     )
 
 

@@ -1,20 +1,23 @@
 """One poll, from the claim to the commit.
 
 load ─▶ read (failure becomes an Outage) ─▶ decide ⇄ load what it needs ─▶ commit ─▶ move the rows
+          └──◂── once more, after a pause ──◂──┘ hard to believe
 """
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 import structlog
 
 from monitor.engine.decide import Policy, decide
+from monitor.engine.doubt import PAUSE, DoubtOutcome, Doubts, hurries, pause_of, verdict
+from monitor.engine.origin import of_provider
 from monitor.engine.ports import Budget, Claim, Clock, PollStore, Provider
 from monitor.errors import ProviderError, ProviderRefused, ProviderThrottled, StoreUnavailable
-from monitor.model.record import Account, Answer, Commit, Committed, Need, Reading, Record
+from monitor.model.record import Account, Answer, Commit, Committed, Confirm, Need, Reading, Record
 from monitor.model.snapshot import Outage
 from monitor.rules.base import RuleBase
 
@@ -51,6 +54,8 @@ class Polled(NamedTuple):
     read_at: datetime
     decided_at: datetime
     committed_at: datetime
+    #: What the second reading said of a first one that was doubted.
+    doubt: DoubtOutcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,28 +71,28 @@ class Polling:
 
     @property
     def lease(self) -> timedelta:
-        """Longer than the slowest poll, so a lease never ends while we are still reading."""
-        return self.timeout + LEASE_MARGIN
+        """Longer than the slowest poll, which reads twice, so a lease never ends while we are still reading."""
+        return self.timeout * 2 + PAUSE + LEASE_MARGIN
 
 
 async def poll(polling: Polling, account: Account, claim: Claim, budget: Budget) -> Polled:
-    """Read the account once and commit what follows. Raises StoreUnavailable; then the lease simply ends."""
+    """Read the account and commit what follows. Raises StoreUnavailable; then the lease simply ends."""
     started = polling.now()
     record = await polling.store.load(account.name)
     reading = await read(polling, account, record, budget, started)
-    read_at = polling.now()
+    one = _Poll(polling, account, claim, budget, started, record, reading, polling.now())
     try:
-        polled = await _write(polling, record, reading, account, claim, started, read_at)
+        polled = await one.write()
     except StoreUnavailable:
         raise
     except Exception as bug:
         # Bulkhead: a reading that cannot be judged or stored is not known: it pages, where a crash would only
         # be repeated for ever. Its events are read again.
-        if isinstance(reading, Outage):
+        if isinstance(one.reading, Outage):
             raise
         log.exception("decide.bug", provider=polling.provider, account=account.name)
-        unknown = Outage(at=read_at, kind="garbled", why=f"{BUG} judging: {type(bug).__name__}")
-        polled = await _write(polling, record, unknown, account, claim, started, read_at)
+        one.reading = Outage(at=one.read_at, kind="garbled", why=f"{BUG} judging: {type(bug).__name__}")
+        polled = await one.write()
     if polled.result in ("written", "already") and polled.commit.rows:
         await polling.store.move(account.name)
     if polled.result == "written":
@@ -95,33 +100,83 @@ async def poll(polling: Polling, account: Account, claim: Claim, budget: Budget)
     return polled
 
 
-async def _write(
-    polling: Polling,
-    record: Record,
-    reading: Reading,
-    account: Account,
-    claim: Claim,
-    started: datetime,
-    read_at: datetime,
-) -> Polled:
-    """Decide and commit, again while somebody else writes the record in between."""
-    now = read_at
-    for _ in range(DECISIONS_MAX):
-        commit = await _decide(polling, record, reading, account, now)
-        decided_at = polling.now()
-        next_at = _next_at(polling, account, reading, now)
-        result = await polling.store.commit(polling.provider, commit, claim, next_at)
-        if result != "moved":
-            break
-        record, now = await polling.store.load(account.name), polling.now()
-    return Polled(reading, commit, result, next_at, started, read_at, decided_at, polling.now())
+@dataclass(slots=True)
+class _Poll:
+    """One poll under way: what was read of an account, and what of it was doubted."""
+
+    polling: Polling
+    account: Account
+    claim: Claim
+    budget: Budget
+    started: datetime
+    record: Record
+    reading: Reading
+    read_at: datetime
+    doubts: Doubts = field(default_factory=dict)
+    outcome: DoubtOutcome | None = None
+
+    async def write(self) -> Polled:
+        """Decide and commit, again while somebody else writes the record in between."""
+        polling, now = self.polling, self.read_at
+        for _ in range(DECISIONS_MAX):
+            commit, now = await self._commit(now)
+            decided_at = polling.now()
+            next_at = self._next_at(commit.record, now)
+            result = await polling.store.commit(polling.provider, commit, self.claim, next_at)
+            if result != "moved":
+                break
+            self.record, now = await polling.store.load(self.account.name), polling.now()
+        return Polled(
+            self.reading, commit, result, next_at, self.started, self.read_at, decided_at, polling.now(), self.outcome
+        )  # fmt: skip
+
+    async def _commit(self, now: datetime) -> tuple[Commit, datetime]:
+        """The decision, and the time it is of: that of the second reading where the first one is doubted."""
+        decision = await self._decide(now)
+        if isinstance(decision, Confirm):
+            await self._read_again(decision)
+            now = self.read_at
+            decision = await self._decide(now)
+        assert isinstance(decision, Commit), "what was read twice is judged"
+        return decision, now
+
+    async def _decide(self, now: datetime) -> Commit | Confirm:
+        watching = self.polling.watching
+        rules, policy = watching.rules_for(self.account), watching.policy
+        decision = decide(self.record, self.reading, self.account, rules, policy, now, doubts=self.doubts)
+        if isinstance(decision, Need):
+            found = await self.polling.store.events(self.account.name, decision.since)
+            decision = decide(self.record, self.reading, self.account, rules, policy, now, found, self.doubts)
+        assert not isinstance(decision, Need), "with the events of the longest window every rule can tell"
+        return decision
+
+    async def _read_again(self, decision: Confirm) -> None:
+        """Take the second reading, within the same claim: nobody else reads this account meanwhile."""
+        of = {"provider": self.polling.provider, "account": self.account.name}
+        log.info("reading.doubted", **of, why=decision.why)
+        await asyncio.sleep(pause_of(self.account).total_seconds())
+        now = self.polling.now()
+        self.reading = await read(self.polling, self.account, self.record, self.budget, now)
+        self.read_at, self.doubts = self.polling.now(), decision.doubts
+        self.outcome = verdict(self.record, self.reading, decision.doubts)
+        if self.outcome == "refuted":
+            log.warning("reading.not_confirmed", **of, why=decision.why)
+
+    def _next_at(self, following: Record, now: datetime) -> datetime:
+        due = self.polling.watching.next_due(self.account, now)
+        # A throttled account keeps its rhythm: its quota is paused for all, and staleness is still judged.
+        if isinstance(self.reading, Outage) and self.reading.scope == "credentials":
+            return max(due, now + REFUSED_PAUSE)
+        if hurries(following, self.doubts, now):
+            return min(due, now + pause_of(self.account))
+        return due
 
 
 async def read(polling: Polling, account: Account, record: Record, budget: Budget, started: datetime) -> Reading:
     """Poll, turning failure into a fact the engine can reason about."""
     try:
         async with asyncio.timeout(polling.timeout.total_seconds()):
-            return await polling.adapter.poll(account, record, budget, started)
+            return await polling.adapter.poll(account, of_provider(record, account, started), budget, started)
     except ProviderError as error:
         return _outage(error, polling.now())
     except TimeoutError:
@@ -147,24 +202,6 @@ def _outage(error: ProviderError, now: datetime) -> Outage:
         scope=error.scope if isinstance(error, ProviderRefused) else None,
         wait=error.wait if isinstance(error, ProviderThrottled) else None,
     )
-
-
-async def _decide(polling: Polling, record: Record, reading: Reading, account: Account, now: datetime) -> Commit:
-    rules, policy = polling.watching.rules_for(account), polling.watching.policy
-    decision = decide(record, reading, account, rules, policy, now)
-    if isinstance(decision, Need):
-        recorded = await polling.store.events(account.name, decision.since)
-        decision = decide(record, reading, account, rules, policy, now, recorded)
-    assert isinstance(decision, Commit), "with the events of the longest window every rule can tell"
-    return decision
-
-
-def _next_at(polling: Polling, account: Account, reading: Reading, now: datetime) -> datetime:
-    due = polling.watching.next_due(account, now)
-    # A throttled account keeps its rhythm: its quota is paused for all, and staleness is still judged.
-    if isinstance(reading, Outage) and reading.scope == "credentials":
-        return max(due, now + REFUSED_PAUSE)
-    return due
 
 
 def announce(before: Record, reading: Reading, account: Account) -> None:

@@ -40,9 +40,10 @@ class _Poll(NamedTuple):
         return self.record.snapshot.of(asset, "total") if self.record.snapshot else None
 
 
-def longest(rules: tuple[RuleBase, ...], now: datetime) -> Need:
-    """The events of the longest window, so that one loading answers every rule."""
-    return Need(since=now - max(spec.within for rule in rules if (spec := rule.flow())))
+def longest(rules: tuple[RuleBase, ...], record: Record, now: datetime) -> Need:
+    """The events of the longest window, so that one loading answers every rule; none of another provider's."""
+    since = now - max(spec.within for rule in rules if (spec := rule.flow()))
+    return Need(since=max(since, record.began_at or since))
 
 
 def count(
@@ -65,7 +66,7 @@ def count(
     for _, _, scope in read:
         cover = record.coverage.get(scope)
         if recorded is None and record.version and (cover is None or not cover.whole):
-            return longest(rules, now)
+            return longest(rules, record, now)
         coverage[scope] = _covered(cover, recorded, now)
     touched = frozenset([*(e.asset for e in events), *(c.asset for c in changes if c.measure == "total")])
     poll = _Poll(record, snapshot, events, touched, recorded, now)

@@ -111,6 +111,8 @@ class Record:
 
     `snapshot` is the newest knowledge (a partial answer keeps the older values, `Snapshot.seen`). `alerts` are the
     open ones; `lately` says of those that ended, by fingerprint, when they changed: they may be flapping.
+    `provider` is whose snapshot it is (empty: of a release that did not say), and `began_at` when the account
+    came there from another one. `doubts` is asset → when a zero was first read that nothing has confirmed yet.
     """
 
     account: str
@@ -124,6 +126,9 @@ class Record:
     extremes: Mapping[str, Steps] = field(default_factory=dict)
     lately: Mapping[str, Turns] = field(default_factory=dict)
     coverage: Mapping[str, Coverage] = field(default_factory=dict)
+    provider: str = ""
+    began_at: datetime | None = None
+    doubts: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +191,17 @@ class Need:
     """`decide` cannot tell without the account's events since then: load them and ask again."""
 
     since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """`decide` does not believe a reading: read the account once more, and give these doubts with the second reading.
+
+    Asset → since when it is doubted. The second reading is judged, whatever it says.
+    """
+
+    doubts: Mapping[str, datetime]
+    why: str
 
 
 #: What the commit function answered.

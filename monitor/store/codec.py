@@ -40,6 +40,9 @@ class _Reading(msgspec.Struct, frozen=True, omit_defaults=True):
     snapshot: Snapshot | None = None
     outage: Outage | None = None
     failing_since: datetime | None = None
+    provider: str = ""
+    began_at: datetime | None = None
+    doubts: dict[str, datetime] = {}
 
 
 class _Alerts(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -127,6 +130,9 @@ def _record(account: str, stored: list[bytes | None]) -> Record:
         extremes={name: it.steps for name, it in rings.items() if it.steps},
         coverage={name: Coverage(it.since, it.whole) for name, it in rings.items() if name[:1] == _EVERY},
         lately=judged.lately,
+        provider=read.provider,
+        began_at=read.began_at,
+        doubts=read.doubts,
     )
 
 
@@ -149,7 +155,7 @@ def changed(before: Record, after: Record) -> tuple[bytes, bytes, bytes, bytes]:
     same_windows = _same_windows(before, after)
     reading = alerts = windows = known = b""
     if not _same_reading(before, after):
-        reading = dump(_Reading(after.snapshot, after.outage, after.failing_since))
+        reading = dump(_reading_of(after))
     if not same_alerts or (not same_ledgers and _cursors(before) != _cursors(after)):
         alerts = dump(_Alerts(after.alerts, *_cursors(after), dict(after.lately)))
     if not same_windows:
@@ -159,11 +165,18 @@ def changed(before: Record, after: Record) -> tuple[bytes, bytes, bytes, bytes]:
     return reading, alerts, windows, known
 
 
+def _reading_of(record: Record) -> _Reading:
+    return _Reading(
+        record.snapshot, record.outage, record.failing_since, record.provider, record.began_at, dict(record.doubts)
+    )
+
+
 def _same_reading(before: Record, after: Record) -> bool:
     return (
         before.snapshot is after.snapshot
         and before.outage is after.outage
         and before.failing_since == after.failing_since
+        and before.doubts == after.doubts
     )
 
 

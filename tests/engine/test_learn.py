@@ -7,7 +7,7 @@ import pytest
 
 from monitor.engine.learn import learn, overtaken, points, prices_of
 from monitor.model.event import Ledger
-from monitor.model.record import Record
+from monitor.model.record import Confirm, Record
 from monitor.rules.facts import Blindness, Sighting
 from tests.builders import NOON, minutes, seconds
 from tests.facts import Watched, account, answer, event, outage, rule, snapshot
@@ -16,7 +16,10 @@ LATER = NOON + minutes(1)
 
 
 def learned(record, reading, *rules, now=LATER, recorded=None):
-    return learn(record, reading, account(), rules, now, recorded)
+    found = learn(record, reading, account(), rules, now, recorded)
+    if isinstance(found, Confirm):
+        found = learn(record, reading, account(), rules, now, recorded, doubts=found.doubts)
+    return found
 
 
 def known(amounts, **settings):

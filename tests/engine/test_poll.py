@@ -1,15 +1,12 @@
 """One poll, from the claim to the commit: what fails becomes a fact, and what is written is written once."""
 
 import asyncio
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
-import fakeredis
 import pytest
 from structlog.testing import capture_logs
 
-from monitor.engine.poll import LEASE_MARGIN, REFUSED_PAUSE, Polling, poll
-from monitor.engine.watch import Watch
+from monitor.engine.doubt import PAUSE
+from monitor.engine.poll import LEASE_MARGIN, REFUSED_PAUSE
 from monitor.errors import (
     ProviderGarbled,
     ProviderRefused,
@@ -20,73 +17,10 @@ from monitor.errors import (
 from monitor.model.event import Ledger
 from monitor.model.record import Record
 from monitor.model.snapshot import Outage
-from monitor.schedule import Every, next_due
-from monitor.store.redis import RedisStore
 from tests.builders import NOON, minutes, seconds
-from tests.facts import account, answer, event, policy, rule
-from tests.fakes import FakeWire, loop_clock, virtual_time
-
-HOT = account()
-
-
-class Free:
-    """A budget without end."""
-
-    async def spend(self, cost):
-        pass
-
-    async def correct(self, remaining):
-        pass
-
-
-@dataclass
-class Bank:
-    """Answers with its script, the last word for ever: an error is raised, a function is called."""
-
-    script: list
-    asked: list = field(default_factory=list)
-
-    async def poll(self, account, record, budget, now):
-        self.asked.append((account.name, record, now))
-        word = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-        if isinstance(word, BaseException):
-            raise word
-        return await word(budget) if callable(word) else answer({"USDT": word}, at=now)
-
-
-@dataclass
-class Scene:
-    store: RedisStore
-    polling: Polling
-    bank: Bank
-
-    async def claim(self):
-        [claim] = (await self.store.claim("casino", 1, self.polling.lease)).claims
-        return claim
-
-    async def poll(self, claim=None):
-        return await poll(self.polling, HOT, claim or await self.claim(), Free())
-
-    async def record(self) -> Record:
-        return await self.store.load("hot-usdt")
-
-    async def told(self, channel="ops"):
-        await asyncio.sleep(60)
-        groups = await self.store.claim_groups(channel, 10, seconds(30))
-        return [item.news for group in groups for item in group.news]
-
-
-@asynccontextmanager
-async def scene(*script, rules=(), timeout=10.0, store=None):
-    it = store or RedisStore(FakeWire(fakeredis.FakeServer()))
-    await it.open(4)
-    it.clock_override = loop_clock
-    watch = Watch(policy(), rules, lambda one, now: next_due(Every(one.interval, 0), one.name, now))
-    bank = Bank(list(script))
-    await it.enrol("casino", {HOT.name: NOON})
-    yield Scene(it, Polling("casino", bank, seconds(timeout), it, watch, loop_clock), bank)
-    await it.close()
-
+from tests.facts import answer, event, rule
+from tests.fakes import virtual_time
+from tests.scenes import scene
 
 LOW = rule("low_balance", below=50)
 
@@ -120,9 +54,9 @@ class TestReading:
         assert polled.committed_at == NOON + seconds(10)
 
     @virtual_time
-    async def test_a_lease_is_longer_than_the_slowest_poll(self):
+    async def test_a_lease_is_longer_than_the_slowest_poll_which_reads_twice(self):
         async with scene("100", timeout=40) as it:
-            assert it.polling.lease == seconds(40) + LEASE_MARGIN
+            assert it.polling.lease == seconds(40) * 2 + PAUSE + LEASE_MARGIN
 
     @virtual_time
     async def test_a_bug_in_an_adapter_pages_like_an_outage_and_is_logged_with_its_place(self):

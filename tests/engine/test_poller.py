@@ -367,6 +367,19 @@ class TestQuota:
         assert len(free.answered) == 11
 
     @virtual_time
+    async def test_a_reading_that_is_taken_again_is_paid_for_again(self):
+        bank = Bank()
+        async with office() as it:
+            await it.hire(bank, account(interval=seconds(10)), windows=((3, minutes(60)),))
+            await asyncio.sleep(9)
+            bank.words["*"] = "0"
+            await asyncio.sleep(30)
+
+            assert len(bank.times("hot-usdt")) == 3
+            assert [p.doubt for _, p in it.observed][:2] == [None, "confirmed"]
+            assert it.outages("hot-usdt")[0] == "throttled"
+
+    @virtual_time
     async def test_a_poll_that_costs_more_takes_the_rest_from_the_shared_quota(self):
         bank = Bank(cost=5)
         async with office() as it:
@@ -496,6 +509,33 @@ class TestStopping:
             assert loop_clock() - NOON - seconds(3) <= ABOUT
             assert len(bank.asked) == 4
             assert [p.result for _, p in it.observed] == ["written"] * 4
+
+    @virtual_time
+    async def test_case_49_a_poll_between_its_two_readings_is_finished_too(self):
+        bank = Bank()
+        async with office() as it:
+            poller = await it.hire(bank, account())
+            await asyncio.sleep(59)
+            bank.words["*"] = "0"
+            await asyncio.sleep(2)
+            poller.stop()
+            await it.running[0]
+
+            assert [(p.doubt, p.result) for _, p in it.observed] == [(None, "written"), ("confirmed", "written")]
+
+    @virtual_time
+    async def test_one_that_is_abandoned_between_its_two_readings_commits_nothing(self):
+        bank = Bank()
+        async with office() as it:
+            poller = await it.hire(bank, account())
+            await asyncio.sleep(59)
+            bank.words["*"] = "0"
+            await asyncio.sleep(2)
+            before = loop_clock()
+            await poller.abandon()
+
+            assert loop_clock() - before <= ABOUT
+            assert (await it.store.load("hot-usdt")).snapshot.of("USDT", "total") == 100
 
     @virtual_time
     async def test_an_idle_poller_stops_at_once(self):

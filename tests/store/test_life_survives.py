@@ -48,3 +48,16 @@ def test_case_1_to_4_a_restart_after_every_poll_tells_the_same_news_under_the_sa
 
     assert shaken.told == steady.told
     assert shaken.record == steady.record
+
+
+def test_whose_a_reading_is_and_what_of_it_is_in_doubt_survives_a_restart():
+    record = Watched(()).reads("100").record
+    record = replace(record, began_at=NOON, doubts={"USDT": NOON + minutes(1)})
+
+    assert (record.provider, restarted(record)) == ("casino", record)
+
+
+def test_a_record_that_does_not_say_whose_it_is_is_read_as_nobodys():
+    record = restarted(replace(Watched(()).reads("100").record, provider=""))
+
+    assert (record.provider, record.began_at, record.doubts) == ("", None, {})

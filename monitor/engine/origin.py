@@ -1,0 +1,33 @@
+"""Whose record it is: what one provider said of an account is no measure for what another one says. Pure."""
+
+from datetime import datetime
+
+from monitor.model.alert import Alert
+from monitor.model.record import Account, Record
+from monitor.model.snapshot import Snapshot
+
+
+def of_provider(record: Record, account: Account, now: datetime) -> Record:
+    """The record as far as it is of the account's provider: all of it, unless the account has come from another.
+
+    Then the balance is other money: nothing moved, nothing is known of it yet. What people were told stays, and
+    that there has been no good reading. The old provider's name stays until the new one has answered.
+    """
+    if not record.provider or record.provider == account.provider:
+        return record
+    return Record(
+        account=record.account,
+        version=record.version,
+        outage=record.outage,
+        failing_since=record.failing_since,
+        alerts=record.alerts,
+        lately=record.lately,
+        provider=record.provider,
+        began_at=now,
+    )
+
+
+def left_behind(alert: Alert, snapshot: Snapshot) -> bool:
+    """Whether an alert speaks of an asset that the new provider does not have, by its first answer."""
+    asset = alert.subject
+    return bool(asset) and not {asset, asset.partition("@")[0]} & {*snapshot.amounts, *snapshot.missing}
