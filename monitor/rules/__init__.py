@@ -16,6 +16,7 @@ from monitor.rules.liquidation import Liquidation
 from monitor.rules.locked_funds import LockedFunds
 from monitor.rules.low_balance import LowBalance
 from monitor.rules.provider_down import ProviderDown
+from monitor.rules.runway import Runway
 from monitor.rules.stale import Stale
 
 AnyRule = Annotated[
@@ -28,6 +29,7 @@ AnyRule = Annotated[
     | Liquidation
     | AnyEvent
     | Expression
+    | Runway
     | Stale
     | ProviderDown,
     Field(discriminator="type"),

@@ -29,10 +29,10 @@ _SHORTEST = timedelta(seconds=1)
 _LONGEST = timedelta(days=366)
 
 
-def check_window(within: timedelta) -> None:
+def check_window(window: timedelta, key: str = "within") -> None:
     """ValueError for a window that no ring could be made for."""
-    if not _SHORTEST <= within <= _LONGEST:
-        raise ValueError("`within` is at least 1s and at most 366d")
+    if not _SHORTEST <= window <= _LONGEST:
+        raise ValueError(f"`{key}` is at least 1s and at most 366d")
 
 
 class FlowRule(RuleBase):

@@ -123,18 +123,21 @@ def worst_first(levels: Mapping[Severity, _T]) -> list[tuple[Severity, _T]]:
     return [(severity, levels[severity]) for severity in reversed(SEVERITIES) if severity in levels]
 
 
-def check_order(ladder: Ladder, key: str, back: str) -> None:
-    """A mistake at the worse level unless it is stricter, and recovers no later, than the milder one."""
+def check_order(ladder: Ladder, key: str, back: str, told: Callable[[Decimal], str] = text) -> None:
+    """A mistake at the worse level unless it is stricter, and recovers no later, than the milder one.
+
+    `told` writes a threshold as people do.
+    """
     side = "below" if ladder.low else "above"
     beyond = operator.lt if ladder.low else operator.gt
     for worse, milder in zip(ladder.rungs, ladder.rungs[1:], strict=False):
         if not beyond(worse.at, milder.at):
-            said = f"{key} {text(worse.at)} is not {side} the {text(milder.at)} of {milder.severity}"
+            said = f"{key} {told(worse.at)} is not {side} the {told(milder.at)} of {milder.severity}"
             raise mistake(said, "levels", worse.severity)
         recovered = milder.at if milder.back is None else milder.back
         if worse.back is not None and beyond(recovered, worse.back):
-            said = f"{back} {text(worse.back)} is past the point where {milder.severity} has recovered"
-            raise mistake(f"{said}, {text(recovered)}", "levels", worse.severity)
+            said = f"{back} {told(worse.back)} is past the point where {milder.severity} has recovered"
+            raise mistake(f"{said}, {told(recovered)}", "levels", worse.severity)
 
 
 def check_flow_order(rungs: list[tuple[Severity, Threshold]], key: str = "above") -> None:
