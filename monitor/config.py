@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -21,7 +20,7 @@ from monitor.model.record import Account
 from monitor.providers.base import ProviderSettings
 from monitor.rules.base import RuleBase
 from monitor.schedule import Timetable
-from monitor.settings import Defaults, History, HttpApi, Log, Store
+from monitor.settings import Defaults, History, HttpApi, Log, Price, Store
 from monitor.sources import Sources
 
 
@@ -36,8 +35,7 @@ class Config:
     http: HttpApi
     reporting_currency: str
     defaults: Defaults
-    static_prices: Mapping[str, Decimal]
-    provider_prices: bool
+    prices: tuple[Price, ...]
     #: Without their accounts: those are `accounts`, with when to poll them in `timetables`.
     providers: Mapping[str, ProviderSettings]
     accounts: Mapping[str, Account]
@@ -85,8 +83,7 @@ def _config(path: Path, reader: Reader, found: Found) -> Config:
         http=settings.http,
         reporting_currency=settings.reporting_currency,
         defaults=settings.defaults,
-        static_prices=settings.static_prices,
-        provider_prices=settings.provider_prices,
+        prices=settings.prices,
         providers={name: leaner(spec) for name, spec in settings.providers.items()},
         accounts=found.roster.accounts,
         timetables=found.roster.timetables,

@@ -10,12 +10,13 @@ from pydantic import BaseModel, SecretStr
 
 from monitor.accounts import Roster
 from monitor.channels.base import insecure
+from monitor.engine.pricing import bare
 from monitor.fields import UNREAD, duration_text, suggestion
 from monitor.mistakes import Mistake, Steps, dotted
 from monitor.model.record import Account
 from monitor.providers.base import ProviderSettings
 from monitor.rules.base import RuleBase
-from monitor.settings import ProviderPrices, Settings
+from monitor.settings import Price, Settings, StaticPrices
 from monitor.yamlfile import Document
 
 #: A bearer token shorter than this can be guessed.
@@ -61,7 +62,6 @@ def check(settings: Settings, roster: Roster, rules: list[Located], document: Do
     _check_store(settings, found)
     found.mistakes += miscounted(settings, document)
     _check_http(settings, found)
-    _check_prices(settings, found)
     _check_secrets(settings, found)
     _check_providers(settings, roster, found)
     _check_channels(settings, found)
@@ -85,12 +85,6 @@ def _check_http(settings: Settings, found: Findings) -> None:
         secret = token.token.get_secret_value()
         if secret != UNREAD and len(secret) < TOKEN_MIN:
             found.doubt(("http", "tokens", index, "token"), f"shorter than {TOKEN_MIN} characters, easy to guess")
-
-
-def _check_prices(settings: Settings, found: Findings) -> None:
-    kinds = [isinstance(price, ProviderPrices) for price in settings.prices]
-    if True in kinds[1:]:
-        found.doubt(("prices",), "values that providers report come before static ones in this version")
 
 
 def secrets(settings: Settings) -> Iterator[tuple[Steps, SecretStr]]:
@@ -184,11 +178,22 @@ def _check_rules(settings: Settings, roster: Roster, rules: list[Located], found
             found.warnings.append(located.at("match", what="matches no account"))
         if watched:
             _check_rule(located, watched, found)
-        priced = settings.static_prices or (settings.provider_prices and any(spec.WORTHS for spec in watched))
-        if watched and not priced and getattr(located.rule, "unit", None) == "usd":
-            types = ", ".join(sorted({str(getattr(spec, "type", "")) for spec in watched}))
-            what = f"{types} reports no USD values and `prices` has none: nothing can be judged"
-            found.warnings.append(located.at("unit", what=what))
+        if watched and located.rule.in_usd:
+            found.mistakes += unpriceable(located, settings.prices, watched)
+
+
+def unpriceable(located: Located, prices: Sequence[Price], watched: Sequence[ProviderSettings]) -> Iterator[Mistake]:
+    """Amounts that a rule compares with USD and that nothing can ever tell the price of."""
+    kinds = {price.type for price in prices}
+    if "http_json" in kinds or ("provider" in kinds and any(spec.WORTHS for spec in watched)):
+        return
+    types = ", ".join(sorted({str(getattr(spec, "type", "")) for spec in watched}))
+    known = {asset for price in prices if isinstance(price, StaticPrices) for asset in price.prices}
+    lacking = [asset for asset in located.rule.assets if not {asset, bare(asset)} & known]
+    if lacking or not known:
+        whose = f" for {', '.join(lacking[:5])}" if lacking and known else ""
+        what = f"{types} reports no USD values and `prices` has none{whose}: nothing can be judged"
+        yield located.at("unit", what=what)
 
 
 def _check_rule(located: Located, watched: Sequence[ProviderSettings], found: Findings) -> None:

@@ -31,6 +31,7 @@ _UNITS = {
     "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000,
 }  # fmt: skip
 _AMOUNT = re.compile(r"[+-]?(?:\d[\d_]*)(?:\.[\d_]*\d)?", re.ASCII)
+_WITH_UNIT = re.compile(rf"(?P<before>[$€]?\s?)(?P<amount>{_AMOUNT.pattern})(?P<after>\s?[A-Za-z@$€]*)", re.ASCII)
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s?%", re.ASCII)
 _DURATION_MAX = 64
 _CENTURY = timedelta(days=36_500)
@@ -99,7 +100,18 @@ def amount(value: object) -> Decimal:
         return exact(Decimal(value))
     if isinstance(value, str) and _AMOUNT.fullmatch(value):
         return exact(Decimal(value.replace("_", "")))
+    _refuse_unit(value)
     raise ValueError(f'{str(value)[:60]!r} is not an amount, write it like 250_000 or "0.01"')
+
+
+def _refuse_unit(value: object) -> None:
+    """`80000 USD` is compared with nothing: a threshold has the unit that its rule says."""
+    if isinstance(value, str) and len(value) <= 60 and (match := _WITH_UNIT.fullmatch(value)):
+        written = (match["before"] + match["after"]).strip().lower()
+        if not written:
+            return
+        unit = "of worths `unit: usd`" if written in ("$", "usd") else "of one asset `assets: […]`"
+        raise ValueError(f"{value!r} is more than an amount: write {match['amount']}, and {unit}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +134,7 @@ def threshold(value: object) -> Threshold:
     try:
         return Threshold(amount(value))
     except ValueError:
+        _refuse_unit(value)
         raise ValueError(f"{str(value)[:60]!r} is neither an amount (250_000) nor a percentage (25%)") from None
 
 

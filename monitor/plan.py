@@ -19,9 +19,11 @@ from monitor.engine.farewell import farewell
 from monitor.engine.poll import Polling
 from monitor.engine.poller import Poller, pass_on
 from monitor.engine.ports import Claim, Windows
+from monitor.engine.pricing import PriceBook
 from monitor.engine.route import compile_route
 from monitor.engine.watch import StoreReader, Watch, stand_ins
 from monitor.errors import StoreUnavailable
+from monitor.feeds import sources
 from monitor.gauges import Gauges
 from monitor.model.record import Account
 from monitor.providers.http import Http
@@ -287,11 +289,10 @@ async def _drained(deliverer: Deliverer) -> None:
         pass
 
 
-def policy(config: Config) -> Policy:
+def policy(config: Config, book: PriceBook | None = None) -> Policy:
     """What decides besides the facts, as configured."""
     return Policy(
         route=compile_route(config.route, tuple(config.channels)),
         tolerance=config.defaults.outage_tolerance,
-        prices=config.static_prices,
-        provider_prices=config.provider_prices,
+        book=book or PriceBook(sources(config.prices)),
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from monitor.engine.pricing import Static
 from monitor.fields import suggestion
 from monitor.model.money import text
 from monitor.rules.base import RuleBase
@@ -126,7 +127,7 @@ def _hints(case: Case, alert: str) -> Iterator[str]:
             if measure not in measures:
                 why = "movements are inferred from" if infers and measure == "total" else "it reads"
                 yield f"{why} {measure!r}, which the test has no series of{suggestion(measure, measures)}"
-        if getattr(rule, "unit", None) == "usd" and not case.policy.prices:
+        if rule.in_usd and not any(isinstance(source, Static) for source in case.policy.book.sources):
             yield "it judges worths, and the configuration has no static `prices`"
 
 

@@ -4,7 +4,6 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -179,11 +178,11 @@ class ProviderPrices(_Section):
     """`{type: provider, max_age: 5m}`: the usd values that balance providers report."""
 
     type: Literal["provider"]
-    max_age: Duration = timedelta(minutes=5)
+    max_age: Duration = Field(default=timedelta(minutes=5), gt=timedelta(0))
 
 
 class StaticPrices(_Section):
-    """`{type: static, prices: {USDT: "1"}}`"""
+    """`{type: static, prices: {USDT: "1"}}`: they do not age; a bare name holds on every network."""
 
     type: Literal["static"]
     prices: Mapping[str, Amount] = Field(min_length=1)
@@ -228,20 +227,6 @@ class Settings(BaseModel):
     history: History = History()
     rules: tuple[str, ...] = Field(default=("rules/*.yaml",), description="rule files or globs, relative to this file")
     shutdown_timeout: Duration = timedelta(seconds=30)
-
-    @property
-    def static_prices(self) -> dict[str, Decimal]:
-        """asset → reporting currency; of two prices the first holds."""
-        found: dict[str, Decimal] = {}
-        for price in self.prices:
-            if isinstance(price, StaticPrices):
-                found = {**price.prices, **found}
-        return found
-
-    @property
-    def provider_prices(self) -> bool:
-        """Whether values that the balance providers report are used."""
-        return any(isinstance(price, ProviderPrices) for price in self.prices)
 
 
 def is_loopback(host: str) -> bool:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pydantic import TypeAdapter
 
 from monitor.engine.decide import Policy, decide
+from monitor.engine.pricing import PriceBook, Reported, Static
 from monitor.engine.route import compile_route
 from monitor.model.event import Event
 from monitor.model.record import Account, Answer, Commit, Confirm, Health, Need, Record
@@ -72,9 +73,10 @@ def checkup(*, now=NOON, interval=MINUTE, **health):
     return Checkup(now=now, provider="casino", interval=interval, health=Health(at=now, **health))
 
 
-def policy(*channels, route=None, **settings):
-    """Alerts go to these channels, or where a route says."""
-    defaults = {"tolerance": minutes(60)}
+def policy(*channels, route=None, prices=None, **settings):
+    """Alerts go to these channels, or where a route says. `prices` are static, after those that a provider reports."""
+    sources = (Reported(minutes(5)), *([Static(prices)] if prices else []))
+    defaults = {"tolerance": minutes(60), "book": PriceBook(sources)}
     return Policy(route=compile_route(route, channels or ("ops",)), **{**defaults, **settings})
 
 

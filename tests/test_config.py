@@ -282,6 +282,61 @@ def test_a_mistake_in_a_rule_begins_with_the_alerts_name(written, rule, said):
 
 
 @pytest.mark.parametrize(
+    ("prices", "rule", "said"),
+    [
+        pytest.param(
+            "[]",
+            "{alert: Low, type: low_balance, below: 1, unit: usd}",
+            "Low.unit: kuna reports no USD values and `prices` has none: nothing can be judged",
+            id="worths that nobody knows",
+        ),
+        pytest.param(
+            "[{type: static, prices: {USDT: 1}}]",
+            "{alert: Out, type: large_outflow, above: 1, unit: usd, assets: [BTC, USDT@TRX]}",
+            "Out.unit: kuna reports no USD values and `prices` has none for BTC: nothing can be judged",
+            id="the worth of one asset",
+        ),
+        pytest.param(
+            "[]",
+            "{alert: Fell, type: balance_change, falls_by: 1, unit: USDT, within: 1h}",
+            "Fell.unit: 'USDT' is not one of asset, usd",
+            id="an asset for a unit",
+        ),
+        pytest.param(
+            "[]",
+            "{alert: Low, type: low_balance, below: 80_000 USD, assets: [USDT]}",
+            "Low.below: '80_000 USD' is more than an amount: write 80_000, and of worths `unit: usd`",
+            id="USDT against USD",
+        ),
+        pytest.param(
+            "[]",
+            "{alert: Out, type: large_outflow, above: $500}",
+            "Out.above: '$500' is more than an amount: write 500, and of worths `unit: usd`",
+            id="against dollars",
+        ),
+        pytest.param(
+            "[]",
+            "{alert: Low, type: low_balance, below: 2 BTC}",
+            "Low.below: '2 BTC' is more than an amount: write 2, and of one asset `assets: […]`",
+            id="an amount of one asset",
+        ),
+        pytest.param(
+            "[]",
+            "{alert: Fell, type: balance_change, falls_by: 5%, unit: usd, within: 1h}",
+            "Fell: 5% is a percentage, `unit: usd` contradicts it",
+            id="a percentage of USD",
+        ),
+    ],
+)
+def test_case_22_comparing_in_the_wrong_unit_is_a_mistake(written, prices, rule, said):
+    config = KUNA + CHANNEL + f"prices: {prices}\n"
+
+    [found] = mistakes(written, config, **rules(f"rules:\n  - {rule}\n"))
+
+    assert found.startswith(f"rules/a.yaml:2: {said}")
+
+
+@pytest.mark.parametrize(
     ("config", "rule", "said"),
     [
         pytest.param(
@@ -320,12 +375,6 @@ def test_a_mistake_in_a_rule_begins_with_the_alerts_name(written, rule, said):
             "rules: [{alert: L, type: liquidation, kinds: [market_liquidation]}]",
             "rules/a.yaml:1: L.kinds: kuna reports no market_liquidation",
             id="a kind of event that nobody reports",
-        ),
-        pytest.param(
-            KUNA + CHANNEL,
-            LOW.replace("below", "unit: usd, below"),
-            "rules/a.yaml:2: Low.unit: kuna reports no USD values and `prices` has none: nothing can be judged",
-            id="a worth that nobody knows",
         ),
         pytest.param(
             KUNA,

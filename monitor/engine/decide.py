@@ -6,13 +6,13 @@ reading ─▶ facts (changes, events, rings) ─▶ rules ─▶ verdicts ─�
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from monitor.engine.doubt import NO_DOUBTS, Doubts
-from monitor.engine.learn import learn, points, prices_of
+from monitor.engine.learn import learn, points
 from monitor.engine.nodata import data_flag, last_read, supposed, vanished
 from monitor.engine.notice import entry_of_alert, entry_of_event, labels_of, labels_of_alert
 from monitor.engine.origin import left_behind, of_provider
+from monitor.engine.pricing import PriceBook, valued
 from monitor.engine.rings import longest
 from monitor.model.alert import (
     Alert,
@@ -33,7 +33,6 @@ from monitor.model.alert import (
 from monitor.model.damping import Turns
 from monitor.model.event import Event
 from monitor.model.record import Account, Commit, Confirm, Need, Reading, Record, Row
-from monitor.model.snapshot import Snapshot
 from monitor.rules.aggregate import apart
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import Facts, Overview, Sighting
@@ -43,21 +42,15 @@ _NO_TIME = timedelta(0)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What decides besides the facts: fixed for as long as a configuration is.
+    """What decides besides the facts: fixed for as long as a configuration is, but for the prices in its book.
 
-    `rules` are the names of all rules there are. `prices` are asset → reporting currency, used where the provider
-    itself reports none.
+    `rules` are the names of all rules there are.
     """
 
     route: Callable[[Mapping[str, str]], tuple[Target, ...]]
     tolerance: timedelta
     rules: frozenset[str] = frozenset()
-    prices: Mapping[str, Decimal] = field(default_factory=dict)
-    provider_prices: bool = True
-
-    def pricing(self, snapshot: Snapshot) -> Mapping[str, Decimal]:
-        """Asset → price for what a snapshot holds."""
-        return prices_of(snapshot, self.prices, reported=self.provider_prices)
+    book: PriceBook = field(default_factory=PriceBook)
 
 
 def decide(
@@ -73,7 +66,7 @@ def decide(
     """Work out the next record and what it owes, or what else must be read first: see `Need` and `Confirm`."""
     rules = tuple(rules)
     ours = of_provider(record, account, now)
-    learned = learn(ours, reading, account, rules, now, recorded, policy.pricing, doubts)
+    learned = learn(ours, reading, account, rules, now, recorded, policy.book, doubts)
     if isinstance(learned, Need | Confirm):
         return learned
     following, facts = learned
@@ -91,9 +84,10 @@ def decide(
     if known:
         decision.settle_unjudged(known.values(), rules, facts, moved=ours is not record)
     decision.miss(rules, facts)
+    after = decision.following(rules)
     return Commit(
         before=record,
-        record=decision.following(rules),
+        record=valued(after, facts, rules) if isinstance(facts, Sighting) else after,
         events=facts.events if isinstance(facts, Sighting) else (),
         points=tuple(points(ours.snapshot, facts)),
         rows=tuple(decision.rows),

@@ -1,15 +1,15 @@
 """What one reading teaches: changes, movements, rolling sums. Pure."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
 from monitor.engine.doubt import NO_DOUBTS, Doubts, confirm, set_aside, suspects, unbelieved
+from monitor.engine.pricing import PriceBook
 from monitor.engine.roundup import round_up
 from monitor.engine.windows import Windows, look_back
 from monitor.model.event import Event, digest
-from monitor.model.money import divide
 from monitor.model.record import (
     Account,
     Answer,
@@ -34,14 +34,7 @@ def overtaken(record: Record, snapshot: Snapshot) -> bool:
     return known is not None and known.as_of is not None and snapshot.as_of is not None and snapshot.as_of < known.as_of
 
 
-#: Asset → price for what a snapshot holds.
-Pricing = Callable[[Snapshot], Mapping[str, Decimal]]
-_NO_PRICES: Mapping[str, Decimal] = {}
-
-
-def unpriced(_snapshot: Snapshot) -> Mapping[str, Decimal]:
-    """Nothing has a price."""
-    return _NO_PRICES
+_NO_PRICES = PriceBook()
 
 
 def learn(
@@ -51,7 +44,7 @@ def learn(
     rules: tuple[RuleBase, ...],
     now: datetime,
     recorded: tuple[Event, ...] | None,
-    pricing: Pricing = unpriced,
+    book: PriceBook = _NO_PRICES,
     doubts: Doubts = NO_DOUBTS,
 ) -> tuple[Record, Facts] | Need | Confirm:
     """The record knowing this reading, and the facts that rules judge; Need when a ring must be rebuilt.
@@ -76,9 +69,9 @@ def learn(
             return known, _nothing_new(record, account, now)
         case Roundup():
             (rule,) = rules
-            return round_up(record, reading, account, rule, now, recorded, pricing)
+            return round_up(record, reading, account, rule, now, recorded, book)
         case Answer():
-            return _learn_answer(record, reading, account, rules, now, recorded, pricing, doubts)
+            return _learn_answer(record, reading, account, rules, now, recorded, book, doubts)
 
 
 def _nothing_new(record: Record, account: Account, now: datetime) -> Blindness:
@@ -96,7 +89,7 @@ def _learn_answer(
     rules: tuple[RuleBase, ...],
     now: datetime,
     recorded: tuple[Event, ...] | None,
-    pricing: Pricing,
+    book: PriceBook,
     doubts: Doubts,
 ) -> tuple[Record, Sighting] | Need | Confirm:
     believed = _believed(record, answer, doubts, now)
@@ -116,12 +109,13 @@ def _learn_answer(
         events=events,
         flows=windows.flows,
         recorded=recorded,
-        prices=pricing(answer.snapshot),
+        prices=book.prices(answer.snapshot, now, record.reported),
         alerting=frozenset([alert.subject for alert in record.alerts]),
         extremes=windows.extremes,
         gap=answer.gap,
         lost=answer.lost,
         coverage=windows.coverage,
+        valued=record.valued,
     )
 
 
@@ -157,6 +151,8 @@ def _following(record: Record, answer: Answer, account: Account, windows: Window
         provider=account.provider,
         began_at=record.began_at,
         doubts=unsure,
+        valued=record.valued,
+        reported=record.reported,
     )
 
 
@@ -188,22 +184,6 @@ def _inferred(record: Record, snapshot: Snapshot, changes: tuple[Change, ...]) -
 
 def _not_from_the_future(event: Event, now: datetime) -> Event:
     return replace(event, occurred_at=now) if event.occurred_at > now else event
-
-
-def prices_of(snapshot: Snapshot, prices: Mapping[str, Decimal], *, reported: bool) -> Mapping[str, Decimal]:
-    """Asset → price: what the provider reports first, else the configured ones."""
-    if not prices and not (reported and snapshot.usd):
-        return prices
-    known = dict(prices)
-    for asset in snapshot.amounts:
-        if asset not in known and (bare := asset.partition("@")[0]) in prices:
-            known[asset] = prices[bare]
-    if reported:
-        for asset, usd in snapshot.usd.items():
-            total = snapshot.of(asset, "total")
-            if total:
-                known[asset] = divide(usd, total)
-    return known
 
 
 def points(before: Snapshot | None, facts: Facts) -> Iterator[Point]:

@@ -7,11 +7,11 @@ from where that record has got to, so each counts once.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from monitor.engine.ports import Budget, PollStore
+from monitor.engine.pricing import reported
 from monitor.model.event import Event, Ledger
-from monitor.model.money import divide
+from monitor.model.price import Quote, Quotes
 from monitor.model.record import Account, Record, Roundup, RuleWatch
 from monitor.model.snapshot import Snapshot
 from monitor.model.sums import Part, Sum
@@ -31,7 +31,7 @@ class Portfolio:
     members: Mapping[str, Account]
     sums: dict[str, dict[str, Sum]] = field(default_factory=dict)
     unknown: dict[tuple[str, ...], set[str]] = field(default_factory=dict)
-    prices: dict[str, tuple[Decimal, datetime]] = field(default_factory=dict)
+    prices: dict[str, tuple[Quote, str]] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)
     _versions: dict[int, int] | None = None
     _stale: frozenset[str] = frozenset()
@@ -75,16 +75,21 @@ class Portfolio:
         self._placed[account.name] = tuple(placed)
         unread = snapshot is None if self.rule.flow() is None else not known
         self._mark(account, unknown=unread and not (placed and self.rule.flow() is None))
-        for asset, usd in (snapshot.usd if snapshot else {}).items():
-            self._price(asset, usd, snapshot)
+        if snapshot is not None:
+            for asset in snapshot.usd:
+                self._price(asset, account.name, snapshot)
 
-    def _price(self, asset: str, usd: Decimal, snapshot: Snapshot | None) -> None:
-        total = snapshot.of(asset, "total") if snapshot else None
-        if snapshot is None or not total:
-            return
-        at = snapshot.seen.get(asset, snapshot.observed_at)
-        if asset not in self.prices or self.prices[asset][1] <= at:
-            self.prices[asset] = divide(usd, total), at
+    def _price(self, asset: str, member: str, snapshot: Snapshot) -> None:
+        quote = reported(asset, snapshot)
+        if quote and (asset not in self.prices or self.prices[asset][0].at <= quote.at):
+            self.prices[asset] = quote, "" if asset in snapshot.seen else member
+
+    def quotes(self, now: datetime) -> Quotes:
+        """What the members' providers say of prices. Who is read and not named as changed says the same again."""
+        return {
+            asset: quote._replace(at=now) if member and member not in self._stale else quote
+            for asset, (quote, member) in self.prices.items()
+        }
 
     def _mark(self, account: Account, *, unknown: bool) -> None:
         labels = {**account.labels, "account": account.name, "provider": account.provider}
@@ -127,7 +132,7 @@ class SumReader:
         rule = self.rules[watch.rule]
         portfolio = self._portfolios.setdefault(watch.rule, Portfolio(rule, watch.members))
         await portfolio.refresh(self.store, now)
-        prices = {asset: price for asset, (price, _) in portfolio.prices.items()}
+        prices = portfolio.quotes(now)
         spec = rule.flow()
         if spec is None:
             return Roundup(now, portfolio.sums, ledgers=record.ledgers, unknown=portfolio.unknown, prices=prices)

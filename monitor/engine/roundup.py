@@ -1,10 +1,11 @@
 """What the accounts of a rule teach together: sums as they stand, and rings of their movements. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
+from monitor.engine.pricing import PriceBook
 from monitor.model.event import Event
 from monitor.model.record import Account, Record, Roundup, RuleWatch
 from monitor.model.snapshot import Snapshot
@@ -23,7 +24,7 @@ def round_up(
     rule: RuleBase,
     now: datetime,
     recorded: tuple[Event, ...] | None,
-    pricing: Callable[[Snapshot], Mapping[str, Decimal]],
+    book: PriceBook,
 ) -> tuple[Record, Overview]:
     """The record knowing this reading, and the facts that its one rule judges."""
     spec = rule.flow()
@@ -37,16 +38,16 @@ def round_up(
         reading=reading,
         flows=flows,
         recorded=recorded,
-        prices=pricing(_as_snapshot(reading, flows)),
+        prices=book.prices(_as_snapshot(reading, flows), now, reading.prices),
         alerting=frozenset([alert.subject for alert in record.alerts]),
     )
 
 
 def _as_snapshot(reading: Roundup, flows: Mapping[str, Flow]) -> Snapshot:
-    """One of each asset, worth what the members' providers say: that is how prices are asked for."""
+    """One of each asset: that is how prices are asked for."""
     assets = {asset for sums in reading.sums.values() for asset in sums} | {of_ring(key)[1] for key in flows}
     amounts = {asset: {"total": _ONE} for asset in assets | reading.prices.keys()}
-    return Snapshot(observed_at=reading.at, amounts=amounts, usd=reading.prices)
+    return Snapshot(observed_at=reading.at, amounts=amounts)
 
 
 def _count(

@@ -32,6 +32,10 @@ _PLAUSIBLE = Context(
     traps=[Clamped, InvalidOperation, Overflow, Rounded, Subnormal],
 )
 
+#: A product that has more digits than an amount may have came of a rounded ratio.
+_WHOLE, _SHORT = Context(prec=MAX_DIGITS, traps=[]), Context(prec=30, traps=[])
+_READABLE = Context(prec=15, traps=[])
+
 ZERO = Decimal(0)
 _plus = EXACT.add
 _minus = EXACT.subtract
@@ -85,6 +89,12 @@ def divide(a: Decimal, b: Decimal) -> Decimal:
     return RATIO.divide(a, b)
 
 
+def worth(amount: Decimal, price: Decimal) -> Decimal:
+    """amount * price. A price may be periodic (33.33… for a third of 100): its three are worth 100, not 99.99…"""
+    product = RATIO.multiply(amount, price)
+    return product if _WHOLE.plus(product) == product else _SHORT.plus(product).normalize(_SHORT)
+
+
 def total(values: Iterable[Decimal]) -> Decimal:
     """The exact sum; zero for nothing."""
     result = ZERO
@@ -96,3 +106,8 @@ def total(values: Iterable[Decimal]) -> Decimal:
 def text(value: Decimal) -> str:
     """Write an amount for JSON and people: all its digits, never an exponent, never a negative zero."""
     return format(value, "f") if value else format(abs(value), "f")
+
+
+def readable(value: Decimal) -> str:
+    """A price or a part of a worth as people read it: at most 15 significant digits."""
+    return text(_READABLE.plus(value).normalize(_READABLE))

@@ -10,6 +10,7 @@ from monitor.model.alert import Alert, News, Severity, Target
 from monitor.model.damping import Turns
 from monitor.model.event import Event, Ledger
 from monitor.model.extremes import Steps
+from monitor.model.price import Quotes, Valued
 from monitor.model.report import Reports
 from monitor.model.snapshot import Outage, Snapshot
 from monitor.model.sums import Sums
@@ -99,7 +100,7 @@ class Roundup(NamedTuple):
     events: tuple[Event, ...] = ()
     ledgers: Mapping[str, Ledger] = _NOTHING
     unknown: Mapping[tuple[str, ...], Collection[str]] = _NOTHING
-    prices: Mapping[str, Decimal] = _NOTHING
+    prices: Quotes = _NOTHING
 
 
 Reading = Answer | Outage | Health | Reports | Roundup
@@ -112,7 +113,9 @@ class Record:
     `snapshot` is the newest knowledge (a partial answer keeps the older values, `Snapshot.seen`). `alerts` are the
     open ones; `lately` says of those that ended, by fingerprint, when they changed: they may be flapping.
     `provider` is whose snapshot it is (empty: of a release that did not say), and `began_at` when the account
-    came there from another one. `doubts` is asset → when a zero was first read that nothing has confirmed yet.
+    came there from another one. `doubts` is asset → when a zero was first read that nothing has confirmed yet. `valued`
+    is what assets were worth that rules judge in USD, when that was last good: what an alert compares with; `reported`
+    are the latest prices of these that the provider itself told.
     """
 
     account: str
@@ -129,6 +132,8 @@ class Record:
     provider: str = ""
     began_at: datetime | None = None
     doubts: Mapping[str, datetime] = field(default_factory=dict)
+    valued: Mapping[str, Valued] = field(default_factory=dict)
+    reported: Quotes = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from monitor.model.alert import Severity, Verdict
-from monitor.model.money import multiply, text
+from monitor.model.money import RATIO, readable, text, worth
+from monitor.model.price import Valued
 from monitor.model.record import Entry
 from monitor.model.snapshot import MEASURES, Measures
 from monitor.model.sums import ANYTHING, NOT_BELOW_ZERO, SIGNED, Sums, plus
@@ -27,7 +28,7 @@ from monitor.rules.aggregate import (
 )
 from monitor.rules.base import RuleBase
 from monitor.rules.contributors import breakdown
-from monitor.rules.facts import Facts, Overview, Prices, Sighting
+from monitor.rules.facts import Facts, Overview, Sighting
 from monitor.rules.levels import Ladder
 from monitor.rules.templates import amount_of, subject
 
@@ -87,7 +88,7 @@ class BalanceRule(RuleBase):
             return
         # Looked up once, not per asset: this runs for every rule at every poll.
         rate, thresholds, wanted = self._rate, self._thresholds, self._wanted
-        measure, in_usd = self.measure, self.unit == "usd"
+        measure, in_usd = self.measure, self.in_usd
         before = facts.previous.amounts if facts.previous else {}
         for asset, measures in facts.snapshot.amounts.items():
             if wanted and asset not in wanted and asset.partition("@")[0] not in wanted:
@@ -96,24 +97,31 @@ class BalanceRule(RuleBase):
             if value is None:
                 continue
             if in_usd:
-                yield from self._worth(asset, value, before.get(asset, _NOTHING).get(measure), facts.prices)
+                yield from self._worth(facts, asset, value)
                 continue
             bad, held = rate(value)
             if bad or asset in facts.alerting:
                 previous = before.get(asset, _NOTHING).get(measure)
                 yield Verdict(asset, bad, held, value, previous, thresholds, measure, asset.partition("@")[0])
 
-    def _worth(self, asset: str, value: Decimal, previous: Decimal | None, prices: Prices) -> Iterator[Verdict]:
+    def _worth(self, facts: Sighting, asset: str, value: Decimal) -> Iterator[Verdict]:
         """The verdict in USD; none when the price is not known, unless there is nothing to price."""
-        price = prices.get(asset)
+        price = facts.prices.get(asset)
         if price is None and value:
             return
-        worth = multiply(value, price) if price is not None else value
-        bad, held = self._rate(worth)
-        # Both ends at one price: what differs is then quantity, and the price stands beside it.
-        was = None if previous is None or price is None else multiply(previous, price)
-        details = {"amount": text(value), "price": "unknown" if price is None else text(price)}
-        yield Verdict(asset, bad, held, worth, was, self._thresholds, self.measure, USD, details)
+        amount = worth(value, price) if price is not None else value
+        bad, held = self._rate(amount)
+        if not bad and asset not in facts.alerting:
+            return
+        details = {"amount": text(value), "price": "unknown" if price is None else readable(price)}
+        then, was = facts.valued.get(asset), None
+        before = then.amounts.get(self.measure) if then else None
+        if price is not None and then and before is not None:
+            was = worth(before, then.price)
+            details |= _split(before, value, then, price)
+        elif price is not None and facts.previous and (previous := facts.previous.of(asset, self.measure)) is not None:
+            was = worth(previous, price)
+        yield Verdict(asset, bad, held, amount, was, self._thresholds, self.measure, USD, details)
 
     def _summed(self, facts: Sighting | Overview, sums: Mapping[str, Sums]) -> Iterator[Verdict]:
         """Sums of amounts, or of worths; one that is bad for certain, or has an alert."""
@@ -156,6 +164,26 @@ class BalanceRule(RuleBase):
         return f"{who} {value} {relation} {threshold}{breakdown(details)}{priced(details)}"
 
 
+def _split(before: Decimal, value: Decimal, then: Valued, price: Decimal) -> Mapping[str, str]:
+    """What of the difference between two worths is price and what is quantity; together they are all of it."""
+    by_price = RATIO.subtract(worth(before, price), worth(before, then.price))
+    by_quantity = RATIO.subtract(worth(value, price), worth(before, price))
+    return {
+        "valued_at": f"{then.at:%Y-%m-%dT%H:%M:%SZ}",
+        "previous_amount": text(before),
+        "previous_price": readable(then.price),
+        "by_price": readable(by_price),
+        "by_quantity": readable(by_quantity),
+    }
+
+
 def priced(details: Mapping[str, str]) -> str:
-    """` (0.5 at 60000)` behind a worth: how much there is, and what one of it costs."""
-    return f" ({details['amount']} at {details['price']})" if "price" in details else ""
+    """` (0.5 at 60000)` behind a worth: how much there is, what one costs; and whether price or quantity moved it."""
+    if "price" not in details:
+        return ""
+    now = f"{details['amount']} at {details['price']}"
+    if "by_price" not in details:
+        return f" ({now})"
+    then = f"{details['previous_amount']} at {details['previous_price']}"
+    moved = f"by price {details['by_price']} USD, by quantity {details['by_quantity']} USD"
+    return f" ({now}; {then} at {details['valued_at']}: {moved})"

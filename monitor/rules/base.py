@@ -125,6 +125,11 @@ class RuleBase(BaseModel):
         return not wanted or asset in wanted or asset.partition("@")[0] in wanted
 
     @cached_property
+    def in_usd(self) -> bool:
+        """Whether it compares worths, and so needs prices."""
+        return getattr(self, "unit", None) == "usd"
+
+    @cached_property
     def matches(self) -> Matcher:
         """Whether this rule is for an account with these labels (its own, `account`, `provider`)."""
         return compile_match(self.match)

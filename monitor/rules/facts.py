@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from monitor.model.alert import EventVerdict, Verdict
 from monitor.model.event import MONEY_KINDS, Event
 from monitor.model.extremes import Side, Steps
+from monitor.model.price import Valued
 from monitor.model.record import Account, Health, Need, Roundup
 from monitor.model.report import Reports
 from monitor.model.snapshot import Change, Outage, Snapshot
@@ -83,7 +84,8 @@ class Sighting(NamedTuple):
     at least the subjects with an open alert: of the others it is enough to say what is bad. `extremes` are the
     values that were left within the rules' windows, by this poll too. `gap` says why the ledger could not be read
     to its end, so that events may be missing as yet; `lost` which of them are missing for good. An asset without a
-    ring had no movement for as long as `coverage` (by `FlowSpec.scope`) says.
+    ring had no movement for as long as `coverage` (by `FlowSpec.scope`) says. `prices` hold the assets whose price is
+    known and not too old; `valued` says what those were worth before, when nothing was wrong with them.
     """
 
     # A tuple, here at every poll: a frozen dataclass costs twice as much to make.
@@ -101,6 +103,7 @@ class Sighting(NamedTuple):
     gap: str = ""
     lost: str = ""
     coverage: Mapping[str, Coverage] = _NOTHING
+    valued: Mapping[str, Valued] = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)

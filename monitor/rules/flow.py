@@ -119,10 +119,13 @@ class FlowRule(RuleBase):
             if not self.watches(asset):
                 continue
             ring = facts.flows.get(spec.key(asset))
+            bounds = self.bounds(ring, spec, facts.now)
             yardstick = self._yardstick(facts, asset, self._opening(ring, spec, facts, asset))
+            if yardstick is None and self.in_usd and bounds == _NOTHING_MOVED:
+                # Nothing is worth nothing at any price.
+                yardstick = self._plain_yardstick
             if yardstick is None:
                 continue
-            bounds = self.bounds(ring, spec, facts.now)
             if yardstick.undecided(bounds):
                 if facts.recorded is None:
                     yield Need(since=facts.now - spec.within)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from monitor.model.alert import Severity
 from monitor.model.event import Event
-from monitor.model.money import ZERO, add, divide, multiply, subtract, total
+from monitor.model.money import ZERO, add, divide, multiply, subtract, total, worth
 from monitor.model.window import Bounds
 from monitor.rules.facts import Sighting
 
@@ -26,7 +26,7 @@ class Yardstick:
 
     def worth(self, amount: Decimal) -> Decimal:
         """The amount in the unit of the levels."""
-        return amount if self.price is None else multiply(amount, self.price)
+        return amount if self.price is None else worth(amount, self.price)
 
     def exceeded(self, amount: Decimal) -> tuple[Severity, Decimal] | None:
         """The worst level an amount is above, and its threshold."""

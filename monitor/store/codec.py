@@ -17,6 +17,7 @@ from monitor.model.damping import Turns
 from monitor.model.event import Event, Ledger
 from monitor.model.extremes import Steps
 from monitor.model.group import Item, Message, Told
+from monitor.model.price import Quote, Valued
 from monitor.model.record import Record, Row
 from monitor.model.report import Report
 from monitor.model.snapshot import Outage, Snapshot
@@ -43,6 +44,8 @@ class _Reading(msgspec.Struct, frozen=True, omit_defaults=True):
     provider: str = ""
     began_at: datetime | None = None
     doubts: dict[str, datetime] = {}
+    valued: dict[str, Valued] = {}
+    reported: dict[str, Quote] = {}
 
 
 class _Alerts(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -133,6 +136,8 @@ def _record(account: str, stored: list[bytes | None]) -> Record:
         provider=read.provider,
         began_at=read.began_at,
         doubts=read.doubts,
+        valued=read.valued,
+        reported=read.reported,
     )
 
 
@@ -167,8 +172,9 @@ def changed(before: Record, after: Record) -> tuple[bytes, bytes, bytes, bytes]:
 
 def _reading_of(record: Record) -> _Reading:
     return _Reading(
-        record.snapshot, record.outage, record.failing_since, record.provider, record.began_at, dict(record.doubts)
-    )
+        record.snapshot, record.outage, record.failing_since, record.provider, record.began_at, dict(record.doubts),
+        dict(record.valued), dict(record.reported),
+    )  # fmt: skip
 
 
 def _same_reading(before: Record, after: Record) -> bool:
@@ -177,6 +183,8 @@ def _same_reading(before: Record, after: Record) -> bool:
         and before.outage is after.outage
         and before.failing_since == after.failing_since
         and before.doubts == after.doubts
+        and before.valued == after.valued
+        and before.reported == after.reported
     )
 
 

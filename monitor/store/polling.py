@@ -86,7 +86,7 @@ class PollingStore(ClaimingStore):
         self._cache[record.account] = Record(
             record.account, version, record.snapshot, record.outage, record.failing_since, record.alerts,
             record.ledgers, record.flows, record.extremes, record.lately, record.coverage,
-            record.provider, record.began_at, record.doubts,
+            record.provider, record.began_at, record.doubts, record.valued, record.reported,
         )  # fmt: skip
         self._cache.move_to_end(record.account)
         if len(self._cache) > CACHE_MAX:

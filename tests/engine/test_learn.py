@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from monitor.engine.learn import learn, overtaken, points, prices_of
+from monitor.engine.learn import learn, overtaken, points
 from monitor.model.event import Ledger
 from monitor.model.record import Confirm, Record
 from monitor.rules.facts import Blindness, Sighting
@@ -163,30 +163,6 @@ class TestEvents:
         watched.see(answer({"USDT": "500"}, events=(event("150", asset="BTC"),)), LATER)
 
         assert [(news, e.asset) for _, news, e in watched.told] == [("firing", "BTC")]
-
-
-class TestPrices:
-    @pytest.mark.parametrize(
-        ("reported", "expected"),
-        [
-            pytest.param(True, {"USDT": Decimal(2), "USDC": Decimal(1)}, id="what the provider reports is first"),
-            pytest.param(False, {"USDT": Decimal(1), "USDC": Decimal(1)}, id="unless it is not asked"),
-        ],
-    )
-    def test_where_a_price_comes_from(self, reported, expected):
-        shot = snapshot({"USDT": "40"}, usd={"USDT": Decimal(80)})
-
-        assert prices_of(shot, {"USDT": Decimal(1), "USDC": Decimal(1)}, reported=reported) == expected
-
-    def test_a_bare_price_is_that_of_every_network(self):
-        shot = snapshot({"USDT@ETH": "40", "USDT@TRX": "1"})
-
-        found = prices_of(shot, {"USDT": Decimal(1), "USDT@TRX": Decimal(3)}, reported=True)
-
-        assert (found["USDT@ETH"], found["USDT@TRX"]) == (1, 3)
-
-    def test_nothing_is_divided_by_an_empty_account(self):
-        assert prices_of(snapshot({"USDT": "0"}, usd={"USDT": Decimal(0)}), {}, reported=True) == {}
 
 
 class TestPoints:

@@ -1,0 +1,27 @@
+"""What one unit of an asset costs, and at what an amount was valued."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from monitor.model.snapshot import Measures
+
+
+class Quote(NamedTuple):
+    """A price in the reporting currency, and when it was observed."""
+
+    price: Decimal
+    at: datetime
+
+
+#: What a source knows: asset → its latest quote.
+Quotes = Mapping[str, Quote]
+
+
+class Valued(NamedTuple):
+    """An asset as it was last valued: how much of it there was, and at which price."""
+
+    amounts: Measures
+    price: Decimal
+    at: datetime
