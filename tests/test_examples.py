@@ -23,8 +23,9 @@ PARTS = {
     "providers": {"base", "http", "answers", "times", "tokens"},
     "channels": {"base", "http", "text"},
     "rules": {
-        "base", "balance", "ceiling", "event_gap", "flow", "happening", "levels", "life", "mistakes", "price_missing",
-        "reported", "samples", "sandbox", "self_alert", "templates", "words", "yardstick",
+        "aggregate", "balance", "base", "ceiling", "contributors", "event_gap", "facts", "flow", "flow_sums",
+        "happening", "levels", "life", "mistakes", "price_missing", "reported", "samples", "sandbox", "self_alert",
+        "templates", "words", "yardstick",
     },
 }  # fmt: skip
 REGISTERED = {
