@@ -10,13 +10,14 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from monitor.engine.calendar import zone
 from monitor.errors import ConfigError
 from monitor.fields import Context, suggestion
 from monitor.mistakes import Mistake, Steps, dotted, translated
 from monitor.model.record import Account
 from monitor.providers.base import AccountSettings, ProviderSettings, Timetable
 from monitor.rules.base import RESERVED_LABELS
-from monitor.schedule import Cron, Every, parse_cron, usual_gap, zone
+from monitor.schedule import Cron, Every, parse_cron, usual_gap
 from monitor.schedule import Timetable as Plan
 from monitor.settings import NAME, NAMING, Defaults, polled
 

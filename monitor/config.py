@@ -12,10 +12,12 @@ from monitor import crosscheck
 from monitor.accounts import leaner
 from monitor.channels.base import ChannelSettings
 from monitor.egress import Egress
+from monitor.engine.expected import by_account
 from monitor.engine.route import Route
 from monitor.errors import ConfigError
 from monitor.fields import Context
 from monitor.gather import Found, Reader
+from monitor.model.expected import Expected
 from monitor.model.record import Account
 from monitor.providers.base import ProviderSettings
 from monitor.rules.base import RuleBase
@@ -43,6 +45,8 @@ class Config:
     channels: Mapping[str, ChannelSettings]
     route: Route | None
     history: History
+    #: Account → the transfers it is expected to make.
+    expected: Mapping[str, tuple[Expected, ...]]
     rules: tuple[RuleBase, ...]
     shutdown_timeout: timedelta
     digest: str
@@ -90,6 +94,7 @@ def _config(path: Path, reader: Reader, found: Found) -> Config:
         channels=settings.channels,
         route=settings.route,
         history=settings.history,
+        expected=by_account(settings.expected_transfers, settings.time_intervals),
         rules=found.rules,
         shutdown_timeout=settings.shutdown_timeout,
         digest=reader.digest(*(secret.get_secret_value() for secret in known)),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, SecretStr
 
 from monitor.accounts import Roster
 from monitor.channels.base import insecure
+from monitor.engine.expected import mistakes
 from monitor.engine.pricing import bare
 from monitor.fields import UNREAD, duration_text, suggestion
 from monitor.mistakes import Mistake, Steps, dotted
@@ -65,6 +66,7 @@ def check(settings: Settings, roster: Roster, rules: list[Located], document: Do
     _check_secrets(settings, found)
     _check_providers(settings, roster, found)
     _check_channels(settings, found)
+    _check_expected(settings, roster, found)
     _check_rules(settings, roster, rules, found)
     return found
 
@@ -165,6 +167,30 @@ def _check_channels(settings: Settings, found: Findings) -> None:
     if settings.route is not None:
         for path, what in settings.route.mistakes(names):
             found.wrong(("route", *path), what)
+
+
+def _check_expected(settings: Settings, roster: Roster, found: Findings) -> None:
+    telling = {name for name, spec in settings.providers.items() if spec.DESTINATIONS}
+    # An interval that is wrong in itself exists all the same.
+    written = found.document.value.get("time_intervals")
+    intervals = list(written) if isinstance(written, dict) else list(settings.time_intervals)
+    broken = _broken_accounts(roster, found.document)
+    for path, what in mistakes(settings.expected_transfers, intervals, roster.accounts, telling):
+        if path[1:] == ("account",) and settings.expected_transfers[int(path[0])].account in broken:
+            continue
+        found.wrong(("expected_transfers", *path), what)
+
+
+def _broken_accounts(roster: Roster, document: Document) -> set[str]:
+    """Accounts that are written down but wrong, or whose provider is: they exist all the same."""
+    written = document.value.get("providers")
+    found: set[str] = set()
+    for spec in written.values() if isinstance(written, dict) else ():
+        accounts = spec.get("accounts") if isinstance(spec, dict) else None
+        found |= (
+            {str(name) for name in accounts if name not in roster.accounts} if isinstance(accounts, dict) else set()
+        )
+    return found
 
 
 def _check_rules(settings: Settings, roster: Roster, rules: list[Located], found: Findings) -> None:

@@ -295,4 +295,5 @@ def policy(config: Config, book: PriceBook | None = None) -> Policy:
         route=compile_route(config.route, tuple(config.channels)),
         tolerance=config.defaults.outage_tolerance,
         book=book or PriceBook(sources(config.prices)),
+        expected=config.expected,
     )

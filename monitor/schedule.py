@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import islice
-from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
+
+from monitor.engine.calendar import zone
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
@@ -89,14 +90,6 @@ def next_due(timetable: Timetable, account: str, after: datetime) -> datetime:
 def usual_gap(timetable: Timetable) -> timedelta:
     """The interval, or the longest time between two runs of a cron line (daylight saving aside)."""
     return timetable.interval if isinstance(timetable, Every) else _longest_gap(timetable.line)
-
-
-def zone(location: str) -> ZoneInfo:
-    """The IANA zone; ValueError when there is none of that name."""
-    try:
-        return ZoneInfo(location)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"there is no time zone {location[:60]!r}, write it like Europe/Malta") from None
 
 
 @lru_cache(maxsize=4096)

@@ -22,6 +22,8 @@ from pydantic import (
 from monitor.api.auth import Rate, Scope, rate
 from monitor.channels import AnyChannel
 from monitor.egress import Egress
+from monitor.engine.calendar import TimeInterval
+from monitor.engine.expected import ExpectedTransfer
 from monitor.engine.route import Route
 from monitor.fields import Amount, Duration, Secret, duration_text, unread
 from monitor.providers import AnyProvider
@@ -224,6 +226,12 @@ class Settings(BaseModel):
     providers: Mapping[Name, AnyProvider] = Field(default_factory=dict)
     channels: Mapping[Name, AnyChannel] = Field(default_factory=dict)
     route: Route | None = Field(default=None, description="default: every alert to every channel")
+    time_intervals: Mapping[Name, Annotated[tuple[TimeInterval, ...], Field(min_length=1)]] = Field(
+        default_factory=dict, description="times of the week by name"
+    )
+    expected_transfers: tuple[ExpectedTransfer, ...] = Field(
+        default=(), description="announced movements: `large_outflow` judges only what goes beyond them"
+    )
     history: History = History()
     rules: tuple[str, ...] = Field(default=("rules/*.yaml",), description="rule files or globs, relative to this file")
     shutdown_timeout: Duration = timedelta(seconds=30)

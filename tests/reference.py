@@ -21,7 +21,7 @@ ORDER = (
     ("every account", ("CryptofuseAccount", "KunaAccount", "KaikoAccount", "PacificaAccount")),
     ("", ("ApiKey", "OAuth", "Login", "RateLimit", "Events")),
     ("every channel", ("Webhook", "Slack")),
-    ("", ("Route", "History")),
+    ("", ("Route", "TimeInterval", "ExpectedTransfer", "History")),
 )  # fmt: skip
 
 

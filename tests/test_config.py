@@ -234,6 +234,38 @@ def test_a_channel_type_of_a_later_version_is_refused_by_name(written, kind):
             id="rules written into the configuration",
         ),
         pytest.param(
+            "expected_transfers:\n"
+            "  - {name: a, account: treasur, asset: X, up_to: 1, active: [noon]}\n"
+            "  - {name: a, account: treasury, asset: X, up_to: 1, to: [addr], active: [non]}\n"
+            "time_intervals: {noon: [{times: ['12:00-13:00']}]}\n",
+            [
+                (
+                    "config.yaml:10: expected_transfers[0].account: "
+                    "there is no account 'treasur', did you mean 'treasury'?"
+                ),
+                "config.yaml:11: expected_transfers[1].name: there is already an expected transfer 'a'",
+                ("config.yaml:11: expected_transfers[1].to: "
+                "the provider of this account never tells where money went: leave `to` out"),
+                ("config.yaml:11: expected_transfers[1].active[0]: "
+                "there is no 'non' in `time_intervals`, did you mean 'noon'?"),
+            ],
+            id="expected transfers of what is not there",
+        ),
+        pytest.param(
+            "time_intervals: {noon: [{times: ['12-13'], weekdays: [fri-x], location: Malta}]}\n"
+            "expected_transfers: [{name: a, account: treasury, asset: X, up_to: 0, active: [noon]}]\n",
+            [
+                ("config.yaml:9: time_intervals.noon[0].times[0]: "
+                "'12-13' is not a range of times, write it like \"08:00-12:00\" or \"22:00-07:00\""),
+                ("config.yaml:9: time_intervals.noon[0].weekdays[0]: "
+                "'fri-x' is no day of the week, write mon, tue, wed, thu, fri, sat, sun or mon-fri"),
+                ("config.yaml:9: time_intervals.noon[0].location: "
+                "there is no time zone 'Malta', write it like Europe/Malta"),
+                "config.yaml:10: expected_transfers[0].up_to: must be more than 0",
+            ],
+            id="times of the week that are none",
+        ),
+        pytest.param(
             "version: 1\n", ["config.yaml:9: version: given twice, first in line 1"], id="a key twice"
         ),
     ],

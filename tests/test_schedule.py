@@ -8,7 +8,8 @@ from apscheduler.triggers.interval import IntervalTrigger
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.schedule import Cron, Every, first_due, next_due, parse_cron, usual_gap, zone
+from monitor.engine.calendar import zone
+from monitor.schedule import Cron, Every, first_due, next_due, parse_cron, usual_gap
 
 SINCE_1990 = st.integers(631_152_000, 4_102_444_800).map(lambda s: datetime.fromtimestamp(s, UTC))
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

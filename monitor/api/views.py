@@ -135,7 +135,7 @@ def alert_view(alert: Alert, account: Account, now: datetime) -> View:
 
 
 def event_view(event: Event) -> View:
-    """One ledger movement; `late` marks one that was found after a gap."""
+    """One ledger movement; `late` marks one that was found after a gap, `expected` what was announced of it."""
     return {
         "id": event.id,
         "asset": event.asset,
@@ -146,6 +146,8 @@ def event_view(event: Event) -> View:
         "occurred_at": stamp(event.occurred_at),
         "reference": event.reference,
         "late": event.late,
+        "to": list(event.to),
+        "expected": [{"by": use.by, "amount": text(use.amount)} for use in event.expected],
     }
 
 

@@ -165,7 +165,7 @@ def _alert(one: Numbered, *, redact: bool) -> dict[str, Any]:
 
 def _event(event: Event, *, redact: bool) -> dict[str, Any]:
     after = event.balance_after
-    written = {
+    written: dict[str, Any] = {
         "id": encodable(event.id),
         "kind": encodable(event.kind),
         "direction": event.direction,
@@ -174,6 +174,9 @@ def _event(event: Event, *, redact: bool) -> dict[str, Any]:
         "occurred_at": _time(event.occurred_at),
         "reference": _text(event.reference),
     }
+    if event.expected:
+        uses = ((encodable(use.by), None if redact else text(use.amount)) for use in event.expected)
+        written["expected"] = [{"by": name, "amount": amount} for name, amount in uses]
     return {**written, "late": True} if event.late else written
 
 

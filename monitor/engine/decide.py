@@ -32,6 +32,7 @@ from monitor.model.alert import (
 )
 from monitor.model.damping import Turns
 from monitor.model.event import Event
+from monitor.model.expected import Expected
 from monitor.model.record import Account, Commit, Confirm, Need, Reading, Record, Row
 from monitor.rules.aggregate import apart
 from monitor.rules.base import RuleBase
@@ -44,13 +45,18 @@ _NO_TIME = timedelta(0)
 class Policy:
     """What decides besides the facts: fixed for as long as a configuration is, but for the prices in its book.
 
-    `rules` are the names of all rules there are.
+    `rules` are the names of all rules there are. `expected` are the transfers that each account is expected to make.
     """
 
     route: Callable[[Mapping[str, str]], tuple[Target, ...]]
     tolerance: timedelta
     rules: frozenset[str] = frozenset()
     book: PriceBook = field(default_factory=PriceBook)
+    expected: Mapping[str, tuple[Expected, ...]] = field(default_factory=dict)
+
+    def expects(self, account: Account) -> tuple[Expected, ...]:
+        """The transfers that an account is expected to make."""
+        return self.expected.get(account.name, ())
 
 
 def decide(
@@ -66,7 +72,7 @@ def decide(
     """Work out the next record and what it owes, or what else must be read first: see `Need` and `Confirm`."""
     rules = tuple(rules)
     ours = of_provider(record, account, now)
-    learned = learn(ours, reading, account, rules, now, recorded, policy.book, doubts)
+    learned = learn(ours, reading, account, rules, now, recorded, policy.book, doubts, policy.expects(account))
     if isinstance(learned, Need | Confirm):
         return learned
     following, facts = learned

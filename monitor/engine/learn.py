@@ -6,10 +6,12 @@ from datetime import datetime
 from decimal import Decimal
 
 from monitor.engine.doubt import NO_DOUBTS, Doubts, confirm, set_aside, suspects, unbelieved
+from monitor.engine.movements import moved
 from monitor.engine.pricing import PriceBook
 from monitor.engine.roundup import round_up
 from monitor.engine.windows import Windows, look_back
-from monitor.model.event import Event, digest
+from monitor.model.event import Event
+from monitor.model.expected import Budgets, Expected
 from monitor.model.record import (
     Account,
     Answer,
@@ -46,6 +48,7 @@ def learn(
     recorded: tuple[Event, ...] | None,
     book: PriceBook = _NO_PRICES,
     doubts: Doubts = NO_DOUBTS,
+    expected: tuple[Expected, ...] = (),
 ) -> tuple[Record, Facts] | Need | Confirm:
     """The record knowing this reading, and the facts that rules judge; Need when a ring must be rebuilt.
 
@@ -71,7 +74,7 @@ def learn(
             (rule,) = rules
             return round_up(record, reading, account, rule, now, recorded, book)
         case Answer():
-            return _learn_answer(record, reading, account, rules, now, recorded, book, doubts)
+            return _learn_answer(record, reading, account, rules, now, recorded, book, doubts, expected)
 
 
 def _nothing_new(record: Record, account: Account, now: datetime) -> Blindness:
@@ -91,16 +94,17 @@ def _learn_answer(
     recorded: tuple[Event, ...] | None,
     book: PriceBook,
     doubts: Doubts,
+    expected: tuple[Expected, ...],
 ) -> tuple[Record, Sighting] | Need | Confirm:
     believed = _believed(record, answer, doubts, now)
     if isinstance(believed, Confirm):
         return believed
     answer, changes, unsure = believed
-    events = tuple(_moved(record, answer, changes, now))
+    events, budgets = moved(record, answer, changes, expected, now)
     windows = look_back(record, answer, changes, events, rules, now, recorded)
     if isinstance(windows, Need):
         return windows
-    return _following(record, answer, account, windows, unsure), Sighting(
+    return _following(record, answer, account, windows, unsure, budgets), Sighting(
         now=now,
         account=account,
         snapshot=answer.snapshot,
@@ -116,6 +120,7 @@ def _learn_answer(
         lost=answer.lost,
         coverage=windows.coverage,
         valued=record.valued,
+        budgets=budgets,
     )
 
 
@@ -135,7 +140,9 @@ def _believed(
     return answer._replace(snapshot=snapshot), diff(record.snapshot, snapshot), dict.fromkeys(unsure, now)
 
 
-def _following(record: Record, answer: Answer, account: Account, windows: Windows, unsure: Doubts) -> Record:
+def _following(
+    record: Record, answer: Answer, account: Account, windows: Windows, unsure: Doubts, budgets: Budgets
+) -> Record:
     """The record knowing an answer; nothing fails any more."""
     # Spelt out: `replace` costs three times as much, here at every poll.
     return Record(
@@ -153,37 +160,8 @@ def _following(record: Record, answer: Answer, account: Account, windows: Window
         doubts=unsure,
         valued=record.valued,
         reported=record.reported,
+        budgets=budgets,
     )
-
-
-def _moved(record: Record, answer: Answer, changes: tuple[Change, ...], now: datetime) -> Iterator[Event]:
-    """The movements that are new in an answer, as its ledger tells them, else as its totals do."""
-    if answer.events is None:
-        return _inferred(record, answer.snapshot, changes)
-    return (_not_from_the_future(event, now) for event in answer.events)
-
-
-def _inferred(record: Record, snapshot: Snapshot, changes: tuple[Change, ...]) -> Iterator[Event]:
-    """Movements of a provider without a ledger: whatever its totals grew or fell by.
-
-    The id holds the version read: deciding again gives the same id, the next poll another.
-    """
-    for change in changes:
-        if change.measure == "total":
-            delta = change.delta
-            yield Event(
-                id=f"evt_{digest(record.account, change.asset, str(record.version))}",
-                asset=change.asset,
-                kind="inferred",
-                direction="in" if delta > 0 else "out",
-                amount=delta.copy_abs(),
-                occurred_at=snapshot.observed_at,
-                balance_after=change.after,
-            )
-
-
-def _not_from_the_future(event: Event, now: datetime) -> Event:
-    return replace(event, occurred_at=now) if event.occurred_at > now else event
 
 
 def points(before: Snapshot | None, facts: Facts) -> Iterator[Point]:

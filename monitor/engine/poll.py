@@ -97,6 +97,10 @@ async def poll(polling: Polling, account: Account, claim: Claim, budget: Budget)
         await polling.store.move(account.name)
     if polled.result == "written":
         announce(polled.commit.before, polled.reading, account)
+        for event in polled.commit.events:
+            for use in event.expected:
+                told = {"transfer": use.by, "amount": str(use.amount), "movement": event.id}
+                log.info("transfer.expected", account=account.name, asset=event.asset, **told)
     return polled
 
 

@@ -104,8 +104,7 @@ def _ring(
         if known is not None and known.whole and asset not in poll.touched and not new:
             return None
         ring = _begun(poll, asset, spec, known, since=micros(now) if new else 0)
-    counted = [event for event in poll.events if event.asset == asset and spec.counts(event)]
-    ring = record_flow(ring, counted, now)
+    ring = record_flow(ring, spec.counted(asset, poll.events), now)
     total = poll.total(asset)
     if spec.totals and total is not None:
         ring = record_opening(ring, total, now)
@@ -126,7 +125,7 @@ def _begun(poll: _Poll, asset: str, spec: FlowSpec, known: Coverage | None, sinc
         stored = [event for event in poll.recorded or () if event.asset == asset]
     base = poll.total_before(asset) if spec.totals else None
     ring = begun(spec.within, base, stored, poll.now, buckets=spec.buckets, since=since)
-    return record_flow(ring, filter(spec.counts, stored), poll.now)
+    return record_flow(ring, spec.counted(asset, stored), poll.now)
 
 
 def _merged(

@@ -66,7 +66,7 @@ def _count(
         member = watch.members.get(event.account)
         if member is not None and spec.counts(event) and rule.watches(event.asset):
             ring = ring_name(subject_of_account(by, member, event.asset), event.asset)
-            by_ring.setdefault(spec.key(ring), []).append(event)
+            by_ring.setdefault(spec.key(ring), []).append(spec.as_counted(event))
     oldest = micros(now) // flow(spec.within).width - BUCKETS
     suffix = spec.key("")
     kept = {key: ring for key, ring in known.items() if key.endswith(suffix) and max(ring.sums, default=-1) >= oldest}

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from monitor.model.money import ZERO, exact
+from monitor.model.money import ZERO, exact, subtract, total
 
 Direction = Literal["in", "out"]
 
@@ -29,6 +29,14 @@ def digest(*parts: str) -> str:
     return hashlib.blake2b(joined.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
 
 
+class Use(NamedTuple):
+    """What a movement used of the budget of an expected transfer. `window` is when that began, µs since 1970."""
+
+    by: str
+    amount: Decimal
+    window: int
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One ledger movement of one account.
@@ -36,6 +44,8 @@ class Event:
     `amount` is never negative: `direction` says which way, None when the provider does not tell. `kind` is
     the provider's own word, or `inferred` for a movement derived from two totals. `late` marks an event
     found after a gap. `account` says whose it is, where movements of several accounts are looked at together.
+    `to` is where the money went, empty where the provider does not tell; `expected` is what expected transfers
+    cover of it.
     """
 
     id: str
@@ -48,6 +58,13 @@ class Event:
     reference: str | None = None
     late: bool = False
     account: str = ""
+    to: tuple[str, ...] = ()
+    expected: tuple[Use, ...] = ()
+
+    @property
+    def unexpected(self) -> Decimal:
+        """The part of the amount that nobody announced."""
+        return subtract(self.amount, total(use.amount for use in self.expected)) if self.expected else self.amount
 
     def __post_init__(self) -> None:
         if exact(self.amount) < 0:

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from monitor.model.alert import Alert, News, Severity, Target
 from monitor.model.damping import Turns
 from monitor.model.event import Event, Ledger
+from monitor.model.expected import Budgets
 from monitor.model.extremes import Steps
 from monitor.model.price import Quotes, Valued
 from monitor.model.report import Reports
@@ -115,7 +116,7 @@ class Record:
     `provider` is whose snapshot it is (empty: of a release that did not say), and `began_at` when the account
     came there from another one. `doubts` is asset → when a zero was first read that nothing has confirmed yet. `valued`
     is what assets were worth that rules judge in USD, when that was last good: what an alert compares with; `reported`
-    are the latest prices of these that the provider itself told.
+    are the latest prices of these that the provider itself told. `budgets` are what was used of expected transfers.
     """
 
     account: str
@@ -134,6 +135,7 @@ class Record:
     doubts: Mapping[str, datetime] = field(default_factory=dict)
     valued: Mapping[str, Valued] = field(default_factory=dict)
     reported: Quotes = field(default_factory=dict)
+    budgets: Budgets = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,9 @@ class ProviderSettings(Timetable):
     #: Whether complete answers leave out what is empty, so that an absent asset is zero; elsewhere it is unknown.
     DROPS_ZERO: ClassVar[bool] = False
 
+    #: Whether its events say where money went (`Event.to`).
+    DESTINATIONS: ClassVar[bool] = False
+
     timeout: Duration | None = Field(default=None, description="longest time of one whole poll; default 10s")
     rate_limit: RateLimits = Field(default=(), description="one window or a list of them, shared by all processes")
     max_concurrency: int = Field(default=20, ge=1, le=10_000)

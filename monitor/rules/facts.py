@@ -1,7 +1,7 @@
 """What rules judge: the facts of one reading."""
 
-from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from monitor.model.alert import EventVerdict, Verdict
 from monitor.model.event import MONEY_KINDS, Event
+from monitor.model.expected import Budgets
 from monitor.model.extremes import Side, Steps
 from monitor.model.price import Valued
 from monitor.model.record import Account, Health, Need, Roundup
@@ -24,7 +25,7 @@ class FlowSpec:
     """The ring a rule reads: movements of these kinds over this window, in so many buckets.
 
     `kinds` None: money movements. `totals`: the base of percentages is wanted too. `dated`: it matters since when
-    an asset has been watched.
+    an asset has been watched. `excess`: only what goes beyond expected transfers counts.
     """
 
     within: timedelta
@@ -32,6 +33,7 @@ class FlowSpec:
     buckets: int = BUCKETS
     totals: bool = False
     dated: bool = False
+    excess: bool = False
 
     def key(self, asset: str) -> str:
         """The ring's name in the record: rules with equal needs share one."""
@@ -42,6 +44,7 @@ class FlowSpec:
         """What follows the asset in a ring's name: made once, not per asset and poll."""
         kinds = "" if self.kinds is None else ",".join(self.kinds)
         marks = ("" if self.buckets == BUCKETS else f"|{self.buckets}") + ("%" if self.totals else "")
+        marks += "|excess" if self.excess else ""
         return f"|{self.within // timedelta(microseconds=1)}|{kinds}{marks}"
 
     def scope(self, assets: tuple[str, ...]) -> str:
@@ -51,6 +54,14 @@ class FlowSpec:
     def counts(self, event: Event) -> bool:
         """Whether an event belongs in this ring."""
         return event.kind in (MONEY_KINDS if self.kinds is None else self.kinds)
+
+    def as_counted(self, event: Event) -> Event:
+        """An event with the amount that counts."""
+        return replace(event, amount=event.unexpected, expected=()) if self.excess and event.expected else event
+
+    def counted(self, asset: str, events: Iterable[Event]) -> Iterator[Event]:
+        """The events that belong in the ring of an asset, each with the amount that counts."""
+        return (self.as_counted(event) for event in events if event.asset == asset and self.counts(event))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +96,8 @@ class Sighting(NamedTuple):
     values that were left within the rules' windows, by this poll too. `gap` says why the ledger could not be read
     to its end, so that events may be missing as yet; `lost` which of them are missing for good. An asset without a
     ring had no movement for as long as `coverage` (by `FlowSpec.scope`) says. `prices` hold the assets whose price is
-    known and not too old; `valued` says what those were worth before, when nothing was wrong with them.
+    known and not too old; `valued` says what those were worth before, when nothing was wrong with them. `budgets`
+    are what was used of expected transfers.
     """
 
     # A tuple, here at every poll: a frozen dataclass costs twice as much to make.
@@ -104,6 +116,7 @@ class Sighting(NamedTuple):
     lost: str = ""
     coverage: Mapping[str, Coverage] = _NOTHING
     valued: Mapping[str, Valued] = _NOTHING
+    budgets: Budgets = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)

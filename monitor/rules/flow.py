@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 from monitor.fields import Duration, Threshold, ThresholdField, duration_text
 from monitor.model.alert import EventVerdict, Severity, Verdict
 from monitor.model.event import Direction, Event
-from monitor.model.money import ZERO, subtract, text
+from monitor.model.money import ZERO, subtract, text, total
 from monitor.model.record import Entry, Need
-from monitor.model.window import Bounds, Flow, exact_flow, flow_bounds, opening_total
+from monitor.model.window import Bounds, Flow, exact_flow, flow_bounds, micros, opening_total
 from monitor.rules.aggregate import Aggregate, check_aggregate, unit_of
 from monitor.rules.balance import USD
 from monitor.rules.base import RuleBase
@@ -47,6 +47,8 @@ class FlowRule(RuleBase):
     #: Which way money goes.
     direction: ClassVar[Direction]
     opposite: ClassVar[Direction]
+    #: Whether only what goes beyond expected transfers is judged.
+    excess: ClassVar[bool] = False
 
     above: ThresholdField | None = Field(default=None, description="an amount, or a percentage of `total`")
     levels: FlowLevels = Field(default=None, description="severity → {above}")
@@ -136,7 +138,7 @@ class FlowRule(RuleBase):
                 bounds = Bounds(amount, amount)
             told = asset in named and asset in facts.alerting and not facts.gap
             if told or yardstick.exceeded(bounds.low):
-                verdict = self._verdict(asset, bounds, yardstick)
+                verdict = self._verdict(asset, bounds, yardstick, self._expected(facts, asset, spec))
                 # The events still missing may make it as bad as it was.
                 yield verdict._replace(held=yardstick.levels[0][0]) if facts.gap else verdict
 
@@ -152,19 +154,29 @@ class FlowRule(RuleBase):
 
     def exactly(self, events: Iterable[Event], spec: FlowSpec, now: datetime) -> Decimal:
         """What went over the window, from the movements themselves."""
-        events = tuple(events)
+        events = tuple(map(spec.as_counted, events))
         one_way = exact_flow(events, self.direction, spec.within, now)
         if not self.net:
             return one_way
         return subtract(one_way, exact_flow(events, self.opposite, spec.within, now))
 
-    def _verdict(self, asset: str, bounds: Bounds, yardstick: Yardstick) -> Verdict:
+    def _expected(self, facts: Sighting, asset: str, spec: FlowSpec) -> str:
+        """The expected transfers that took something out of the window, by name."""
+        if not self.excess or not facts.budgets:
+            return ""
+        start = micros(facts.now - spec.within)
+        windows = ((name, used) for name, each in facts.budgets.items() for used in each.values())
+        return ", ".join(dict.fromkeys(name for name, used in windows if used.asset == asset and used.at > start))
+
+    def _verdict(self, asset: str, bounds: Bounds, yardstick: Yardstick, expected: str) -> Verdict:
         low, high = yardstick.worth(bounds.low), yardstick.worth(bounds.high)
         exceeded = yardstick.exceeded(bounds.low)
         level = None if exceeded is None else exceeded[0]
         details = {} if low == high else {"at_least": text(low), "at_most": text(high)}
         if yardstick.base is not None:
             details["of"] = text(yardstick.base)
+        if expected:
+            details["expected"] = expected
         value, thresholds = (high if level is None else low), dict(yardstick.levels)
         return Verdict(asset, level, level, value, None, thresholds, None, self._unit_of(asset), details)
 
@@ -174,11 +186,12 @@ class FlowRule(RuleBase):
             if event.direction != self.direction or not self._counts(event) or not self.watches(event.asset):
                 continue
             yardstick = self._yardstick(facts, event.asset, befores.get(event.id))
-            exceeded = yardstick and yardstick.exceeded(event.amount)
+            amount = event.unexpected if self.excess else event.amount
+            exceeded = yardstick and yardstick.exceeded(amount)
             if not yardstick or not exceeded:
                 continue
             severity, threshold = exceeded
-            worth = yardstick.worth(event.amount)
+            worth = yardstick.worth(amount)
             yield EventVerdict(event, severity, worth, threshold, unit=self._unit_of(event.asset))
 
     def _yardstick(self, facts: Sighting, asset: str, base: Decimal | None) -> Yardstick | None:
@@ -207,7 +220,9 @@ class FlowRule(RuleBase):
 
     @cached_property
     def _spec(self) -> FlowSpec | None:
-        return None if self.within is None else FlowSpec(self.within, self.kinds, totals=self._percent)
+        return (
+            None if self.within is None else FlowSpec(self.within, self.kinds, totals=self._percent, excess=self.excess)
+        )
 
     @cached_property
     def _plain_yardstick(self) -> Yardstick:
@@ -236,4 +251,14 @@ class FlowRule(RuleBase):
         least = "at least " if "at_least" in details else ""
         parts = f" ({details['breakdown']})" if "breakdown" in details else ""
         who = details.get("sum") or subject(entry)
-        return f"{who} {least}{value} {way}{span}, above {threshold}{rate}{parts}"
+        besides = f", besides what was expected ({details['expected']})" if "expected" in details else ""
+        if entry.event is not None and self.excess and entry.event.expected:
+            return f"{subject(entry)} {_expectation(entry.event)}: {value} is above {threshold}{rate}"
+        return f"{who} {least}{value} {way}{span}, above {threshold}{rate}{parts}{besides}"
+
+
+def _expectation(event: Event) -> str:
+    """`181000 went out, 180000 of it expected (payroll)`"""
+    names = ", ".join(use.by for use in event.expected)
+    expected = total(use.amount for use in event.expected)
+    return f"{text(event.amount)} went out, {text(expected)} of it expected ({names})"

@@ -11,4 +11,5 @@ class LargeOutflow(FlowRule):
 
     direction: ClassVar[Direction] = "out"
     opposite: ClassVar[Direction] = "in"
+    excess: ClassVar[bool] = True
     type: Literal["large_outflow"]

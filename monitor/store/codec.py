@@ -15,6 +15,7 @@ from monitor.errors import RecordUnreadable, StoreError
 from monitor.model.alert import Alert
 from monitor.model.damping import Turns
 from monitor.model.event import Event, Ledger
+from monitor.model.expected import Budgets, Used
 from monitor.model.extremes import Steps
 from monitor.model.group import Item, Message, Told
 from monitor.model.price import Quote, Valued
@@ -53,6 +54,7 @@ class _Alerts(msgspec.Struct, frozen=True, omit_defaults=True):
     checkpoints: dict[str, int] = {}
     floors: dict[str, int] = {}
     lately: dict[str, Turns] = {}
+    budgets: dict[str, dict[int, Used]] = {}
 
 
 class _Ring(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -138,6 +140,7 @@ def _record(account: str, stored: list[bytes | None]) -> Record:
         doubts=read.doubts,
         valued=read.valued,
         reported=read.reported,
+        budgets=judged.budgets,
     )
 
 
@@ -162,7 +165,7 @@ def changed(before: Record, after: Record) -> tuple[bytes, bytes, bytes, bytes]:
     if not _same_reading(before, after):
         reading = dump(_reading_of(after))
     if not same_alerts or (not same_ledgers and _cursors(before) != _cursors(after)):
-        alerts = dump(_Alerts(after.alerts, *_cursors(after), dict(after.lately)))
+        alerts = dump(_Alerts(after.alerts, *_cursors(after), dict(after.lately), _plain(after.budgets)))
     if not same_windows:
         windows = dump(_windows(after))
     if not same_ledgers:
@@ -189,7 +192,13 @@ def _same_reading(before: Record, after: Record) -> bool:
 
 
 def _same_alerts(before: Record, after: Record) -> bool:
-    return (before.alerts is after.alerts or before.alerts == after.alerts) and before.lately == after.lately
+    return (before.alerts is after.alerts or before.alerts == after.alerts) and (
+        before.lately == after.lately and before.budgets == after.budgets
+    )
+
+
+def _plain(budgets: Budgets) -> dict[str, dict[int, Used]]:
+    return {name: dict(windows) for name, windows in budgets.items()}
 
 
 def _same_windows(before: Record, after: Record) -> bool:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -5,7 +6,7 @@ import pytest
 
 from monitor.api.views import account_view, age, age_text, alert_view, event_view, stamp, status
 from monitor.model.alert import State
-from monitor.model.event import Event
+from monitor.model.event import Event, Use
 from monitor.model.record import Record
 from monitor.model.snapshot import Outage, Snapshot
 
@@ -123,6 +124,7 @@ def test_the_facts_of_an_alert_age_also_when_nobody_polls(account, alert, stored
 
 def test_an_event_shows_what_moved():
     event = Event("e1", "USDT", "deposit", "in", Decimal("12.50"), NOON, Decimal("512.50"), "0xab", late=True)
+    event = replace(event, to=("0xcd",), expected=(Use("payroll", Decimal("2.50"), 17),))
 
     assert event_view(event) == {
         "id": "e1",
@@ -134,6 +136,8 @@ def test_an_event_shows_what_moved():
         "occurred_at": "2026-11-20T12:00:00.000Z",
         "reference": "0xab",
         "late": True,
+        "to": ["0xcd"],
+        "expected": [{"by": "payroll", "amount": "2.50"}],
     }
 
 
