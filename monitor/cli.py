@@ -156,6 +156,26 @@ def run_rule_tests(
 
 
 @app.command()
+def backtest(
+    context: typer.Context,
+    config: ConfigPath = None,
+    since: Annotated[str, typer.Option(help="How far back: 30d, or a date like 2026-11-01.")] = "30d",
+    rule: Annotated[list[str] | None, typer.Option(help="Only this rule; may be repeated.")] = None,
+    account: Annotated[list[str] | None, typer.Option(help="Only this account; may be repeated.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Replay stored history through the rules: what would have been sent, per rule, channel and week.
+
+    Reads only, also beside a running daemon. To try other rules, name a configuration with the same store:
+    --config other.yaml.
+    """
+    from monitor.backtest import backtest as replay  # noqa: PLC0415
+
+    raise typer.Exit(replay(_path(context, config), since, rule or [], account or [], as_json=as_json))
+
+
+@app.command()
 def poll(context: typer.Context, account: str, config: ConfigPath = None, *, as_json: Json = False) -> None:
     """Poll one account once and print the snapshot; stores nothing."""
     from monitor.commands import poll_once  # noqa: PLC0415

@@ -36,6 +36,8 @@ class RuleBase(BaseModel):
     type: str
     #: True for a rule that judges a provider as a whole, not its accounts.
     judges_provider: ClassVar[bool] = False
+    #: True for a rule on polls that failed: history, which holds changes, knows nothing of those.
+    judges_outages: ClassVar[bool] = False
     #: Which values are the worse ones; None where no amount tells how bad it is.
     worse: ClassVar[Literal["lower", "higher"] | None] = None
 

@@ -29,6 +29,7 @@ class ProviderDown(RuleBase):
     """
 
     judges_provider: ClassVar[bool] = True
+    judges_outages: ClassVar[bool] = True
     type: Literal["provider_down"]
     after: Duration | None = Field(
         default=None, gt=timedelta(0), description="default: 2 × the provider's shortest interval"

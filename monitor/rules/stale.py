@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -26,6 +26,7 @@ class Stale(RuleBase):
     During an outage shorter than that there is no verdict: the last good poll has said all there is to say.
     """
 
+    judges_outages: ClassVar[bool] = True
     type: Literal["stale"]
     after: Duration | None = Field(default=None, gt=timedelta(0), description="default: `stale_after`")
 
