@@ -6,7 +6,7 @@ through the channels' groups at the end, as in the daemon.
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from pathlib import Path
@@ -23,6 +23,7 @@ from monitor.errors import ConfigError
 from monitor.fields import duration
 from monitor.model.past import Past
 from monitor.model.record import Account, Row
+from monitor.model.snapshot import Snapshot
 from monitor.plan import policy as policy_of
 from monitor.rules.base import RuleBase
 from monitor.ruletest_inbox import Inbox
@@ -117,8 +118,8 @@ class _Backtest:
         self.rows.sort(key=itemgetter(0))
 
     def _lives(self) -> Iterator[Life]:
-        # History has the provider's own prices of no time but now.
-        policy = replace(policy_of(self.config), provider_prices=False)
+        # History holds no prices, neither those of providers nor fetched ones: what is left are the written ones.
+        policy = policy_of(self.config)
         judging = tuple(rule for rule in self.asked.rules if _why_not(rule) is None)
         for account in self.asked.accounts or self.config.accounts.values():
             spec = self.config.providers[account.provider]
@@ -142,14 +143,14 @@ class _Backtest:
         if past.fine_from is not None and past.fine_from > self.span.since:
             self.coarse[life.account.name] = past.fine_from
         for rule in life.rules:
-            if getattr(rule, "unit", None) == "usd":
+            if rule.in_usd:
                 self._price(rule, life, {point.asset for point in past.points})
         self.rows += replay(life, past, self.span, tick=tick)
 
     def _price(self, rule: RuleBase, life: Life, assets: set[str]) -> None:
         """Note what a rule in USD cannot judge."""
-        prices = life.policy.prices
-        missing = {one for one in assets if rule.watches(one) and not {one, one.partition("@")[0]} & prices.keys()}
+        prices = life.policy.book.prices(Snapshot(self.span.until, {}), self.span.until)
+        missing = {one for one in assets if rule.watches(one) and one not in prices}
         if missing:
             self.unpriced.setdefault(rule.alert, set()).update(missing)
 
@@ -181,6 +182,8 @@ def _why_not(rule: RuleBase) -> str | None:
     """Why the past says nothing of a rule."""
     if rule.judges_outages:
         return "failed polls are not in the history"
+    if rule.spans:
+        return "sums over accounts are not replayed"
     return None
 
 

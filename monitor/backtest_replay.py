@@ -57,6 +57,12 @@ class Life:
             return after + max(1, -((after - at_least) // interval)) * interval
         return next_due(self.timetable, self.account.name, max(after, at_least - _US))
 
+    def last_before(self, now: datetime, until: datetime) -> datetime:
+        """The last poll before `until`, counted from one now. `now`: there is none, or it is not worth finding."""
+        if isinstance(self.timetable, Every):
+            return now + max(0, -((now - until) // self.timetable.interval) - 1) * self.timetable.interval
+        return now
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -142,4 +148,8 @@ def _repeated(
     while at < end:
         rows = virtual.decide(Answer(replace(shot, observed_at=at), ()), at).rows
         yield from ((at, row) for row in rows)
-        at = life.next_poll(at, at if every_poll else min(unmoved_until(virtual, at), end))
+        until = at if every_poll else min(unmoved_until(virtual, at), end)
+        if virtual.record.valued:
+            # Of a worth it is told when it was last good: at the poll just before.
+            until = life.last_before(at, until)
+        at = life.next_poll(at, until)
