@@ -110,7 +110,7 @@ def show_status(path: Path, *, as_json: bool) -> int:
 
 
 async def _status(config: Config) -> dict[str, Any]:
-    watched = {**config.accounts, **stand_ins(config.accounts.values())}
+    watched = {**config.accounts, **stand_ins(config.accounts, config.rules)}
     async with open_store(config) as store:
         now = await store.time()
         names, views, late = list(watched), [], []

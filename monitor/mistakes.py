@@ -25,7 +25,7 @@ NOT_YET: Mapping[str, frozenset[str]] = {
         "heartbeats", "guard",
     }),
     "route": frozenset({"mute", "active", "escalate"}),
-    "rules": frozenset({"aggregate", "net", "net_internal", "settle_within"}),
+    "rules": frozenset({"net_internal", "settle_within"}),
     "providers": frozenset({"callback_secret"}),
     "channels": frozenset({"format", "token", "channel", "chat_id", "thread_id"}),
 }  # fmt: skip

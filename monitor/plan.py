@@ -10,33 +10,23 @@ from typing import Protocol
 import aiohttp
 import structlog
 
-from monitor.channels.http import Http as ChannelHttp
 from monitor.config import Config
-from monitor.engine.decide import Policy
-from monitor.engine.deliver import SEND_TIMEOUT, Destination
 from monitor.engine.deliverer import Deliverer
 from monitor.engine.farewell import farewell
-from monitor.engine.poll import Polling
+from monitor.engine.kicks import Kicker
+from monitor.engine.poll import Polled, Polling
 from monitor.engine.poller import Poller, pass_on
-from monitor.engine.ports import Claim, Windows
-from monitor.engine.pricing import PriceBook
-from monitor.engine.route import compile_route
-from monitor.engine.watch import StoreReader, Watch, stand_ins
+from monitor.engine.ports import Claim
+from monitor.engine.watch import STORE_PROVIDER, Watch, stand_ins
 from monitor.errors import StoreUnavailable
-from monitor.feeds import sources
 from monitor.gauges import Gauges
 from monitor.model.record import Account
-from monitor.providers.http import Http
 from monitor.schedule import Every, Timetable, first_due, next_due
+from monitor.staff import destination, means, policy
 from monitor.store.redis import RedisStore
 
 #: Accounts enrolled in one call to the store.
 ENROL_CHUNK = 1_000
-#: Health checkups at once, and how long reading one may take.
-CHECKUPS_AT_ONCE = 4
-CHECKUP_TIMEOUT = timedelta(seconds=5)
-
-
 #: Between two tries of something that has to succeed in the end.
 AGAIN = timedelta(seconds=1)
 #: A part that has run for so long since it ended by a bug is well again.
@@ -80,13 +70,15 @@ class Crew:
     pollers: dict[str, Poller] = field(default_factory=dict)
     deliverers: dict[str, Deliverer] = field(default_factory=dict)
     stand_ins: Mapping[str, Account] = field(default_factory=dict)
+    kicker: Kicker = field(init=False)
     _running: list[asyncio.Task[None]] = field(default_factory=list)
     _stopping: bool = False
     _fell_at: dict[str, datetime] = field(default_factory=dict)
 
     async def start(self) -> None:
         """Enrol what is configured; poll and deliver it."""
-        self.stand_ins = stand_ins(self.config.accounts.values())
+        self.stand_ins = stand_ins(self.config.accounts, self.config.rules)
+        self.kicker = Kicker(STORE_PROVIDER, self.store, lambda: self.wake(STORE_PROVIDER))
         if "deliver" in self.roles:
             self.deliverers = {name: self._deliverer(name) for name in self.config.channels}
         if "poll" in self.roles:
@@ -216,7 +208,8 @@ class Crew:
 
     def _named(self) -> list[tuple[str, Part]]:
         pollers: list[tuple[str, Part]] = [(f"provider {name}", part) for name, part in self.pollers.items()]
-        return pollers + [(f"channel {name}", part) for name, part in self.deliverers.items()]
+        sums: list[tuple[str, Part]] = [("sums", self.kicker)] if self.pollers else []
+        return pollers + sums + [(f"channel {name}", part) for name, part in self.deliverers.items()]
 
     def _by_provider(self) -> dict[str, dict[str, Account]]:
         found: dict[str, dict[str, Account]] = {}
@@ -242,24 +235,20 @@ class Crew:
         config = self.config
         spec = config.providers.get(provider)
         watch = Watch(policy(config), config.rules, self._next_due, ledgers=spec is not None and spec.tells_events())
-        if provider not in config.providers:
-            # The store itself; or a provider that is configured no longer, and is never asked.
-            polling = Polling(provider, StoreReader(self.store), CHECKUP_TIMEOUT, self.store, watch, self.clock)
-            windows: Windows = ()
-            cost, room = 0, CHECKUPS_AT_ONCE
-        else:
-            settings = config.providers[provider]
-            adapter = settings.connect(Http(self.session, settings.origin()))
-            timeout = settings.longest_poll(config.defaults.timeout)
-            polling = Polling(provider, adapter, timeout, self.store, watch, self.clock)
-            windows, cost, room = settings.quota(), settings.poll_cost(), settings.max_concurrency
+        how = means(config, provider, self.store, watch, self.clock, self.session)
+
+        def observe(account: Account, claim: Claim, polled: Polled) -> None:
+            self.gauges.polled(account, claim, polled)
+            if polled.result == "written" and (polled.commit.points or polled.commit.events):
+                self.kicker.ring(watch.sums_over(account))
+
         return Poller(
-            polling=polling,
+            polling=how.polling,
             accounts=accounts,
-            concurrency=room,
-            windows=windows,
-            cost=cost,
-            observe=self.gauges.polled,
+            concurrency=how.concurrency,
+            windows=how.windows,
+            cost=how.cost,
+            observe=observe,
             moved=self._ring_deliverers,
             follow=self.clock.follow,
             see_off=self._see_off,
@@ -272,28 +261,12 @@ class Crew:
 
     def _deliverer(self, name: str) -> Deliverer:
         settings = self.config.channels[name]
-        destination = Destination(
-            name=name,
-            adapter=settings.connect(ChannelHttp(self.chat_session)),
-            send_resolved=settings.send_resolved,
-            timeout=settings.timeout or SEND_TIMEOUT,
-            observe=self.gauges.attempted,
-        )
         limit = settings.rate_limit or settings.RATE
         rate = None if limit is None else (limit.requests, limit.per)
-        return Deliverer(destination, self.store, self.clock, rate, self.gauges.claimed)
+        where = destination(name, settings, self.chat_session, self.gauges.attempted)
+        return Deliverer(where, self.store, self.clock, rate, self.gauges.claimed)
 
 
 async def _drained(deliverer: Deliverer) -> None:
     while not await deliverer.drain():
         pass
-
-
-def policy(config: Config, book: PriceBook | None = None) -> Policy:
-    """What decides besides the facts, as configured."""
-    return Policy(
-        route=compile_route(config.route, tuple(config.channels)),
-        tolerance=config.defaults.outage_tolerance,
-        book=book or PriceBook(sources(config.prices)),
-        expected=config.expected,
-    )

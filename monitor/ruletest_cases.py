@@ -19,11 +19,11 @@ from monitor.gather import Reader
 from monitor.mistakes import Steps, translated
 from monitor.model.record import Account
 from monitor.model.snapshot import MEASURES
-from monitor.plan import policy as policy_of
 from monitor.providers import PROVIDERS
 from monitor.rules.base import RuleBase
 from monitor.ruletest import Expectation, ExpectedNews, RuleTest, RuleTests, split_key
 from monitor.settings import Defaults
+from monitor.staff import policy as policy_of
 from monitor.yamlfile import Document
 
 #: What `config.yaml` beside or above a test file is called.

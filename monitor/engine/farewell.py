@@ -8,9 +8,16 @@ import structlog
 from monitor.engine.notice import entry_of_alert
 from monitor.engine.poll import Polling
 from monitor.engine.ports import Claim
-from monitor.engine.watch import CHECKUP, MONITOR, account_of_checkup, account_of_monitor
-from monitor.model.alert import close
-from monitor.model.record import Account, Commit, Record, Row
+from monitor.engine.watch import (
+    CHECKUP,
+    MONITOR,
+    SUM,
+    account_of_checkup,
+    account_of_monitor,
+    account_of_sum,
+)
+from monitor.model.alert import Reason, close
+from monitor.model.record import Account, Commit, Record, Row, RuleWatch
 
 log = structlog.get_logger("monitor.farewell")
 
@@ -18,8 +25,10 @@ log = structlog.get_logger("monitor.farewell")
 def depart(record: Record, account: Account, now: datetime) -> Commit:
     """The record without alerts, and the news that they are over; pending ones were never told."""
     rows = []
+    # The pseudo account of a rule goes with the rule, or with what it summed up.
+    reason: Reason = "rule_removed" if isinstance(account.target, RuleWatch) else "account_removed"
     for alert in record.alerts:
-        closed, news = close(alert, "account_removed", now)
+        closed, news = close(alert, reason, now)
         if closed is not None and news is not None:
             entry = entry_of_alert(None, account, closed, now)
             rows.append(Row(news=news, entry=entry, targets=closed.targets))
@@ -44,6 +53,8 @@ def stranger(name: str, provider: str) -> Account:
     """As much of an account as its name tells."""
     if name == MONITOR:
         return account_of_monitor()
+    if name.startswith(SUM):
+        return account_of_sum(name.removeprefix(SUM), {})
     if name.startswith(CHECKUP):
         return account_of_checkup(name.removeprefix(CHECKUP), timedelta(0))
     return Account(name=name, provider=provider, interval=timedelta(0), stale_after=timedelta(0))

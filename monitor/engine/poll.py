@@ -5,7 +5,7 @@ load ─▶ read (failure becomes an Outage) ─▶ decide ⇄ load what it need
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
@@ -15,9 +15,10 @@ import structlog
 from monitor.engine.decide import Policy, decide
 from monitor.engine.doubt import PAUSE, DoubtOutcome, Doubts, hurries, pause_of, verdict
 from monitor.engine.origin import of_provider
-from monitor.engine.ports import Budget, Claim, Clock, PollStore, Provider
+from monitor.engine.ports import Budget, Claim, Clock, PollStore, Provider, Summing
 from monitor.errors import ProviderError, ProviderRefused, ProviderThrottled, StoreUnavailable
-from monitor.model.record import Account, Answer, Commit, Committed, Confirm, Need, Reading, Record
+from monitor.model.event import Event
+from monitor.model.record import Account, Answer, Commit, Committed, Confirm, Need, Reading, Record, RuleWatch
 from monitor.model.snapshot import Outage
 from monitor.rules.base import RuleBase
 
@@ -41,6 +42,8 @@ class Watching(Protocol):
     def rules_for(self, account: Account) -> Sequence[RuleBase]: ...
 
     def next_due(self, account: Account, now: datetime) -> datetime: ...
+
+    def summing(self, account: Account) -> Summing: ...
 
 
 class Polled(NamedTuple):
@@ -68,6 +71,8 @@ class Polling:
     store: PollStore
     watching: Watching
     now: Clock
+    #: Whence the events of a window are loaded; None: from the account's own ledger.
+    recall: Callable[[Account, datetime], Awaitable[tuple[Event, ...]]] | None = None
 
     @property
     def lease(self) -> timedelta:
@@ -126,7 +131,7 @@ class _Poll:
             commit, now = await self._commit(now)
             decided_at = polling.now()
             next_at = self._next_at(commit.record, now)
-            result = await polling.store.commit(polling.provider, commit, self.claim, next_at)
+            result = await polling.store.commit(polling.provider, commit, self.claim, next_at, polling.watching.summing(self.account))
             if result != "moved":
                 break
             self.record, now = await polling.store.load(self.account.name), polling.now()
@@ -149,10 +154,15 @@ class _Poll:
         rules, policy = watching.rules_for(self.account), watching.policy
         decision = decide(self.record, self.reading, self.account, rules, policy, now, doubts=self.doubts)
         if isinstance(decision, Need):
-            found = await self.polling.store.events(self.account.name, decision.since)
+            found = await self._recall(decision.since)
             decision = decide(self.record, self.reading, self.account, rules, policy, now, found, self.doubts)
         assert not isinstance(decision, Need), "with the events of the longest window every rule can tell"
         return decision
+
+    async def _recall(self, since: datetime) -> tuple[Event, ...]:
+        if self.polling.recall is not None and isinstance(self.account.target, RuleWatch):
+            return await self.polling.recall(self.account, since)
+        return await self.polling.store.events(self.account.name, since)
 
     async def _read_again(self, decision: Confirm) -> None:
         """Take the second reading, within the same claim: nobody else reads this account meanwhile."""

@@ -7,12 +7,14 @@ from typing import NamedTuple, Protocol
 from monitor.model.event import Event
 from monitor.model.group import Group, Message, Told
 from monitor.model.past import Past
-from monitor.model.record import Account, Answer, Commit, Committed, Health, Point, Record
+from monitor.model.record import Account, Answer, Commit, Committed, Health, Point, Record, Roundup
 from monitor.model.report import Report, Reports
 
 #: A provider's quota: so many units per so long, all of them at once.
 Windows = tuple[tuple[int, timedelta], ...]
 
+#: What reading an account can answer.
+Read = Answer | Health | Reports | Roundup
 #: The time of this process: aware, UTC, following the store's clock.
 Clock = Callable[[], datetime]
 
@@ -39,7 +41,7 @@ class Provider(Protocol):
     Raises ProviderError; anything else is a bug and is contained by the poll.
     """
 
-    async def poll(self, account: Account, record: Record, budget: Budget, now: datetime) -> Answer | Health | Reports:
+    async def poll(self, account: Account, record: Record, budget: Budget, now: datetime) -> Read:
         """One reading. `record` is what was known (its snapshot and ledgers), not to be changed.
 
         The caller bounds the time. The first `cost` of a poll is already paid (ProviderSettings.poll_cost).

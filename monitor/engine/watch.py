@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from monitor.engine.decide import Policy
-from monitor.engine.ports import Budget, PollStore
-from monitor.model.record import Account, Health, MonitorWatch, ProviderWatch, Record
+from monitor.engine.portfolio import SumReader
+from monitor.engine.ports import ALONE, Budget, PollStore, Summing
+from monitor.model.record import Account, Health, MonitorWatch, ProviderWatch, Record, Roundup, RuleWatch
 from monitor.model.report import Reports
 from monitor.rules.base import RuleBase
 from monitor.rules.event_gap import LEDGER_RULES
@@ -22,8 +24,15 @@ CHECKUP_FASTEST, CHECKUP_SLOWEST = timedelta(seconds=1), timedelta(seconds=15)
 #: The account that stands for the monitor itself, and how often what it reports is judged when nobody is in a hurry.
 MONITOR, MONITOR_EVERY = "monitor:self", timedelta(seconds=5)
 
+#: How the names of rules over several accounts begin.
+SUM = "aggregate:"
+#: How often such a rule is judged when nothing changes: its windows roll on, and its members go stale.
+SUM_FASTEST, SUM_SLOWEST = timedelta(seconds=1), timedelta(seconds=15)
+#: How much longer than a window its movements are kept: they are recorded later than they occur.
+LATENESS = timedelta(hours=1)
 
-@dataclass(slots=True)
+
+@dataclass
 class Watch:
     """What the polls of one provider need of a configuration; immutable but for its memory of who matches what.
 
@@ -35,6 +44,8 @@ class Watch:
     due: Callable[[Account, datetime], datetime]
     ledgers: bool = False
     _matched: dict[str, tuple[RuleBase, ...]] = field(default_factory=dict)
+    _sums: dict[str, tuple[Summing, tuple[str, ...]]] = field(default_factory=dict)
+    _sums_shared: dict[tuple[Summing, tuple[str, ...]], tuple[Summing, tuple[str, ...]]] = field(default_factory=dict)
     _shared: dict[tuple[tuple[RuleBase, ...], ...], tuple[RuleBase, ...]] = field(default_factory=dict)
 
     def rules_for(self, account: Account) -> tuple[RuleBase, ...]:
@@ -47,9 +58,11 @@ class Watch:
     def _match(self, account: Account) -> tuple[RuleBase, ...]:
         if isinstance(account.target, MonitorWatch):
             return REPORTED_RULES
+        if isinstance(account.target, RuleWatch):
+            return tuple(rule for rule in self.rules if rule.alert == account.target.rule)
         labels = match_labels(account)
         whole = isinstance(account.target, ProviderWatch)
-        found = tuple(r for r in self.rules if r.judges_provider == whole and r.matches(labels))
+        found = tuple(r for r in self.rules if r.judges_provider == whole and not r.spans and r.matches(labels))
         # Also of those that judge a sum over it.
         priced = in_usd(r for r in self.rules if not whole and not r.judges_provider and r.matches(labels))
         # A hundred thousand accounts share a few tuples.
@@ -64,6 +77,30 @@ class Watch:
             yield PriceMissing(rules=priced)
         if self.ledgers and not whole:
             yield from LEDGER_RULES
+
+    def summing(self, account: Account) -> Summing:
+        """What sums over accounts want of this one."""
+        return self._summed(account)[0] if self._spanning else ALONE
+
+    def sums_over(self, account: Account) -> tuple[str, ...]:
+        """The pseudo accounts of the rules that add this one up."""
+        return self._summed(account)[1] if self._spanning else ()
+
+    def _summed(self, account: Account) -> tuple[Summing, tuple[str, ...]]:
+        known = self._sums.get(account.name)
+        if known is None:
+            labels = match_labels(account)
+            over = () if account.provider == STORE_PROVIDER else tuple(r for r in self._spanning if r.matches(labels))
+            within = [spec.within for rule in over if (spec := rule.flow())]
+            summing = Summing(account.stale_after, max(within) + LATENESS if within else None) if over else ALONE
+            found = summing, tuple(SUM + rule.alert for rule in over)
+            # As above.
+            known = self._sums[account.name] = self._sums_shared.setdefault(found, found)
+        return known
+
+    @cached_property
+    def _spanning(self) -> tuple[RuleBase, ...]:
+        return tuple(rule for rule in self.rules if rule.spans)
 
     def next_due(self, account: Account, now: datetime) -> datetime:
         return self.due(account, now)
@@ -108,9 +145,28 @@ def account_of_monitor() -> Account:
     )
 
 
-def stand_ins(accounts: Iterable[Account]) -> dict[str, Account]:
-    """Every pseudo account that a configuration with these accounts has."""
-    return {**checkups(accounts), MONITOR: account_of_monitor()}
+def aggregates(rules: Iterable[RuleBase], accounts: Mapping[str, Account]) -> dict[str, Account]:
+    """One pseudo account per rule over several accounts, with those that it matches."""
+    found: dict[str, Account] = {}
+    for rule in rules:
+        if rule.spans:
+            members = {name: one for name, one in accounts.items() if rule.matches(match_labels(one))}
+            account = account_of_sum(rule.alert, members)
+            found[account.name] = account
+    return found
+
+
+def account_of_sum(rule: str, members: Mapping[str, Account]) -> Account:
+    """The pseudo account of a rule over these accounts."""
+    quickest = min((member.interval for member in members.values()), default=SUM_SLOWEST)
+    every = min(max(quickest, SUM_FASTEST), SUM_SLOWEST)
+    target = RuleWatch(rule=rule, members=members)
+    return Account(SUM + rule, STORE_PROVIDER, interval=every, stale_after=every * 3, target=target)
+
+
+def stand_ins(accounts: Mapping[str, Account], rules: Iterable[RuleBase]) -> dict[str, Account]:
+    """Every pseudo account that a configuration with these accounts and rules has."""
+    return {**checkups(accounts.values()), **aggregates(rules, accounts), MONITOR: account_of_monitor()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +174,13 @@ class StoreReader:
     """Reads what a pseudo account stands for from the store, as if it were a balance."""
 
     store: PollStore
+    sums: SumReader | None = None
 
-    async def poll(self, account: Account, record: Record, budget: Budget, now: datetime) -> Health | Reports:  # noqa: ARG002 - the port's signature
+    async def poll(self, account: Account, record: Record, budget: Budget, now: datetime) -> Health | Reports | Roundup:
+        """The state that the pseudo account stands for."""
+        if isinstance(account.target, RuleWatch):
+            assert self.sums is not None, "there are sums only where there are rules"
+            return await self.sums.poll(account, record, budget, now)
         if isinstance(account.target, MonitorWatch):
             return Reports(now, await self.store.reports(now))
         watch = account.target

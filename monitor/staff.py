@@ -1,0 +1,71 @@
+"""How the parts of a crew are made of a configuration."""
+
+from datetime import timedelta
+from typing import NamedTuple
+
+import aiohttp
+
+from monitor.channels.base import ChannelSettings
+from monitor.channels.http import Http as ChannelHttp
+from monitor.config import Config
+from monitor.engine.decide import Policy
+from monitor.engine.deliver import SEND_TIMEOUT, Destination, Observer
+from monitor.engine.poll import Polling
+from monitor.engine.portfolio import SumReader
+from monitor.engine.ports import Clock, Windows
+from monitor.engine.pricing import PriceBook
+from monitor.engine.route import compile_route
+from monitor.engine.watch import StoreReader, Watch
+from monitor.feeds import sources
+from monitor.providers.http import Http
+from monitor.store.redis import RedisStore
+
+#: Pseudo accounts read at once, and how long reading one may take: sums over many accounts go on where they were cut.
+STORE_READS_AT_ONCE = 16
+STORE_TIMEOUT = timedelta(seconds=10)
+
+
+class Means(NamedTuple):
+    """How one provider is polled: with what, at most so many at once, and what a poll costs of its quota."""
+
+    polling: Polling
+    concurrency: int
+    windows: Windows = ()
+    cost: int = 0
+
+
+def policy(config: Config, book: PriceBook | None = None) -> Policy:
+    """What decides besides the facts, as configured."""
+    return Policy(
+        route=compile_route(config.route, tuple(config.channels)),
+        tolerance=config.defaults.outage_tolerance,
+        rules=frozenset(rule.alert for rule in config.rules),
+        book=book or PriceBook(sources(config.prices)),
+    )
+
+
+def means(
+    config: Config, provider: str, store: RedisStore, watch: Watch, clock: Clock, session: aiohttp.ClientSession
+) -> Means:
+    """How a provider's accounts are read; of one that is not configured, how they are read from the store."""
+    settings = config.providers.get(provider)
+    if settings is None:
+        # The store itself; or a provider that is configured no longer, and is never asked.
+        sums = SumReader(store, {rule.alert: rule for rule in config.rules})
+        polling = Polling(provider, StoreReader(store, sums), STORE_TIMEOUT, store, watch, clock, recall=sums.recall)
+        return Means(polling, STORE_READS_AT_ONCE)
+    adapter = settings.connect(Http(session, settings.origin()))
+    timeout = settings.longest_poll(config.defaults.timeout)
+    polling = Polling(provider, adapter, timeout, store, watch, clock)
+    return Means(polling, settings.max_concurrency, settings.quota(), settings.poll_cost())
+
+
+def destination(name: str, settings: ChannelSettings, session: aiohttp.ClientSession, observe: Observer) -> Destination:
+    """Where a channel's messages go."""
+    return Destination(
+        name=name,
+        adapter=settings.connect(ChannelHttp(session)),
+        send_resolved=settings.send_resolved,
+        timeout=settings.timeout or SEND_TIMEOUT,
+        observe=observe,
+    )
