@@ -41,6 +41,7 @@ def policy(config: Config, book: PriceBook | None = None) -> Policy:
         tolerance=config.defaults.outage_tolerance,
         rules=frozenset(rule.alert for rule in config.rules),
         book=book or PriceBook(sources(config.prices)),
+        expected=config.expected,
     )
 
 

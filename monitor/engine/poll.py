@@ -131,7 +131,9 @@ class _Poll:
             commit, now = await self._commit(now)
             decided_at = polling.now()
             next_at = self._next_at(commit.record, now)
-            result = await polling.store.commit(polling.provider, commit, self.claim, next_at, polling.watching.summing(self.account))
+            result = await polling.store.commit(
+                polling.provider, commit, self.claim, next_at, polling.watching.summing(self.account)
+            )
             if result != "moved":
                 break
             self.record, now = await polling.store.load(self.account.name), polling.now()
