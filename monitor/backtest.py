@@ -24,10 +24,10 @@ from monitor.fields import duration
 from monitor.model.past import Past
 from monitor.model.record import Account, Row
 from monitor.model.snapshot import Snapshot
-from monitor.plan import policy as policy_of
 from monitor.rules.base import RuleBase
 from monitor.ruletest_inbox import Inbox
 from monitor.schedule import Every
+from monitor.staff import policy as policy_of
 from monitor.store.redis import RedisStore
 
 #: A reminder a second for a month would never end; more than this many are not counted.
