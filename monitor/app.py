@@ -17,6 +17,7 @@ import structlog
 from monitor import __version__
 from monitor import log as logs
 from monitor.channels.http import new_session as new_chat_session
+from monitor.concerns import Concerns, first_of
 from monitor.config import Config, load
 from monitor.duties import Duties, Duty
 from monitor.errors import ConfigError, StoreUnavailable, StoreUnusable
@@ -82,7 +83,8 @@ class Daemon:
         self.files = FileWatch(sources)
         self.clock = FollowedClock()
         self.metrics = Metrics(__version__)
-        self.gauges = Gauges(self.metrics, self.clock)
+        self.concerns = Concerns.here(self.clock)
+        self.gauges = Gauges(self.metrics, self.clock, self.concerns)
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Event()
         self._asked = False
@@ -97,7 +99,7 @@ class Daemon:
             self.session = await stack.enter_async_context(new_session(self.config.egress))
             self.chat_session = await stack.enter_async_context(new_chat_session(self.config.egress))
             self.crew = self._new_crew()
-            self.duties = Duties(self.store, self.gauges, self.metrics, self.clock)
+            self.duties = Duties(self.store, self.gauges, self.metrics, self.clock, self.concerns)
             stack.push_async_callback(self._finish)
             # It takes a while with many accounts, so before there is anything to hold up.
             calm_collector()
@@ -184,6 +186,7 @@ class Daemon:
             config = await self._unless_stopped(aside(partial(load, self.path, sources=sources)))
         except ConfigError as error:
             self.metrics.reloaded(ok=False)
+            self.concerns.report("ConfigReloadFailed", first_of(error.mistakes))
             log.error("config.reload_failed", mistakes=error.mistakes[:20], count=len(error.mistakes))
             return
         finally:
@@ -196,6 +199,7 @@ class Daemon:
             log.info("config.unchanged", digest=config.digest)
             await self.crew.probe()
         self.metrics.reloaded(ok=True)
+        self.concerns.settle("ConfigReloadFailed")
 
     async def _follow(self, config: Config) -> None:
         """Work by another configuration from now on."""
@@ -212,6 +216,7 @@ class Daemon:
         self.duties.follow(self.crew)
         if "api" in self.roles:
             self.front.follow(config, self.crew)
+        self.concerns.settle("TemplateError")
         log.info("config.reloaded", accounts=len(config.accounts), digest=config.digest)
 
     def _retire(self, crew: Crew) -> None:

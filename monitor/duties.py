@@ -4,13 +4,15 @@ Jobs only ring: APScheduler swallows what a job raises and cuts jobs short at sh
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from monitor.concerns import REPORT_EVERY, Concerns
 from monitor.engine.ports import Clock
 from monitor.errors import StoreUnavailable
 from monitor.gauges import Gauges
@@ -30,6 +32,8 @@ SWEEP_MAX = 200
 COUNT_EVERY = timedelta(seconds=15)
 #: How soon a store that was emptied is noticed: until then nothing in it is due.
 LOSS_EVERY = timedelta(seconds=5)
+#: It cannot be undone, so what is told of it ends by itself.
+LOSS_TOLD = timedelta(hours=1)
 HEARTBEAT = 0.5
 #: The scheduler counts as alive while its rings are not older than this.
 RING_PATIENCE = timedelta(seconds=10)
@@ -65,13 +69,14 @@ class Duty:
 class Duties:
     """Runs the duties of a process over the crew of the day."""
 
-    def __init__(self, store: RedisStore, gauges: Gauges, metrics: Metrics, clock: Clock) -> None:
-        self.store, self.gauges, self.metrics, self.clock = store, gauges, metrics, clock
+    def __init__(self, store: RedisStore, gauges: Gauges, metrics: Metrics, clock: Clock, concerns: Concerns) -> None:
+        self.store, self.gauges, self.metrics, self.clock, self.concerns = store, gauges, metrics, clock, concerns
         self.rung_at = clock()
         self.lag = timedelta(0)
         self.store_up = True
         self._crew: Crew | None = None
         self._epochs: tuple[bytes | None, ...] = ()
+        self._to_enrol = False
         self._scheduler = AsyncIOScheduler()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -83,6 +88,7 @@ class Duties:
             Duty("sweep", self._sweep, SWEEP_EVERY),
             Duty("count", self._count, COUNT_EVERY),
             Duty("state", self._look_for_loss, LOSS_EVERY),
+            Duty("report", partial(self.concerns.tell, self.store), REPORT_EVERY, self.concerns.bell),
             *more,
         )
         for duty in duties:
@@ -137,15 +143,21 @@ class Duties:
     async def _look_for_loss(self) -> None:
         """Begin anew where the store has lost everything: records are read as never written."""
         epochs = await self.store.epochs()
-        if None in epochs:
-            log.error("state.lost", partitions=epochs.count(None), of=len(epochs))
+        if lost := _lost(self._epochs or epochs, epochs):
+            log.error("state.lost", partitions=lost, of=len(epochs))
+            self.concerns.report(
+                "StateLost", f"{lost} of its {len(epochs)} partitions were found empty", lasts=LOSS_TOLD
+            )
+            # Before the marks are set again: whoever dies in between leaves the loss to be found once more.
+            await self.concerns.tell(self.store)
             await self.store.seed_epochs()
-            epochs = await self.store.epochs()
-        if epochs != self._epochs and self._epochs:
+            epochs, self._to_enrol = await self.store.epochs(), True
+        self._epochs = epochs
+        if self._to_enrol:
             # Also where another process was the first to notice: its accounts may not be ours.
             assert self._crew is not None
             await self._crew.enrol()
-        self._epochs = epochs
+            self._to_enrol = False
 
     async def _count(self) -> None:
         self.gauges.refresh()
@@ -160,3 +172,8 @@ class Duties:
             await asyncio.sleep(HEARTBEAT)
             self.lag = max(timedelta(0), self.clock() - before - timedelta(seconds=HEARTBEAT))
             self.metrics.lag(self.lag)
+
+
+def _lost(before: Sequence[bytes | None], now: Sequence[bytes | None]) -> int:
+    """How many partitions have lost everything; where another process has noticed it first, they began anew."""
+    return sum(epoch is None or epoch != was for was, epoch in zip(before, now, strict=True))

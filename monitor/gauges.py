@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import structlog
 
+from monitor.concerns import Concerns
 from monitor.engine.deliver import Outcome
 from monitor.engine.poll import BUG, Polled
 from monitor.engine.ports import Claim, Clock
@@ -18,6 +19,8 @@ from monitor.model.snapshot import Outage
 
 log = structlog.get_logger("monitor.gauges")
 
+#: A template that has not failed for so long is taken to be mended; a reload mends them all, until they fail.
+TEMPLATE_TOLD = timedelta(days=1)
 _OUTCOMES: dict[Outcome, DeliveryOutcome] = {"sent": "ok", "failed": "deferred", "rejected": "dead"}
 
 
@@ -27,6 +30,7 @@ class Gauges:
 
     metrics: Metrics
     clock: Clock
+    concerns: Concerns
     states: dict[str, dict[str, AccountState]] = field(default_factory=dict)
     #: Asking the logger at every poll would cost more than deciding what to tell.
     loud: bool = False
@@ -44,6 +48,8 @@ class Gauges:
         self.metrics.committed(polled.result, polled.committed_at - polled.decided_at)
         for row in polled.commit.rows:
             self.metrics.owed(row.news)
+            if error := row.entry.annotations.get("template_error"):
+                self._template_failed(row.entry.rule, error)
         if self.loud:
             _say_polled(account, polled)
         if account.provider == STORE_PROVIDER:
@@ -61,6 +67,13 @@ class Gauges:
             self.metrics.read(account.provider, polled.read_at)
         if (states := self.states.get(account.provider)) is not None:
             states[account.name] = "ok" if good else "failing"
+
+    def _template_failed(self, rule: str, error: str) -> None:
+        self.metrics.template_failed(rule)
+        log.warning("template.failed", rule=rule, why=error)
+        # By the annotation's name: its error may read differently each time.
+        about = f"{rule} {error.partition(':')[0]}"
+        self.concerns.report("TemplateError", f"{rule}.{error}", about=about, lasts=TEMPLATE_TOLD)
 
     def claimed(self, took: timedelta) -> None:
         """The store said what is due."""

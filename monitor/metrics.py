@@ -120,6 +120,9 @@ class Metrics:
         self._events = _Family(
             self._counter("events_total", "Ledger events recorded, inferred movements included.", "provider")
         )
+        self._template_errors = _Family(
+            self._counter("template_errors_total", "Annotations that failed when an alert was to be told.", "rule")
+        )
         self._rows = _Family(
             self._counter("rows_total", "News owed to channels: firing, updated, reminder, resolved, event.", "news")
         )
@@ -150,6 +153,10 @@ class Metrics:
         self._reloads = _Family(
             self._counter("config_reloads_total", "Attempts to reload; failed: the old configuration stays.", "result")
         )
+        self._reload_good = self._gauge(
+            "config_last_reload_successful", "0 after a failed reload: what is in force is not what the files say."
+        )
+        self._reload_good.set(1)
         self._requests = _Family(
             self._counter(
                 "http_requests_total",
@@ -206,6 +213,10 @@ class Metrics:
         """So many pieces of news were committed to the outbox."""
         self._rows[news].inc(count)
 
+    def template_failed(self, rule: str) -> None:
+        """An annotation of a rule was replaced by its built-in text."""
+        self._template_errors[rule].inc()
+
     def attempted(self, channel: str, outcome: DeliveryOutcome, latency: timedelta | None = None) -> None:
         """A delivery was tried; `latency` when it arrived."""
         self._deliveries[channel, outcome].inc()
@@ -231,6 +242,7 @@ class Metrics:
     def reloaded(self, *, ok: bool) -> None:
         """A reload was tried."""
         self._reloads["ok" if ok else "failed"].inc()
+        self._reload_good.set(1 if ok else 0)
 
     def answered(self, status: int) -> None:
         """The HTTP API answered a request."""

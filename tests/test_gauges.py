@@ -3,6 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
+from monitor.concerns import Concerns
 from monitor.engine.poll import Polled
 from monitor.engine.ports import Claim
 from monitor.gauges import Gauges
@@ -19,7 +20,7 @@ from tests.fakes import FakeClock
 )
 def test_the_age_of_news_is_measured_when_they_arrive_and_a_reminder_has_none(kind, measured):
     metrics = Metrics("1.0")
-    gauges = Gauges(metrics, FakeClock(NOON + minutes(240)))
+    gauges = Gauges(metrics, FakeClock(NOON + minutes(240)), Concerns(FakeClock(), "web-1:7"))
 
     gauges.attempted("sent", message(entry(observed_at=NOON), kind=kind), minutes(0))
 
@@ -32,7 +33,7 @@ def test_the_age_of_news_is_measured_when_they_arrive_and_a_reminder_has_none(ki
 
 @pytest.mark.parametrize(("reading", "outcome"), [(answer(), "ok"), (outage(kind="garbled"), "garbled")])
 def test_polls_and_deliveries_are_logged_one_by_one_only_on_request(reading, outcome):
-    gauges = Gauges(Metrics("1.0"), FakeClock())
+    gauges = Gauges(Metrics("1.0"), FakeClock(), Concerns(FakeClock(), "web-1:7"))
     begun, read = NOON, NOON + seconds(0.25)
     owing = commit(Record(account="hot-usdt"), row("firing", entry()))
     polled = Polled(reading, owing, "written", NOON + minutes(1), begun, read, read, read)
@@ -47,3 +48,17 @@ def test_polls_and_deliveries_are_logged_one_by_one_only_on_request(reading, out
     poll, delivery = logs
     assert (poll["account"], poll["outcome"], poll["took_ms"], poll["news"]) == ("hot-usdt", outcome, 250, 1)
     assert (delivery["channel"], delivery["outcome"], delivery["took_ms"]) == ("ops", "failed", 2000)
+
+
+def test_case_43_a_template_that_fails_is_counted_each_time_and_reported_once():
+    metrics, concerns = Metrics("1.0"), Concerns(FakeClock(), "web-1:7")
+    gauges = Gauges(metrics, FakeClock(), concerns)
+    failed = entry(annotations={"summary": "plain", "template_error": "summary: DivisionByZero: oops"})
+    owing = commit(Record(account="hot-usdt"), row("firing", failed), row("firing", entry()))
+
+    for _ in range(2):
+        concerns.bell.clear()
+        gauges.polled(account(), Claim("hot-usdt", 1, NOON), Polled(answer(), owing, "written", *[NOON] * 5))
+
+    counted = metrics.registry.get_sample_value(f"{PREFIX}template_errors_total", {"rule": "HotWalletLow"})
+    assert (counted, concerns.bell.is_set()) == (2, False)

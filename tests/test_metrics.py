@@ -22,6 +22,7 @@ def everything(metrics, name):
     metrics.committed("written", SECOND)
     metrics.recorded(name, 2)
     metrics.owed("firing")
+    metrics.template_failed("Low")
     metrics.attempted(name, "ok", SECOND)
     metrics.dead_letters(name, 1)
     metrics.lag(SECOND)
@@ -120,6 +121,7 @@ def test_every_metric_can_be_reached_and_only_through_few_labels():
         "le",
         "version",
         "digest",
+        "rule",
     }
     assert all(list(family.samples) for family in metrics.registry.collect())
 

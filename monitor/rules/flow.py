@@ -101,6 +101,8 @@ class FlowRule(RuleBase):
         return self.kinds or ()
 
     def judge(self, facts: Facts) -> Iterator[Judgement]:
+        if self.net and isinstance(facts, Sighting) and facts.gap:
+            return
         if self.aggregate is not None and isinstance(facts, Sighting | Overview):
             assert self._spec is not None, "sums are over a window"
             yield from judge_sums(self, facts, self._spec, self._amounts, unit_of(self) or "asset")
@@ -113,8 +115,6 @@ class FlowRule(RuleBase):
             yield from self._windows(facts, self._spec)
 
     def _windows(self, facts: Sighting, spec: FlowSpec) -> Iterator[Verdict | Need]:
-        if facts.gap and self.net:
-            return
         named = facts.snapshot.amounts
         moved = {event.asset: None for event in facts.events if event.asset not in named}
         for asset in (*named, *moved):

@@ -72,7 +72,7 @@ def judge_sums(
 
 
 def _own(rule: Flowing, facts: Sighting, spec: FlowSpec) -> tuple[dict[str, dict[str, Bounds]], set[str]]:
-    """One account's movements; what its answer did not name may have moved without being seen."""
+    """One account's movements; what its answer did not name may have moved unseen, with a gap anything."""
     known = facts.previous.amounts if facts.previous else {}
     assets = {*facts.snapshot.amounts, *known, *(event.asset for event in facts.events)}
     found: dict[str, dict[str, Bounds]] = {}
@@ -80,7 +80,7 @@ def _own(rule: Flowing, facts: Sighting, spec: FlowSpec) -> tuple[dict[str, dict
     for asset in sorted(filter(rule.watches, assets)):
         subject = asset if "asset" in rule.summed_by else ""
         found.setdefault(subject, {})[asset] = rule.bounds(facts.flows.get(spec.key(asset)), spec, facts.now)
-        if asset not in facts.snapshot.amounts:
+        if facts.gap or asset not in facts.snapshot.amounts:
             vague.add(subject)
     return found, vague
 

@@ -10,6 +10,7 @@ import aiohttp
 
 from monitor import __version__
 from monitor.app import FollowedClock, calm_collector
+from monitor.concerns import Concerns
 from monitor.engine.decide import Policy
 from monitor.engine.poll import Polled, Polling
 from monitor.engine.poller import Poller
@@ -74,7 +75,7 @@ class Counting:
     """The product's own observer of polls, and a count of them."""
 
     def __init__(self, accounts: Iterable[Account], clock: FollowedClock) -> None:
-        self.gauges = Gauges(Metrics(__version__), clock)
+        self.gauges = Gauges(Metrics(__version__), clock, Concerns.here(clock))
         self.gauges.expect(accounts)
         self.left, self.done = 0, asyncio.Event()
 

@@ -278,6 +278,16 @@ class TestWhileEventsMayBeMissing:
         assert (open_eyed.bad, open_eyed.held) == ("warning", "warning")
         assert (blinkered.bad, blinkered.held) == ("warning", "critical")
 
+    def test_case_36_a_sum_over_assets_may_be_anything_above_what_is_known(self):
+        watching = rule("large_outflow", above=100, within="1h", aggregate={"by": ["account"], "unit": "usd"})
+        prices = {"USDT": Decimal(1)}
+
+        [small] = judged(watching, [SMALL], gap="2 pages left", prices=prices)
+        [large] = judged(watching, [LARGE], gap="2 pages left", prices=prices)
+
+        assert (small.bad, small.data) == (None, "unknown"), "so it is held, not resolved"
+        assert large.bad == "warning"
+
     def test_case_36_a_net_sum_is_not_known_at_all(self):
         watching = rule("large_outflow", above=100, within="1h", net=True)
 
