@@ -61,6 +61,8 @@ class Gauges:
             lateness=polled.started_at - claim.due_at,
             interval=account.interval,
         )
+        if polled.doubt is not None:
+            self.metrics.doubted(account.provider, polled.doubt)
         self.metrics.recorded(account.provider, len(polled.commit.events))
         good = isinstance(polled.reading, Answer)
         if good:

@@ -82,6 +82,14 @@ class Metrics:
                 "provider",
             )
         )
+        self._doubted = _Family(
+            self._counter(
+                "readings_doubted_total",
+                "Sudden zeros that were read again, by what came of it: confirmed, refuted, failed.",
+                "provider",
+                "outcome",
+            )
+        )
         self._lateness = _Family(
             self._histogram("poll_lateness_seconds", "How long after its due time a poll began.", _LATENESS, "provider")
         )
@@ -181,6 +189,10 @@ class Metrics:
         self._lateness[provider].observe(max(0.0, lateness.total_seconds()))
         if lateness > interval:
             self._polls_late[provider].inc()
+
+    def doubted(self, provider: str, outcome: str) -> None:
+        """A reading was taken again because nobody believed it."""
+        self._doubted[provider, outcome].inc()
 
     def read(self, provider: str, at: datetime) -> None:
         """A good reading was taken."""

@@ -31,6 +31,20 @@ def test_the_age_of_news_is_measured_when_they_arrive_and_a_reminder_has_none(ki
     assert (metrics.registry.get_sample_value(f"{latency}_sum", labels) or 0) == measured * 14_400
 
 
+def test_what_came_of_a_reading_that_was_doubted_is_counted_and_others_are_not():
+    metrics = Metrics("1.0")
+    gauges = Gauges(metrics, FakeClock())
+    owing = commit(Record(account="hot-usdt"))
+    polled = Polled(answer(), owing, "written", NOON + minutes(1), NOON, NOON, NOON, NOON)
+
+    for doubt in (None, "refuted", "refuted", "confirmed"):
+        gauges.polled(account(), Claim("hot-usdt", 1, NOON), polled._replace(doubt=doubt))
+
+    name, casino = f"{PREFIX}readings_doubted_total", {"provider": "casino"}
+    counted = [metrics.registry.get_sample_value(name, {**casino, "outcome": one}) for one in ("refuted", "confirmed")]
+    assert counted == [2, 1]
+
+
 @pytest.mark.parametrize(("reading", "outcome"), [(answer(), "ok"), (outage(kind="garbled"), "garbled")])
 def test_polls_and_deliveries_are_logged_one_by_one_only_on_request(reading, outcome):
     gauges = Gauges(Metrics("1.0"), FakeClock(), Concerns(FakeClock(), "web-1:7"))

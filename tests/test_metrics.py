@@ -15,6 +15,7 @@ def value(metrics, name, **labels):
 def everything(metrics, name):
     """One call of every method, for one provider or channel."""
     metrics.poll(name, "ok", took=SECOND, lateness=2 * SECOND, interval=SECOND)
+    metrics.doubted(name, "refuted")
     metrics.read(name, NOON)
     metrics.accounts(name, {"ok": 3})
     metrics.claimed(SECOND)
