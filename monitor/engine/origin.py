@@ -10,8 +10,9 @@ from monitor.model.snapshot import Snapshot
 def of_provider(record: Record, account: Account, now: datetime) -> Record:
     """The record as far as it is of the account's provider: all of it, unless the account has come from another.
 
-    Then the balance is other money: nothing moved, nothing is known of it yet. What people were told stays, and
-    that there has been no good reading. The old provider's name stays until the new one has answered.
+    Then the balance is other money: nothing moved, nothing is known of it yet. What people were told stays,
+    since when there has been no good reading, and what of an expected transfer has been used. The old provider's name
+    stays until the new one has answered.
     """
     if not record.provider or record.provider == account.provider:
         return record
@@ -22,6 +23,7 @@ def of_provider(record: Record, account: Account, now: datetime) -> Record:
         failing_since=record.failing_since,
         alerts=record.alerts,
         lately=record.lately,
+        budgets=record.budgets,
         provider=record.provider,
         began_at=now,
     )

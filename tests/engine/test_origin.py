@@ -1,10 +1,12 @@
 """An account that moves to another provider keeps its name and its people, not its record."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import fields, replace
 
+from monitor.engine.origin import of_provider
 from monitor.errors import ProviderUnreachable
 from monitor.model.event import Ledger
+from monitor.model.record import Record
 from tests.builders import NOON, minutes
 from tests.facts import Watched, account, answer, rule, snapshot
 from tests.fakes import virtual_time
@@ -30,6 +32,19 @@ def move(one, provider="custody"):
 
 def told(one):
     return [(minute, entry.rule, news, entry.reason) for minute, news, entry in one.told]
+
+
+#: What outlives a move; everything else is of the old provider's money.
+KEPT = {"account", "version", "outage", "failing_since", "alerts", "lately", "budgets", "provider"}
+
+
+def test_each_field_of_a_record_is_of_the_account_or_of_its_provider():
+    filled = Record(**{one.name: object() for one in fields(Record)})
+
+    moved = of_provider(filled, MOVED, NOON)
+
+    assert moved == Record(began_at=NOON, **{name: getattr(filled, name) for name in KEPT})
+    assert of_provider(replace(filled, provider="custody"), MOVED, NOON).flows is filled.flows
 
 
 class TestMoving:
