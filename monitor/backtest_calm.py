@@ -19,7 +19,7 @@ _US = timedelta(microseconds=1)
 #: What a record holds that two equal readings leave alone, or that is looked at below.
 _LOOKED_AT = frozenset({
     "account", "version", "snapshot", "outage", "failing_since", "ledgers", "provider", "began_at",
-    "alerts", "lately", "flows", "coverage", "extremes", "valued", "reported",
+    "alerts", "lately", "flows", "coverage", "extremes", "valued", "reported", "budgets",
 })  # fmt: skip
 #: Whatever it holds besides: nobody here knows what time does to it.
 _OTHERS = tuple(one.name for one in fields(Record) if one.name not in _LOOKED_AT)
@@ -32,27 +32,35 @@ def unmoved_until(virtual: Virtual, now: datetime) -> datetime:
     changes when a bucket enters or leaves the part that is known only within bounds, an extreme when it falls out.
     """
     record = virtual.record
-    if virtual.needed or any(getattr(record, name) for name in _OTHERS) or _ages(virtual):
+    if virtual.needed or any(getattr(record, name) for name in _OTHERS) or _young(virtual, now):
         return now
     if any(one.state is State.PENDING or one.calm or one.flapping for one in record.alerts):
         return now
     now_us = micros(now)
-    upcoming = min((at for at in _turns(virtual) if at > now_us), default=None)
+    upcoming = min((at for at in _turns(virtual, now_us) if at > now_us), default=None)
     return NEVER if upcoming is None else now + (upcoming - now_us) * _US
 
 
-def _ages(virtual: Virtual) -> bool:
-    """Whether a rule asks how long an asset has been watched: that alone may move its verdict."""
-    return any(spec.dated for rule in virtual.rules if (spec := rule.flow()))
+def _young(virtual: Virtual, now: datetime) -> bool:
+    """Whether a rule asks how long an asset has been watched, and the answer is not yet: for all of the window."""
+    record = virtual.record
+    for spec in {spec for rule in virtual.rules if (spec := rule.flow()) and spec.dated}:
+        begun = (*(cover.since for cover in record.coverage.values()), *(ring.since for ring in record.flows.values()))
+        if micros(now - spec.within) < max(begun, default=0):
+            return True
+    return False
 
 
-def _turns(virtual: Virtual) -> Iterator[int]:
+def _turns(virtual: Virtual, now_us: int) -> Iterator[int]:
     """Every instant (microseconds since 1970) at which what is in a window moves on in it."""
     record = virtual.record
     for spec in {spec for rule in virtual.rules if (spec := rule.flow())}:
         within, suffix = spec.within // _US, spec.suffix
         for key, ring in record.flows.items():
             if key.endswith(suffix):
+                if spec.dated:
+                    # What happened per bucket is known when the bucket is over.
+                    yield (now_us // ring.width + 1) * ring.width
                 for bucket in ring.sums:
                     yield bucket * ring.width + within
                     yield (bucket + 1) * ring.width + within

@@ -106,7 +106,8 @@ def steps_of(past: Past, span: Span) -> Iterator[Step]:
         # What held before the replay begins is read by its first poll.
         points.setdefault(max(point.at, span.warm_from), []).append(point)
     for at, event in past.events:
-        events.setdefault(at, []).append(event)
+        # What is expected of it is for these rules to say.
+        events.setdefault(at, []).append(replace(event, expected=()) if event.expected else event)
     amounts: dict[str, dict[str, Decimal]] = {}
     for at in sorted({*points, *events, span.since}):
         if at > span.until:

@@ -69,6 +69,14 @@ def test_what_makes_a_firing_alert_worse_may_be_that_something_left_the_window()
     assert told(life(net), past({0: "500"}, moved)) == [(10, "firing"), (66, "updated"), (70, "resolved")]
 
 
+def test_a_speed_is_known_when_its_bucket_is_over():
+    soon = rule("runway", below="30m", history="6h", quantile="1")
+
+    assert told(life(soon, infers=True), past({-360: "100", 2: "50"}), replace(SPAN, until=NOON + minutes(60))) == [
+        (15, "firing")
+    ]
+
+
 def test_alerts_begin_with_the_span_and_windows_before_it():
     out, low = rule("large_outflow", alert="Out", above="50", within="4h"), rule("low_balance", below="100")
     moved = event("60", at=NOON - minutes(60))
@@ -169,6 +177,8 @@ RULES = st.lists(
         rule("balance_change", alert="Fell", falls_by="25%", within="50m", for_="2m"),
         rule("balance_change", alert="Rose", rises_by="60", within="3h", measure="total"),
         rule("expression", alert="Step", expression="previous.available - available > 20", for_="90s"),
+        rule("runway", alert="Soon", below="3h", history="2h", min_history="40m", resolve_above="4h", quantile="0.5"),
+        rule("runway", alert="Floor", below="1h", history="48m", floor="60", for_="3m"),
         rule("event", alert="Any", kinds=["inferred"]),
     ]),
     min_size=1, max_size=6, unique_by=lambda one: one.alert,
