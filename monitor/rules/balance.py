@@ -127,7 +127,7 @@ class BalanceRule(RuleBase):
         """Sums of amounts, or of worths; one that is bad for certain, or has an alert."""
         in_usd, ladder = unit_of(self) == "usd", self.ladder
         prices, worst = facts.prices if in_usd else None, ladder.rungs[0].severity
-        for name, parts in sums.items():
+        for name, parts in sorted(sums.items()):
             interval, unpriced = add_up(parts, prices)
             labels = labels_of_subject(self.summed_by, name) if self.spans else {}
             unseen = facts.reading.unknown.get(apart(labels), ()) if isinstance(facts, Overview) else ()

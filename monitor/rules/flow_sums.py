@@ -51,7 +51,7 @@ def judge_sums(
     rate, worst = _rater(levels), levels[0][0]
     rings, vague = _own(rule, facts, spec) if isinstance(facts, Sighting) else _together(rule, facts, spec)
     prices = facts.prices if unit == "usd" else None
-    for subject, moved in rings.items():
+    for subject, moved in sorted(rings.items()):
         whole = _add_up(moved, prices, open_ended=subject in vague)
         bad, held, decided = rate_interval(whole, rate, worst, low=False)
         if not decided and not all(bounds.exact for bounds in moved.values()):

@@ -1,0 +1,299 @@
+"""Sums over accounts, on every store: what is read is newer than what is judged, and each movement counts once."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from monitor.engine.poll import Polling, poll
+from monitor.engine.portfolio import SumReader
+from monitor.engine.watch import STORE_PROVIDER, StoreReader, Watch, aggregates
+from monitor.errors import ProviderUnreachable
+from monitor.model.alert import State
+from tests.builders import NOON, minutes, seconds
+from tests.facts import account, answer, event, policy, rule
+
+LEASE = seconds(60)
+HOT, COLD = (account(name, labels={"role": role}) for name, role in (("hot-1", "hot"), ("cold-1", "cold")))
+HOT2 = account("hot-2", labels={"role": "hot"})
+
+
+@dataclass
+class Book:
+    """Answers what it is told to, for the account that is asked."""
+
+    words: dict = field(default_factory=dict)
+
+    async def poll(self, asked, record, budget, now):
+        word = self.words[asked.name]
+        if isinstance(word, BaseException):
+            raise word
+        amounts, events = word if isinstance(word, tuple) else (word, None)
+        return answer(amounts, at=now, events=events)
+
+
+class Office:
+    """One process that polls some accounts and judges the rules over them, step by step."""
+
+    def __init__(self, store, clock, rules, accounts):
+        self.store, self.clock, self.book = store, clock, Book()
+        self.accounts = {one.name: one for one in accounts}
+        self.sums = aggregates(rules, self.accounts)
+        self.policy = policy("ops")
+        watch = Watch(self.policy, rules, lambda one, now: now + one.interval)
+        reader = SumReader(store, {one.alert: one for one in rules})
+        self.casino = Polling("casino", self.book, seconds(10), store, watch, clock)
+        judging = StoreReader(store, reader)
+        self.judging = Polling(STORE_PROVIDER, judging, seconds(10), store, watch, clock, recall=reader.recall)
+
+    async def _poll(self, polling, one):
+        await self.store.enrol(polling.provider, {one.name: self.clock()})
+        await self.store.poll_now(polling.provider, one.name)
+        claims = (await self.store.claim(polling.provider, 100, LEASE)).claims
+        [claim] = [each for each in claims if each.account == one.name]
+        await self.store.release(polling.provider, [each for each in claims if each is not claim])
+        polled = await poll(polling, one, claim, None)
+        assert polled.result == "written"
+        return polled
+
+    async def reads(self, name, word):
+        self.book.words[name] = word
+        return await self._poll(self.casino, self.accounts[name])
+
+    async def judges(self, name="Tested"):
+        """What the rule owes now: (news, subject or asset, value)."""
+        polled = await self._poll(self.judging, self.sums[f"aggregate:{name}"])
+        assert polled.commit.record.outage is None, polled.commit.record.outage
+        return [(row.news, row.entry.asset, row.entry.value) for row in polled.commit.rows]
+
+    async def alerts(self, name="Tested"):
+        return (await self.store.load(f"aggregate:{name}")).alerts
+
+
+@pytest.fixture
+def office(open_store, clock):
+    async def open_office(*rules, accounts=(HOT, HOT2, COLD)):
+        return Office(await open_store(), clock, rules, accounts)
+
+    return open_office
+
+
+def low(**settings):
+    settings = {
+        "below": 100,
+        "resolve_above": 120,
+        "aggregate": {"by": ["asset"]},
+        "match": {"role": "hot"},
+        **settings,
+    }
+    return rule("low_balance", **settings)
+
+
+async def test_a_sum_over_accounts_fires_and_resolves_as_one_alert(office):
+    one = await office(low())
+    await one.reads("hot-1", {"USDT": "60"})
+    await one.reads("hot-2", {"USDT": "70"})
+    await one.reads("cold-1", {"USDT": "1"})
+    assert await one.judges() == []
+
+    await one.reads("hot-2", {"USDT": "30"})
+    assert await one.judges() == [("firing", "USDT", 90)]
+    [alert] = await one.alerts()
+    assert alert.labels == {"asset": "USDT"}
+
+    await one.reads("hot-1", {"USDT": "100"})
+    assert await one.judges() == [("resolved", "USDT", 130)]
+
+
+async def test_case_20_the_last_value_of_an_account_counts_until_it_is_stale_then_the_sum_is_open(office, clock):
+    one = await office(low())
+    await one.reads("hot-1", {"USDT": "10"})
+    await one.reads("hot-2", {"USDT": "30"})
+    assert await one.judges() == [("firing", "USDT", 40)]
+
+    await one.reads("hot-2", ProviderUnreachable("away"))
+    clock.now += minutes(2)
+    await one.reads("hot-1", {"USDT": "11"})
+    assert await one.judges() == []
+    [alert] = await one.alerts()
+    assert (alert.value, alert.data) == (41, "ok")
+
+    clock.now += minutes(2)
+    await one.reads("hot-1", {"USDT": "12"})
+    assert await one.judges() == []
+    [alert] = await one.alerts()
+    assert (alert.state, alert.data, alert.details["missing"]) == (State.FIRING, "unknown", "hot-2")
+
+    # What is known is enough by itself.
+    await one.reads("hot-1", {"USDT": "500"})
+    assert await one.judges() == [("resolved", "USDT", 500)]
+
+
+async def test_an_account_that_comes_back_without_a_change_counts_again(office, clock):
+    one = await office(low())
+    await one.reads("hot-1", {"USDT": "10"})
+    await one.reads("hot-2", {"USDT": "30"})
+    await one.judges()
+    clock.now += minutes(5)
+    await one.judges()
+    assert (await one.alerts())[0].data == "unknown"
+
+    await one.reads("hot-1", {"USDT": "10"})
+    await one.reads("hot-2", {"USDT": "30"})
+    await one.judges()
+
+    [alert] = await one.alerts()
+    assert (alert.data, alert.value) == ("ok", 40)
+
+
+async def test_a_process_that_starts_later_sums_up_what_is_there_and_keeps_up(office, clock):
+    first = await office(low())
+    await first.reads("hot-1", {"USDT": "10"})
+    await first.reads("hot-2", {"USDT": "30"})
+    await first.judges()
+
+    second = await office(low())
+    assert await second.judges() == []
+    assert (await second.alerts())[0].value == 40
+    await first.reads("hot-2", {"USDT": "35"})
+    await second.judges()
+    assert (await second.alerts())[0].value == 45
+    await first.judges()
+    assert (await first.alerts())[0].value == 45
+
+
+async def test_an_account_that_was_never_read_leaves_a_sum_open_ended(office):
+    one = await office(low())
+    await one.reads("hot-1", {"USDT": "10"})
+
+    assert await one.judges() == []
+
+    await one.reads("hot-2", {"USDT": "10"})
+    assert await one.judges() == [("firing", "USDT", 20)]
+
+
+async def test_a_declared_asset_that_never_came_is_unknown_not_zero(office):
+    declared = account("hot-1", labels={"role": "hot"}, assets=("USDT", "BTC"))
+    one = await office(low(), accounts=(declared,))
+    await one.reads("hot-1", {"USDT": "10"})
+
+    assert await one.judges() == [("firing", "USDT", 10)]
+
+
+async def test_members_that_are_gone_leave_the_sum_and_the_last_one_closes_its_alert(office):
+    first = await office(low())
+    await first.reads("hot-1", {"USDT": "10"})
+    await first.reads("hot-2", {"BTC": "10"})
+    assert await first.judges() == [("firing", "BTC", 10), ("firing", "USDT", 10)]
+
+    second = await office(low(), accounts=(HOT, COLD))
+
+    assert await second.judges() == [("resolved", "BTC", 10)]
+    [alert] = await second.alerts()
+    assert alert.subject == "USDT"
+
+
+async def test_sums_by_a_label_are_told_apart_by_it(office):
+    one = await office(low(match={}, aggregate={"by": ["role", "asset"]}))
+    for name, amount in (("hot-1", "60"), ("hot-2", "70"), ("cold-1", "10")):
+        await one.reads(name, {"USDT": amount})
+
+    assert await one.judges() == [("firing", "USDT", 10)]
+
+    [alert] = await one.alerts()
+    assert alert.labels == {"role": "cold", "asset": "USDT"}
+
+
+def drain(**settings):
+    settings = {"above": 100, "within": "1h", "aggregate": {"by": ["asset"]}, **settings}
+    return rule("large_outflow", **settings)
+
+
+async def test_outflows_of_several_accounts_add_up_and_each_counts_once(office, clock):
+    one = await office(drain())
+    for name in ("hot-1", "hot-2", "cold-1"):
+        await one.reads(name, {"USDT": "1000"})
+    assert await one.judges() == []
+
+    await one.reads("hot-1", {"USDT": "940"})
+    assert await one.judges() == []
+    await one.reads("hot-2", {"USDT": "950"})
+    assert await one.judges() == [("firing", "USDT", 110)]
+    assert await one.judges() == []
+    assert (await one.alerts())[0].value == 110
+
+    again = await office(drain())
+    await again.judges()
+    assert (await again.alerts())[0].value == 110
+
+    clock.now += minutes(61)
+    for name, left in (("hot-1", "940"), ("hot-2", "950"), ("cold-1", "1000")):
+        await one.reads(name, {"USDT": left})
+    assert await one.judges() == [("resolved", "USDT", 0)]
+
+
+async def test_a_flow_alert_holds_while_a_member_cannot_be_read(office, clock):
+    one = await office(drain())
+    for name in ("hot-1", "hot-2", "cold-1"):
+        await one.reads(name, {"USDT": "1000"})
+    await one.reads("hot-1", {"USDT": "800"})
+    assert await one.judges() == [("firing", "USDT", 200)]
+    clock.now += minutes(61)
+    await one.reads("hot-1", {"USDT": "800"})
+    await one.reads("hot-2", {"USDT": "1000"})
+
+    assert await one.judges() == []
+    assert (await one.alerts())[0].data == "unknown"
+
+    await one.reads("cold-1", {"USDT": "1000"})
+    assert await one.judges() == [("resolved", "USDT", 0)]
+
+
+async def test_a_threshold_within_the_bounds_of_a_sum_is_decided_by_the_movements_themselves(office, clock):
+    one = await office(drain())
+    for name in ("hot-1", "hot-2", "cold-1"):
+        await one.reads(name, {"USDT": "1000"})
+    clock.now += seconds(10)
+    await one.reads("hot-1", {"USDT": "940"})
+    clock.now += seconds(40)
+    await one.reads("hot-2", {"USDT": "950"})
+    assert await one.judges() == [("firing", "USDT", 110)]
+
+    # The first movement has just left the window; its bucket has not.
+    clock.now += minutes(60) - seconds(39)
+    for name, left in (("hot-1", "940"), ("hot-2", "950"), ("cold-1", "1000")):
+        await one.reads(name, {"USDT": left})
+
+    assert await one.judges() == [("resolved", "USDT", 50)]
+
+
+async def test_an_edited_window_is_counted_anew_from_what_is_kept(office, clock):
+    one = await office(drain(within="2h"))
+    for name in ("hot-1", "hot-2", "cold-1"):
+        await one.reads(name, {"USDT": "1000"})
+    await one.reads("hot-1", {"USDT": "940"})
+    clock.now += minutes(1)
+    await one.reads("hot-2", {"USDT": "950"})
+    assert await one.judges() == [("firing", "USDT", 110)]
+
+    edited = await office(drain(within="1h"))
+    assert await edited.judges() == []
+    assert (await edited.alerts())[0].value == 110
+
+
+async def test_movements_told_by_a_ledger_count_like_inferred_ones(office):
+    one = await office(drain(kinds=["withdraw"]))
+    for name in ("hot-1", "hot-2", "cold-1"):
+        await one.reads(name, ({"USDT": "1000"}, ()))
+    moves = (event("70", name="e1"), event("500", name="e2", kind="fee"), event("60", name="e3"))
+    await one.reads("hot-1", ({"USDT": "370"}, moves))
+
+    assert await one.judges() == [("firing", "USDT", 130)]
+
+
+def test_an_account_is_stamped_only_for_rules_that_are_over_it():
+    watch = Watch(policy("ops"), (low(), drain(match={"role": "cold"})), lambda one, now: NOON)
+
+    assert watch.sums_over(HOT) == ("aggregate:Tested",)
+    assert watch.summing(HOT) == (minutes(3), None)
+    assert watch.summing(COLD).moves == minutes(120)
+    assert watch.sums_over(account("other", labels={"role": "x"})) == ()
