@@ -34,6 +34,10 @@ DECISIONS_MAX = 5
 LEASE_MARGIN = timedelta(seconds=15)
 
 
+#: Lets a time pass.
+Rest = Callable[[timedelta], Awaitable[None]]
+
+
 class Watching(Protocol):
     """What one poll needs to know of the configuration."""
 
@@ -80,12 +84,20 @@ class Polling:
         return self.timeout * 2 + PAUSE + LEASE_MARGIN
 
 
-async def poll(polling: Polling, account: Account, claim: Claim, budget: Budget) -> Polled:
-    """Read the account and commit what follows. Raises StoreUnavailable; then the lease simply ends."""
+async def sleep(time: timedelta) -> None:
+    """Let that time pass."""
+    await asyncio.sleep(time.total_seconds())
+
+
+async def poll(polling: Polling, account: Account, claim: Claim, budget: Budget, rest: Rest = sleep) -> Polled:
+    """Read the account and commit what follows. Raises StoreUnavailable; then the lease simply ends.
+
+    `rest` passes the time between two readings, where a second one is needed.
+    """
     started = polling.now()
     record = await polling.store.load(account.name)
     reading = await read(polling, account, record, budget, started)
-    one = _Poll(polling, account, claim, budget, started, record, reading, polling.now())
+    one = _Poll(polling, account, claim, budget, started, record, reading, polling.now(), rest)
     try:
         polled = await one.write()
     except StoreUnavailable:
@@ -121,6 +133,7 @@ class _Poll:
     record: Record
     reading: Reading
     read_at: datetime
+    rest: Rest
     doubts: Doubts = field(default_factory=dict)
     outcome: DoubtOutcome | None = None
 
@@ -170,7 +183,7 @@ class _Poll:
         """Take the second reading, within the same claim: nobody else reads this account meanwhile."""
         of = {"provider": self.polling.provider, "account": self.account.name}
         log.info("reading.doubted", **of, why=decision.why)
-        await asyncio.sleep(pause_of(self.account).total_seconds())
+        await self.rest(pause_of(self.account))
         now = self.polling.now()
         self.reading = await read(self.polling, self.account, self.record, self.budget, now)
         self.read_at, self.doubts = self.polling.now(), decision.doubts

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from monitor.engine.poll import Polled, Polling, poll
+from monitor.engine.poll import Polled, Polling, poll, sleep
 from monitor.engine.ports import Claim, PollStore, Windows, unheard
 from monitor.errors import ProviderThrottled, RecordUnreadable, StoreUnavailable
 from monitor.model.record import Account, Answer, Health
@@ -91,6 +91,11 @@ class Poller:
     _unpaused_until: datetime = LONG_AGO
     _starved_until: datetime = LONG_AGO
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _places: asyncio.Semaphore = field(init=False)
+    _resting: int = 0
+
+    def __post_init__(self) -> None:
+        self._places = asyncio.Semaphore(self.concurrency)
 
     async def run(self) -> None:
         """Poll until `stop`, then finish what is in flight."""
@@ -125,7 +130,7 @@ class Poller:
 
     async def _claim(self) -> timedelta:
         """Start what is due; returns how long nothing more can be done unless somebody wakes us."""
-        room, now = min(CLAIMS_MAX, self.concurrency - len(self._tasks)), self.polling.now()
+        room, now = min(CLAIMS_MAX, self._room()), self.polling.now()
         if room <= 0 or now < self._starved_until:
             return min(LOOK_AGAIN, self._starved_until - now) if room > 0 else LOOK_AGAIN
         store, provider = self.polling.store, self.polling.provider
@@ -141,7 +146,7 @@ class Poller:
             self._starved_until = now + starved
             return starved
         if len(claims.claims) == room:
-            return timedelta(0) if len(self._tasks) < self.concurrency else LOOK_AGAIN
+            return timedelta(0) if self._room() > 0 else LOOK_AGAIN
         return LOOK_AGAIN if claims.next_at is None else min(LOOK_AGAIN, claims.next_at - claims.now)
 
     async def _start(self, claims: Sequence[Claim]) -> timedelta:
@@ -179,7 +184,8 @@ class Poller:
                 self.moved()
                 return
             budget = Prepaid(self.polling.store, self.polling.provider, self.windows, self.cost, starved)
-            polled = await poll(self.polling, account, claim, budget)
+            async with self._places:
+                polled = await poll(self.polling, account, claim, budget, self._between)
             self.wake(polled.next_at)
             self._learn(polled)
             self.observe(account, claim, polled)
@@ -232,8 +238,23 @@ class Poller:
         self._failing_since = None if self._failing_since is failing else self._failing_since
         self._refused_at = None if self._refused_at is refused else self._refused_at
 
+    def _room(self) -> int:
+        """How many more polls may begin; those that wait to go on come first."""
+        return self.concurrency - len(self._tasks) + self._resting
+
+    async def _between(self, pause: timedelta) -> None:
+        """Let a poll wait for its second reading in nobody's way: a whole provider may say zero at once."""
+        self._places.release()
+        self._resting += 1
+        self.wake()
+        try:
+            await sleep(pause)
+        finally:
+            self._resting -= 1
+            await self._places.acquire()
+
     def _done(self, task: asyncio.Task[None]) -> None:
-        full = len(self._tasks) >= self.concurrency
+        full = self._room() <= 0
         self._tasks.discard(task)
         if full:
             self.wake()

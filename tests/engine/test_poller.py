@@ -496,6 +496,25 @@ class TestTrouble:
             assert (await it.store.load("hot-usdt")).snapshot is not None
 
 
+class TestReadingTwice:
+    @virtual_time
+    async def test_a_provider_that_says_zero_of_everybody_holds_up_nobody_and_is_asked_no_more_at_once(self):
+        bank, all_of_them = Bank(delay=0.1), accounts(40, interval=minutes(60))
+        async with office() as it:
+            poller = await it.hire(bank, *all_of_them, room=2)
+            await asyncio.sleep(300)
+            bank.words["*"], begun = "0", loop_clock()
+            for one in all_of_them:
+                await it.store.poll_now("casino", one.name)
+            poller.wake()
+            await asyncio.sleep(60)
+
+            assert [p.doubt for _, p in it.observed] == [None] * 40 + ["confirmed"] * 40
+            # 80 readings, two at a time; had every poll kept its place while it waited, they would take 44 s.
+            assert it.observed[-1][1].committed_at - begun < seconds(8)
+            assert bank.most == 2
+
+
 class TestStopping:
     @virtual_time
     async def test_case_49_what_is_in_flight_is_finished_and_nothing_is_begun(self):
