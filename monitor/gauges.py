@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -19,6 +19,8 @@ from monitor.model.snapshot import Outage
 
 log = structlog.get_logger("monitor.gauges")
 
+#: Two clocks are never the same; by more than that one of them is wrong.
+CLOCKS_DIFFER = timedelta(seconds=2)
 #: A template that has not failed for so long is taken to be mended; a reload mends them all, until they fail.
 TEMPLATE_TOLD = timedelta(days=1)
 _OUTCOMES: dict[Outcome, DeliveryOutcome] = {"sent": "ok", "failed": "deferred", "rejected": "dead"}
@@ -34,6 +36,7 @@ class Gauges:
     states: dict[str, dict[str, AccountState]] = field(default_factory=dict)
     #: Asking the logger at every poll would cost more than deciding what to tell.
     loud: bool = False
+    _ahead: set[str] = field(default_factory=set)
 
     def expect(self, accounts: Iterable[Account]) -> None:
         """These accounts are configured; those already known keep their state."""
@@ -65,10 +68,21 @@ class Gauges:
             self.metrics.doubted(account.provider, polled.doubt)
         self.metrics.recorded(account.provider, len(polled.commit.events))
         good = isinstance(polled.reading, Answer)
-        if good:
+        if isinstance(polled.reading, Answer):
             self.metrics.read(account.provider, polled.read_at)
+            self._compare_clocks(account, polled.reading, polled.read_at)
         if (states := self.states.get(account.provider)) is not None:
             states[account.name] = "ok" if good else "failing"
+
+    def _compare_clocks(self, account: Account, answer: Answer, now: datetime) -> None:
+        """Say once of a provider that its clock is ahead: what it dates in the future is taken to be of now."""
+        times = [event.occurred_at for event in answer.events or ()]
+        if answer.snapshot.as_of is not None:
+            times.append(answer.snapshot.as_of)
+        if times and max(times) - now > CLOCKS_DIFFER and account.provider not in self._ahead:
+            self._ahead.add(account.provider)
+            ahead = (max(times) - now).total_seconds()
+            log.warning("provider.clock_ahead", account=account.name, provider=account.provider, by_seconds=ahead)
 
     def _template_failed(self, rule: str, error: str) -> None:
         self.metrics.template_failed(rule)

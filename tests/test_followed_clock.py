@@ -15,9 +15,10 @@ class Machine:
 
     def __init__(self):
         self.passed = 0.0
+        self.set_by = 0.0
 
     def time(self):
-        return START.timestamp() + self.passed
+        return START.timestamp() + self.passed + self.set_by
 
     def monotonic(self):
         return 1_000.0 + self.passed
@@ -40,7 +41,7 @@ def store(machine, by):
     return START + timedelta(seconds=machine.passed + by)
 
 
-def test_a_store_that_is_ahead_is_followed_at_once(machine):
+def test_case_07_a_store_that_is_ahead_is_followed_at_once(machine):
     clock = FollowedClock()
 
     clock.follow(store(machine, 90))
@@ -48,7 +49,7 @@ def test_a_store_that_is_ahead_is_followed_at_once(machine):
     assert ahead(clock, machine) == 90
 
 
-def test_a_machine_that_is_a_little_ahead_waits_for_the_store_and_then_keeps_its_time(machine):
+def test_case_07_a_machine_that_is_a_little_ahead_waits_for_the_store_and_then_keeps_its_time(machine):
     # Polls planned by a clock that stays ahead come late by as much, at every interval below a second.
     clock, said = FollowedClock(), []
     for _ in range(5):
@@ -59,7 +60,7 @@ def test_a_machine_that_is_a_little_ahead_waits_for_the_store_and_then_keeps_its
     assert said == [0, -0.5, -1.0, -1.5, -1.5]
 
 
-def test_the_time_never_runs_backwards_by_a_little(machine):
+def test_case_07_the_time_never_runs_backwards_by_a_little(machine):
     clock = FollowedClock()
     before = clock()
 
@@ -68,7 +69,7 @@ def test_the_time_never_runs_backwards_by_a_little(machine):
     assert clock() == before
 
 
-def test_a_clock_that_was_set_back_is_followed(machine):
+def test_case_07_a_clock_that_was_set_back_is_followed(machine):
     clock = FollowedClock()
 
     clock.follow(store(machine, -3600))
@@ -76,10 +77,19 @@ def test_a_clock_that_was_set_back_is_followed(machine):
     assert ahead(clock, machine) == -3600
 
 
-def test_an_answer_that_took_its_time_does_not_slow_ours(machine):
+def test_case_07_an_answer_that_took_its_time_does_not_slow_ours(machine):
     clock = FollowedClock()
     machine.passed += 10
 
     clock.follow(store(machine, -0.02))
 
     assert ahead(clock, machine) == 0
+
+
+def test_case_07_timers_do_not_see_the_machines_time_of_day_being_set(machine):
+    clock = FollowedClock()
+    before = clock()
+    machine.set_by = 3_600
+    machine.passed += 5
+
+    assert (clock() - before).total_seconds() == 5

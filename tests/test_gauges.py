@@ -10,7 +10,7 @@ from monitor.gauges import Gauges
 from monitor.metrics import PREFIX, Metrics
 from monitor.model.record import Record
 from tests.builders import NOON, commit, entry, message, minutes, row, seconds
-from tests.facts import account, answer, outage
+from tests.facts import account, answer, event, outage, snapshot
 from tests.fakes import FakeClock
 
 
@@ -33,7 +33,7 @@ def test_the_age_of_news_is_measured_when_they_arrive_and_a_reminder_has_none(ki
 
 def test_what_came_of_a_reading_that_was_doubted_is_counted_and_others_are_not():
     metrics = Metrics("1.0")
-    gauges = Gauges(metrics, FakeClock())
+    gauges = Gauges(metrics, FakeClock(), Concerns(FakeClock(), "web-1:7"))
     owing = commit(Record(account="hot-usdt"))
     polled = Polled(answer(), owing, "written", NOON + minutes(1), NOON, NOON, NOON, NOON)
 
@@ -62,6 +62,28 @@ def test_polls_and_deliveries_are_logged_one_by_one_only_on_request(reading, out
     poll, delivery = logs
     assert (poll["account"], poll["outcome"], poll["took_ms"], poll["news"]) == ("hot-usdt", outcome, 250, 1)
     assert (delivery["channel"], delivery["outcome"], delivery["took_ms"]) == ("ops", "failed", 2000)
+
+
+@pytest.mark.parametrize(
+    ("reading", "ahead"),
+    [
+        (answer(events=(event(at=NOON + seconds(90)),)), 90),
+        (answer(snapshot(as_of=NOON + seconds(40))), 40),
+        (answer(snapshot(as_of=NOON), events=(event(at=NOON - seconds(90)),)), None),
+        (answer(events=(event(at=NOON + seconds(2)),)), None),
+        (answer(events=()), None),
+    ],
+)
+def test_case_07_a_provider_whose_clock_is_ahead_is_reported_once(reading, ahead):
+    gauges = Gauges(Metrics("1.0"), FakeClock(), Concerns(FakeClock(), "web-1:7"))
+    polled = Polled(reading, commit(Record(account="hot-usdt")), "written", *[NOON] * 5)
+
+    with capture_logs() as logs:
+        for name in ("hot", "cold"):
+            gauges.polled(account(name), Claim(name, 1, NOON), polled)
+
+    told = [{"provider": "casino", "account": "hot", "by_seconds": ahead}] if ahead else []
+    assert [{key: line[key] for key in ("provider", "account", "by_seconds")} for line in logs] == told
 
 
 def test_case_43_a_template_that_fails_is_counted_each_time_and_reported_once():

@@ -55,6 +55,8 @@ def learn(
     Confirm when the reading is not to be believed. `doubts` are those of the reading that this one shall confirm:
     it is judged, whatever it says.
     """
+    if isinstance(reading, Answer):
+        reading = _not_from_the_future(reading, now)
     match reading:
         case Health():
             watch = account.target
@@ -75,6 +77,12 @@ def learn(
             return round_up(record, reading, account, rule, now, recorded, book)
         case Answer():
             return _learn_answer(record, reading, account, rules, now, recorded, book, doubts, expected)
+
+
+def _not_from_the_future(answer: Answer, now: datetime) -> Answer:
+    """A provider whose clock is ahead speaks of now; else what it says later would look older."""
+    as_of = answer.snapshot.as_of
+    return answer if as_of is None or as_of <= now else answer._replace(snapshot=replace(answer.snapshot, as_of=now))
 
 
 def _nothing_new(record: Record, account: Account, now: datetime) -> Blindness:

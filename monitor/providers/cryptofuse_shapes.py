@@ -186,7 +186,7 @@ def snapshot(
         return Snapshot(
             observed_at=now,
             amounts=amounts,
-            as_of=min(read.as_of, now) if trust_as_of and read.as_of else None,
+            as_of=read.as_of if trust_as_of else None,
             usd={name: line.usd for name, line in lines.items() if line.usd is not None},
             absent_is_zero=True,
         )

@@ -126,7 +126,7 @@ class TestRestart:
 
         assert watched.news == [(0, "firing"), (600, "resolved")]
 
-    def test_case_7_a_clock_that_goes_back_adds_no_time(self):
+    def test_case_07_a_clock_that_goes_back_adds_no_time(self):
         watched = Watched((low(for_="2m"),)).reads("40").reads("40 40", start=NOON - minutes(30))
 
         assert watched.news == []

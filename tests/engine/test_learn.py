@@ -134,7 +134,15 @@ class TestOutages:
 
 
 class TestEvents:
-    def test_case_7_an_event_from_the_future_is_taken_to_be_of_now(self):
+    def test_case_07_a_reading_from_the_future_is_taken_to_be_of_now_and_none_after_it_is_older(self):
+        ahead, right = NOON + minutes(90), LATER + minutes(1)
+        record, _ = learned(known({"USDT": "1"}), answer(snapshot({"USDT": "2"}, as_of=ahead)))
+        following, facts = learned(record, answer(snapshot({"USDT": "3"}, as_of=right)), now=right)
+
+        assert record.snapshot.as_of == LATER
+        assert (facts.snapshot.of("USDT", "total"), following.snapshot.as_of) == (3, right)
+
+    def test_case_07_an_event_from_the_future_is_taken_to_be_of_now(self):
         _, facts = learned(known({}), answer({}, events=(event(at=NOON + minutes(90)), event(name="e2"))))
 
         assert [e.occurred_at for e in facts.events] == [LATER, NOON]

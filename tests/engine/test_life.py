@@ -56,6 +56,23 @@ class TestCase2And3And4Restarts:
         assert one.news == [(0, "firing"), (92, "resolved")]
 
 
+class TestCase5WhileWeWereDown:
+    def test_case_5_what_became_bad_meanwhile_fires_and_what_was_bad_is_not_told_again(self):
+        before = Watched((low(), rule("low_balance", alert="Lower", below=20))).reads("40")
+        after = Watched(before.rules, record=before.record).reads("10 10", start=NOON + minutes(500))
+
+        assert [(minute, news, entry.rule) for minute, news, entry in before.told + after.told] == [
+            (0, "firing", "Tested"), (500, "firing", "Lower"),
+        ]  # fmt: skip
+
+    def test_case_5_pending_counts_from_the_first_reading_after_the_start(self):
+        before = watched(for_="3m").reads("100")
+        after = Watched(before.rules, record=before.record).reads("40 40 40 40", start=NOON + minutes(30))
+
+        assert after.news == [(33, "firing")]
+        assert after.record.alerts[0].pending_since == NOON + minutes(30)
+
+
 class TestCase11And12And13Outages:
     def test_case_11_a_firing_alert_holds_through_an_outage_and_says_how_old_its_facts_are(self):
         one, flags = watched(), []
@@ -336,7 +353,7 @@ class TestCase25Flapping:
 
         assert [news for _, news in one.news] == ["firing", "resolved"]
 
-    def test_case_7_a_clock_that_was_ahead_does_not_hold_what_flapped_until_it_has_caught_up(self):
+    def test_case_07_a_clock_that_was_ahead_does_not_hold_what_flapped_until_it_has_caught_up(self):
         one = watched().reads("40 100 40 100 40 100 40 100")
 
         one.reads("100 " * 12, start=NOON - minutes(600))
@@ -344,7 +361,7 @@ class TestCase25Flapping:
         assert one.news[-1] == (-590, "resolved")
         assert one.record.lately == {}
 
-    def test_case_7_changes_of_a_clock_that_was_ahead_are_forgotten_with_the_alert(self):
+    def test_case_07_changes_of_a_clock_that_was_ahead_are_forgotten_with_the_alert(self):
         one = watched().reads("40 100")
 
         one.reads("100", start=NOON - minutes(600))

@@ -167,7 +167,7 @@ def test_case_4_no_gap_counts_for_more_than_the_tolerance():
     assert life.judge(1_030).state == NONE
 
 
-def test_case_7_a_clock_that_steps_back_takes_nothing_away_and_gives_nothing():
+def test_case_07_a_clock_that_steps_back_takes_nothing_away_and_gives_nothing():
     life = Life(timing(wait=4)).judge(10, "warning").judge(12, "warning").judge(2, "warning")
 
     assert life.state == PENDING

@@ -172,7 +172,7 @@ def test_an_event_from_the_future_counts_as_now():
 
 
 @pytest.mark.parametrize("ahead", [timedelta(minutes=1), timedelta(hours=10), timedelta(days=9)])
-def test_case_7_a_clock_that_was_ahead_makes_nothing_count_for_longer_than_the_window(ahead):
+def test_case_07_a_clock_that_was_ahead_makes_nothing_count_for_longer_than_the_window(ahead):
     ring = record_flow(flow(HOUR), [event("5", at=NOON - minutes(2)), event("7", at=NOON + ahead)], NOON + ahead)
     ring = record_opening(ring, Decimal(100), NOON + ahead)
 

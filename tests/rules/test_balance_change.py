@@ -251,7 +251,7 @@ class TestRings:
 
         assert [(e.asset, e.value) for _, _, e in watched.told] == [("USDT", 50)]
 
-    def test_case_7_a_clock_that_was_ahead_makes_no_alert_last_longer_than_the_window(self):
+    def test_case_07_a_clock_that_was_ahead_makes_no_alert_last_longer_than_the_window(self):
         one = Watched((self.FALL,)).reads("100 40", start=NOON + minutes(600))
 
         one.reads("40 " * 7)
