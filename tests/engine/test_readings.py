@@ -65,7 +65,8 @@ class TestCase17MissingAssets:
 
 
 def told_at(amount, minute):
-    return answer(snapshot({"USDT": amount}, as_of=NOON + minutes(minute)))
+    """What the provider dates at that minute of the hour before."""
+    return answer(snapshot({"USDT": amount}, as_of=NOON + minutes(minute - 60)))
 
 
 class TestCase21Order:
@@ -80,7 +81,7 @@ class TestCase21Order:
             await it.poll()
 
             assert (overtaken.commit.rows, overtaken.commit.events, overtaken.commit.points) == ((), (), ())
-            assert (known.snapshot.of("USDT", "total"), known.snapshot.as_of) == (100, NOON + minutes(5))
+            assert (known.snapshot.of("USDT", "total"), known.snapshot.as_of) == (100, NOON + minutes(5 - 60))
             assert (await it.record()).snapshot.of("USDT", "total") == 90
 
     @virtual_time
