@@ -34,6 +34,8 @@ COUNT_EVERY = timedelta(seconds=15)
 LOSS_EVERY = timedelta(seconds=5)
 #: It cannot be undone, so what is told of it ends by itself.
 LOSS_TOLD = timedelta(hours=1)
+#: How often the other processes hear what we run; well within the time after which they take us for gone.
+HOLD_EVERY = timedelta(seconds=5)
 HEARTBEAT = 0.5
 #: The scheduler counts as alive while its rings are not older than this.
 RING_PATIENCE = timedelta(seconds=10)
@@ -89,6 +91,7 @@ class Duties:
             Duty("count", self._count, COUNT_EVERY),
             Duty("state", self._look_for_loss, LOSS_EVERY),
             Duty("report", partial(self.concerns.tell, self.store), REPORT_EVERY, self.concerns.bell),
+            Duty("hold", self._hold, HOLD_EVERY),
             *more,
         )
         for duty in duties:
@@ -158,6 +161,10 @@ class Duties:
             assert self._crew is not None
             await self._crew.enrol()
             self._to_enrol = False
+
+    async def _hold(self) -> None:
+        assert self._crew is not None
+        await self._crew.hold()
 
     async def _count(self) -> None:
         self.gauges.refresh()

@@ -2,6 +2,7 @@
 
     MonitorError
     ├── ConfigError             tell the operator, exit 2
+    ├── Outdated                a newer configuration has judged this account: leave it to whoever runs that
     ├── ProviderError           record the outage, try at the next due time
     │   ├── ProviderUnreachable     timeout, refused connection, 5xx
     │   ├── ProviderThrottled       429 or an exhausted quota: carries how long to wait
@@ -31,6 +32,14 @@ Kind = Literal["unreachable", "refused", "throttled", "garbled"]
 
 class MonitorError(Exception):
     """The root of everything raised on purpose."""
+
+
+class Outdated(MonitorError):
+    """A configuration of a newer `generation` has judged this account since."""
+
+    def __init__(self, generation: int) -> None:
+        super().__init__(f"judged by generation {generation}")
+        self.generation = generation
 
 
 class ConfigError(MonitorError):

@@ -158,6 +158,9 @@ class Metrics:
         self._lag = self._gauge("event_loop_lag_seconds", "How late the event loop ran its last heartbeat.")
         self._store_up = self._gauge("store_up", "1 while the store answers, else 0.")
         self._config = Info(f"{PREFIX}config", "Digest of the configuration in force.", registry=self.registry)
+        self._outdated = self._gauge(
+            "config_outdated", "1 while another process runs a newer configuration: ours judges what that has not."
+        )
         self._reloads = _Family(
             self._counter("config_reloads_total", "Attempts to reload; failed: the old configuration stays.", "result")
         )
@@ -250,6 +253,10 @@ class Metrics:
     def configured(self, digest: str) -> None:
         """A configuration is in force."""
         self._config.info({"digest": digest})
+
+    def outdated(self, *, outdated: bool) -> None:
+        """Whether another process runs a newer configuration."""
+        self._outdated.set(1 if outdated else 0)
 
     def reloaded(self, *, ok: bool) -> None:
         """A reload was tried."""

@@ -12,14 +12,14 @@ import structlog
 
 from monitor.config import Config
 from monitor.engine.deliverer import Deliverer
-from monitor.engine.farewell import farewell
 from monitor.engine.kicks import Kicker
-from monitor.engine.poll import Polled, Polling
-from monitor.engine.poller import Poller, pass_on
+from monitor.engine.poll import Polled
+from monitor.engine.poller import Poller
 from monitor.engine.ports import Claim
 from monitor.engine.watch import STORE_PROVIDER, Watch, stand_ins
 from monitor.errors import StoreUnavailable
 from monitor.gauges import Gauges
+from monitor.membership import Membership
 from monitor.model.record import Account
 from monitor.schedule import Every, Timetable, first_due, next_due
 from monitor.staff import destination, means, policy
@@ -72,8 +72,14 @@ class Crew:
     stand_ins: Mapping[str, Account] = field(default_factory=dict)
     kicker: Kicker = field(init=False)
     _running: list[asyncio.Task[None]] = field(default_factory=list)
+    _member: Membership = field(init=False)
+    #: Set once the configuration has its generation: before that no account may be judged by it.
+    _held: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
     _fell_at: dict[str, datetime] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._member = Membership(self.store, self.config, self.gauges)
 
     async def start(self) -> None:
         """Enrol what is configured; poll and deliver it."""
@@ -91,7 +97,8 @@ class Crew:
         while not self._stopping:
             try:
                 if "poll" in self.roles:
-                    await self.store.configure(self.config.digest)
+                    await self._member.hold()
+                self._held.set()
                 await self.enrol()
                 return
             except StoreUnavailable as error:
@@ -112,7 +119,7 @@ class Crew:
 
     async def _turn_out(self) -> None:
         """Make accounts that are configured no longer due, so that `see_off` meets them soon."""
-        if not await self._newest():
+        if not await self._member.may_close():
             return
         for provider in await self.store.providers():
             known = self.pollers[provider].accounts if provider in self.pollers else {}
@@ -137,23 +144,10 @@ class Crew:
         self.pollers = {**self.pollers, provider: poller}
         self._running.append(asyncio.create_task(self._keep(f"provider {provider}", poller)))
 
-    async def _see_off(self, polling: Polling, claim: Claim) -> None:
-        """An account that its provider does not have here: closed, if ours is the newest configuration."""
-        if not await self._newest():
-            await pass_on(polling, claim)
-            return
-        if claim.account in self.config.accounts:
-            # It has moved to another provider, and its alerts with it.
-            await self.store.dismiss(polling.provider, [claim.account])
-        else:
-            await farewell(polling, claim)
-        if not await self._newest():
-            # A reload since may want it: its enrolling found the claim, and left it to us.
-            await self.store.enrol(polling.provider, {claim.account: self.clock()})
-
-    async def _newest(self) -> bool:
-        """Whether no process has started, or was reloaded, with another configuration since."""
-        return await self.store.configured() == self.config.digest
+    async def hold(self) -> None:
+        """Say to the other processes what we run; where that changes how we stand, catch up."""
+        if self._held.is_set() and "poll" in self.roles and await self._member.hold():
+            await self.enrol()
 
     async def probe(self) -> None:
         """Try channels at once that were left alone because they refused us: a person may have mended them."""
@@ -168,6 +162,9 @@ class Crew:
         self._stopping = True
         for part in self._parts():
             part.stop()
+        self._held.set()
+        if "poll" in self.roles:
+            await self._member.leave()
         if self._running:
             await asyncio.wait(self._running)
 
@@ -196,6 +193,8 @@ class Crew:
         """Run a part until it was told to stop, and has."""
         while True:
             try:
+                if isinstance(part, Poller):
+                    await self._held.wait()
                 return await part.run()
             except Exception:
                 # Bulkhead: a bug in one part must not silence its provider or its channel for good.
@@ -235,7 +234,7 @@ class Crew:
         config = self.config
         spec = config.providers.get(provider)
         watch = Watch(policy(config), config.rules, self._next_due, ledgers=spec is not None and spec.tells_events())
-        how = means(config, provider, self.store, watch, self.clock, self.session)
+        how = means(config, provider, self.store, watch, self.clock, self.session, self._member.standing)
 
         def observe(account: Account, claim: Claim, polled: Polled) -> None:
             self.gauges.polled(account, claim, polled)
@@ -251,7 +250,7 @@ class Crew:
             observe=observe,
             moved=self._ring_deliverers,
             follow=self.clock.follow,
-            see_off=self._see_off,
+            see_off=self._member.see_off,
             claimed=self.gauges.claimed,
         )
 

@@ -17,6 +17,7 @@ from monitor.engine.pricing import PriceBook
 from monitor.engine.route import compile_route
 from monitor.engine.watch import StoreReader, Watch
 from monitor.feeds import sources
+from monitor.model.standing import Standing
 from monitor.providers.http import Http
 from monitor.store.redis import RedisStore
 
@@ -46,18 +47,24 @@ def policy(config: Config, book: PriceBook | None = None) -> Policy:
 
 
 def means(
-    config: Config, provider: str, store: RedisStore, watch: Watch, clock: Clock, session: aiohttp.ClientSession
+    config: Config,
+    provider: str,
+    store: RedisStore,
+    watch: Watch,
+    clock: Clock,
+    session: aiohttp.ClientSession,
+    standing: Standing,
 ) -> Means:
     """How a provider's accounts are read; of one that is not configured, how they are read from the store."""
     settings = config.providers.get(provider)
     if settings is None:
         # The store itself; or a provider that is configured no longer, and is never asked.
         sums = SumReader(store, {rule.alert: rule for rule in config.rules})
-        polling = Polling(provider, StoreReader(store, sums), STORE_TIMEOUT, store, watch, clock, recall=sums.recall)
+        polling = Polling(provider, StoreReader(store, sums), STORE_TIMEOUT, store, watch, clock, sums.recall, standing)
         return Means(polling, STORE_READS_AT_ONCE)
     adapter = settings.connect(Http(session, settings.origin()))
     timeout = settings.longest_poll(config.defaults.timeout)
-    polling = Polling(provider, adapter, timeout, store, watch, clock)
+    polling = Polling(provider, adapter, timeout, store, watch, clock, standing=standing)
     return Means(polling, settings.max_concurrency, settings.quota(), settings.poll_cost())
 
 

@@ -309,8 +309,8 @@ class OwedLater:
     def __getattr__(self, name):
         return getattr(self._fused, name)
 
-    async def commit(self, provider, commit, claim, next_at, summing):
-        answer = await self._fused.commit(provider, commit._replace(rows=()), claim, next_at, summing)
+    async def commit(self, provider, commit, claim, next_at, summing, generation):
+        answer = await self._fused.commit(provider, commit._replace(rows=()), claim, next_at, summing, generation)
         self._fused._fuse.spark("between two calls")
         store = self._fused._thing
         where, name = store.partition(commit.record.account), commit.record.account

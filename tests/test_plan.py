@@ -10,8 +10,12 @@ from structlog.testing import capture_logs
 
 from monitor.engine.poll import Polling
 from monitor.errors import StoreUnavailable
+from monitor.gauges import Gauges
+from monitor.metrics import Metrics
 from monitor.plan import AGAIN, MENDED_AFTER, Crew
-from tests.builders import seconds
+from monitor.schedule import Every
+from monitor.store.claiming import SILENT_AFTER
+from tests.builders import minutes, seconds
 from tests.facts import account
 from tests.fakes import loop_clock, virtual_time
 
@@ -156,8 +160,13 @@ class Hiring(Crew):
 
 def crew_of(store, clock, digest, *accounts):
     """A poller's crew whose configuration has these accounts, all of one provider."""
-    config = SimpleNamespace(digest=digest, accounts={name: account(name) for name in accounts}, timetables={})
-    return Hiring(config, store, clock, *[None] * 3, roles=frozenset({"poll"}))
+    config = SimpleNamespace(
+        digest=digest,
+        accounts={name: account(name) for name in accounts},
+        timetables={name: Every(minutes(1)) for name in accounts},
+    )
+    gauges = Gauges(Metrics("1"), clock, None)
+    return Hiring(config, store, clock, gauges, *[None] * 2, roles=frozenset({"poll"}))
 
 
 async def claimed(store, clock, name):
@@ -166,10 +175,14 @@ async def claimed(store, clock, name):
     return claim
 
 
+def polling(store, clock):
+    return Polling("casino", None, seconds(10), store, None, clock)
+
+
 @pytest.mark.parametrize("there", [(), ("player-7",)], ids=["removed", "moved to another provider"])
 async def test_an_account_that_a_reload_brings_back_while_it_is_seen_off_is_polled_again(store, clock, there):
     before = crew_of(store, clock, "without it", *there)
-    await store.configure("without it")
+    await before._begin()
     claim = await claimed(store, clock, "player-7")
 
     class Reloading:
@@ -179,12 +192,12 @@ async def test_an_account_that_a_reload_brings_back_while_it_is_seen_off_is_poll
             return getattr(store, name)
 
         async def dismiss(self, *args):
-            await store.configure("with it")
+            await store.hold("another", "with it")
             await store.enrol("casino", {"player-7": clock()})
             await store.dismiss(*args)
 
-    before.store = Reloading()
-    await before._see_off(Polling("casino", None, seconds(10), before.store, None, clock), claim)
+    before._member.store = Reloading()
+    await before._member.see_off(polling(before._member.store, clock), claim)
 
     assert await store.enrolled("casino") == ["player-7"]
 
@@ -198,13 +211,51 @@ async def test_an_older_configuration_that_enrols_after_a_loss_turns_nobody_out(
     await older.enrol()
 
     assert older.hired == []
-    assert await store.configured() == "newer"
+    assert not older._member.standing.newest
+
+
+async def test_nobody_is_turned_out_whom_another_process_knows_until_that_one_leaves(store, clock):
+    """In the middle of a deploy an old process that restarts is the newest; what only the new one has goes on."""
+    new, restarted = crew_of(store, clock, "new", "player-7"), crew_of(store, clock, "old")
+    await store.enrol("casino", {"player-7": clock()})
+    new.pollers = {"casino": SimpleNamespace(accounts=new.config.accounts, wake=list, stop=list)}
+    await new._begin()
+    await restarted._begin()
+    assert restarted._member.standing.newest
+    assert restarted.hired == []
+
+    claim = await claimed(store, clock, "player-7")
+    await restarted._member.see_off(polling(store, clock), claim)
+    assert await store.enrolled("casino") == ["player-7"]
+
+    new.kicker = SimpleNamespace(stop=list)
+    await new.stop()
+    await restarted.hold()
+
+    assert restarted.hired == ["casino"]
+
+
+async def test_an_older_configuration_takes_over_when_nobody_runs_the_newest_any_more(store, clock):
+    older, newest = crew_of(store, clock, "older"), crew_of(store, clock, "newest")
+    with capture_logs() as logs:
+        for crew in (older, newest):
+            await crew._begin()
+        for _ in range(3):
+            await older.hold()
+        clock.pass_(SILENT_AFTER)
+        await older.hold()
+        assert not older._member.standing.newest
+        clock.pass_(seconds(1))
+        await older.hold()
+
+    assert (older._member.standing.generation, newest._member.standing.generation) == (3, 2)
+    assert [line["event"] for line in logs] == ["config.outdated", "config.newest"], "news twice"
 
 
 async def test_a_crew_that_has_stopped_hires_nobody_whom_nobody_would_stop(store, clock):
     await store.enrol("gone", {"player-7": clock()})
-    await store.configure("mine")
     crew = crew_of(store, clock, "mine")
+    await crew._member.hold()
     await crew.stop()
 
     await crew.enrol()

@@ -41,7 +41,7 @@ async def farewell(polling: Polling, claim: Claim) -> None:
     record, now = await store.load(name), polling.now()
     if record.alerts:
         commit = depart(record, stranger(name, polling.provider), now)
-        result = await store.commit(polling.provider, commit, claim, now)
+        result = await store.commit(polling.provider, commit, claim, now, generation=polling.standing.generation)
         if result not in ("written", "already"):
             return
         await store.move(name)

@@ -16,10 +16,11 @@ from monitor.engine.decide import Policy, decide
 from monitor.engine.doubt import PAUSE, DoubtOutcome, Doubts, hurries, pause_of, verdict
 from monitor.engine.origin import of_provider
 from monitor.engine.ports import Budget, Claim, Clock, PollStore, Provider, Summing
-from monitor.errors import ProviderError, ProviderRefused, ProviderThrottled, StoreUnavailable
+from monitor.errors import Outdated, ProviderError, ProviderRefused, ProviderThrottled, StoreUnavailable
 from monitor.model.event import Event
 from monitor.model.record import Account, Answer, Commit, Committed, Confirm, Need, Reading, Record, RuleWatch
 from monitor.model.snapshot import Outage
+from monitor.model.standing import Standing
 from monitor.rules.base import RuleBase
 
 log = structlog.get_logger("monitor.poll")
@@ -77,6 +78,7 @@ class Polling:
     now: Clock
     #: Whence the events of a window are loaded; None: from the account's own ledger.
     recall: Callable[[Account, datetime], Awaitable[tuple[Event, ...]]] | None = None
+    standing: Standing = field(default_factory=Standing)
 
     @property
     def lease(self) -> timedelta:
@@ -90,17 +92,20 @@ async def sleep(time: timedelta) -> None:
 
 
 async def poll(polling: Polling, account: Account, claim: Claim, budget: Budget, rest: Rest = sleep) -> Polled:
-    """Read the account and commit what follows. Raises StoreUnavailable; then the lease simply ends.
+    """Read the account and commit what follows. `rest` passes the time between two readings, where a second one is
+    needed.
 
-    `rest` passes the time between two readings, where a second one is needed.
+    Raises StoreUnavailable, then the lease simply ends; and Outdated, then nothing was written.
     """
     started = polling.now()
     record = await polling.store.load(account.name)
+    if record.generation > polling.standing.generation:
+        raise Outdated(record.generation)
     reading = await read(polling, account, record, budget, started)
     one = _Poll(polling, account, claim, budget, started, record, reading, polling.now(), rest)
     try:
         polled = await one.write()
-    except StoreUnavailable:
+    except (StoreUnavailable, Outdated):
         raise
     except Exception as bug:
         # Bulkhead: a reading that cannot be judged or stored is not known: it pages, where a crash would only
@@ -145,8 +150,11 @@ class _Poll:
             decided_at = polling.now()
             next_at = self._next_at(commit.record, now)
             result = await polling.store.commit(
-                polling.provider, commit, self.claim, next_at, polling.watching.summing(self.account)
-            )
+                polling.provider, commit, self.claim, next_at, polling.watching.summing(self.account),
+                polling.standing.generation,
+            )  # fmt: skip
+            if result == "outdated":
+                raise Outdated(self.record.generation)
             if result != "moved":
                 break
             self.record, now = await polling.store.load(self.account.name), polling.now()

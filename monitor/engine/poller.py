@@ -9,7 +9,7 @@ import structlog
 
 from monitor.engine.poll import Polled, Polling, poll, sleep
 from monitor.engine.ports import Claim, PollStore, Windows, unheard
-from monitor.errors import ProviderThrottled, RecordUnreadable, StoreUnavailable
+from monitor.errors import Outdated, ProviderThrottled, RecordUnreadable, StoreUnavailable
 from monitor.model.record import Account, Answer, Health
 from monitor.model.snapshot import Outage
 
@@ -184,8 +184,12 @@ class Poller:
                 self.moved()
                 return
             budget = Prepaid(self.polling.store, self.polling.provider, self.windows, self.cost, starved)
-            async with self._places:
-                polled = await poll(self.polling, account, claim, budget, self._between)
+            try:
+                async with self._places:
+                    polled = await poll(self.polling, account, claim, budget, self._between)
+            except Outdated as newer:
+                await self._leave_to(newer, claim, budget)
+                return
             self.wake(polled.next_at)
             self._learn(polled)
             self.observe(account, claim, polled)
@@ -203,6 +207,14 @@ class Poller:
         except Exception:
             # Bulkhead: a bug in one poll must not stop the others; its lease ends and it is polled again.
             log.exception("poll.bug", account=claim.account)
+
+    async def _leave_to(self, newer: Outdated, claim: Claim, budget: Prepaid) -> None:
+        """Give an account back to the processes that run the newer configuration, and let them claim first."""
+        self.polling.standing.meet(newer.generation)
+        self._starved_until = self.polling.now() + STRANGER_PAUSE
+        await self.polling.store.release(self.polling.provider, [claim])
+        if budget.paid and self.windows:
+            await self.polling.store.give_back(self.polling.provider, self.windows, budget.paid)
 
     async def _slow_down(self, polled: Polled, starved: timedelta | None) -> None:
         """A 429 pauses everything under the same quota, in every process."""

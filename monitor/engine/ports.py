@@ -104,14 +104,6 @@ class PollStore(Protocol):
         """
         ...
 
-    async def configure(self, digest: str) -> None:
-        """This configuration is the newest from now on."""
-        ...
-
-    async def configured(self) -> str:
-        """The digest of the newest configuration, of whatever process."""
-        ...
-
     async def providers(self) -> set[str]:
         """The providers that have accounts in this store."""
         ...
@@ -130,6 +122,10 @@ class PollStore(Protocol):
 
     async def claim(self, provider: str, limit: int, lease: timedelta) -> Claims:
         """Lease up to `limit` due accounts of a provider; an expired lease is due again."""
+        ...
+
+    async def take_one(self, provider: str, account: str, lease: timedelta) -> Claim | None:
+        """Lease one account, due or not; None while somebody is at it, or when it is due never."""
         ...
 
     async def release(self, provider: str, claims: Sequence[Claim]) -> None:
@@ -153,12 +149,16 @@ class PollStore(Protocol):
         ...
 
     async def commit(
-        self, provider: str, commit: Commit, claim: Claim, next_at: datetime, summing: Summing = ALONE
+        self,
+        provider: str,
+        commit: Commit,
+        claim: Claim,
+        next_at: datetime,
+        summing: Summing = ALONE,
+        generation: int = 0,
     ) -> Committed:
-        """Write one poll in one atomic call, if the version is the one read and the claim is still ours.
-
-        `summing` says whether sums over accounts are to hear of it.
-        """
+        """Write one poll in one atomic call, if the version is the one read, the claim is still ours, and no newer
+        generation has judged the account. `summing` says whether sums over accounts are to hear of it."""
         ...
 
     async def sum_news(self, since: Mapping[int, int]) -> Mapping[int, SumNews]:

@@ -136,6 +136,8 @@ class Record:
     valued: Mapping[str, Valued] = field(default_factory=dict)
     reported: Quotes = field(default_factory=dict)
     budgets: Budgets = field(default_factory=dict)
+    #: Of the configuration that it was last judged by, as stored; 0 before there were any.
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,4 +214,4 @@ class Confirm:
 
 
 #: What the commit function answered.
-Committed = Literal["written", "already", "moved", "lost"]
+Committed = Literal["written", "already", "moved", "lost", "outdated"]

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from monitor.engine.ports import Claim, Claims
+from monitor.model.standing import Held
 from monitor.model.window import micros, moment
-from monitor.store.keys import CONFIGURATION, PROVIDERS, Partition
+from monitor.store.keys import NEWEST, PROVIDERS, RUNNING, Partition
 from monitor.store.session import Session
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -20,6 +21,8 @@ _STEP_US = 2_000_000
 #: As many accounts are asked of one partition at first, where several have something due. Asking a partition costs
 #: about as much as a commit: with 4 instead, a poll takes 5 µs more of our CPU.
 TOGETHER = 8
+#: A process that has not said for so long what it runs does not run.
+SILENT_AFTER = timedelta(seconds=15)
 #: Claims go round the partitions at most so often in one call.
 ROUNDS_MAX = 4
 #: Claimed accounts whose versions are remembered until they are loaded.
@@ -87,13 +90,17 @@ class ClaimingStore(Session):
         for where in by_partition:
             self._watch(provider).expect(where.number, 0)
 
-    async def configure(self, digest: str) -> None:
-        """This configuration is the newest from now on."""
-        await self._batch.command("SET", CONFIGURATION, digest)
+    async def hold(self, process: str, digest: str, generation: int = 0, met: int = 0) -> Held:
+        """Say that a process runs this configuration, as generation 0 when it does since just now."""
+        patience = SILENT_AFTER // _MICROSECOND
+        reply = await self._batch.fcall(
+            "bm2_hold", [NEWEST, RUNNING], self._now, process, digest, generation, met, patience
+        )
+        return Held(int(reply[0]), newest=reply[1] == b"1", alone=reply[2] == b"1")
 
-    async def configured(self) -> str:
-        """The digest of the newest configuration, of whatever process."""
-        return (await self._batch.command("GET", CONFIGURATION) or b"").decode()
+    async def leave(self, process: str) -> None:
+        """This process runs its configuration no longer."""
+        await self._batch.command("HDEL", RUNNING, process)
 
     async def providers(self) -> set[str]:
         """The providers that have accounts in this store."""
@@ -186,6 +193,16 @@ class ClaimingStore(Session):
                 self._claimed.popitem(last=False)
             claims.append(Claim(account, token, moment(int(reply[at + 1]))))
         return claims, now_us
+
+    async def take_one(self, provider: str, account: str, lease: timedelta) -> Claim | None:
+        """Lease one account, due or not; None while somebody is at it, or when it is due never."""
+        where = self.partition(account)
+        touched = [where.due(provider), where.leased(provider), where.clock(provider), where.last(provider)]
+        reply = await self._batch.fcall("bm2_take_one", touched, self._now, account, lease // _MICROSECOND)
+        if not reply:
+            return None
+        self._claimed[account] = int(reply[2] or 0)
+        return Claim(account, int(reply[0]), moment(int(reply[1])))
 
     async def release(self, provider: str, claims: Sequence[Claim]) -> None:
         """Give unused claims back: due at once."""

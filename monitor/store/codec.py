@@ -30,8 +30,8 @@ DOCUMENT_MAX = 4 * 1024 * 1024
 #: What reading a stored document raises that is damaged, or of a release that knows more than this one.
 UNREADABLE = (msgspec.MsgspecError, ValueError, KeyError, TypeError, ArithmeticError)
 
-#: Fields of a record's hash, in the order in which they are read: version, token, and the four documents.
-FIELDS = ("v", "t", "s", "d", "w", "k")
+#: Fields of a record's hash, in the order in which they are read: version, token, the four documents, generation.
+FIELDS = ("v", "t", "s", "d", "w", "k", "g")
 
 
 #: How the names begin of what holds for every asset that has no ring of its own.
@@ -114,7 +114,7 @@ def record(account: str, stored: list[bytes | None]) -> Record:
 
 
 def _record(account: str, stored: list[bytes | None]) -> Record:
-    version, _, reading, alerts, windows, known = stored
+    version, _, reading, alerts, windows, known, generation = stored
     if version is None:
         return Record(account)
     read = _reading.decode(reading) if reading else _Reading()
@@ -141,6 +141,7 @@ def _record(account: str, stored: list[bytes | None]) -> Record:
         valued=read.valued,
         reported=read.reported,
         budgets=judged.budgets,
+        generation=int(generation or 0),
     )
 
 

@@ -13,8 +13,10 @@ PARTITIONS_MAX = 4096
 
 #: Hash `partitions` → how many there are. Written once by the first process, never trimmed.
 LAYOUT = "{bm:x}:layout"
-#: String: the digest of the configuration that was started or reloaded last.
-CONFIGURATION = "{bm:x}:configuration"
+#: Hash `generation`, `digest` of the newest configuration: the one that was started or reloaded last. Never trimmed.
+NEWEST = "{bm:x}:newest"
+#: Hash process → `<time> <digest>` of the configuration it runs. Whoever leaves is removed, the silent by the others.
+RUNNING = "{bm:x}:running"
 #: Set of the providers that ever had accounts. A start or reload removes those that have none any more.
 PROVIDERS = "{bm:x}:providers"
 #: Hash condition, process and detail → a report as JSON. Whoever judges them removes those that were not renewed.
@@ -92,7 +94,8 @@ class Partition:
         return f"{self.tag}:last:{provider}"
 
     def record(self, account: str) -> str:
-        """Hash `v` version, `t` last token, `s` reading, `d` alerts, cursors, `w` rings, `k` event keys."""
+        """Hash `v` version, `t` last token, `s` reading, `d` alerts, cursors, `w` rings, `k` event keys,
+        `g` generation of the configuration that judged it last."""
         return f"{self.tag}:record:{account}"
 
     def outbox(self, account: str) -> str:

@@ -45,11 +45,18 @@ class PollingStore(ClaimingStore):
         return tuple(codec.event(fields[1]) for _, fields in found)
 
     async def commit(
-        self, provider: str, commit: Commit, claim: Claim, next_at: datetime, summing: Summing = ALONE
+        self,
+        provider: str,
+        commit: Commit,
+        claim: Claim,
+        next_at: datetime,
+        summing: Summing = ALONE,
+        generation: int = 0,
     ) -> Committed:
         """Write one poll in one atomic call, if the version is the one read and the claim is still ours.
 
-        `summing` says whether sums over accounts are to hear of it.
+        Not if a configuration of a newer generation has judged the account since. `summing` says whether sums over
+        accounts are to hear of it.
         """
         account, where = commit.record.account, self.partition(commit.record.account)
         touched = [
@@ -63,6 +70,7 @@ class PollingStore(ClaimingStore):
         documents = codec.changed(commit.before, commit.record)
         args: list[str | bytes | int] = [
             self._now, account, commit.before.version, claim.token, next_us, *documents, *_stamps(commit, summing),
+            generation,
         ]  # fmt: skip
         more = documents[1] or commit.rows or commit.events or commit.points
         if more or summing is not ALONE:
@@ -74,10 +82,10 @@ class PollingStore(ClaimingStore):
         answer, version = await self._batch.fcall("bm2_commit", touched, *args)
         self._watch(provider).expect(where.number, next_us)
         committed = cast(Committed, answer.decode())
-        self._remember(commit.record, committed, int(version))
+        self._remember(commit.record, committed, int(version), generation)
         return committed
 
-    def _remember(self, record: Record, committed: Committed, version: int) -> None:
+    def _remember(self, record: Record, committed: Committed, version: int, generation: int) -> None:
         """Keep what was written; drop what somebody else has changed."""
         if committed != "written":
             self._cache.pop(record.account, None)
@@ -87,7 +95,7 @@ class PollingStore(ClaimingStore):
             record.account, version, record.snapshot, record.outage, record.failing_since, record.alerts,
             record.ledgers, record.flows, record.extremes, record.lately, record.coverage,
             record.provider, record.began_at, record.doubts, record.valued, record.reported,
-            record.budgets,
+            record.budgets, generation,
         )  # fmt: skip
         self._cache.move_to_end(record.account)
         if len(self._cache) > CACHE_MAX:

@@ -653,3 +653,21 @@ class TestHealth:
             await asyncio.sleep(60)
 
             assert (await self.noted(it, poller)).noted_at == NOON
+
+
+@virtual_time
+async def test_what_a_newer_configuration_has_judged_is_left_to_it_at_once():
+    async with office() as it:
+        older, newer = Bank(), Bank()
+        await it.hire(older, account("hot", interval=seconds(1)))
+        await asyncio.sleep(5)
+        theirs = await it.hire(newer, account("hot", interval=seconds(1)))
+        theirs.polling.standing.generation = 2
+        await asyncio.sleep(60)
+        before = len(older.times("hot"))
+        await asyncio.sleep(120)
+
+        assert len(older.times("hot")) == before
+        gaps = [later - earlier for earlier, later in itertools.pairwise(newer.times("hot")[-60:])]
+        assert max(gaps) <= seconds(3), "it is not kept from whoever has the newer one"
+        assert it.pollers[0].polling.standing.met == 2

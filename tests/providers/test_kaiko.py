@@ -154,7 +154,7 @@ class Watch:
         snapshot = carry(self.record.snapshot, answer.snapshot)
         following = replace(self.record, snapshot=snapshot, ledgers=answer.ledgers, failing_since=None)
         documents = codec.changed(Record(following.account), following)
-        self.record = codec.record(following.account, [b"1", None, *documents])
+        self.record = codec.record(following.account, [b"1", None, *documents, None])
         return answer
 
 

@@ -341,7 +341,7 @@ class Watch:
         known = carry(self.record.snapshot, answer.snapshot)
         following = replace(self.record, snapshot=known, ledgers=answer.ledgers, failing_since=None)
         documents = codec.changed(Record(following.account), following)
-        self.record = codec.record(following.account, [b"1", None, *documents])
+        self.record = codec.record(following.account, [b"1", None, *documents, None])
         return answer
 
 

@@ -191,7 +191,7 @@ def test_an_alert_stored_by_a_release_without_the_keys_of_its_life_is_read_with_
     older = {key: value for key, value in msgspec.to_builtins(alert).items() if key not in known}
     stored = msgspec.json.encode({"alerts": [older], "checkpoints": {"main": 17}})
 
-    read = codec.record("hot", [b"1", b"1", None, stored, None, None])
+    read = codec.record("hot", [b"1", b"1", None, stored, None, None, None])
 
     assert read.alerts == (replace(alert, told=None, turns=()),)
     assert read.lately == {}
@@ -202,7 +202,7 @@ def test_releases_with_and_without_highs_read_each_others_windows():
     sums_only = msgspec.json.encode(full_record().flows)
 
     older = msgspec.json.decode(windows, type=dict[str, Flow])
-    newer = codec.record("hot", [b"1", b"1", None, None, sums_only, None])
+    newer = codec.record("hot", [b"1", b"1", None, None, sums_only, None, None])
 
     assert older["USDT|1|"] == full_record().flows["USDT|1|"]
     assert older["USDT|total|high|1"].sums == {}

@@ -33,7 +33,7 @@ WORDS = st.lists(st.sampled_from(["200", "110", "90", "55", "40", "20", "error",
 def restarted(record):
     """The record as a new process reads it."""
     documents = codec.changed(Record(record.account), record)
-    stored = codec.record(record.account, [b"%d" % record.version, None, *(one or None for one in documents)])
+    stored = codec.record(record.account, [b"%d" % record.version, None, *(one or None for one in documents), None])
     return replace(stored, version=record.version)
 
 

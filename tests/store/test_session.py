@@ -308,7 +308,7 @@ def test_fields_of_a_newer_release_are_ignored_and_missing_ones_take_defaults():
     stored = [
         b"7", b"1",
         b'{"snapshot":{"observed_at":"2026-11-20T12:00:00Z","amounts":{"USDT":{"total":"1.50"}},"new":[1]},"newer":{}}',
-        b'{"checkpoints":{"main":5},"newer":1}', None, None,
+        b'{"checkpoints":{"main":5},"newer":1}', None, None, None,
     ]  # fmt: skip
 
     record = codec.record("hot", stored)
@@ -319,7 +319,7 @@ def test_fields_of_a_newer_release_are_ignored_and_missing_ones_take_defaults():
 
 
 def test_a_version_survives_lua_without_losing_a_digit():
-    assert codec.record("hot", [b"1795176000123457", *[None] * 5]).version == 1_795_176_000_123_457
+    assert codec.record("hot", [b"1795176000123457", *[None] * 6]).version == 1_795_176_000_123_457
 
 
 async def test_an_unchanged_poll_of_a_new_account_is_stored(store):

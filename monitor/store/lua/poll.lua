@@ -17,6 +17,24 @@ local function claim(keys, args)
   return reply
 end
 
+-- Lease one account whenever it is due, unless somebody is at it. That it is due then is to be kept.
+-- KEYS  due, leased, clock, last
+-- ARGV  now, account, lease length
+-- Returns {token, due time, version or ''}, or {} when it is not to be had.
+local function take(keys, args)
+  local now, account = clock(args[1]), args[2]
+  follow(keys[3], now, {keys[1], keys[2]})
+  local due, busy = score(keys[1], account), score(keys[2], account)
+  if not due or (busy and busy > now) then
+    return {}
+  end
+  local token = math.max(now + tonumber(args[3]), tonumber(redis.call('HGET', keys[3], 'token') or '0') + 1)
+  redis.call('HSET', keys[3], 'token', whole(token))
+  redis.call('ZADD', keys[2], whole(token), account)
+  redis.call('ZREM', keys[1], account)
+  return {whole(token), whole(due), redis.call('HGET', keys[4], account) or ''}
+end
+
 -- KEYS  due, leased
 -- ARGV  triples of (account, due time if it has none, latest due time or '')
 local function enrol(keys, args)
@@ -116,13 +134,15 @@ end
 --       moves, outbox, outdue, events, open, closing, then (points, hourly) for each asset
 -- ARGV  now, account, version read, token, next due time, s, d, w, k ('' means unchanged),
 --       when the reading is stale ('' for one that is not summed up), whether it is another one ('1' or '0');
---       with more keys also how long movements are kept to be summed up ('' for not at all), has alerts ('1', '0' or ''), sweep delay, keep, most events, most points,
+--       generation of the configuration; with more keys also
+--       how long movements are kept to be summed up ('' for not at all), has alerts ('1', '0' or ''), sweep delay,
+--       keep, most events, most points,
 --       number of rows, rows, number of events, events,
 --       then for each asset: name, time, number of measures, pairs of (measure, value)
 -- Returns {answer, version}.
 local function commit(keys, args)
   local now, account, token = clock(args[1]), args[2], tonumber(args[4])
-  local stored = redis.call('HMGET', keys[4], 'v', 't')
+  local stored = redis.call('HMGET', keys[4], 'v', 't', 'g')
   if stored[2] and tonumber(stored[2]) == token then
     return {'already', stored[1]}
   end
@@ -131,6 +151,10 @@ local function commit(keys, args)
   end
   if tonumber(stored[1] or '0') ~= tonumber(args[3]) then
     return {'moved', stored[1] or '0'}
+  end
+  -- Judged by a newer configuration already: that one's word stands.
+  if tonumber(args[12]) < tonumber(stored[3] or '0') then
+    return {'outdated', stored[1] or '0'}
   end
 
   local version = whole(math.max(tonumber(redis.call('GET', keys[3]) or '0') + 1, now))
@@ -141,6 +165,10 @@ local function commit(keys, args)
       fields[#fields + 1] = name
       fields[#fields + 1] = args[5 + i]
     end
+  end
+  if args[12] ~= (stored[3] or '0') then
+    fields[#fields + 1] = 'g'
+    fields[#fields + 1] = args[12]
   end
   redis.call('HSET', keys[4], unpack(fields))
   redis.call('HSET', keys[5], account, version)
@@ -159,13 +187,13 @@ local function commit(keys, args)
     return {'written', version}
   end
 
-  if args[13] == '1' then
+  if args[14] == '1' then
     redis.call('SADD', keys[12], account)
-  elseif args[13] == '0' then
+  elseif args[14] == '0' then
     redis.call('SREM', keys[12], account)
   end
-  local delay, keep, most_events, most_points = tonumber(args[14]), tonumber(args[15]), args[16], args[17]
-  local at = 18
+  local delay, keep, most_events, most_points = tonumber(args[15]), tonumber(args[16]), args[17], args[18]
+  local at = 19
   local rows = tonumber(args[at])
   for i = 1, rows do
     redis.call('HSET', keys[9], version .. '-' .. (i - 1), args[at + i])
@@ -178,14 +206,14 @@ local function commit(keys, args)
   for i = 1, events do
     local id = version .. '-' .. (i - 1)
     redis.call('XADD', keys[11], 'MAXLEN', '~', most_events, id, 'e', args[at + i])
-    if args[12] ~= '' then
+    if args[13] ~= '' then
       redis.call('XADD', keys[8], 'MAXLEN', '~', MOVES_MAX, id, 'a', account, 'e', args[at + i])
     end
   end
   if events > 0 then
     redis.call('XTRIM', keys[11], 'MINID', '~', whole(math.max(0, now - keep)))
-    if args[12] ~= '' then
-      redis.call('XTRIM', keys[8], 'MINID', '~', whole(math.max(0, now - tonumber(args[12]))))
+    if args[13] ~= '' then
+      redis.call('XTRIM', keys[8], 'MINID', '~', whole(math.max(0, now - tonumber(args[13]))))
     end
   end
   at = at + events + 1
@@ -242,6 +270,7 @@ local function strike(keys, args)
 end
 
 redis.register_function('bm2_claim', claim)
+redis.register_function('bm2_take_one', take)
 redis.register_function('bm2_enrol', enrol)
 redis.register_function('bm2_dismiss', dismiss)
 redis.register_function('bm2_release', release)

@@ -1,0 +1,72 @@
+"""What a process says to the others of its configuration, and learns of theirs."""
+
+import uuid
+from dataclasses import dataclass, field
+
+import structlog
+
+from monitor.config import Config
+from monitor.engine.farewell import farewell
+from monitor.engine.poll import Polling
+from monitor.engine.poller import pass_on
+from monitor.engine.ports import Claim
+from monitor.errors import StoreUnavailable
+from monitor.gauges import Gauges
+from monitor.model.standing import Standing
+from monitor.store.redis import RedisStore
+
+log = structlog.get_logger("monitor.membership")
+
+
+@dataclass(slots=True)
+class Membership:
+    """One configuration at work in one process: it holds a generation from the first `hold` until it leaves."""
+
+    store: RedisStore
+    config: Config
+    gauges: Gauges
+    standing: Standing = field(default_factory=Standing)
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
+    _left: bool = False
+
+    async def hold(self) -> bool:
+        """Say that we are here; whether it is news how we stand among the others."""
+        if self._left:
+            return False
+        standing = self.standing
+        before = standing.newest
+        held = await self.store.hold(self.name, self.config.digest, standing.generation, standing.met)
+        news = standing.take(held)
+        if before != standing.newest:
+            say = log.info if standing.newest else log.warning
+            event = "config.newest" if standing.newest else "config.outdated"
+            say(event, generation=standing.generation, newest=held.generation, digest=self.config.digest)
+        self.gauges.metrics.outdated(outdated=not standing.newest)
+        return news
+
+    async def may_close(self) -> bool:
+        """Whether what is not configured here is configured nowhere: asked anew, for it cannot be undone."""
+        await self.hold()
+        return not self._left and self.standing.newest and self.standing.alone
+
+    async def see_off(self, polling: Polling, claim: Claim) -> None:
+        """An account that its provider does not have here: closed, if nobody runs another configuration."""
+        if not await self.may_close():
+            await pass_on(polling, claim)
+            return
+        if claim.account in self.config.accounts:
+            # It has moved to another provider, and its alerts with it.
+            await self.store.dismiss(polling.provider, [claim.account])
+        else:
+            await farewell(polling, claim)
+        if not await self.may_close():
+            # A reload since may want it: its enrolling found the claim, and left it to us.
+            await self.store.enrol(polling.provider, {claim.account: polling.now()})
+
+    async def leave(self) -> None:
+        """We work by this configuration no longer; where the store does not hear it, it notices."""
+        self._left = True
+        try:
+            await self.store.leave(self.name)
+        except StoreUnavailable as error:
+            log.debug("membership.not_left", why=str(error))

@@ -1,0 +1,42 @@
+"""How the configuration of this process stands among those that other processes run on the same store.
+
+Every configuration that is started or reloaded takes the next generation. A record carries the one it was last judged
+by, and an older one does not judge it again: so alerts do not flap between two configurations while a deploy is under
+way. Whoever runs an older one goes on with the accounts that no newer one has touched.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Held(NamedTuple):
+    """How a configuration stands: the newest one's generation, whether it is that, and whether nobody runs another."""
+
+    generation: int
+    newest: bool
+    alone: bool
+
+
+@dataclass(slots=True)
+class Standing:
+    """What this process knows of that. `met` is the highest generation that it found in a record.
+
+    `newest`: no other configuration was started or reloaded since; `alone`: no process runs another one.
+    """
+
+    generation: int = 0
+    newest: bool = True
+    alone: bool = True
+    met: int = 0
+
+    def take(self, held: Held) -> bool:
+        """Take over what the store says; whether that is news. An older configuration keeps its generation."""
+        news = (held.newest, held.alone) != (self.newest, self.alone)
+        if held.newest:
+            self.generation = held.generation
+        self.newest, self.alone = held.newest, held.alone
+        return news
+
+    def meet(self, generation: int) -> None:
+        """A record was found that this generation has judged."""
+        self.met = max(self.met, generation)
