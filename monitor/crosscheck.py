@@ -235,12 +235,31 @@ def _check_rule(located: Located, watched: Sequence[ProviderSettings], found: Fi
         elif len(offering) < len(watched):
             silent = sorted({str(getattr(spec, "type", "")) for spec in watched if spec not in offering})
             found.warnings.append(located.at(key, what=f"{', '.join(silent)} never offers {measure!r}"))
+    _check_ledger(located, watched, types, found)
     reported = sorted({kind for spec in watched for kind in spec.KINDS})
     wanted = rule.event_kinds()
     if wanted and not set(wanted) & set(reported):
         near = suggestion(wanted[0], reported)
         what = f"{types} reports no {' or '.join(wanted[:3])}{near}"
         found.warnings.append(located.at("kinds", what=what))
+
+
+def _check_ledger(located: Located, watched: Sequence[ProviderSettings], types: str, found: Findings) -> None:
+    """A rule on what a ledger explains needs one: movements inferred from totals explain every total."""
+    rule = located.rule
+    if rule.residual() is None:
+        return
+    having = [spec for spec in watched if any(map(rule.watches, spec.LEDGER))]
+    covered = sorted({asset for spec in watched for asset in spec.LEDGER})
+    lacking = ", ".join(sorted({str(getattr(spec, "type", "")) for spec in watched if spec not in having}))
+    if not having and covered:
+        what = f"the ledger of {types} covers only {', '.join(covered)}: nothing could ever be unexplained"
+        found.mistakes.append(located.at("assets", what=what))
+    elif not having:
+        what = f"{types} has no ledger, movements are inferred from `total`: nothing could ever be unexplained"
+        found.mistakes.append(located.at("type", what=what))
+    elif lacking:
+        found.warnings.append(located.at("type", what=f"{lacking} has no ledger for it: its accounts are not judged"))
 
 
 def _watched(rule: RuleBase, settings: Settings, roster: Roster) -> set[str]:

@@ -176,13 +176,6 @@ def test_a_rule_setting_of_a_later_version_is_refused_not_ignored(written, key):
     assert said == [f"rules/a.yaml:2: Low.{key}: `{key}` is not supported by this version"]
 
 
-@pytest.mark.parametrize("kind", sorted(TYPES_NOT_YET["rules"]))
-def test_a_rule_type_of_a_later_version_is_refused_by_name(written, kind):
-    said = mistakes(written, KUNA, **rules(f"rules: [{{alert: A, type: {kind}}}]"))
-
-    assert said == [f"rules/a.yaml:1: A.type: `{kind}` is not supported by this version"]
-
-
 @pytest.mark.parametrize("kind", sorted(TYPES_NOT_YET["channels"]))
 def test_a_channel_type_of_a_later_version_is_refused_by_name(written, kind):
     said = mistakes(written, KUNA + f"channels: {{a: {{type: {kind}}}}}\n")
@@ -311,6 +304,43 @@ def test_a_mistake_in_a_rule_begins_with_the_alerts_name(written, rule, said):
     [found] = mistakes(written, KUNA, **rules(f"rules:\n  - {rule}\n"))
 
     assert found.startswith(said)
+
+
+CHAIN = """\
+  chain: {type: kaiko, auth: {api_key: {env: KEY}}, accounts: {cold: {addresses: [bc1q0123456789]}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("config", "rule", "said"),
+    [
+        pytest.param(
+            KUNA,
+            "{alert: Odd, type: unexplained_change, above: 1}",
+            "Odd.type: kuna has no ledger, movements are inferred from `total`: nothing could ever be unexplained",
+            id="no ledger",
+        ),
+        pytest.param(
+            KUNA + CHAIN,
+            "{alert: Odd, type: unexplained_change, above: 1, match: {provider: chain}, assets: [USDT]}",
+            "Odd.assets: the ledger of kaiko covers only BTC: nothing could ever be unexplained",
+            id="a ledger of something else",
+        ),
+    ],
+)
+def test_a_rule_on_a_ledger_needs_one(written, config, rule, said):
+    [found] = mistakes(written, config, **rules(f"rules:\n  - {rule}\n"))
+
+    assert found == f"rules/a.yaml:2: {said}"
+
+
+def test_accounts_without_a_ledger_are_named_where_others_have_one(written):
+    odd = "rules:\n  - {alert: Odd, type: unexplained_change, above: 1}\n"
+
+    config = written(KUNA + CHAIN + CHANNEL, **rules(odd))
+
+    said = "rules/a.yaml:2: Odd.type: kuna has no ledger for it: its accounts are not judged"
+    assert said in map(str, config.warnings)
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,7 @@ def _learn_answer(
         coverage=windows.coverage,
         valued=record.valued,
         budgets=budgets,
+        residuals=windows.residuals,
     )
 
 
@@ -169,6 +170,7 @@ def _following(
         valued=record.valued,
         reported=record.reported,
         budgets=budgets,
+        residuals=windows.residuals,
     )
 
 

@@ -5,21 +5,25 @@ from datetime import datetime
 from typing import NamedTuple
 
 from monitor.engine.extremes import remember
+from monitor.engine.residuals import account_for
 from monitor.engine.rings import count
 from monitor.model.event import Event
 from monitor.model.extremes import Steps
 from monitor.model.record import Answer, Need, Record
+from monitor.model.residual import Opens
 from monitor.model.snapshot import Change
 from monitor.model.window import Coverage, Flow
 from monitor.rules.base import RuleBase
 
 
 class Windows(NamedTuple):
-    """Rings by name: sums of what moved, what is known of assets without one, and values that were left."""
+    """By name: sums of what moved, what is known of assets without one, values that were left, and what the ledger
+    has not explained."""
 
     flows: Mapping[str, Flow]
     coverage: Mapping[str, Coverage]
     extremes: Mapping[str, Steps]
+    residuals: Mapping[str, Opens]
 
 
 def look_back(
@@ -35,4 +39,5 @@ def look_back(
     counted = count(record, answer.snapshot, events, changes, rules, now, recorded)
     if isinstance(counted, Need):
         return counted
-    return Windows(*counted, remember(record.extremes, changes, rules, now))
+    extremes = remember(record.extremes, changes, rules, now)
+    return Windows(*counted, extremes, account_for(record, answer, changes, events, rules, now))

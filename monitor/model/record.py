@@ -13,6 +13,7 @@ from monitor.model.expected import Budgets
 from monitor.model.extremes import Steps
 from monitor.model.price import Quotes, Valued
 from monitor.model.report import Reports
+from monitor.model.residual import Opens
 from monitor.model.snapshot import Outage, Snapshot
 from monitor.model.sums import Sums
 from monitor.model.window import Coverage, Flow
@@ -62,7 +63,8 @@ class Answer(NamedTuple):
     """A successful poll. `events` is None when the provider has no ledger: movements are then inferred from
     differences of `total`. `ledgers` is stream name → how far it has been read; an incomplete walk returns
     the ledgers it was given, and `gap` says why: a later one may still find what is missing. `lost` says what
-    no later one will: it was given up, and the ledgers have moved on past it."""
+    no later one will: it was given up, and the ledgers have moved on past it. `explained` is asset → what these
+    events moved its `total` by, if that is not their sum; what the ledger does not cover is not in it."""
 
     snapshot: Snapshot
     events: tuple[Event, ...] | None = None
@@ -71,6 +73,7 @@ class Answer(NamedTuple):
     restated: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     lost: str = ""
+    explained: Mapping[str, Decimal] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,7 @@ class Record:
     budgets: Budgets = field(default_factory=dict)
     #: Of the configuration that it was last judged by, as stored; 0 before there were any.
     generation: int = 0
+    residuals: Mapping[str, Opens] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

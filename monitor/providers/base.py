@@ -74,6 +74,8 @@ class ProviderSettings(Timetable):
     WORTHS: ClassVar[bool] = False
     #: The event kinds it may report; `inferred` where movements are derived from `total`.
     KINDS: ClassVar[tuple[str, ...]] = ()
+    #: The assets whose `total` moves only with rows of its ledger; none where movements are inferred from totals.
+    LEDGER: ClassVar[tuple[str, ...]] = ()
     #: Whether complete answers leave out what is empty, so that an absent asset is zero; elsewhere it is unknown.
     DROPS_ZERO: ClassVar[bool] = False
 

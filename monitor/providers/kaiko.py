@@ -49,6 +49,7 @@ class Kaiko(ProviderSettings):
     MEASURES: ClassVar[tuple[str, ...]] = ("available", "total")
     WORTHS: ClassVar[bool] = True
     KINDS: ClassVar[tuple[str, ...]] = ("transfer", "mining_reward")
+    LEDGER: ClassVar[tuple[str, ...]] = (ASSET,)
 
     type: Literal["kaiko"]
     region: Literal["us", "eu"] = "us"

@@ -50,6 +50,7 @@ def combine(account: Account, readings: Sequence[Reading], before: Mapping[str, 
     missing = [ASSET] if unknown else []
     missing += [a for a in account.assets if a.partition("@")[0].upper() != ASSET and a not in missing]
     ledgers = {r.address: r.ledger or before.get(r.address) for r in readings}
+    events = sorted((e for r in readings for e in r.events), key=lambda event: event.occurred_at)
     return Answer(
         snapshot=Snapshot(
             observed_at=now,
@@ -58,7 +59,8 @@ def combine(account: Account, readings: Sequence[Reading], before: Mapping[str, 
             missing=tuple(missing),
             why="; ".join(f"{reading.address}: {reading.why}" for reading in unknown),
         ),
-        events=tuple(sorted((e for r in readings for e in r.events), key=lambda event: event.occurred_at)),
+        events=tuple(events),
+        explained={ASSET: total(event.signed for event in events)},
         ledgers={address: ledger for address, ledger in ledgers.items() if ledger is not None},
         gap="; ".join(f"{reading.address}: {reading.gap}" for reading in readings if reading.gap),
         restated=tuple(text for reading in readings for text in reading.restated),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,17 +12,20 @@ from monitor.engine.ports import Budget, Windows
 from monitor.errors import ProviderError, ProviderRefused, ProviderThrottled, ProviderUnreachable
 from monitor.fields import Duration
 from monitor.model.event import Event, Ledger, walk
+from monitor.model.money import ZERO
 from monitor.model.record import Account, Answer, Record
-from monitor.providers.answers import Headers, accept, redacted, retry_after
+from monitor.providers.answers import accept, redacted
 from monitor.providers.base import AccountSettings, ApiKey, BaseUrl, ProviderSettings
 from monitor.providers.http import Http
 from monitor.providers.pacifica_dig import Dig
 from monitor.providers.pacifica_rows import (
+    ASSET,
     KINDS,
     Info,
     Row,
     doubts,
     events_of,
+    explained,
     info,
     ledger_row,
     oldest_first,
@@ -29,6 +33,7 @@ from monitor.providers.pacifica_rows import (
     quota,
     refusal,
     snapshot,
+    wait,
 )
 from monitor.providers.times import Since, late_before, since_epoch
 
@@ -71,6 +76,7 @@ class Pacifica(ProviderSettings):
         "available", "total", "pending", "equity", "margin_used", "withdrawable",
     )  # fmt: skip
     KINDS: ClassVar[tuple[str, ...]] = tuple(KINDS)
+    LEDGER: ClassVar[tuple[str, ...]] = (ASSET,)
 
     type: Literal["pacifica"]
     base_url: BaseUrl = Field(default="https://api.pacifica.fi/api/v1", description="including /api/v1")
@@ -135,6 +141,7 @@ class _History:
     restated: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     lost: str = ""
+    explained: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +186,7 @@ class PacificaProvider:
             restated=history.restated,
             notes=history.notes,
             lost=history.lost,
+            explained={ASSET: history.explained},
         )
 
     def _due(self, job: _Job, memory: _Memory) -> bool:
@@ -247,6 +255,7 @@ class PacificaProvider:
             ledger=walked.ledger,
             events=events_of(rows, walked, job.account, late, job.now),
             lost=dig.lost,
+            explained=explained(rows, walked),
             restated=tuple(restated),
             notes=(*_notes(rows, memory, job.seen), *_news(memory, doubts(rows, walked))),
         )
@@ -267,15 +276,11 @@ class PacificaProvider:
             # A 429 says how long to wait, which is less than the minute that an empty window would take.
             await budget.correct(left)
         try:
-            return parse(accept(reply, now, wait=_wait).body)
+            return parse(accept(reply, now, wait=wait).body)
         except ProviderError as error:
             # Whatever was quoted, in whichever place: an answer may echo the request.
             error.args = (redacted(str(error), self._secrets),)
             raise (refusal(error) if isinstance(error, ProviderRefused) else error) from None
-
-
-def _wait(headers: Headers, now: datetime) -> timedelta | None:
-    return quota(headers)[1] or retry_after(headers, now)
 
 
 def _notes(rows: list[Row], memory: _Memory, seen: Info) -> list[str]:

@@ -10,10 +10,10 @@ import msgspec
 
 from monitor.errors import ProviderGarbled, ProviderRefused, ProviderThrottled, ProviderUnreachable
 from monitor.model.event import Direction, Event, LedgerRow, Walked, digest
-from monitor.model.money import EXACT, add, exact
+from monitor.model.money import EXACT, ZERO, add, exact, subtract
 from monitor.model.record import Account
 from monitor.model.snapshot import Measures, Snapshot
-from monitor.providers.answers import Headers, cut
+from monitor.providers.answers import Headers, cut, retry_after
 from monitor.providers.http import decode
 from monitor.providers.times import micros, moment
 
@@ -223,6 +223,18 @@ def events_of(
     return tuple(events)
 
 
+def explained(rows: Sequence[Row], walked: Walked) -> Decimal:
+    """What the new rows moved the balance by: the balances are believed, the first row of all has only its amount.
+
+    A deposit that is pending has an amount, and moves nothing yet.
+    """
+    moved = ZERO
+    for index in walked.fresh:
+        row = rows[index]
+        moved = add(moved, subtract(row.balance, rows[index - 1].balance) if index else row.amount)
+    return moved
+
+
 def direction(row: Row, older: Row | None) -> Direction | None:
     """Which way the money went, by the balances; without an older row by the kind, else by a minus sign."""
     if older is not None and row.balance != older.balance:
@@ -241,6 +253,11 @@ def doubts(rows: Sequence[Row], walked: Walked) -> dict[str, str]:
         if older is not None and row.balance not in (older.balance, add(older.balance, row.amount)):
             found[f"sign {kind}"] = f"amounts of {kind!r} do not add up to the balances, which are believed"
     return found
+
+
+def wait(headers: Headers, now: datetime) -> timedelta | None:
+    """How long to leave the provider alone, if it says so."""
+    return quota(headers)[1] or retry_after(headers, now)
 
 
 def quota(headers: Headers) -> tuple[int | None, timedelta | None]:

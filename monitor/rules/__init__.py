@@ -18,6 +18,7 @@ from monitor.rules.low_balance import LowBalance
 from monitor.rules.provider_down import ProviderDown
 from monitor.rules.runway import Runway
 from monitor.rules.stale import Stale
+from monitor.rules.unexplained_change import UnexplainedChange
 
 AnyRule = Annotated[
     LowBalance
@@ -30,6 +31,7 @@ AnyRule = Annotated[
     | AnyEvent
     | Expression
     | Runway
+    | UnexplainedChange
     | Stale
     | ProviderDown,
     Field(discriminator="type"),

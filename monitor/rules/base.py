@@ -15,7 +15,7 @@ from monitor.model.alert import SEVERITIES, Severity
 from monitor.model.damping import Flap, Renotify
 from monitor.model.labels import Matcher, compile_match
 from monitor.model.record import Entry
-from monitor.rules.facts import ExtremeSpec, Facts, FlowSpec, Judgement
+from monitor.rules.facts import ExtremeSpec, Facts, FlowSpec, Judgement, ResidualSpec
 from monitor.rules.life import FlapLimit, caveat, check_life
 from monitor.rules.mistakes import mistake, mistakes
 from monitor.rules.samples import SAMPLE_NOW, AnyText, samples
@@ -93,6 +93,10 @@ class RuleBase(BaseModel):
 
     def extreme(self) -> ExtremeSpec | None:
         """The values this rule looks back on, if any."""
+        return None
+
+    def residual(self) -> ResidualSpec | None:
+        """What this rule asks of the ledger, if anything."""
         return None
 
     def measures(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from monitor.model.extremes import Side, Steps
 from monitor.model.price import Valued
 from monitor.model.record import Account, Health, Need, Roundup
 from monitor.model.report import Reports
+from monitor.model.residual import Opens
 from monitor.model.snapshot import Change, Outage, Snapshot
 from monitor.model.window import BUCKETS, Coverage, Flow
 
@@ -77,6 +78,17 @@ class ExtremeSpec:
         return f"{asset}|{self.measure}|{self.side}|{self.within // timedelta(microseconds=1)}"
 
 
+@dataclass(frozen=True, slots=True)
+class ResidualSpec:
+    """What a rule asks of the ledger: what it has not explained within this time."""
+
+    within: timedelta
+
+    def key(self, asset: str) -> str:
+        """The name of the open amounts in the record: rules with equal needs share them."""
+        return f"{asset}|unexplained|{self.within // timedelta(microseconds=1)}"
+
+
 class _Everything(Container[str]):
     """Holds every subject."""
 
@@ -97,7 +109,7 @@ class Sighting(NamedTuple):
     to its end, so that events may be missing as yet; `lost` which of them are missing for good. An asset without a
     ring had no movement for as long as `coverage` (by `FlowSpec.scope`) says. `prices` hold the assets whose price is
     known and not too old; `valued` says what those were worth before, when nothing was wrong with them. `budgets`
-    are what was used of expected transfers.
+    are what was used of expected transfers, `residuals` (by `ResidualSpec.key`) what the ledger has not explained.
     """
 
     # A tuple, here at every poll: a frozen dataclass costs twice as much to make.
@@ -117,6 +129,7 @@ class Sighting(NamedTuple):
     coverage: Mapping[str, Coverage] = _NOTHING
     valued: Mapping[str, Valued] = _NOTHING
     budgets: Budgets = _NOTHING
+    residuals: Mapping[str, Opens] = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)

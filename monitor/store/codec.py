@@ -21,6 +21,7 @@ from monitor.model.group import Item, Message, Told
 from monitor.model.price import Quote, Valued
 from monitor.model.record import Record, Row
 from monitor.model.report import Report
+from monitor.model.residual import Opens
 from monitor.model.snapshot import Outage, Snapshot
 from monitor.model.window import BUCKETS, Coverage, Flow
 
@@ -58,7 +59,7 @@ class _Alerts(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _Ring(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Whatever is remembered of a window: sums, extremes, or what holds for all assets without a ring.
+    """Whatever is remembered of a window: sums, extremes, what is open, or what holds for all assets without a ring.
 
     `width` is always written: to a release that knows only sums the others are rings that no rule wants.
     """
@@ -70,6 +71,7 @@ class _Ring(msgspec.Struct, frozen=True, omit_defaults=True):
     since: int = 0
     steps: Steps = ()
     whole: bool = True
+    opens: Opens = ()
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -131,7 +133,7 @@ def _record(account: str, stored: list[bytes | None]) -> Record:
         ledgers={
             name: Ledger(at, keys.get(name, {}), judged.floors.get(name, 0)) for name, at in judged.checkpoints.items()
         },
-        flows={name: _flow(it) for name, it in rings.items() if name[:1] != _EVERY and not it.steps},
+        flows={name: _flow(it) for name, it in rings.items() if name[:1] != _EVERY and not (it.steps or it.opens)},
         extremes={name: it.steps for name, it in rings.items() if it.steps},
         coverage={name: Coverage(it.since, it.whole) for name, it in rings.items() if name[:1] == _EVERY},
         lately=judged.lately,
@@ -142,6 +144,7 @@ def _record(account: str, stored: list[bytes | None]) -> Record:
         reported=read.reported,
         budgets=judged.budgets,
         generation=int(generation or 0),
+        residuals={name: it.opens for name, it in rings.items() if it.opens},
     )
 
 
@@ -153,6 +156,7 @@ def _windows(record: Record) -> dict[str, _Ring]:
     return {
         **{n: _Ring(it.width, it.sums, it.opening, it.buckets, it.since) for n, it in record.flows.items()},
         **{name: _Ring(0, steps=steps) for name, steps in record.extremes.items()},
+        **{name: _Ring(0, opens=opens) for name, opens in record.residuals.items()},
         **{name: _Ring(0, since=it.since, whole=it.whole) for name, it in record.coverage.items()},
     }
 
@@ -206,6 +210,7 @@ def _same_windows(before: Record, after: Record) -> bool:
     return (
         (before.flows is after.flows or before.flows == after.flows)
         and (before.extremes is after.extremes or before.extremes == after.extremes)
+        and (before.residuals is after.residuals or before.residuals == after.residuals)
         and (before.coverage is after.coverage or before.coverage == after.coverage)
     )
 

@@ -380,6 +380,28 @@ async def test_the_first_poll_is_quiet_and_the_next_tells_what_is_new(watch, ven
     assert [r.query["limit"] for r in venue.history] == ["100", "100"]
 
 
+async def test_what_the_new_rows_moved_is_told_by_their_balances(watch, venue):
+    for i in range(1, 6):
+        venue.grow(i)
+    it = watch()
+    answers = [await it.poll()]
+    pending = {**venue.rows[-1], "event_type": "deposit", "amount": "50", "pending_balance": "50"}
+    for moves in ([("-7", "withdraw"), ("3.5", "trade")], [], [("-0.1", "fee")]):
+        for amount, kind in moves:
+            venue.grow(amount, kind)
+        answers.append(await it.poll())
+    # Announced, and not in the balance yet.
+    venue.rows.append({**pending, "balance": venue.info["balance"], "created_at": 1_900_000_000_000})
+    venue.info["pending_balance"] = "50"
+    answers.append(await it.poll())
+
+    totals = [answer.snapshot.of("USDC", "total") for answer in answers]
+    assert [answer.explained for answer in answers[1:]] == [
+        {"USDC": after - before} for before, after in itertools.pairwise(totals)
+    ]
+    assert len(answers[-1].events) == 1
+
+
 async def test_history_is_read_every_ten_minutes_although_nothing_changed(watch, venue):
     venue.grow(1)
     it = watch()

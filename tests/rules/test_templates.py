@@ -132,7 +132,7 @@ def test_without_a_summary_every_rule_speaks_plainly(rule_type):
     own = {
         "low_balance": {"below": 1}, "high_balance": {"above": 1}, "locked_funds": {"above": 1},
         "balance_change": {"falls_by": 1, "within": "1h"}, "expression": {"expression": "available < 1"},
-        "runway": {"below": "1h"},
+        "runway": {"below": "1h"}, "unexplained_change": {"above": 1},
         "large_outflow": {"above": 1}, "large_inflow": {"above": 1, "within": "1h"},
     }.get(rule_type, {})  # fmt: skip
     made = rule(rule_type, annotations={"runbook_url": "https://x"}, **own)

@@ -10,6 +10,7 @@ from monitor.model.alert import Timing, Verdict, advance, opened
 from monitor.model.event import Event, Ledger
 from monitor.model.extremes import Step
 from monitor.model.record import Commit, Point, Record
+from monitor.model.residual import Open
 from monitor.model.snapshot import Outage, Snapshot
 from monitor.model.window import Coverage, Flow, flow, micros, record_flow, record_opening
 from monitor.store import codec
@@ -54,6 +55,7 @@ def full_record(account="hot"):
         {"USDT|total|high|1": (Step(Decimal("1E-18"), 17), Step(Decimal("-0.50"), 18))},
         {"f1": (NOON, NOON + seconds(0.25))},
         {"|1||": Coverage(17), "|7||24|USDT,BTC": Coverage(0, whole=False)},
+        residuals={"USDT|unexplained|7": (Open(Decimal("-1E-18"), Decimal("0.50"), 17),)},
     )
 
 

@@ -1,0 +1,138 @@
+"""`unexplained_change`: a total moved by more than its ledger tells."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from decimal import Decimal
+from functools import cached_property
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from monitor.fields import Duration, Threshold, ThresholdField
+from monitor.model.alert import Severity, Verdict
+from monitor.model.money import EXACT, ZERO, subtract, text, total
+from monitor.model.record import Entry
+from monitor.model.residual import Opens, unexplained
+from monitor.model.window import moment
+from monitor.rules.balance import USD
+from monitor.rules.base import RuleBase
+from monitor.rules.facts import Facts, ResidualSpec, Sighting
+from monitor.rules.flow import check_window
+from monitor.rules.levels import FlowLevels, check_flow_order, check_written_once, worst_first
+from monitor.rules.templates import amount_of, subject
+from monitor.rules.yardstick import Levels, Yardstick, shares
+
+
+class UnexplainedChange(RuleBase):
+    """`{type: unexplained_change, above: 0.1, within: 1h, for: 5m}`: theft, or a booking that is wrong.
+
+    All kinds of events explain, trading results and fees too. What one poll cannot explain and a later one can is
+    nothing, whichever comes first; what stays open counts for `within`. Only for providers that have a ledger. The
+    first observation, and a poll in which rows may be missing, give no verdict.
+    """
+
+    worse: ClassVar[Literal["higher"]] = "higher"
+    type: Literal["unexplained_change"]
+    above: ThresholdField | None = Field(default=None, description="an amount, or a percentage of the explained total")
+    levels: FlowLevels = Field(default=None, description="severity → {above}")
+    unit: Literal["asset", "usd"] | None = Field(default=None, description="default: asset")
+    within: Duration = Field(default=timedelta(hours=1), description="how long what is not explained counts")
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        check_written_once(self, "above")
+        check_flow_order(self._rungs)
+        if self._percent and self.unit is not None:
+            raise ValueError(f"{self._rungs[0][1]} is a percentage, `unit: {self.unit}` contradicts it")
+        if any(threshold.value < 0 for _, threshold in self._rungs):
+            raise ValueError("what is not explained has no sign here, the threshold cannot be negative")
+        check_window(self.within)
+        return self
+
+    def measures(self) -> tuple[str, ...]:
+        return ("total",)
+
+    def residual(self) -> ResidualSpec:
+        return self._spec
+
+    def judge(self, facts: Facts) -> Iterator[Verdict]:
+        if not isinstance(facts, Sighting) or facts.gap or facts.previous is None:
+            return
+        for asset, measures in facts.snapshot.amounts.items():
+            value = measures.get("total")
+            if value is None or not self.watches(asset):
+                continue
+            opens = facts.residuals.get(asset + self._suffix, ())
+            if opens or asset in facts.alerting:
+                yield from self._rated(facts, asset, value, opens)
+
+    def _rated(self, facts: Sighting, asset: str, value: Decimal, opens: Opens) -> Iterator[Verdict]:
+        sum_of_open = unexplained(opens)
+        price = facts.prices.get(asset, None if sum_of_open else ZERO) if self.unit == "usd" else None
+        if self.unit == "usd" and price is None:
+            return
+        base = subtract(value, sum_of_open)
+        levels = shares(self._amounts, base.copy_abs()) if self._percent else self._amounts
+        yardstick = Yardstick(levels, price=price)
+        amount = sum_of_open.copy_abs()
+        exceeded = yardstick.exceeded(amount)
+        level = None if exceeded is None else exceeded[0]
+        unit = USD if self.unit == "usd" else asset.partition("@")[0]
+        details = _details(opens, sum_of_open)
+        yield Verdict(asset, level, level, yardstick.worth(amount), None, dict(levels), "total", unit, details)
+
+    def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
+        value, threshold = (amount_of(x, entry.unit, entry.asset) for x in (entry.value, entry.threshold))
+        if "moved" not in details:
+            return f"{subject(entry)} moved by {value} more than its ledger explains, above {threshold}"
+        worth = f" ({value})" if entry.unit == USD else ""
+        return (
+            f"{subject(entry)} moved by {details['moved']}, its ledger explains {details['explained']}: "
+            f"{details['unexplained']}{worth} unexplained since {details['since']}, more than {threshold}"
+        )
+
+    def recovered(self, entry: Entry) -> str:
+        value = amount_of(entry.value, entry.unit, entry.asset)
+        left = f"{value} is unexplained, which is good again" if entry.value else "nothing is unexplained any more"
+        return f"{subject(entry)}: {left}"
+
+    @cached_property
+    def _spec(self) -> ResidualSpec:
+        return ResidualSpec(self.within)
+
+    @cached_property
+    def _suffix(self) -> str:
+        return self._spec.key("")
+
+    @cached_property
+    def _rungs(self) -> list[tuple[Severity, Threshold]]:
+        if self.levels is None:
+            assert self.above is not None
+            return [(self.severity, self.above)]
+        return [(severity, level.above) for severity, level in worst_first(self.levels)]
+
+    @cached_property
+    def _amounts(self) -> Levels:
+        return tuple((severity, threshold.value) for severity, threshold in self._rungs)
+
+    @cached_property
+    def _percent(self) -> bool:
+        return self._rungs[0][1].percent
+
+
+def _details(opens: Opens, sum_of_open: Decimal) -> dict[str, str]:
+    """What templates find in `details`: signed amounts of the polls that do not add up."""
+    if not opens:
+        return {}
+    moved = total(each.moved for each in opens)
+    return {
+        "moved": _signed(moved),
+        "explained": _signed(subtract(moved, sum_of_open)),
+        "unexplained": _signed(sum_of_open),
+        "since": f"{moment(opens[0].at):%Y-%m-%dT%H:%M:%SZ}",
+    }
+
+
+def _signed(amount: Decimal) -> str:
+    said = text(EXACT.normalize(amount))
+    return f"+{said}" if amount > 0 else said
