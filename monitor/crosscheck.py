@@ -16,6 +16,7 @@ from monitor.fields import UNREAD, duration_text, suggestion
 from monitor.mistakes import Mistake, Steps, dotted
 from monitor.model.record import Account
 from monitor.providers.base import ProviderSettings
+from monitor.providers.price_feed import HttpJsonPrices
 from monitor.rules.base import RuleBase
 from monitor.settings import Price, Settings, StaticPrices
 from monitor.yamlfile import Document
@@ -63,6 +64,7 @@ def check(settings: Settings, roster: Roster, rules: list[Located], document: Do
     _check_store(settings, found)
     found.mistakes += miscounted(settings, document)
     _check_http(settings, found)
+    _check_prices(settings, found)
     _check_secrets(settings, found)
     _check_providers(settings, roster, found)
     _check_channels(settings, found)
@@ -87,6 +89,18 @@ def _check_http(settings: Settings, found: Findings) -> None:
         secret = token.token.get_secret_value()
         if secret != UNREAD and len(secret) < TOKEN_MIN:
             found.doubt(("http", "tokens", index, "token"), f"shorter than {TOKEN_MIN} characters, easy to guess")
+
+
+def _check_prices(settings: Settings, found: Findings) -> None:
+    names: set[str] = set()
+    for index, price in enumerate(settings.prices):
+        if not isinstance(price, HttpJsonPrices):
+            continue
+        if price.source in names:
+            found.wrong(("prices", index), f"there are already prices called {price.source}: give these a `name`")
+        names.add(price.source)
+        if insecure(price.origin):
+            found.doubt(("prices", index, "url"), "is http: everybody on the way can change the prices, use https")
 
 
 def secrets(settings: Settings) -> Iterator[tuple[Steps, SecretStr]]:

@@ -36,6 +36,8 @@ LOSS_EVERY = timedelta(seconds=5)
 LOSS_TOLD = timedelta(hours=1)
 #: How often the other processes hear what we run; well within the time after which they take us for gone.
 HOLD_EVERY = timedelta(seconds=5)
+#: How soon prices that another process has fetched are used here.
+PRICES_EVERY = timedelta(seconds=2)
 HEARTBEAT = 0.5
 #: The scheduler counts as alive while its rings are not older than this.
 RING_PATIENCE = timedelta(seconds=10)
@@ -92,6 +94,7 @@ class Duties:
             Duty("state", self._look_for_loss, LOSS_EVERY),
             Duty("report", partial(self.concerns.tell, self.store), REPORT_EVERY, self.concerns.bell),
             Duty("hold", self._hold, HOLD_EVERY),
+            Duty("prices", self._prices, PRICES_EVERY),
             *more,
         )
         for duty in duties:
@@ -165,6 +168,10 @@ class Duties:
     async def _hold(self) -> None:
         assert self._crew is not None
         await self._crew.hold()
+
+    async def _prices(self) -> None:
+        assert self._crew is not None
+        await self._crew.feeds.refresh(self.store, self.metrics)
 
     async def _count(self) -> None:
         self.gauges.refresh()

@@ -11,7 +11,6 @@ from monitor.concerns import Concerns
 from monitor.engine.deliver import Outcome
 from monitor.engine.poll import BUG, Polled
 from monitor.engine.ports import Claim, Clock
-from monitor.engine.watch import STORE_PROVIDER
 from monitor.metrics import AccountState, DeliveryOutcome, Metrics, PollOutcome
 from monitor.model.group import Message
 from monitor.model.record import Account, Answer
@@ -55,7 +54,8 @@ class Gauges:
                 self._template_failed(row.entry.rule, error)
         if self.loud:
             _say_polled(account, polled)
-        if account.provider == STORE_PROVIDER:
+        if account.provider.startswith("@"):
+            # It stands for something else than a balance.
             return
         self.metrics.poll(
             account.provider,

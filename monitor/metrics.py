@@ -111,6 +111,10 @@ class Metrics:
             "claim_seconds", "One claim of due accounts or groups in the store.", _STORE
         )
 
+        self._prices = _Family(
+            self._gauge("prices_timestamp_seconds", "Unix time at which prices were last fetched.", "source")
+        )
+
     def _deciding(self) -> None:
         self._decide_seconds = self._histogram(
             "decide_seconds", "Comparing one reading with its record and judging it by all rules.", _DECIDE
@@ -200,6 +204,10 @@ class Metrics:
     def read(self, provider: str, at: datetime) -> None:
         """A good reading was taken."""
         self._last_poll[provider].set(at.timestamp())
+
+    def priced(self, source: str, at: datetime) -> None:
+        """The newest prices of a source are of then, whichever process fetched them."""
+        self._prices[source].set(at.timestamp())
 
     def accounts(self, provider: str, counts: Mapping[AccountState, int]) -> None:
         """How many of a provider's accounts are in which state; a state that is not named has none."""

@@ -31,7 +31,6 @@ NOT_YET: Mapping[str, frozenset[str]] = {
 }  # fmt: skip
 #: Types of the contract that this version does not have.
 TYPES_NOT_YET: Mapping[str, frozenset[str]] = {
-    "prices": frozenset({"http_json"}),
     "providers": frozenset({"http_json", "evm", "bitcoin_esplora", "hyperliquid", "solana", "tron", "ccxt"}),
     "channels": frozenset({
         "discord", "teams", "google_chat", "mattermost", "telegram", "pagerduty", "ntfy", "alertmanager",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -18,9 +19,10 @@ from monitor.engine.poller import Poller
 from monitor.engine.ports import Claim
 from monitor.engine.watch import STORE_PROVIDER, Watch, stand_ins
 from monitor.errors import StoreUnavailable
+from monitor.feeds import Feeds
 from monitor.gauges import Gauges
 from monitor.membership import Membership
-from monitor.model.record import Account
+from monitor.model.record import Account, PriceWatch
 from monitor.schedule import Every, Timetable, first_due, next_due
 from monitor.staff import destination, means, policy
 from monitor.store.redis import RedisStore
@@ -71,6 +73,7 @@ class Crew:
     deliverers: dict[str, Deliverer] = field(default_factory=dict)
     stand_ins: Mapping[str, Account] = field(default_factory=dict)
     kicker: Kicker = field(init=False)
+    feeds: Feeds = field(default_factory=Feeds)
     _running: list[asyncio.Task[None]] = field(default_factory=list)
     _member: Membership = field(init=False)
     #: Set once the configuration has its generation: before that no account may be judged by it.
@@ -83,8 +86,12 @@ class Crew:
 
     async def start(self) -> None:
         """Enrol what is configured; poll and deliver it."""
-        self.stand_ins = stand_ins(self.config.accounts, self.config.rules)
+        self.feeds = Feeds(self.config.prices)
+        self.stand_ins = {**stand_ins(self.config.accounts, self.config.rules), **self.feeds.accounts()}
         self.kicker = Kicker(STORE_PROVIDER, self.store, lambda: self.wake(STORE_PROVIDER))
+        with suppress(StoreUnavailable):
+            # Before the first poll is judged.
+            await self.feeds.refresh(self.store)
         if "deliver" in self.roles:
             self.deliverers = {name: self._deliverer(name) for name in self.config.channels}
         if "poll" in self.roles:
@@ -225,7 +232,8 @@ class Crew:
             await self.store.enrol(provider, due, latest)
 
     def _timetable(self, account: Account) -> Timetable:
-        return self.config.timetables.get(account.name) or Every(account.interval)
+        at_once = isinstance(account.target, PriceWatch)
+        return self.config.timetables.get(account.name) or Every(account.interval, *((0,) if at_once else ()))
 
     def _next_due(self, account: Account, now: datetime) -> datetime:
         return next_due(self._timetable(account), account.name, now)
@@ -233,8 +241,9 @@ class Crew:
     def _poller(self, provider: str, accounts: dict[str, Account]) -> Poller:
         config = self.config
         spec = config.providers.get(provider)
-        watch = Watch(policy(config), config.rules, self._next_due, ledgers=spec is not None and spec.tells_events())
-        how = means(config, provider, self.store, watch, self.clock, self.session, self._member.standing)
+        ledgers = spec is not None and spec.tells_events()
+        watch = Watch(policy(config, self.feeds.book), config.rules, self._next_due, ledgers=ledgers)
+        how = means(config, provider, self.store, watch, self.clock, self.session, self._member.standing, self.feeds)
 
         def observe(account: Account, claim: Claim, polled: Polled) -> None:
             self.gauges.polled(account, claim, polled)

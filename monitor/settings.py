@@ -27,6 +27,7 @@ from monitor.engine.expected import ExpectedTransfer
 from monitor.engine.route import Route
 from monitor.fields import Amount, Duration, Secret, duration_text, unread
 from monitor.providers import AnyProvider
+from monitor.providers.price_feed import HttpJsonPrices
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 NAMING = "a name has 1 to 128 letters, digits, dots, underscores or hyphens"
@@ -196,7 +197,7 @@ class StaticPrices(_Section):
         return self
 
 
-Price = Annotated[ProviderPrices | StaticPrices, Field(discriminator="type")]
+Price = Annotated[ProviderPrices | StaticPrices | HttpJsonPrices, Field(discriminator="type")]
 
 
 class History(_Section):

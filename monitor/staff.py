@@ -16,7 +16,7 @@ from monitor.engine.ports import Clock, Windows
 from monitor.engine.pricing import PriceBook
 from monitor.engine.route import compile_route
 from monitor.engine.watch import StoreReader, Watch
-from monitor.feeds import sources
+from monitor.feeds import Feeds
 from monitor.model.standing import Standing
 from monitor.providers.http import Http
 from monitor.store.redis import RedisStore
@@ -36,12 +36,12 @@ class Means(NamedTuple):
 
 
 def policy(config: Config, book: PriceBook | None = None) -> Policy:
-    """What decides besides the facts, as configured."""
+    """What decides besides the facts, as configured; without a `book`, its prices are never fetched."""
     return Policy(
         route=compile_route(config.route, tuple(config.channels)),
         tolerance=config.defaults.outage_tolerance,
         rules=frozenset(rule.alert for rule in config.rules),
-        book=book or PriceBook(sources(config.prices)),
+        book=book or Feeds(config.prices).book,
         expected=config.expected,
     )
 
@@ -54,8 +54,13 @@ def means(
     clock: Clock,
     session: aiohttp.ClientSession,
     standing: Standing,
+    feeds: Feeds,
 ) -> Means:
     """How a provider's accounts are read; of one that is not configured, how they are read from the store."""
+    if found := feeds.reader(provider, session, store):
+        reader, limit = found
+        timeout = limit or config.defaults.timeout
+        return Means(Polling(provider, reader, timeout, store, watch, clock, standing=standing), 1, cost=1)
     settings = config.providers.get(provider)
     if settings is None:
         # The store itself; or a provider that is configured no longer, and is never asked.

@@ -16,7 +16,8 @@ from monitor.metrics import Metrics  # noqa: E402
 README = ROOT / "README.md"
 #: In the order a reader meets them; what several share is said once, under the name of their family.
 ORDER = (
-    ("", ("Store", "Log", "Egress", "HttpApi", "ApiToken", "Defaults", "ProviderPrices", "StaticPrices")),
+    ("", ("Store", "Log", "Egress", "HttpApi", "ApiToken", "Defaults")),
+    ("", ("ProviderPrices", "StaticPrices", "HttpJsonPrices")),
     ("every provider", ("Cryptofuse", "Kuna", "Kaiko", "Pacifica")),
     ("every account", ("CryptofuseAccount", "KunaAccount", "KaikoAccount", "PacificaAccount")),
     ("", ("ApiKey", "OAuth", "Login", "RateLimit", "Events")),

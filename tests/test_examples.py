@@ -20,7 +20,7 @@ RULE_TESTS = sorted((ROOT / "rules" / "tests").glob("*.yaml"))
 EXAMPLE = ROOT / "config.example.yaml"
 #: Files in a plug-in folder that are parts of plug-ins, not plug-ins.
 PARTS = {
-    "providers": {"base", "http", "answers", "times", "tokens"},
+    "providers": {"base", "http", "answers", "price_feed", "times", "tokens"},
     "channels": {"base", "http", "text"},
     "rules": {
         "aggregate", "balance", "base", "ceiling", "contributors", "event_gap", "facts", "flow", "flow_sums",

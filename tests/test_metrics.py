@@ -17,6 +17,7 @@ def everything(metrics, name):
     metrics.poll(name, "ok", took=SECOND, lateness=2 * SECOND, interval=SECOND)
     metrics.doubted(name, "refuted")
     metrics.read(name, NOON)
+    metrics.priced("market", NOON)
     metrics.accounts(name, {"ok": 3})
     metrics.claimed(SECOND)
     metrics.decided(SECOND)
@@ -123,6 +124,7 @@ def test_every_metric_can_be_reached_and_only_through_few_labels():
         "version",
         "digest",
         "rule",
+        "source",
     }
     assert all(list(family.samples) for family in metrics.registry.collect())
 

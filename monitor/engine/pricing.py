@@ -72,18 +72,24 @@ class Static:
 
 @dataclass(slots=True)
 class Feed:
-    """Prices fetched from elsewhere. `quotes` is replaced as a whole when there are newer ones.
+    """Prices fetched from elsewhere, the newest of them `at`; `of` names the settings they are fetched by.
 
     Their assets are in capitals: sources write them as they like.
     """
 
     name: str
     max_age: timedelta
+    of: str = ""
+    at: datetime | None = None
     quotes: Quotes = field(default_factory=dict)
 
     def quote(self, asset: str, seen: Seen) -> Quote | None:  # noqa: ARG002 - the port's signature
         known = asset.upper()
         return self.quotes.get(known) or self.quotes.get(bare(known))
+
+    def take(self, quotes: Quotes, at: datetime) -> None:
+        """From now on these."""
+        self.quotes, self.at = quotes, at
 
 
 def bare(asset: str) -> str:

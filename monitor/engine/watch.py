@@ -8,7 +8,7 @@ from functools import cached_property
 from monitor.engine.decide import Policy
 from monitor.engine.portfolio import SumReader
 from monitor.engine.ports import ALONE, Budget, PollStore, Summing
-from monitor.model.record import Account, Health, MonitorWatch, ProviderWatch, Record, Roundup, RuleWatch
+from monitor.model.record import Account, Health, MonitorWatch, PriceWatch, ProviderWatch, Record, Roundup, RuleWatch
 from monitor.model.report import Reports
 from monitor.rules.base import RuleBase
 from monitor.rules.event_gap import LEDGER_RULES
@@ -58,6 +58,8 @@ class Watch:
     def _match(self, account: Account) -> tuple[RuleBase, ...]:
         if isinstance(account.target, MonitorWatch):
             return REPORTED_RULES
+        if isinstance(account.target, PriceWatch):
+            return ()
         if isinstance(account.target, RuleWatch):
             return tuple(rule for rule in self.rules if rule.alert == account.target.rule)
         labels = match_labels(account)
@@ -90,7 +92,7 @@ class Watch:
         known = self._sums.get(account.name)
         if known is None:
             labels = match_labels(account)
-            over = () if account.provider == STORE_PROVIDER else tuple(r for r in self._spanning if r.matches(labels))
+            over = () if account.provider.startswith("@") else tuple(r for r in self._spanning if r.matches(labels))
             within = [spec.within for rule in over if (spec := rule.flow())]
             summing = Summing(account.stale_after, max(within) + LATENESS if within else None) if over else ALONE
             found = summing, tuple(SUM + rule.alert for rule in over)

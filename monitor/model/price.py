@@ -25,3 +25,11 @@ class Valued(NamedTuple):
     amounts: Measures
     price: Decimal
     at: datetime
+
+
+class Posted(NamedTuple):
+    """What a source last said, as all processes share it. `of` names the settings it was fetched by."""
+
+    of: str
+    at: datetime
+    quotes: Quotes

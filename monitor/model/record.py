@@ -59,6 +59,13 @@ class RuleWatch:
     members: Mapping[str, Account]
 
 
+@dataclass(frozen=True, slots=True)
+class PriceWatch:
+    """The target of the pseudo account that stands for a source of prices."""
+
+    feed: str
+
+
 class Answer(NamedTuple):
     """A successful poll. `events` is None when the provider has no ledger: movements are then inferred from
     differences of `total`. `ledgers` is stream name → how far it has been read; an incomplete walk returns

@@ -18,7 +18,7 @@ from monitor.model.event import Event, Ledger
 from monitor.model.expected import Budgets, Used
 from monitor.model.extremes import Steps
 from monitor.model.group import Item, Message, Told
-from monitor.model.price import Quote, Valued
+from monitor.model.price import Posted, Quote, Valued
 from monitor.model.record import Record, Row
 from monitor.model.report import Report
 from monitor.model.residual import Opens
@@ -85,6 +85,7 @@ _item = msgspec.json.Decoder(Item)
 _told = msgspec.json.Decoder(Told)
 _message = msgspec.json.Decoder(Message)
 _report = msgspec.json.Decoder(Report)
+_posted = msgspec.json.Decoder(Posted)
 _labels = msgspec.json.Decoder(dict[str, str])
 
 event = _event.decode
@@ -94,6 +95,7 @@ told = _told.decode
 message = _message.decode
 report = _report.decode
 labels = _labels.decode
+posted = _posted.decode
 
 
 def dump(value: Any) -> bytes:

@@ -206,3 +206,8 @@ def window(provider: str, units: int, per_us: int) -> str:
 def health(provider: str) -> str:
     """Hash `noted good failing refused why`: how polls went, over all processes. Never trimmed."""
     return f"{{bm:p:{provider}}}:health"
+
+
+def prices(source: str) -> str:
+    """Hash `at` → when they were fetched, `posted` → a source's prices as JSON. Expires when they are too old."""
+    return f"{{bm:x}}:prices:{source}"

@@ -3,12 +3,13 @@
 from monitor.store.budgets import BudgetStore
 from monitor.store.delivering import DeliveringStore
 from monitor.store.polling import PollingStore
+from monitor.store.pricing import PricingStore
 from monitor.store.reading import ReadingStore
 from monitor.store.reporting import ReportingStore
 from monitor.store.summing import SummingStore
 
 
-class RedisStore(PollingStore, BudgetStore, DeliveringStore, ReportingStore, ReadingStore, SummingStore):
+class RedisStore(PollingStore, BudgetStore, DeliveringStore, PricingStore, ReportingStore, ReadingStore, SummingStore):
     """Implements PollStore, DeliveryStore and Reader. Open it with `connect(url)`, then `close` it.
 
     Redis' own exceptions never leave: StoreUnavailable when it does not answer, StoreUnusable when it must

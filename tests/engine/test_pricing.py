@@ -18,7 +18,7 @@ STATIC = Static({"USDT": Decimal(1), "USDT@TRX": Decimal(3)})
 def feed(*, old=0, max_age=15, **prices):
     """Prices that were fetched so many minutes ago."""
     quotes = {asset: Quote(Decimal(price), NOON - minutes(old)) for asset, price in prices.items()}
-    return Feed("market", minutes(max_age), quotes)
+    return Feed("market", minutes(max_age), quotes=quotes)
 
 
 def priced(*sources, asset="USDT", amounts=None, before=None, **settings):
