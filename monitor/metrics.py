@@ -111,9 +111,7 @@ class Metrics:
             "claim_seconds", "One claim of due accounts or groups in the store.", _STORE
         )
 
-        self._prices = _Family(
-            self._gauge("prices_timestamp_seconds", "Unix time at which prices were last fetched.", "source")
-        )
+        self._prices = _Family(self._gauge("prices_timestamp_seconds", "Unix time of the last fetch.", "source"))
 
     def _deciding(self) -> None:
         self._decide_seconds = self._histogram(
