@@ -11,14 +11,13 @@ from pydantic import BaseModel, SecretStr
 from monitor.accounts import Roster
 from monitor.channels.base import insecure
 from monitor.engine.expected import mistakes
-from monitor.engine.pricing import bare
 from monitor.fields import UNREAD, duration_text, suggestion
 from monitor.mistakes import Mistake, Steps, dotted
 from monitor.model.record import Account
+from monitor.pricecheck import forgeable, namesakes, unpriceable
 from monitor.providers.base import ProviderSettings
-from monitor.providers.price_feed import HttpJsonPrices
 from monitor.rules.base import RuleBase
-from monitor.settings import Price, Settings, StaticPrices
+from monitor.settings import Settings
 from monitor.yamlfile import Document
 
 #: A bearer token shorter than this can be guessed.
@@ -92,15 +91,10 @@ def _check_http(settings: Settings, found: Findings) -> None:
 
 
 def _check_prices(settings: Settings, found: Findings) -> None:
-    names: set[str] = set()
-    for index, price in enumerate(settings.prices):
-        if not isinstance(price, HttpJsonPrices):
-            continue
-        if price.source in names:
-            found.wrong(("prices", index), f"there are already prices called {price.source}: give these a `name`")
-        names.add(price.source)
-        if insecure(price.origin):
-            found.doubt(("prices", index, "url"), "is http: everybody on the way can change the prices, use https")
+    for path, what in namesakes(settings.prices):
+        found.wrong(path, what)
+    for path, what in forgeable(settings.prices):
+        found.doubt(path, what)
 
 
 def secrets(settings: Settings) -> Iterator[tuple[Steps, SecretStr]]:
@@ -218,22 +212,8 @@ def _check_rules(settings: Settings, roster: Roster, rules: list[Located], found
             found.warnings.append(located.at("match", what="matches no account"))
         if watched:
             _check_rule(located, watched, found)
-        if watched and located.rule.in_usd:
-            found.mistakes += unpriceable(located, settings.prices, watched)
-
-
-def unpriceable(located: Located, prices: Sequence[Price], watched: Sequence[ProviderSettings]) -> Iterator[Mistake]:
-    """Amounts that a rule compares with USD and that nothing can ever tell the price of."""
-    kinds = {price.type for price in prices}
-    if "http_json" in kinds or ("provider" in kinds and any(spec.WORTHS for spec in watched)):
-        return
-    types = ", ".join(sorted({str(getattr(spec, "type", "")) for spec in watched}))
-    known = {asset for price in prices if isinstance(price, StaticPrices) for asset in price.prices}
-    lacking = [asset for asset in located.rule.assets if not {asset, bare(asset)} & known]
-    if lacking or not known:
-        whose = f" for {', '.join(lacking[:5])}" if lacking and known else ""
-        what = f"{types} reports no USD values and `prices` has none{whose}: nothing can be judged"
-        yield located.at("unit", what=what)
+        if watched and located.rule.in_usd and (what := unpriceable(located.rule, settings.prices, watched)):
+            found.mistakes.append(located.at("unit", what=what))
 
 
 def _check_rule(located: Located, watched: Sequence[ProviderSettings], found: Findings) -> None:
