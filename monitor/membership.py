@@ -34,8 +34,8 @@ class Membership:
         if self._left:
             return False
         standing = self.standing
-        before = standing.newest
         held = await self.store.hold(self.name, self.config.digest, standing.generation, standing.met)
+        before = standing.newest
         news = standing.take(held)
         if before != standing.newest:
             say = log.info if standing.newest else log.warning

@@ -14,9 +14,10 @@ import structlog
 from monitor.config import Config
 from monitor.engine.deliverer import Deliverer
 from monitor.engine.kicks import Kicker
-from monitor.engine.poll import Polled
+from monitor.engine.poll import Polled, Polling
 from monitor.engine.poller import Poller
 from monitor.engine.ports import Claim
+from monitor.engine.retire import sweep
 from monitor.engine.watch import STORE_PROVIDER, Watch, stand_ins
 from monitor.errors import StoreUnavailable
 from monitor.feeds import Feeds
@@ -106,7 +107,7 @@ class Crew:
                 if "poll" in self.roles:
                     await self._member.hold()
                 self._held.set()
-                await self.enrol()
+                await self._catch_up()
                 return
             except StoreUnavailable as error:
                 log.warning("accounts.not_enrolled", why=str(error))
@@ -154,7 +155,21 @@ class Crew:
     async def hold(self) -> None:
         """Say to the other processes what we run; where that changes how we stand, catch up."""
         if self._held.is_set() and "poll" in self.roles and await self._member.hold():
-            await self.enrol()
+            self._running.append(asyncio.create_task(self._begin()))
+
+    async def _catch_up(self) -> None:
+        """Bring the store in line with the configuration: due times, and alerts that nothing judges any more."""
+        await self.enrol()
+        waiting = await self.store.open_accounts() if "poll" in self.roles else []
+        while waiting and self._member.standing.newest and not self._stopping:
+            waiting = await sweep(self.store, waiting, self._who_polls)
+            self._ring_deliverers()
+            if waiting:
+                await asyncio.sleep(AGAIN.total_seconds())
+
+    def _who_polls(self, name: str) -> tuple[Polling, Account] | None:
+        found = (poller for poller in self.pollers.values() if name in poller.accounts)
+        return next(((poller.polling, poller.accounts[name]) for poller in found), None)
 
     async def probe(self) -> None:
         """Try channels at once that were left alone because they refused us: a person may have mended them."""

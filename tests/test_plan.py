@@ -231,6 +231,7 @@ async def test_nobody_is_turned_out_whom_another_process_knows_until_that_one_le
     new.kicker = SimpleNamespace(stop=list)
     await new.stop()
     await restarted.hold()
+    await restarted._running[0]
 
     assert restarted.hired == ["casino"]
 

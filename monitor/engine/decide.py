@@ -184,7 +184,7 @@ class _Decision:
                 self._keep(None, *close(alert, gone, self.now))
             elif isinstance(facts, Overview) and _emptied(rule, alert, facts):
                 self._keep(rule, *close(alert, "account_removed", self.now))
-            elif not _judges(rule, alert):
+            elif not judges(rule, alert):
                 # The rule was edited and speaks of other things now.
                 self._keep(rule, *close(alert, "superseded", self.now))
             elif moved and isinstance(facts, Sighting) and left_behind(alert, facts.snapshot):
@@ -240,7 +240,7 @@ class _Decision:
         return replace(alert, targets=targets)
 
 
-def _judges(rule: RuleBase, alert: Alert) -> bool:
+def judges(rule: RuleBase, alert: Alert) -> bool:
     """Whether a rule of that name can still say anything of an alert; one that tells events judges nothing."""
     if rule.type != alert.rule_type or rule.about() == "event":
         return False
@@ -255,7 +255,7 @@ def _judges(rule: RuleBase, alert: Alert) -> bool:
 
 def _emptied(rule: RuleBase, alert: Alert, facts: Overview) -> bool:
     """Whether nobody is left of those that a sum of balances was over."""
-    if rule.flow() is not None or not _judges(rule, alert):
+    if rule.flow() is not None or not judges(rule, alert):
         return False
     return alert.subject not in facts.reading.sums and apart(alert.labels) not in facts.reading.unknown
 

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from dataclasses import replace
 
 import pytest
 import redis
@@ -171,6 +172,51 @@ async def test_a_file_that_changes_is_read_without_anybody_asking_and_a_bad_one_
     rules.write_text(good.replace("50", "70"))
     await until(lambda: chat.heard == [("alert.firing", "hot", 1)], "the new threshold fires")
     assert await daemon.stop() == 0
+
+
+async def test_a_rule_that_is_removed_while_it_fires_is_closed_without_anybody_asking_or_polling(
+    place, bank, chat, until
+):
+    """Case 51, of an account whose next poll is far away."""
+    bank.held["hot"] = 40
+    place.write(below=50)
+    config = place.path / "config.yaml"
+    config.write_text(config.read_text().replace("interval: 200ms", "interval: 1h"))
+    daemon = await place.start()
+    await daemon.get("/v1/accounts/hot/poll?wait=2s", "POST")
+    await until(lambda: chat.heard == [("alert.firing", "hot", 1)], "it fires")
+    asked = len(bank.asked)
+
+    (place.path / "rules.yaml").write_text("rules: []\n")
+
+    await until(lambda: len(chat.heard) == 2, "its end is told")
+    alert = json.loads(chat.posts[-1][1])["data"]["alerts"][0]
+    assert (alert["status"], alert["reason"]) == ("resolved", "rule_removed")
+    assert len(bank.asked) == asked
+    assert await daemon.stop() == 0
+
+
+async def test_two_daemons_with_different_configurations_do_not_make_an_alert_flap(
+    place, bank, chat, until, redis_server
+):
+    bank.held["hot"] = 40
+    old = await place.write(store=redis_server.url, below=50).start()
+    await until(lambda: chat.heard == [("alert.firing", "hot", 1)], "it fires for the old one")
+    old_config = {name: (place.path / name).read_text() for name in ("config.yaml", "rules.yaml")}
+
+    (place.path / "new").mkdir()
+    new_place = replace(place, path=place.path / "new", port=_free_port(), daemons=place.daemons)
+    new = await new_place.write(store=redis_server.url, below=30).start()
+    await until(lambda: len(chat.heard) == 2, "the new one has the last word")
+    await until(lambda: old.said("config.outdated"), "the old one knows")
+    await asyncio.sleep(3)
+    assert [kind for kind, _, _ in chat.heard] == ["alert.firing", "alert.resolved"]
+    assert len(old.said("config.outdated")) == 1
+    assert old_config == {name: (place.path / name).read_text() for name in old_config}
+
+    assert await new.stop() == 0
+    await until(lambda: len(chat.heard) == 3, "alone again it judges as it is configured", patience=30)
+    assert await old.stop() == 0
 
 
 async def test_a_daemon_leaves_at_once_while_a_configuration_that_cannot_be_read_to_its_end_is_read(place, bank, until):

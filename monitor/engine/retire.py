@@ -1,0 +1,98 @@
+"""Alerts of rules that judge their account no longer: closed as soon as that is known, without asking the provider."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import islice
+
+import structlog
+
+from monitor.engine.decide import judges
+from monitor.engine.notice import entry_of_alert
+from monitor.engine.poll import Polling
+from monitor.engine.ports import PollStore
+from monitor.model.alert import Reason, close
+from monitor.model.record import Account, Commit, Record, Row
+from monitor.rules.base import RuleBase
+
+log = structlog.get_logger("monitor.retire")
+
+#: Records looked through at once.
+CHUNK = 500
+#: Long enough for one load and one commit.
+LEASE = timedelta(seconds=15)
+
+#: Who polls an account here, and as what; None for one that is not configured here.
+WhoPolls = Callable[[str], tuple[Polling, Account] | None]
+
+
+def unjudged(record: Record, rules: Iterable[RuleBase]) -> bool:
+    """Whether some alert has no rule of its name left that judges this account."""
+    live = {rule.alert for rule in rules}
+    return any(alert.rule not in live for alert in record.alerts)
+
+
+def displaced(record: Record, rules: Iterable[RuleBase]) -> bool:
+    """Whether some alert's rule goes on here, and speaks of other things: of others of its assets, say."""
+    live = {rule.alert: rule for rule in rules}
+    return any(alert.rule in live and not judges(live[alert.rule], alert) for alert in record.alerts)
+
+
+def retire(record: Record, account: Account, rules: Iterable[RuleBase], names: frozenset[str], now: datetime) -> Commit:
+    """The record without the alerts that no rule judges, and the news of their end; all else stays as it is.
+
+    `names` are those of all rules: one that goes on elsewhere has given this account up, and was not removed.
+    """
+    live = {rule.alert for rule in rules}
+    rows = []
+    for alert in record.alerts:
+        if alert.rule in live:
+            continue
+        reason: Reason = "superseded" if alert.rule in names else "rule_removed"
+        closed, news = close(alert, reason, now)
+        if closed is not None and news is not None:
+            rows.append(Row(news=news, entry=entry_of_alert(None, account, closed, now), targets=closed.targets))
+    kept = tuple(alert for alert in record.alerts if alert.rule in live)
+    return Commit(before=record, record=replace(record, alerts=kept), rows=tuple(rows))
+
+
+async def sweep(store: PollStore, accounts: Sequence[str], who_polls: WhoPolls) -> list[str]:
+    """Retire what is to be retired of these accounts; returns those that somebody is at, for another try.
+
+    An account whose alerts are only displaced is polled at once: so the old subject closes and the new one opens in
+    one decision, and is told in one message.
+    """
+    busy, names = [], iter(accounts)
+    while chunk := list(islice(names, CHUNK)):
+        for record in await store.load_many(chunk):
+            found = who_polls(record.account)
+            if found is None:
+                continue
+            polling, account = found
+            rules = polling.watching.rules_for(account)
+            if unjudged(record, rules):
+                if not await _retire(polling, account, rules):
+                    busy.append(account.name)
+            elif displaced(record, rules):
+                await store.poll_now(polling.provider, account.name)
+    return busy
+
+
+async def _retire(polling: Polling, account: Account, rules: Sequence[RuleBase]) -> bool:
+    """Whether an account needs no other try. It stays due when it was."""
+    store = polling.store
+    claim = await store.take_one(polling.provider, account.name, LEASE)
+    if claim is None:
+        return False
+    record = await store.load(account.name)
+    commit = retire(record, account, rules, polling.watching.policy.rules, polling.now())
+    result = await store.commit(
+        polling.provider, commit, claim, claim.due_at, polling.watching.summing(account), polling.standing.generation
+    )
+    if result in ("written", "already"):
+        await store.move(account.name)
+        log.info("alerts.retired", account=account.name, provider=polling.provider, told=len(commit.rows))
+        return not displaced(commit.record, rules)
+    await store.release(polling.provider, [claim])
+    # Whoever has the newer configuration does it.
+    return result == "outdated"
