@@ -12,7 +12,7 @@ from monitor.model.record import Account, Health, MonitorWatch, PriceWatch, Prov
 from monitor.model.report import Reports
 from monitor.rules.base import RuleBase
 from monitor.rules.event_gap import LEDGER_RULES
-from monitor.rules.price_missing import PriceMissing, in_usd
+from monitor.rules.price_missing import PriceMissing
 from monitor.rules.reported import REPORTED_RULES
 
 #: The provider name of accounts that are read from the store itself.
@@ -66,7 +66,7 @@ class Watch:
         whole = isinstance(account.target, ProviderWatch)
         found = tuple(r for r in self.rules if r.judges_provider == whole and not r.spans and r.matches(labels))
         # Also of those that judge a sum over it.
-        priced = in_usd(r for r in self.rules if not whole and not r.judges_provider and r.matches(labels))
+        priced = () if whole else tuple(r for r in self.rules if r.in_usd and r.matches(labels))
         # A hundred thousand accounts share a few tuples.
         known = self._shared.get((found, priced))
         if known is None:

@@ -133,7 +133,8 @@ class RuleBase(BaseModel):
     @cached_property
     def in_usd(self) -> bool:
         """Whether it compares worths, and so needs prices."""
-        return getattr(self, "unit", None) == "usd"
+        summed = getattr(self, "aggregate", None)
+        return "usd" in (getattr(self, "unit", None), getattr(summed, "unit", None))
 
     @cached_property
     def matches(self) -> Matcher:

@@ -1,13 +1,13 @@
 """`PriceMissing`: an asset cannot be priced, and rules in USD need it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from monitor.fields import Duration
 from monitor.model.alert import Verdict
 from monitor.model.record import Entry
 from monitor.rules.base import RuleBase
-from monitor.rules.facts import Facts, Sighting
+from monitor.rules.facts import Facts, Prices, Sighting
 from monitor.rules.self_alert import SelfRule
 from monitor.rules.templates import subject
 
@@ -33,30 +33,26 @@ class PriceMissing(SelfRule):
         if not isinstance(facts, Sighting):
             return
         for asset, measures in facts.snapshot.amounts.items():
+            if not self.watches(asset):
+                continue
             # Nothing is worth nothing at any price.
-            priced = asset in facts.prices or not any(measures.values())
+            priced = not any(measures.values()) or asset in facts.prices
             if priced and asset not in facts.alerting:
                 continue
-            needing = [rule.alert for rule in self.rules if rule.watches(asset)]
-            if needing:
-                level = None if priced else self.severity
-                yield Verdict(asset, level, level, details={"rules": _listed(needing)})
+            level = None if priced else self.severity
+            yield Verdict(asset, level, level, details={} if priced else self._details(asset, facts.prices))
+
+    def _details(self, asset: str, prices: Prices) -> Mapping[str, str]:
+        why_not = getattr(prices, "why_not", None)
+        needing = [rule.alert for rule in self.rules if rule.watches(asset)]
+        return {"rules": _listed(needing), **({"why": why_not(asset)} if why_not else {})}
 
     def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
-        return f"{subject(entry)} has no price: judged without it, or not at all: {details.get('rules', '')}"
+        why = f" ({details['why']})" if "why" in details else ""
+        return f"{subject(entry)} has no price{why}; judged without it, or not at all: {details.get('rules', '')}"
 
     def recovered(self, entry: Entry) -> str:
         return f"{subject(entry)} has a price again, or there is none of it left"
-
-
-def in_usd(rules: Iterable[RuleBase]) -> tuple[RuleBase, ...]:
-    """Those of the rules that cannot judge without prices."""
-    return tuple(rule for rule in rules if _in_usd(rule))
-
-
-def _in_usd(rule: RuleBase) -> bool:
-    summed = getattr(rule, "aggregate", None)
-    return "usd" in (getattr(rule, "unit", None), getattr(summed, "unit", None))
 
 
 def _listed(names: list[str]) -> str:

@@ -4,7 +4,10 @@ from decimal import Decimal
 
 import pytest
 
+from monitor.engine.pricing import Feed, PriceBook
+from monitor.engine.route import Route
 from monitor.engine.watch import Watch, account_of_monitor
+from monitor.model.price import Quote
 from monitor.model.record import Record
 from monitor.model.report import Report, Reports
 from monitor.rules.event_gap import LEDGER_RULES
@@ -82,9 +85,23 @@ class TestPriceMissing:
             (6, "firing", "PriceMissing", "DOGE"), (8, "resolved", "PriceMissing", "DOGE"),
         ]  # fmt: skip
         assert [entry.annotations["summary"] for _, _, entry in told] == [
-            "hot-usdt DOGE has no price: judged without it, or not at all: Worth",
+            "hot-usdt DOGE has no price (no source of prices has it); judged without it, or not at all: Worth",
             "hot-usdt DOGE has a price again, or there is none of it left",
         ]
+
+    def test_case_19_a_price_that_has_expired_is_missing_and_one_without_a_network_is_not(self):
+        feed = Feed("f", minutes(15), {"DOGE": Quote(Decimal(1), NOON), "USDT": Quote(Decimal(1), NOON + minutes(60))})
+        life = Life([PriceMissing(rules=(rule("low_balance", **WORTH),))], policy=policy(book=PriceBook((feed,))))
+
+        told = life.sees([lambda now: answer({"DOGE": "4", "USDT@ETH": "4"}, at=now)] * 22).told
+
+        assert [(minute, entry.asset) for minute, _, entry in told] == [(21, "DOGE")]
+        assert "its newest price is 1260s old, which is too old" in told[0][2].annotations["summary"]
+
+    def test_case_19_an_account_whose_worth_is_only_added_up_needs_its_prices_too(self):
+        summed = rule("low_balance", alert="Sum", below=9, aggregate={"by": ["asset"], "unit": "usd"})
+
+        assert [one.alert for one in built_in(summed)] == ["PriceMissing"]
 
     def test_one_missed_beat_is_no_news(self):
         words = ["yes", "no", "yes", "no", "no", "yes"]
@@ -207,6 +224,15 @@ class TestReported:
         told = self.said([first], [first], [first, second], [first, second])
 
         assert [(news, entry.value) for _, news, entry in told] == [("firing", 1), ("updated", 2)]
+
+    def test_a_route_finds_them_by_their_type_and_without_one_they_go_where_the_root_goes(self):
+        route = Route(channels=("chat",), routes=(Route(match={"rule_type": "self"}, channels=("ops",)),))
+        for given, expected in ((route, "ops"), (Route(channels=("chat",)), "chat")):
+            life = self.life()
+            life.policy = policy("chat", "ops", route=given)
+            commit = life.see(Reports(NOON, (report(),)), NOON)
+
+            assert [target.channel for row in commit.rows for target in row.targets] == [expected]
 
     @pytest.mark.parametrize("name", sorted(one.alert for one in REPORTED_RULES))
     def test_each_condition_is_an_alert_of_its_own(self, name):
