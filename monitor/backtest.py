@@ -182,6 +182,8 @@ def _why_not(rule: RuleBase) -> str | None:
     """Why the past says nothing of a rule."""
     if rule.judges_outages:
         return "failed polls are not in the history"
+    if rule.residual() is not None:
+        return "what a ledger explained at each poll is not in the history"
     if rule.spans:
         return "sums over accounts are not replayed"
     return None

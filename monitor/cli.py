@@ -191,6 +191,21 @@ def status(context: typer.Context, config: ConfigPath = None, *, as_json: Json =
     raise typer.Exit(show_status(_path(context, config), as_json=as_json))
 
 
+@app.command()
+def explain(
+    context: typer.Context,
+    rule: str,
+    account: Annotated[str | None, typer.Argument(help="Default: all, when the rule judges only a few.")] = None,
+    config: ConfigPath = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """What a rule reads, how old that is, its verdict, and what would change it. Asks no provider."""
+    from monitor.explain import explain as explained  # noqa: PLC0415
+
+    raise typer.Exit(explained(_path(context, config), rule, account, as_json=as_json))
+
+
 @app.command("send-test")
 def send_test(context: typer.Context, channel: str, config: ConfigPath = None) -> None:
     """Send a real test message to a channel through the real path."""

@@ -78,6 +78,9 @@ class BalanceRule(RuleBase):
     def measures(self) -> tuple[str, ...]:
         return (self.measure,)
 
+    def recoveries(self) -> Mapping[Severity, Decimal]:
+        return self.ladder.recoveries()
+
     def judge(self, facts: Facts) -> Iterator[Verdict]:
         if isinstance(facts, Overview):
             yield from self._summed(facts, facts.reading.sums)

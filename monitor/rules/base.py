@@ -4,6 +4,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from decimal import Decimal
 from functools import cached_property
 from typing import ClassVar, Literal, Self
 
@@ -98,6 +99,10 @@ class RuleBase(BaseModel):
     def residual(self) -> ResidualSpec | None:
         """What this rule asks of the ledger, if anything."""
         return None
+
+    def recoveries(self) -> Mapping[Severity, Decimal]:
+        """Severity → beyond which value it is good again, where that is not the threshold itself."""
+        return {}
 
     def measures(self) -> tuple[str, ...]:
         """The measures this rule reads: an account whose provider lacks one of them cannot be judged."""

@@ -77,6 +77,10 @@ class Ladder:
         """Severity → threshold."""
         return {rung.severity: rung.at for rung in self.rungs}
 
+    def recoveries(self) -> Mapping[Severity, Decimal]:
+        """Severity → beyond which value it has recovered, where that is another than the threshold."""
+        return {rung.severity: rung.back for rung in self.rungs if rung.back is not None}
+
     def rater(self) -> Callable[[Decimal], tuple[Severity | None, Severity | None]]:
         """A function from a value to (worst level it breaches, worst level it has not recovered from)."""
         beyond, short = (operator.lt, operator.le) if self.low else (operator.gt, operator.ge)

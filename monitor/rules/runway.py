@@ -87,6 +87,9 @@ class Runway(RuleBase):
     def measures(self) -> tuple[str, ...]:
         return (self.measure,)
 
+    def recoveries(self) -> Mapping[Severity, Decimal]:
+        return self._ladder.recoveries()
+
     def flow(self) -> FlowSpec:
         return self._spec
 
