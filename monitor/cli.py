@@ -117,8 +117,18 @@ def check(
     config: ConfigPath = None,
     *,
     no_secrets: Annotated[bool, typer.Option("--no-secrets", help="Do not read secrets (for CI).")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="What a reload would close, open or change.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --diff: for machines.")] = False,
 ) -> None:
     """Read configuration and rules; print every mistake, or a one-screen summary."""
+    if diff:
+        if no_secrets:
+            raise typer.BadParameter("the store cannot be read without its secrets", param_hint="--diff")
+        from monitor.checkdiff import check_diff  # noqa: PLC0415 - help must start at once
+
+        raise typer.Exit(check_diff(_path(context, config), as_json=as_json))
+    if as_json:
+        raise typer.BadParameter("only with --diff", param_hint="--json")
     from monitor.checks import summary  # noqa: PLC0415
     from monitor.config import load  # noqa: PLC0415
 

@@ -321,6 +321,102 @@ class TestCommandLine:
             assert "config.yaml:9: providers.bank.api: " in err
 
 
+class TestCheckDiff:
+    """Case 51: what a reload would close, open or change."""
+
+    RULES = "rules: [{alert: Low, type: low_balance, below: 500, assets: [USDT]}]\n"
+
+    @pytest.fixture
+    def lived(self, folder, valkey_server):
+        (folder / "rules").mkdir()
+        (folder / "rules/r.yaml").write_text(self.RULES)
+        in_store(valkey_server.url, TestStatus.lived)
+        return folder / "rules/r.yaml"
+
+    def test_what_is_in_force_changes_nothing_and_a_new_account_is_named(self, run, lived):
+        code, out, err = run("check", "--diff")
+
+        assert (code, err) == (0, "")
+        assert out == "config.yaml: no alert would close, open or change\n"
+
+    @pytest.mark.parametrize(
+        ("rules", "expected"),
+        [
+            ("rules: []", [("closes", "Low", "hot", "USDT", "warning", "rule_removed")]),
+            (
+                "rules: [{alert: Low, type: low_balance, below: 500, assets: [BTC]}]",
+                [("closes", "Low", "hot", "USDT", "warning", "superseded")],
+            ),
+            (
+                "rules: [{alert: Low, type: low_balance, below: 30}]",
+                [("closes", "Low", "hot", "USDT", "warning", "recovered")],
+            ),
+            (
+                "rules: [{alert: Low, type: low_balance, below: 60, severity: critical}]",
+                [("changes", "Low", "hot", "USDT", "critical", "warning → critical, threshold 500 → 60")],
+            ),
+            (
+                "rules: [{alert: High, type: high_balance, above: 1, for: 5m}, " + RULES.partition("[")[2],
+                [("opens", "High", "hot", "USDT", "warning", "pending for 5m")],
+            ),
+        ],
+    )
+    def test_every_alert_that_a_reload_would_touch_is_listed(self, run, lived, rules, expected):
+        lived.write_text(rules)
+
+        code, out, _ = run("check", "--diff", "--json")
+        told = json.loads(out)
+
+        assert code == 0
+        found = [(kind, *one.values()) for kind in ("closes", "opens", "changes") for one in told[kind]]
+        assert found == expected
+        assert told["rules_removed"] == (["Low"] if rules == "rules: []" else [])
+        assert told["accounts"] == {"added": [], "removed": []}
+
+    def test_accounts_that_come_and_go_are_named_with_what_closes(self, run, lived, folder):
+        config = folder / "config.yaml"
+        config.write_text(config.read_text().replace("      hot: {wallet_id: hot", "      new: {wallet_id: hot"))
+
+        _, out, _ = run("check", "--diff")
+
+        assert out.splitlines() == [
+            "closes   warning  Low hot USDT: account_removed", "1 account added: new", "1 account removed: hot",
+        ]  # fmt: skip
+
+    def test_nothing_is_written(self, run, lived, valkey_server):
+        def seen():
+            with valkey_server.client() as client:
+                return {key: client.dump(key) for key in client.scan_iter("*")}
+
+        lived.write_text("rules: []")
+        before = seen()
+
+        run("check", "--diff")
+
+        assert seen() == before
+
+    def test_mistakes_come_first_and_a_store_that_is_away_is_said_plainly(self, run, lived, folder, valkey_server):
+        lived.write_text("rules: [{alert: Low, type: low_balance, below: oops}]")
+        assert run("check", "--diff")[0] == 2
+
+        lived.write_text("rules: []")
+        config = folder / "config.yaml"
+        config.write_text(config.read_text().replace(valkey_server.url, "redis://127.0.0.1:1"))
+        code, out, err = run("check", "--diff")
+        assert (code, out) == (1, "")
+        assert err == "balance-monitor: the store at 127.0.0.1:1 did not answer: Connection refused\n"
+
+        config.write_text(config.read_text().replace("redis://127.0.0.1:1", "embedded:./none"))
+        code, _, err = run("check", "--diff")
+        assert code == 1
+        assert "there is no store in" in err
+        assert not (folder / "none").exists()
+
+    @pytest.mark.parametrize("words", [["--diff", "--no-secrets"], ["--json"]])
+    def test_what_does_not_go_together_is_a_mistake_of_the_caller(self, run, words):
+        assert run("check", *words)[0] == 2
+
+
 def test_without_a_configuration_it_says_how_to_name_one(run, folder):
     (folder / "config.yaml").unlink()
 
