@@ -152,8 +152,9 @@ def _print_status(report: dict[str, Any]) -> None:
     for alert in [alert for alert in alerts if alert["state"] == "firing"][:ROWS_MAX]:
         who = " ".join(str(part) for part in (alert["account"], alert["subject"]) if part)
         doubt = "" if alert["data"] == "ok" else f" (data: {alert['data']})"
+        why = f": {alert['details']['why']}" if alert["details"].get("why") else ""
         console.print(
-            f"firing {alert['severity']}: {alert['rule']} {who} {alert['value'] or ''}{doubt}",
+            f"firing {alert['severity']}: {alert['rule']} {who} {alert['value'] or ''}{doubt}{why}",
             style="red",
             markup=False,
         )

@@ -173,7 +173,8 @@ class Defaults(_Section):
     )
     stale_after: int = Field(default=3, ge=1, le=1000, description="× the account's interval")
     outage_tolerance: Duration = Field(
-        default=timedelta(hours=1), description="longest gap in the readings that `for` still counts through"
+        default=timedelta(hours=1),
+        description="longest gap in the readings that `for` still counts through, at least 2 × the account's interval",
     )
 
 

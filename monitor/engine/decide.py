@@ -149,7 +149,8 @@ class _Decision:
         timing = Timing(
             wait=rule.wait,
             keep=rule.keep_firing_for,
-            tolerance=self.policy.tolerance,
+            # Of an account that is polled every two hours, two hours without a reading are no gap.
+            tolerance=max(self.policy.tolerance, 2 * self.account.interval),
             flap=rule.damping,
             renotify=rule.renotify,
         )

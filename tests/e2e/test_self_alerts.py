@@ -57,11 +57,15 @@ async def it_is_shown(daemon, place):
     _, listed = await daemon.get("/v1/alerts")
     shown = [(one["rule"], one["state"], one["account"]) for one in listed["items"]]
     assert shown == [("ConfigReloadFailed", "firing", "monitor:self")]
-    # The file that `status` reads is the broken one.
-    working = (place.path / "rules.yaml").read_text()
-    (place.path / "rules.yaml").write_text("rules: [{alert: Low, type: low_balance, below: 1}]\n")
-    code, out, _ = await place.command("status", "--json")
-    (place.path / "rules.yaml").write_text(working)
+    # A file that `status` can read; the daemon's own is broken.
+    readable = place.path / "readable"
+    readable.mkdir()
+    text = (place.path / "config.yaml").read_text().replace("./data", str(place.path / "data"))
+    (readable / "config.yaml").write_text(text.replace("[rules.yaml]", "[]"))
+    code, out, _ = await place.command("--config", str(readable / "config.yaml"), "status", "--json")
+    _, said, _ = await place.command("--config", str(readable / "config.yaml"), "status")
+    assert "firing warning: ConfigReloadFailed monitor:self : " in said
+    assert "rules.yaml:2: Low.below" in said
     report = json.loads(out)
     assert (code, [one["rule"] for one in report["alerts"]]) == (0, ["ConfigReloadFailed"])
     assert [one["id"] for one in report["accounts"]] == ["hot", "cold"]

@@ -113,6 +113,12 @@ class TestRestart:
         assert watched.news == []
         assert watched.record.alerts[0].pending_since == NOON + minutes(61)
 
+    def test_case_1_the_time_between_two_ordinary_polls_is_no_gap_however_long_it_is(self):
+        daily = account(interval=minutes(1440), stale_after=minutes(3 * 1440))
+        watched = Watched((low(for_="36h"),), account=daily).reads("40 40 40", every=minutes(1440))
+
+        assert watched.news == [(2 * 1440, "firing")]
+
     def test_case_2_still_firing_says_nothing_and_keeps_its_id(self):
         watched = Watched((low(for_="30m"),)).reads("40 40", every=minutes(30))
 
