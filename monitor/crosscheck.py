@@ -202,6 +202,8 @@ def _broken_accounts(roster: Roster, document: Document) -> set[str]:
 
 
 def _check_rules(settings: Settings, roster: Roster, rules: list[Located], found: Findings) -> None:
+    # Prices that are wrong in themselves exist all the same.
+    sound = "prices" in settings.model_fields_set or "prices" not in found.document.value
     if not rules:
         found.doubt(("rules",), "there is no rule, nothing will ever be told")
     for located in rules:
@@ -212,7 +214,7 @@ def _check_rules(settings: Settings, roster: Roster, rules: list[Located], found
             found.warnings.append(located.at("match", what="matches no account"))
         if watched:
             _check_rule(located, watched, found)
-        if watched and located.rule.in_usd and (what := unpriceable(located.rule, settings.prices, watched)):
+        if sound and watched and located.rule.in_usd and (what := unpriceable(located.rule, settings.prices, watched)):
             found.mistakes.append(located.at("unit", what=what))
 
 

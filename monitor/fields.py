@@ -232,6 +232,14 @@ _SECRET_SCHEMA: dict[str, Any] = {
 Secret = Annotated[SecretStr, BeforeValidator(_secret), WithJsonSchema(_SECRET_SCHEMA)]
 
 
+def _text_or_secret(value: object, info: ValidationInfo) -> str | SecretStr:
+    return value if isinstance(value, str) else _secret(value, info)
+
+
+#: Plain text that need not be hidden, or a secret.
+TextOrSecret = Annotated[str | SecretStr, BeforeValidator(_text_or_secret), WithJsonSchema(_SECRET_SCHEMA)]
+
+
 class RateLimit(BaseModel):
     """`{requests: 10, per: 1s}`: at most so many requests (or the provider's credits) in any such time."""
 

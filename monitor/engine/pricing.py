@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
+from monitor.fields import duration_text
 from monitor.model.money import ZERO, divide, worth
 from monitor.model.price import Quote, Quotes, Valued
 from monitor.model.record import Record
@@ -143,15 +144,12 @@ class Prices(Mapping[str, Decimal]):
         return None
 
     def why_not(self, asset: str) -> str:
-        """Why this asset has no price: `the price is 17m old`-like facts, for people."""
-        ages = [
-            self._seen.now - quote.at
-            for source in self._sources
-            if (quote := source.quote(asset, self._seen)) is not None
-        ]
-        if not ages:
-            return "no source of prices has it"
-        return f"its newest price is {min(ages).total_seconds():.0f}s old, which is too old"
+        """Why this asset has no price, for people."""
+        quotes = [quote for source in self._sources if (quote := source.quote(asset, self._seen)) is not None]
+        if not quotes:
+            return "no source has it"
+        age = self._seen.now - max(quote.at for quote in quotes)
+        return f"the newest is {duration_text(timedelta(seconds=age // timedelta(seconds=1)))} old"
 
 
 def valued(record: Record, seen: Sighting, rules: Sequence[RuleBase]) -> Record:

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 
 from monitor.engine.ports import Budget
 from monitor.errors import ProviderGarbled
-from monitor.fields import Duration, Secret, duration_text
+from monitor.fields import Duration, TextOrSecret, duration_text
 from monitor.model.money import exact
 from monitor.providers.answers import MAX_CODE, accept, cut, envelope
 from monitor.providers.http import Http
@@ -106,10 +106,6 @@ def _url(value: str) -> str:
     return value
 
 
-#: Plain text that need not be hidden, or a secret.
-HeaderValue = Annotated[str | Secret, Field(union_mode="left_to_right")]
-
-
 def _headers(written: Mapping[str, SecretStr | str]) -> Mapping[str, SecretStr | str]:
     for name, value in written.items():
         plain = _plain(value)
@@ -141,7 +137,7 @@ class HttpJsonPrices(BaseModel):
         default=None, ge=_INTERVAL_MIN, description="between two fetches; default: a third of max_age, at least 10s"
     )
     timeout: Duration | None = Field(default=None, gt=timedelta(0), description="of one fetch; default 10s")
-    headers: Annotated[Mapping[str, HeaderValue], AfterValidator(_headers)] = Field(
+    headers: Annotated[Mapping[str, TextOrSecret], AfterValidator(_headers)] = Field(
         default_factory=dict, max_length=20, description="sent to this host only; secrets as {env: NAME}"
     )
 

@@ -1,6 +1,7 @@
 """A restart at any poll changes nothing: what an alert's life needs is in the stored documents."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from monitor.model.record import Record
 from monitor.store import codec
 from tests.builders import NOON, minutes
-from tests.facts import Watched, rule
+from tests.facts import Watched, answer, rule, snapshot
 
 LEVELS = {"warning": {"below": 100, "resolve_above": 120}, "critical": {"below": 50, "resolve_above": 60}}
 RULES = st.builds(
@@ -61,3 +62,13 @@ def test_a_record_that_does_not_say_whose_it_is_is_read_as_nobodys():
     record = restarted(replace(Watched(()).reads("100").record, provider=""))
 
     assert (record.provider, record.began_at, record.doubts) == ("", None, {})
+
+
+def test_case_24_what_a_worth_is_compared_with_survives_too():
+    watching = rule("low_balance", unit="usd", below=100)
+    shot = snapshot({"USDT": "3"}, usd={"USDT": Decimal(400)})
+
+    record = Watched((watching,)).see(answer(shot), NOON).record
+
+    assert record.valued["USDT"].price == record.reported["USDT"].price
+    assert restarted(record) == record
