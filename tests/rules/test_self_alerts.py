@@ -85,18 +85,19 @@ class TestPriceMissing:
             (6, "firing", "PriceMissing", "DOGE"), (8, "resolved", "PriceMissing", "DOGE"),
         ]  # fmt: skip
         assert [entry.annotations["summary"] for _, _, entry in told] == [
-            "hot-usdt DOGE has no price (no source of prices has it); judged without it, or not at all: Worth",
+            "hot-usdt DOGE has no price (no source has it); judged without it, or not at all: Worth",
             "hot-usdt DOGE has a price again, or there is none of it left",
         ]
 
     def test_case_19_a_price_that_has_expired_is_missing_and_one_without_a_network_is_not(self):
-        feed = Feed("f", minutes(15), {"DOGE": Quote(Decimal(1), NOON), "USDT": Quote(Decimal(1), NOON + minutes(60))})
+        quotes = {"DOGE": Quote(Decimal(1), NOON), "USDT": Quote(Decimal(1), NOON + minutes(60))}
+        feed = Feed("f", minutes(15), quotes=quotes)
         life = Life([PriceMissing(rules=(rule("low_balance", **WORTH),))], policy=policy(book=PriceBook((feed,))))
 
         told = life.sees([lambda now: answer({"DOGE": "4", "USDT@ETH": "4"}, at=now)] * 22).told
 
         assert [(minute, entry.asset) for minute, _, entry in told] == [(21, "DOGE")]
-        assert "its newest price is 1260s old, which is too old" in told[0][2].annotations["summary"]
+        assert "(the newest is 21m old)" in told[0][2].annotations["summary"]
 
     def test_case_19_an_account_whose_worth_is_only_added_up_needs_its_prices_too(self):
         summed = rule("low_balance", alert="Sum", below=9, aggregate={"by": ["asset"], "unit": "usd"})
