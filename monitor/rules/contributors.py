@@ -18,9 +18,13 @@ _IN_TEXT = 3
 
 def contributors(sums: Sums, prices: Mapping[str, Decimal] | None) -> str:
     """The largest parts of a sum, then those that are missing, as JSON: what an alert keeps of them."""
-    known = heapq.nlargest(NAMED_MAX, _priced(sums, prices), key=lambda one: abs(one[0]))
+    # Equal ones by name: the same facts make the same message.
+    known = heapq.nsmallest(
+        NAMED_MAX, _priced(sums, prices), key=lambda one: (-abs(one[0]), one[1].account, one[1].asset)
+    )
     told = [_told(part, value) for value, part in known]
-    told += [_told(part, None) for part in missing_parts(sums)[:NAMED_MAX]]
+    lacking = sorted(missing_parts(sums), key=lambda part: (part.account, part.asset))
+    told += [_told(part, None) for part in lacking[:NAMED_MAX]]
     return json.dumps(told, ensure_ascii=False)
 
 

@@ -9,6 +9,7 @@ from monitor.model.alert import Verdict
 from monitor.model.record import Roundup
 from monitor.model.sums import Interval, Part, Sum
 from monitor.rules.aggregate import labels_of_subject, rate_interval, subject_of
+from monitor.rules.contributors import breakdown, contributors_of
 from monitor.rules.facts import Overview
 from tests.builders import NOON, minutes
 from tests.facts import account, rule, sighting, snapshot
@@ -117,6 +118,10 @@ def test_a_sum_names_its_largest_parts_and_those_that_are_missing():
     verdict = judged(tested, {"USDT": sums(USDT="a=1 b=30 c=2 d=3 e=? f=?")}, alerting=["USDT"])["USDT"]
 
     assert verdict.details["missing"] == "e, f"
+    assert breakdown(verdict.details) == " (b 30, d 3, c 2, and 1 more; missing: e, f)"
+    ages = [(one["account"], one["value"], one["age"]) for one in contributors_of(verdict.details, NOON)]
+    assert ages[0] == ("b", 30, minutes(1))
+    assert ages[-1] == ("f", None, minutes(1))
     assert verdict.details["at_least"] == "36"
     assert verdict.details["at_most"] == "unknown"
     assert verdict.details["accounts"] == "6"
