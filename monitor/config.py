@@ -50,6 +50,8 @@ class Config:
     rules: tuple[RuleBase, ...]
     shutdown_timeout: timedelta
     digest: str
+    #: Differs only where it judges or tells otherwise; secrets, comments and what is one process's own aside.
+    meaning: str
     #: Every secret in it, for whatever keeps them out of logs.
     secrets: tuple[SecretStr, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -97,6 +99,7 @@ def _config(path: Path, reader: Reader, found: Found) -> Config:
         expected=by_account(settings.expected_transfers, settings.time_intervals),
         rules=found.rules,
         shutdown_timeout=settings.shutdown_timeout,
+        meaning=reader.meaning(),
         digest=reader.digest(*(secret.get_secret_value() for secret in known)),
         secrets=known,
         warnings=tuple(reader.warnings()),

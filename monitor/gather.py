@@ -1,6 +1,7 @@
 """Reads a configuration and all it refers to, going on as long as anything can be said about the rest."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -24,6 +25,8 @@ from monitor.yamlfile import Document
 
 #: More rule files than this are a glob gone wrong.
 MAX_RULE_FILES = 1_000
+#: What concerns one process alone: others may have it otherwise, and judge alike.
+OWN = frozenset({"store", "log", "http", "egress", "history", "shutdown_timeout"})
 #: Of mistakes; nobody reads more.
 MAX_SHOWN = 500
 _RULE: TypeAdapter[Any] = TypeAdapter(AnyRule)
@@ -53,6 +56,7 @@ class Reader:
     #: Rule name → where it was first used, in good rules and bad ones.
     names: dict[str, str] = field(default_factory=dict)
     hashed: Any = field(default_factory=hashlib.sha256)
+    meant: Any = field(default_factory=hashlib.sha256)
 
     def read(self) -> Found | None:
         """Everything, or None when something is wrong; then `mistakes` tells."""
@@ -98,6 +102,15 @@ class Reader:
         self._hash(*more)
         return str(self.hashed.hexdigest())[:32]
 
+    def meaning(self) -> str:
+        """A name for what is judged and how: the same in processes that differ in what is theirs alone."""
+        return str(self.meant.hexdigest())[:32]
+
+    def _mean(self, value: Any, path: Path) -> None:
+        if path == self.path and isinstance(value, dict):
+            value = {key: item for key, item in value.items() if key not in OWN}
+        self.meant.update(json.dumps([path.name, value], sort_keys=True, default=str).encode())
+
     def _hash(self, *parts: str | bytes) -> None:
         for part in parts:
             raw = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
@@ -114,6 +127,7 @@ class Reader:
             self.unreadable[shown] = error.mistakes
             return None
         self._hash(path.name, raw)
+        self._mean(found.value, path)
         self.wrong += found.mistakes
         if isinstance(found.value, dict):
             return found
@@ -219,6 +233,7 @@ class Reader:
             self.say(document, where, error.mistakes[0])
             return
         self._hash(path.name, text)
+        self._mean(text, path)
         self.wrong += accounts.enlist_csv(roster, name, spec, text, shown, self.context)
 
 

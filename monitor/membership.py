@@ -34,13 +34,13 @@ class Membership:
         if self._left:
             return False
         standing = self.standing
-        held = await self.store.hold(self.name, self.config.digest, standing.generation, standing.met)
+        held = await self.store.hold(self.name, self.config.meaning, standing.generation, standing.met)
         before = standing.newest
         news = standing.take(held)
         if before != standing.newest:
             say = log.info if standing.newest else log.warning
             event = "config.newest" if standing.newest else "config.outdated"
-            say(event, generation=standing.generation, newest=held.generation, digest=self.config.digest)
+            say(event, generation=standing.generation, newest=held.generation, meaning=self.config.meaning)
         self.gauges.metrics.outdated(outdated=not standing.newest)
         return news
 

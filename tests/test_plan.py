@@ -161,7 +161,7 @@ class Hiring(Crew):
 def crew_of(store, clock, digest, *accounts):
     """A poller's crew whose configuration has these accounts, all of one provider."""
     config = SimpleNamespace(
-        digest=digest,
+        meaning=digest,
         accounts={name: account(name) for name in accounts},
         timetables={name: Every(minutes(1)) for name in accounts},
     )

@@ -132,7 +132,7 @@ def test_a_cron_line_that_cannot_be_is_refused(line, said):
         parse_cron(line)
 
 
-def test_a_local_time_that_does_not_exist_is_skipped_forward():
+def test_case_08_a_local_time_that_does_not_exist_is_skipped_forward():
     # On 2026-03-29 the clocks of Malta go from 02:00 to 03:00.
     daily = Cron("30 2 * * *", "Europe/Malta", spread=0)
 
@@ -143,20 +143,20 @@ def test_a_local_time_that_does_not_exist_is_skipped_forward():
     ]
 
 
-def test_the_skipped_time_is_found_from_within_the_jump_as_well():
+def test_case_08_the_skipped_time_is_found_from_within_the_jump_as_well():
     daily = Cron("30 2 * * *", "Europe/Malta", spread=0)
 
     assert local([next_due(daily, "hot", at("2026-03-29T01:10"))], "Europe/Malta") == ["29 03:30"]
 
 
-def test_a_repeated_local_time_counts_once():
+def test_case_08_a_repeated_local_time_counts_once():
     # On 2026-10-25 the clocks of Malta go from 03:00 back to 02:00.
     daily = Cron("30 2 * * *", "Europe/Malta", spread=0)
 
     assert fires(daily, at("2026-10-24T12:00"), 2) == [at("2026-10-25T00:30"), at("2026-10-26T01:30")]
 
 
-def test_a_frequent_line_runs_once_per_wall_label_through_both_changes():
+def test_case_08_a_frequent_line_runs_once_per_wall_label_through_both_changes():
     often = Cron("*/30 * * * *", "Europe/Malta", spread=0)
     spring = local(fires(often, at("2026-03-29T00:15"), 4), "Europe/Malta")
     autumn = local(fires(often, at("2026-10-24T23:45"), 4), "Europe/Malta")

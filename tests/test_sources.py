@@ -161,3 +161,25 @@ async def test_nobody_waits_for_a_read_that_never_ends():
 async def test_what_a_read_raises_is_raised_to_whoever_waits():
     with pytest.raises(FileNotFoundError):
         await aside(Path("/nowhere/at/all").read_text)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "same"),
+    [
+        ("config.yaml", "version: 1", 'version: 1\nhttp: {listen: "127.0.0.1:9999"}\nlog: {level: debug}', True),
+        ("config.yaml", "version: 1", "version: 1  # since spring", True),
+        ("key", "k-1", "k-2", True),
+        ("config.yaml", "version: 1", "version: 1\ndefaults: {interval: 5s}", False),
+        ("rules/low.yaml", "below: 5", "below: 6", False),
+        ("players.csv", "w1", "w2", False),
+    ],
+)
+def test_processes_that_differ_in_what_is_their_own_judge_alike(folder, name, old, new, same):
+    before = load(folder / "config.yaml")
+    file = folder / name
+    file.write_text(file.read_text().replace(old, new))
+
+    after = load(folder / "config.yaml")
+
+    assert after.digest != before.digest
+    assert (after.meaning == before.meaning) is same

@@ -151,7 +151,9 @@ async def test_a_reload_applies_a_valid_file_and_ignores_an_invalid_one(place, b
     assert await daemon.stop() == 0
 
 
-async def test_a_file_that_changes_is_read_without_anybody_asking_and_a_bad_one_is_said_once(place, bank, chat, until):
+async def test_case_53_a_file_that_changes_is_read_without_anybody_asking_and_a_bad_one_is_said_once(
+    place, bank, chat, until
+):
     """Case 53 for the files themselves; what says the same is not read as another configuration."""
     daemon = await place.write(below=50).start()
     bank.held["hot"] = 60
@@ -174,7 +176,7 @@ async def test_a_file_that_changes_is_read_without_anybody_asking_and_a_bad_one_
     assert await daemon.stop() == 0
 
 
-async def test_a_rule_that_is_removed_while_it_fires_is_closed_without_anybody_asking_or_polling(
+async def test_case_51_a_rule_that_is_removed_while_it_fires_is_closed_without_anybody_asking_or_polling(
     place, bank, chat, until
 ):
     """Case 51, of an account whose next poll is far away."""
@@ -233,7 +235,9 @@ async def test_a_daemon_leaves_at_once_while_a_configuration_that_cannot_be_read
     assert time.monotonic() - began < 5
 
 
-async def test_an_account_that_is_removed_while_its_alert_fires_is_closed_and_forgotten(place, bank, chat, until):
+async def test_case_54_an_account_that_is_removed_while_its_alert_fires_is_closed_and_forgotten(
+    place, bank, chat, until
+):
     """Case 54, by a reload and by a restart."""
     daemon = await place.write(wallets=("hot", "cold", "player")).start()
     bank.held["hot"] = bank.held["cold"] = 40
