@@ -1,23 +1,32 @@
 """An account on a virtual clock: the daemon's own decisions one after the other, without a store."""
 
 from bisect import bisect_left
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import itemgetter
+from typing import Any, TypeVar
 
 from monitor.engine.decide import Policy, decide
 from monitor.engine.doubt import NO_DOUBTS
+from monitor.engine.portfolio import SumReader
+from monitor.engine.sums import SumNews, stamp
 from monitor.model.event import Event
-from monitor.model.record import Account, Commit, Confirm, Need, Reading, Record
+from monitor.model.record import Account, Commit, Confirm, Need, Reading, Record, Roundup
+from monitor.model.window import micros
 from monitor.rules.base import RuleBase
+
+T = TypeVar("T")
+#: All of a virtual store is one partition.
+_PARTITION = 0
 
 
 @dataclass(slots=True)
 class Virtual:
-    """An account, or a provider as a whole, with its record from one decision to the next.
+    """An account, or what stands for a provider or a sum, with its record from one decision to the next.
 
-    `recorded` is what the store would hold of its ledger: when each event was recorded, oldest first. `needed`
-    says that the last decision could not be taken without it.
+    `recorded` is what the store would hold of its ledger: when each event was recorded, oldest first. `recall` is
+    whence events since some time are loaded instead. `needed` says that the last decision could not be taken without.
     """
 
     account: Account
@@ -25,6 +34,7 @@ class Virtual:
     policy: Policy
     record: Record = field(init=False)
     recorded: list[tuple[datetime, Event]] = field(default_factory=list)
+    recall: Callable[[datetime], tuple[Event, ...]] | None = None
     needed: bool = False
 
     def __post_init__(self) -> None:
@@ -40,9 +50,101 @@ class Virtual:
             decision = decide(*given, doubts=doubts)
         self.needed = isinstance(decision, Need)
         if isinstance(decision, Need):
-            first = bisect_left(self.recorded, decision.since, key=itemgetter(0))
-            decision = decide(*given, tuple(event for _, event in self.recorded[first:]), doubts)
+            decision = decide(*given, self._since(decision.since), doubts)
         assert isinstance(decision, Commit), "with the events of the longest window every rule can tell"
         self.record = replace(decision.record, version=self.record.version + 1)
         self.recorded += [(now, event) for event in decision.events]
         return decision
+
+    def _since(self, since: datetime) -> tuple[Event, ...]:
+        if self.recall is not None:
+            return self.recall(since)
+        first = bisect_left(self.recorded, since, key=itemgetter(0))
+        return tuple(event for _, event in self.recorded[first:])
+
+
+@dataclass(slots=True)
+class Shelf:
+    """What sums over accounts would find in the store, at one moment of a virtual clock."""
+
+    now: datetime
+    _records: dict[str, Record] = field(default_factory=dict)
+    _stale_at: dict[str, datetime] = field(default_factory=dict)
+    _changed: dict[str, int] = field(default_factory=dict)
+    _moves: list[tuple[int, Event]] = field(default_factory=list)
+    _version: int = 0
+
+    def write(self, account: Account, commit: Commit, now: datetime) -> None:
+        """Take over what was committed for an account."""
+        self.now, name = now, account.name
+        self._version = max(self._version + 1, micros(now))
+        self._records[name] = commit.record
+        if told := stamp(commit, account.stale_after):
+            self._stale_at[name] = told.stale_at
+            if told.changed:
+                self._changed[name] = self._version
+        self._moves += [(self._version, replace(event, account=name)) for event in commit.events]
+
+    async def sum_news(self, since: Mapping[int, int]) -> Mapping[int, SumNews]:
+        """As on the port of that name."""
+        known = since.get(_PARTITION, 0)
+        changed = tuple(name for name, version in self._changed.items() if version > known)
+        stale = frozenset(name for name, at in self._stale_at.items() if at <= self.now)
+        return {_PARTITION: SumNews(changed, stale, self._version)}
+
+    async def expect_readings(self, stale_at: Mapping[str, datetime]) -> None:
+        """As on the port of that name."""
+        self._stale_at = {**stale_at, **self._stale_at}
+
+    async def moves(self, since: Mapping[int, int], at_least: datetime) -> tuple[tuple[Event, ...], Mapping[int, int]]:
+        """As on the port of that name."""
+        start = max(since.get(_PARTITION, 0) + 1, micros(at_least))
+        rows = self._moves[bisect_left(self._moves, start, key=itemgetter(0)) :]
+        read = rows[-1][0] if rows else since.get(_PARTITION, 0)
+        return tuple(event for _, event in rows), {_PARTITION: read} if read else {}
+
+    async def load_many(self, accounts: Sequence[str]) -> list[Record]:
+        """As on the port of that name."""
+        return [self._records.get(name) or Record(name) for name in accounts]
+
+
+class _Unmetered:
+    """The quota of who reads what it already has."""
+
+    async def spend(self, cost: int) -> None:
+        """Costs nothing."""
+
+    async def correct(self, remaining: int) -> None:
+        """Says nothing."""
+
+
+_FREE = _Unmetered()
+
+
+class VirtualSum(Virtual):
+    """A rule over several accounts, which reads what these have put on a shelf."""
+
+    __slots__ = ("_reader", "_shelf")
+
+    def __init__(self, account: Account, rule: RuleBase, policy: Policy, shelf: Shelf) -> None:
+        super().__init__(account, (rule,), policy, recall=self._recall)
+        self._shelf, self._reader = shelf, SumReader(shelf, {rule.alert: rule})
+
+    def read(self, now: datetime) -> Roundup:
+        """What the accounts have together."""
+        self._shelf.now = now
+        return at_once(self._reader.poll(self.account, self.record, _FREE, now))
+
+    def _recall(self, since: datetime) -> tuple[Event, ...]:
+        return at_once(self._reader.recall(self.account, since))
+
+
+def at_once(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that never waits for anything."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    work.close()
+    raise AssertionError("on a virtual clock there is nothing to wait for")

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from monitor.engine.ports import Budget, PollStore
+from monitor.engine.ports import Budget
 from monitor.engine.pricing import reported
+from monitor.engine.sums import SumStore
 from monitor.model.event import Event, Ledger
 from monitor.model.price import Quote, Quotes
 from monitor.model.record import Account, Record, Roundup, RuleWatch
@@ -37,7 +38,7 @@ class Portfolio:
     _stale: frozenset[str] = frozenset()
     _placed: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
-    async def refresh(self, store: PollStore, now: datetime) -> None:
+    async def refresh(self, store: SumStore, now: datetime) -> None:
         """Take over what changed since the last time; the first time, everything. Goes on where it was cut short."""
         first = self._versions is None
         news = await store.sum_news(self._versions or {})
@@ -121,7 +122,7 @@ class Portfolio:
 class SumReader:
     """Reads sums from the store, as if they were balances."""
 
-    store: PollStore
+    store: SumStore
     rules: Mapping[str, RuleBase]
     _portfolios: dict[str, Portfolio] = field(default_factory=dict)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
+from monitor.engine.sums import SumStore
 from monitor.model.event import Event
 from monitor.model.group import Group, Message, Told
 from monitor.model.past import Past
@@ -84,15 +85,7 @@ class Summing(NamedTuple):
 ALONE = Summing()
 
 
-class SumNews(NamedTuple):
-    """What sums need to know of a partition: who has another value, and who is stale. `version` is how far it goes."""
-
-    changed: tuple[str, ...]
-    stale: frozenset[str]
-    version: int
-
-
-class PollStore(Protocol):
+class PollStore(SumStore, Protocol):
     """The polling half of the store. Every method raises StoreUnavailable when the store does not answer."""
 
     async def enrol(
@@ -159,22 +152,6 @@ class PollStore(Protocol):
     ) -> Committed:
         """Write one poll in one atomic call, if the version is the one read, the claim is still ours, and no newer
         generation has judged the account. `summing` says whether sums over accounts are to hear of it."""
-        ...
-
-    async def sum_news(self, since: Mapping[int, int]) -> Mapping[int, SumNews]:
-        """By partition, what is new for sums since those versions (none: from the beginning)."""
-        ...
-
-    async def expect_readings(self, stale_at: Mapping[str, datetime]) -> None:
-        """Count these accounts as stale from then on, unless a reading has already said otherwise."""
-        ...
-
-    async def moves(self, since: Mapping[int, int], at_least: datetime) -> tuple[tuple[Event, ...], Mapping[int, int]]:
-        """By partition, the movements since those versions, none recorded before `at_least`; and how far it goes."""
-        ...
-
-    async def load_many(self, accounts: Sequence[str]) -> list[Record]:
-        """Records in the order asked, version 0 for those never written."""
         ...
 
     async def move(self, account: str) -> int:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from monitor.engine.ports import ALONE, Claim, Summing
+from monitor.engine.sums import stamp
 from monitor.model.event import Event
 from monitor.model.record import Commit, Committed, Point, Record
 from monitor.model.window import micros
@@ -128,13 +129,8 @@ class PollingStore(ClaimingStore):
 
 def _stamps(commit: Commit, summing: Summing) -> tuple[int | str, str]:
     """When a reading is stale for those who sum it up, and whether it is another one; ('', '0') for anything else."""
-    before, after = commit.before.snapshot, commit.record.snapshot
-    if summing.stale_after is None or after is None or after is before:
-        return "", "0"
-    oldest = min(after.seen.values(), default=after.observed_at)
-    same = before is not None and before.amounts == after.amounts and before.usd == after.usd
-    settled = same and not after.seen and before is not None and not before.seen
-    return micros(oldest + summing.stale_after), "0" if settled else "1"
+    told = stamp(commit, summing.stale_after)
+    return ("", "0") if told is None else (micros(told.stale_at), "1" if told.changed else "0")
 
 
 def _charts(points: Sequence[Point]) -> dict[tuple[str, int], list[str]]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from monitor.engine.ports import SumNews
+from monitor.engine.sums import SumNews
 from monitor.model.event import Event
 from monitor.model.window import micros
 from monitor.store import codec
