@@ -67,6 +67,8 @@ class Gauges:
         if polled.doubt is not None:
             self.metrics.doubted(account.provider, polled.doubt)
         self.metrics.recorded(account.provider, len(polled.commit.events))
+        if not all(cover.whole for cover in polled.commit.record.coverage.values()):
+            self.metrics.crowded(account.provider)
         good = isinstance(polled.reading, Answer)
         if isinstance(polled.reading, Answer):
             self.metrics.read(account.provider, polled.read_at)

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics import MetricWrapperBase
+
+from monitor.metrics_family import Family
 
 PREFIX = "balance_monitor_"
 
@@ -23,8 +24,6 @@ _STORE = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
 #: From the news to the destination's answer: grouping and retries are in it, so it reaches to hours.
 _LATENCY = (0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 1_800, 7_200)
 
-_Metric = TypeVar("_Metric", bound=MetricWrapperBase)
-
 
 class Described(NamedTuple):
     """One metric as documentation lists it; `type` is counter, gauge, histogram or info."""
@@ -32,19 +31,6 @@ class Described(NamedTuple):
     name: str
     type: str
     help: str
-
-
-class _Family(dict[str | tuple[str, ...], _Metric], Generic[_Metric]):
-    """Label value (or values) → the metric's child: finding it anew costs four times as much as using it."""
-
-    def __init__(self, metric: _Metric) -> None:
-        super().__init__()
-        self._metric = metric
-
-    def __missing__(self, values: str | tuple[str, ...]) -> _Metric:
-        child = self._metric.labels(*((values,) if isinstance(values, str) else values))
-        self[values] = child
-        return child
 
 
 class Metrics:
@@ -59,7 +45,7 @@ class Metrics:
         self._living(version)
 
     def _polling(self) -> None:
-        self._polls = _Family(
+        self._polls = Family(
             self._counter(
                 "polls_total",
                 "Polls by outcome; partial: some assets could not be read.",
@@ -67,7 +53,7 @@ class Metrics:
                 "outcome",
             )
         )
-        self._poll_seconds = _Family(
+        self._poll_seconds = Family(
             self._histogram(
                 "poll_duration_seconds",
                 "From the first byte asked to the reading understood.",
@@ -75,14 +61,14 @@ class Metrics:
                 "provider",
             )
         )
-        self._polls_late = _Family(
+        self._polls_late = Family(
             self._counter(
                 "polls_late_total",
                 "Polls that began later than due by more than their own interval.",
                 "provider",
             )
         )
-        self._doubted = _Family(
+        self._doubted = Family(
             self._counter(
                 "readings_doubted_total",
                 "Sudden zeros that were read again, by what came of it: confirmed, refuted, failed.",
@@ -90,13 +76,13 @@ class Metrics:
                 "outcome",
             )
         )
-        self._lateness = _Family(
+        self._lateness = Family(
             self._histogram("poll_lateness_seconds", "How long after its due time a poll began.", _LATENESS, "provider")
         )
         self._reading()
 
     def _reading(self) -> None:
-        self._accounts = _Family(
+        self._accounts = Family(
             self._gauge(
                 "accounts",
                 "Configured accounts; failing: the last poll failed, never: no good poll yet.",
@@ -104,20 +90,20 @@ class Metrics:
                 "state",
             )
         )
-        self._last_poll = _Family(
+        self._last_poll = Family(
             self._gauge("last_poll_timestamp_seconds", "Unix time of this process's last good poll.", "provider")
         )
         self._claim_seconds = self._histogram(
             "claim_seconds", "One claim of due accounts or groups in the store.", _STORE
         )
 
-        self._prices = _Family(self._gauge("prices_timestamp_seconds", "Unix time of the last fetch.", "source"))
+        self._prices = Family(self._gauge("prices_timestamp_seconds", "Unix time of the last fetch.", "source"))
 
     def _deciding(self) -> None:
         self._decide_seconds = self._histogram(
             "decide_seconds", "Comparing one reading with its record and judging it by all rules.", _DECIDE
         )
-        self._commits = _Family(
+        self._commits = Family(
             self._counter(
                 "commits_total",
                 "Commits; already: a repeat of an applied one, moved and lost: someone else was first.",
@@ -127,18 +113,25 @@ class Metrics:
         self._commit_seconds = self._histogram(
             "commit_seconds", "One atomic commit, its wait for a batch included.", _STORE
         )
-        self._events = _Family(
+        self._events = Family(
             self._counter("events_total", "Ledger events recorded, inferred movements included.", "provider")
         )
-        self._template_errors = _Family(
+        self._crowded = Family(
+            self._counter(
+                "windows_from_ledger_total",
+                "Polls of accounts whose record has no room for all windows of their rules: the events are read again.",
+                "provider",
+            )
+        )
+        self._template_errors = Family(
             self._counter("template_errors_total", "Annotations that failed when an alert was to be told.", "rule")
         )
-        self._rows = _Family(
+        self._rows = Family(
             self._counter("rows_total", "News owed to channels: firing, updated, reminder, resolved, event.", "news")
         )
 
     def _delivering(self) -> None:
-        self._deliveries = _Family(
+        self._deliveries = Family(
             self._counter(
                 "deliveries_total",
                 "Attempts to deliver; deferred: tried again later, dead: never again.",
@@ -146,7 +139,7 @@ class Metrics:
                 "outcome",
             )
         )
-        self._latency = _Family(
+        self._latency = Family(
             self._histogram(
                 "delivery_latency_seconds",
                 "From a message's oldest news to its arrival, grouping included.",
@@ -154,7 +147,7 @@ class Metrics:
                 "channel",
             )
         )
-        self._dead = _Family(self._gauge("dead_letters", "Notifications given up and kept for replay.", "channel"))
+        self._dead = Family(self._gauge("dead_letters", "Notifications given up and kept for replay.", "channel"))
 
     def _living(self, version: str) -> None:
         self._lag = self._gauge("event_loop_lag_seconds", "How late the event loop ran its last heartbeat.")
@@ -163,14 +156,14 @@ class Metrics:
         self._outdated = self._gauge(
             "config_outdated", "1 while another process runs a newer configuration: ours judges what that has not."
         )
-        self._reloads = _Family(
+        self._reloads = Family(
             self._counter("config_reloads_total", "Attempts to reload; failed: the old configuration stays.", "result")
         )
         self._reload_good = self._gauge(
             "config_last_reload_successful", "0 after a failed reload: what is in force is not what the files say."
         )
         self._reload_good.set(1)
-        self._requests = _Family(
+        self._requests = Family(
             self._counter(
                 "http_requests_total",
                 "Requests to the HTTP API by class of answer (2xx, 4xx, 5xx).",
@@ -224,6 +217,10 @@ class Metrics:
         """The store has answered a commit: written, already, moved or lost."""
         self._commits[result].inc()
         self._commit_seconds.observe(took.total_seconds())
+
+    def crowded(self, provider: str) -> None:
+        """A record had no room for all windows that its rules look back on."""
+        self._crowded[provider].inc()
 
     def recorded(self, provider: str, events: int) -> None:
         """So many new ledger events were committed."""

@@ -9,6 +9,7 @@ from monitor.engine.ports import Claim
 from monitor.gauges import Gauges
 from monitor.metrics import PREFIX, Metrics
 from monitor.model.record import Record
+from monitor.model.window import Coverage
 from tests.builders import NOON, commit, entry, message, minutes, row, seconds
 from tests.facts import account, answer, event, outage, snapshot
 from tests.fakes import FakeClock
@@ -43,6 +44,18 @@ def test_what_came_of_a_reading_that_was_doubted_is_counted_and_others_are_not()
     name, casino = f"{PREFIX}readings_doubted_total", {"provider": "casino"}
     counted = [metrics.registry.get_sample_value(name, {**casino, "outcome": one}) for one in ("refuted", "confirmed")]
     assert counted == [2, 1]
+
+
+def test_polls_that_must_read_the_ledger_again_are_counted():
+    metrics = Metrics("1.0")
+    gauges = Gauges(metrics, FakeClock(), Concerns(FakeClock(), "web-1:7"))
+
+    for covers in ({}, {"|1|": Coverage(1)}, {"|1|": Coverage(1), "|2|": Coverage(1, whole=False)}):
+        owing = commit(Record(account="hot-usdt"), coverage=covers)
+        polled = Polled(answer(), owing, "written", NOON + minutes(1), NOON, NOON, NOON, NOON)
+        gauges.polled(account(), Claim("hot-usdt", 1, NOON), polled)
+
+    assert metrics.registry.get_sample_value(f"{PREFIX}windows_from_ledger_total", {"provider": "casino"}) == 1
 
 
 @pytest.mark.parametrize(("reading", "outcome"), [(answer(), "ok"), (outage(kind="garbled"), "garbled")])

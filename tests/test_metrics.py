@@ -23,6 +23,7 @@ def everything(metrics, name):
     metrics.decided(SECOND)
     metrics.committed("written", SECOND)
     metrics.recorded(name, 2)
+    metrics.crowded(name)
     metrics.owed("firing")
     metrics.template_failed("Low")
     metrics.attempted(name, "ok", SECOND)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from monitor.engine.doubt import NO_DOUBTS, Doubts, confirm, set_aside, suspects, unbelieved
 from monitor.engine.movements import moved
 from monitor.engine.pricing import PriceBook
+from monitor.engine.room import fit
 from monitor.engine.roundup import round_up
 from monitor.engine.windows import Windows, look_back
 from monitor.model.event import Event
@@ -112,7 +113,8 @@ def _learn_answer(
     windows = look_back(record, answer, changes, events, rules, now, recorded)
     if isinstance(windows, Need):
         return windows
-    return _following(record, answer, account, windows, unsure, budgets), Sighting(
+    kept = fit(record, windows, rules)
+    return _following(record, answer, account, kept, unsure, budgets), Sighting(
         now=now,
         account=account,
         snapshot=answer.snapshot,

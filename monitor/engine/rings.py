@@ -30,7 +30,7 @@ class _Poll(NamedTuple):
     snapshot: Snapshot
     events: tuple[Event, ...]
     touched: frozenset[str]
-    recorded: tuple[Event, ...] | None
+    stored: Mapping[str, list[Event]]
     now: datetime
 
     def total(self, asset: str) -> Decimal | None:
@@ -42,7 +42,8 @@ class _Poll(NamedTuple):
 
 def longest(rules: tuple[RuleBase, ...], record: Record, now: datetime) -> Need:
     """The events of the longest window, so that one loading answers every rule; none of another provider's."""
-    since = now - max(spec.within for rule in rules if (spec := rule.flow()))
+    # With the bucket that straddles the window's start: a ring knows the total when that one began.
+    since = now - max(spec.within + spec.within / spec.buckets for rule in rules if (spec := rule.flow()))
     return Need(since=max(since, record.began_at or since))
 
 
@@ -69,7 +70,7 @@ def count(
             return longest(rules, record, now)
         coverage[scope] = _covered(cover, recorded, now)
     touched = frozenset([*(e.asset for e in events), *(c.asset for c in changes if c.measure == "total")])
-    poll = _Poll(record, snapshot, events, touched, recorded, now)
+    poll = _Poll(record, snapshot, events, touched, _by_asset(recorded or ()), now)
     rings: dict[str, Flow | None] = {}
     for rule, spec, scope in read:
         known = record.coverage.get(scope)
@@ -91,7 +92,14 @@ def _covered(cover: Coverage | None, recorded: tuple[Event, ...] | None, now: da
 def _assets(poll: _Poll, known: Coverage | None) -> Iterable[str]:
     if known is not None and known.whole:
         return poll.snapshot.amounts.keys() | poll.touched
-    return {*poll.snapshot.amounts, *poll.touched, *(event.asset for event in poll.recorded or ())}
+    return {*poll.snapshot.amounts, *poll.touched, *poll.stored}
+
+
+def _by_asset(events: Iterable[Event]) -> Mapping[str, list[Event]]:
+    found: dict[str, list[Event]] = {}
+    for event in events:
+        found.setdefault(event.asset, []).append(event)
+    return found
 
 
 def _ring(
@@ -120,9 +128,7 @@ def _was_known(poll: _Poll, asset: str) -> bool:
 
 def _begun(poll: _Poll, asset: str, spec: FlowSpec, known: Coverage | None, since: int) -> Flow:
     """A ring that was not there: empty while nothing moved, else what the stored events make of it."""
-    stored: Iterable[Event] = ()
-    if known is None or not known.whole:
-        stored = [event for event in poll.recorded or () if event.asset == asset]
+    stored = poll.stored.get(asset, ()) if known is None or not known.whole else ()
     base = poll.total_before(asset) if spec.totals else None
     ring = begun(spec.within, base, stored, poll.now, buckets=spec.buckets, since=since)
     return record_flow(ring, spec.counted(asset, stored), poll.now)

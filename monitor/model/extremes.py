@@ -48,6 +48,15 @@ def _thinned(steps: Steps, within: timedelta) -> Steps:
     return tuple(Step(bucket[0].value, bucket[-1].until) for bucket in buckets)
 
 
+def coarser(steps: Steps, most: int) -> Steps:
+    """At most so many steps: neighbours become one, the most extreme of them, lasting as long as the last."""
+    if len(steps) <= most:
+        return steps
+    size = -(-len(steps) // most)
+    groups = [steps[at : at + size] for at in range(0, len(steps), size)]
+    return tuple(Step(group[0].value, group[-1].until) for group in groups)
+
+
 def extreme(steps: Steps, within: timedelta, now: datetime) -> Step | None:
     """The most extreme value left during (now - within, now], None when there was none.
 

@@ -121,12 +121,14 @@ def begun(
     ring = flow(within, buckets, since)
     if total_now is None:
         return ring
-    inside = sorted((e for e in movements if e.occurred_at > now - within), key=lambda event: event.occurred_at)
-    running = subtract(total_now, total(event.signed for event in inside))
-    opening = {micros(now - within) // ring.width: running}
-    for event in inside:
-        running = add(running, event.signed)
-        opening[micros(event.occurred_at) // ring.width + 1] = running
+    start = micros(now - within) // ring.width
+    moved = sorted((micros(each.occurred_at) // ring.width, each.signed) for each in movements)
+    inside = [(bucket, signed) for bucket, signed in moved if bucket >= start]
+    running = subtract(total_now, total(signed for _, signed in inside))
+    opening = {start: running}
+    for bucket, signed in inside:
+        running = add(running, signed)
+        opening[bucket + 1] = running
     return replace(ring, opening=opening)
 
 

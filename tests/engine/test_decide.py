@@ -438,7 +438,7 @@ class TestNeed:
         watched.rules = (self.OUT,)
         watched.see(answer({"USDT": "390"}, at=NOON + minutes(2)), NOON + minutes(2))
 
-        assert watched.needs == [Need(NOON + minutes(2) - minutes(60))]
+        assert watched.needs == [Need(NOON + minutes(2) - minutes(61))]
         assert [(minute, news, entry.value) for minute, news, entry in watched.told] == [(2, "firing", 110)]
 
     def test_the_ring_is_then_kept_and_nothing_is_loaded_again(self):
@@ -470,7 +470,7 @@ class TestNeed:
             NOON + minutes(2),
         )
 
-        assert need == Need(NOON + minutes(2) - minutes(180))
+        assert need == Need(NOON + minutes(2) - minutes(183))
 
     def test_a_rule_that_comes_back_counts_what_happened_while_it_was_away(self):
         watched = Watched((self.OUT,)).reads("500 440")

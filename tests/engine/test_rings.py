@@ -80,7 +80,7 @@ def test_the_account_that_was_never_read_needs_nothing():
 def test_the_longest_window_answers_all():
     rules = (OUT, rule("large_inflow", above=1, within="2h"), rule("stale"))
 
-    assert longest(rules, Record("hot-usdt"), NOON) == Need(NOON - minutes(120))
+    assert longest(rules, Record("hot-usdt"), NOON) == Need(NOON - minutes(122))
 
 
 @pytest.mark.parametrize(
