@@ -32,23 +32,22 @@ def unmoved_until(virtual: Virtual, now: datetime) -> datetime:
     changes when a bucket enters or leaves the part that is known only within bounds, an extreme when it falls out.
     """
     record = virtual.record
-    if virtual.needed or any(getattr(record, name) for name in _OTHERS) or _young(virtual, now):
+    if virtual.needed or any(getattr(record, name) for name in _OTHERS):
         return now
     if any(one.state is State.PENDING or one.calm or one.flapping for one in record.alerts):
         return now
     now_us = micros(now)
-    upcoming = min((at for at in _turns(virtual, now_us) if at > now_us), default=None)
+    upcoming = min((at for at in (*_turns(virtual, now_us), *_ripens(virtual)) if at > now_us), default=None)
     return NEVER if upcoming is None else now + (upcoming - now_us) * _US
 
 
-def _young(virtual: Virtual, now: datetime) -> bool:
-    """Whether a rule asks how long an asset has been watched, and the answer is not yet: for all of the window."""
+def _ripens(virtual: Virtual) -> Iterator[int]:
+    """When what is watched has been watched for long enough to be judged, and for all of the window."""
     record = virtual.record
-    for spec in {spec for rule in virtual.rules if (spec := rule.flow()) and spec.dated}:
-        begun = (*(cover.since for cover in record.coverage.values()), *(ring.since for ring in record.flows.values()))
-        if micros(now - spec.within) < max(begun, default=0):
-            return True
-    return False
+    begun = {*(cover.since for cover in record.coverage.values()), *(ring.since for ring in record.flows.values())}
+    dated = [(rule, spec) for rule in virtual.rules if (spec := rule.flow()) and spec.dated]
+    for needed in {span // _US for rule, spec in dated for span in (rule.watched_for(), spec.within)}:
+        yield from (since + needed for since in begun)
 
 
 def _turns(virtual: Virtual, now_us: int) -> Iterator[int]:

@@ -100,6 +100,10 @@ class RuleBase(BaseModel):
         """What this rule asks of the ledger, if anything."""
         return None
 
+    def watched_for(self) -> timedelta:
+        """How long an asset must have been watched before this rule says anything of it."""
+        return timedelta(0)
+
     def recoveries(self) -> Mapping[Severity, Decimal]:
         """Severity → beyond which value it is good again, where that is not the threshold itself."""
         return {}

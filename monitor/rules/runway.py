@@ -184,9 +184,12 @@ class Runway(RuleBase):
         """Seconds in a bucket."""
         return divide(Decimal(self._empty.width), _MILLION)
 
+    def watched_for(self) -> timedelta:
+        return self.history / 7 if self.min_history is None else self.min_history
+
     @cached_property
     def _least(self) -> int:
-        return (self.history / 7 if self.min_history is None else self.min_history) // timedelta(microseconds=1)
+        return self.watched_for() // timedelta(microseconds=1)
 
     @cached_property
     def _quantile(self) -> str:
