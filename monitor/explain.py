@@ -14,11 +14,11 @@ from monitor.engine.watch import account_of_sum, checkups, match_labels
 from monitor.explain_facts import Asking, Part
 from monitor.explain_subject import Explained
 from monitor.explain_text import print_explanation
+from monitor.feeds import Feeds
 from monitor.model.labels import compile_match
 from monitor.model.money import text
 from monitor.model.record import Account, RuleWatch
 from monitor.rules.base import RuleBase
-from monitor.staff import policy
 
 #: Without an account a rule is explained for all of its accounts, if they are no more than this.
 ACCOUNTS_MAX = 5
@@ -93,7 +93,10 @@ def _unmatched(rule: RuleBase, labels: Mapping[str, str]) -> list[str]:
 async def _explain(config: Config, rule: RuleBase, whom: _Whom) -> dict[str, Any]:
     async with open_store(config) as store:
         now = await store.time()
-        asking = Asking(store, rule, policy(config).book, now)
+        # What any process has fetched of prices is in the store.
+        feeds = Feeds(config.prices)
+        await feeds.refresh(store)
+        asking = Asking(store, rule, feeds.book, now)
         parts = [await asking.part(account) for account in whom.shown]
     return {
         "at": stamp(now),

@@ -141,7 +141,8 @@ def _why_unread(rule: RuleBase, subject: str, facts: Sighting, record: Record) -
     if lacking and len(rule.measures()) == 1:
         return f"the answer did not tell `{lacking[0]}`"
     if rule.in_usd and subject not in facts.prices:
-        return facts.prices.why_not(subject) if isinstance(facts.prices, Prices) else "it has no price"
+        why = f": {facts.prices.why_not(subject)}" if isinstance(facts.prices, Prices) else ""
+        return f"it has no price{why}"
     return f"the answer did not tell {', '.join(f'`{name}`' for name in lacking)}" if lacking else ""
 
 

@@ -109,7 +109,7 @@ async def test_an_alert_that_waits_tells_how_long_it_has(store, clock):
         (
             rule("low_balance", below="1", assets=["USDT", "BTC"], unit="usd"),
             {"BTC": "5", "USDT": "5"},
-            "no source of prices has it",
+            "it has no price: no source has it",
         ),
         (rule("runway", below="24h"), {"USDT": "5"}, "too little is known of the past yet"),
     ],
