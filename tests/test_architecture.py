@@ -21,7 +21,7 @@ LAYERS = {
     "redact": ["fields"],
     "providers": ["model", "fields", "engine.ports", "egress"],
     "channels": ["model", "fields", "engine.ports", "egress"],
-    "store": ["model", "fields", "engine.ports"],
+    "store": ["model", "fields", "engine.ports", "engine.sums"],
     "api": ["model", "fields", "engine"],
     "demo": ["model", "fields", "engine"],
 }
