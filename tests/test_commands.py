@@ -383,6 +383,24 @@ class TestCheckDiff:
             "closes   warning  Low hot USDT: account_removed", "1 account added: new", "1 account removed: hot",
         ]  # fmt: skip
 
+    def test_an_account_that_cannot_be_read_has_not_recovered_from_that(self, run, lived, valkey_server):
+        async def went_blind(store):
+            watched = Watched((rule("stale", alert="Blind", after="1m"),), account=account("cold", provider="bank"))
+            watched.record = await store.load("cold")
+            claim = await store.take_one("bank", "cold", seconds(30))
+            watched.see(answer(), NOON)
+            dark = watched.see(outage(at=NOON + timedelta(hours=1)), NOON + timedelta(hours=1))
+            assert [alert.state for alert in dark.record.alerts] == ["firing"]
+            before = await store.load("cold")
+            await store.commit("bank", dark._replace(before=before), claim, NOON)
+
+        in_store(valkey_server.url, went_blind)
+            self.RULES.replace("]\n", ", {alert: Blind, type: stale, after: 1m}]\n", 1).replace("USDT, {", "USDT]}, {")
+        )
+        lived.write_text("rules: [{alert: Blind, type: stale, after: 1m}, " + self.RULES.partition("[")[2])
+
+        assert run("check", "--diff")[1] == "config.yaml: no alert would close, open or change\n"
+
     def test_nothing_is_written(self, run, lived, valkey_server):
         def seen():
             with valkey_server.client() as client:

@@ -664,10 +664,13 @@ async def test_what_a_newer_configuration_has_judged_is_left_to_it_at_once():
         theirs = await it.hire(newer, account("hot", interval=seconds(1)))
         theirs.polling.standing.generation = 2
         await asyncio.sleep(60)
-        before = len(older.times("hot"))
+        before, refused = len(older.times("hot")), []
+        leave_to = it.pollers[0].polling.store.release
+        it.pollers[0].polling.store.release = lambda *given: (refused.append(given), leave_to(*given))[1]
         await asyncio.sleep(120)
 
         assert len(older.times("hot")) == before
         gaps = [later - earlier for earlier, later in itertools.pairwise(newer.times("hot")[-60:])]
         assert max(gaps) <= seconds(3), "it is not kept from whoever has the newer one"
         assert it.pollers[0].polling.standing.met == 2
+        assert len(refused) <= 120 / STRANGER_PAUSE.total_seconds()
