@@ -395,8 +395,6 @@ class TestCheckDiff:
             await store.commit("bank", dark._replace(before=before), claim, NOON)
 
         in_store(valkey_server.url, went_blind)
-            self.RULES.replace("]\n", ", {alert: Blind, type: stale, after: 1m}]\n", 1).replace("USDT, {", "USDT]}, {")
-        )
         lived.write_text("rules: [{alert: Blind, type: stale, after: 1m}, " + self.RULES.partition("[")[2])
 
         assert run("check", "--diff")[1] == "config.yaml: no alert would close, open or change\n"
