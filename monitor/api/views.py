@@ -146,6 +146,8 @@ def event_view(event: Event) -> View:
         "occurred_at": stamp(event.occurred_at),
         "reference": event.reference,
         "late": event.late,
+        "reverted": event.reverted,
+        "imported": event.imported,
         "to": list(event.to),
         "expected": [{"by": use.by, "amount": text(use.amount)} for use in event.expected],
     }

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from monitor.engine.chronicle import Chronicle, would_tell
 from monitor.engine.doubt import NO_DOUBTS, Doubts
 from monitor.engine.learn import learn, points
 from monitor.engine.nodata import data_flag, last_read, supposed, vanished
-from monitor.engine.notice import entry_of_alert, entry_of_event, labels_of, labels_of_alert
+from monitor.engine.notice import entry_of_alert, labels_of, labels_of_alert
 from monitor.engine.origin import left_behind, of_provider
 from monitor.engine.pricing import PriceBook, valued
 from monitor.engine.rings import longest
@@ -26,7 +27,6 @@ from monitor.model.alert import (
     Verdict,
     advance,
     close,
-    fingerprint,
     opened,
     pause,
 )
@@ -36,7 +36,7 @@ from monitor.model.expected import Expected
 from monitor.model.record import Account, Commit, Confirm, Need, Reading, Record, Row
 from monitor.rules.aggregate import apart
 from monitor.rules.base import RuleBase
-from monitor.rules.facts import Facts, Overview, Sighting
+from monitor.rules.facts import Facts, Judgement, Overview, Sighting
 
 _NO_TIME = timedelta(0)
 
@@ -77,16 +77,11 @@ def decide(
         return learned
     following, facts = learned
     decision = _Decision(record=following, account=account, policy=policy, now=now)
+    chronicle = Chronicle(account, policy.route, now)
     known = {(alert.rule, alert.subject): alert for alert in record.alerts}
     for rule in rules:
-        for verdict in rule.judge(facts):
-            match verdict:
-                case Verdict():
-                    decision.judge(rule, known.pop((rule.alert, verdict.subject), None), verdict)
-                case EventVerdict():
-                    decision.tell_event(rule, verdict)
-                case Need():
-                    return longest(rules, ours, now)
+        if not decision.hear(rule, rule.judge(facts), known, chronicle):
+            return longest(rules, ours, now)
     if known:
         decision.settle_unjudged(known.values(), rules, facts, moved=ours is not record)
     decision.miss(rules, facts)
@@ -94,9 +89,10 @@ def decide(
     return Commit(
         before=record,
         record=valued(after, facts, rules) if isinstance(facts, Sighting) else after,
-        events=facts.events if isinstance(facts, Sighting) else (),
+        events=chronicle.stored(facts),
         points=tuple(points(ours.snapshot, facts)),
-        rows=tuple(decision.rows),
+        rows=(*decision.rows, *chronicle.rows(facts, rules)),
+        untold=would_tell(facts, rules),
     )
 
 
@@ -133,6 +129,20 @@ class _Decision:
             if name not in open_now and _NO_TIME <= self.now - turns[-1] < longest_window
         }
 
+    def hear(
+        self, rule: RuleBase, judged: Iterable[Judgement], known: dict[tuple[str, str], Alert], chronicle: Chronicle
+    ) -> bool:
+        """Take what a rule says, striking the alerts it names from those `known`; False when it cannot tell yet."""
+        for verdict in judged:
+            match verdict:
+                case Verdict():
+                    self.judge(rule, known.pop((rule.alert, verdict.subject), None), verdict)
+                case EventVerdict():
+                    chronicle.hear(rule, verdict)
+                case Need():
+                    return False
+        return True
+
     def judge(self, rule: RuleBase, alert: Alert | None, verdict: Verdict, observed_at: datetime | None = None) -> None:
         if verdict.data == "unknown" and verdict.bad is None:
             if alert is not None:
@@ -167,11 +177,6 @@ class _Decision:
         if turns or observed_at:
             return replace(alert, turns=turns, observed_at=observed_at or self.now)
         return alert
-
-    def tell_event(self, rule: RuleBase, verdict: EventVerdict) -> None:
-        name = fingerprint(rule.alert, self.account.name, verdict.event.asset)
-        entry = entry_of_event(rule, self.account, verdict, name, self.now)
-        self.rows.append(Row(news="event", entry=entry, targets=self.policy.route(labels_of(entry))))
 
     def settle_unjudged(
         self, alerts: Iterable[Alert], rules: tuple[RuleBase, ...], facts: Facts, *, moved: bool

@@ -89,10 +89,18 @@ def _compose(group: Group, now: datetime, *, send_resolved: bool) -> Message | N
         channel=group.channel,
         labels=group.labels,
         alerts=tuple(entry for one in chosen for entry in one.entries),
-        truncated=left + max(0, group.waiting - len(group.news)) if chosen else 0,
+        truncated=_untold(group, chosen, left),
         keys=tuple(key for one in settled for key in one.keys),
         forget=tuple(one.fingerprint for one in settled if one.over),
     )
+
+
+def _untold(group: Group, chosen: Sequence[Owed], left: int) -> int:
+    """How many alerts a message leaves out: what did not fit or was not read, and events only counted."""
+    if not chosen:
+        return 0
+    counted = sum(one.entry.more for owed in chosen for one in owed.entries)
+    return left + counted + max(0, group.waiting - len(group.news))
 
 
 def _choose(owed: Sequence[Owed]) -> tuple[Kind | None, list[Owed], int]:
@@ -120,10 +128,13 @@ def _choose(owed: Sequence[Owed]) -> tuple[Kind | None, list[Owed], int]:
 
 def _owed(group: Group, now: datetime, *, send_resolved: bool) -> Iterator[Owed]:
     by_alert: dict[str, list[Item]] = {}
+    before: set[str] = set()
     for item in group.news:
         if item.news == "event":
-            # Events are never collapsed: each is told by itself, once, as number 1.
-            yield Owed(item.entry.fingerprint, "event", (Numbered(item.entry, 1),), (item.key,))
+            # A movement before its correction: that one waits for the next message.
+            if item.entry.id not in before:
+                yield _movement(item)
+            before.add(item.entry.id)
         else:
             by_alert.setdefault(item.entry.fingerprint, []).append(item)
     for fingerprint, items in by_alert.items():
@@ -137,6 +148,14 @@ def _owed(group: Group, now: datetime, *, send_resolved: bool) -> Iterator[Owed]
         if fingerprint not in by_alert and told.at + group.repeat <= now:
             kind: Kind = "reminder" if told.heard else "firing"
             yield Owed(fingerprint, kind, (Numbered(told.entry, told.sequence + 1),))
+
+
+def _movement(item: Item) -> Owed:
+    """Events are never collapsed: each is told by itself, once, as number 1, and so is each correction of it."""
+    kind: Kind = "event" if item.entry.reason is None else "updated"
+    event = item.entry.event
+    number = 1 if event is None else event.revision + 1
+    return Owed(item.entry.fingerprint, kind, (Numbered(item.entry, number),), (item.key,))
 
 
 def _content(message: Message) -> tuple[object, ...]:

@@ -6,8 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from monitor.engine.doubt import NO_DOUBTS, Doubts, confirm, set_aside, suspects, unbelieved
-from monitor.engine.movements import moved
+from monitor.engine.movements import imported, moved
 from monitor.engine.pricing import PriceBook
+from monitor.engine.rings import back_to
 from monitor.engine.room import fit
 from monitor.engine.roundup import round_up
 from monitor.engine.windows import Windows, look_back
@@ -76,6 +77,8 @@ def learn(
         case Roundup():
             (rule,) = rules
             return round_up(record, reading, account, rule, now, recorded, book)
+        case Answer(corrections=corrections) if corrections and recorded is None:
+            return back_to(corrections, rules, record, now)
         case Answer():
             return _learn_answer(record, reading, account, rules, now, recorded, book, doubts, expected)
 
@@ -109,20 +112,19 @@ def _learn_answer(
     if isinstance(believed, Confirm):
         return believed
     answer, changes, unsure = believed
-    events, budgets = moved(record, answer, changes, expected, now)
-    windows = look_back(record, answer, changes, events, rules, now, recorded)
+    movements = moved(record, answer, changes, expected, now, recorded)
+    windows = look_back(record, answer, changes, movements, rules, now)
     if isinstance(windows, Need):
         return windows
-    kept = fit(record, windows, rules)
-    return _following(record, answer, account, kept, unsure, budgets), Sighting(
+    return _following(record, answer, account, fit(record, windows, rules), unsure, movements.budgets), Sighting(
         now=now,
         account=account,
         snapshot=answer.snapshot,
         previous=record.snapshot,
         changes=changes,
-        events=events,
+        events=movements.events,
         flows=windows.flows,
-        recorded=recorded,
+        recorded=movements.known,
         prices=book.prices(answer.snapshot, now, record.reported),
         alerting=frozenset([alert.subject for alert in record.alerts]),
         extremes=windows.extremes,
@@ -130,8 +132,10 @@ def _learn_answer(
         lost=answer.lost,
         coverage=windows.coverage,
         valued=record.valued,
-        budgets=budgets,
+        budgets=movements.budgets,
         residuals=windows.residuals,
+        corrected=movements.corrected,
+        imported=imported(answer, now) if answer.imported else (),
     )
 
 

@@ -42,13 +42,22 @@ def entry_of_alert(rule: RuleBase | None, account: Account, alert: Alert, now: d
     if rule is None:
         gone = account.name if alert.reason == "account_removed" else alert.rule
         return replace(entry, annotations={"summary": f"{gone} is no longer configured"})
-    told = render(rule, entry, details=alert.details, now=now)
-    caveat = "" if resolved else rule.caveat(entry, alert.details)
+    return _worded(rule, entry, alert.details, now)
+
+
+def _worded(rule: RuleBase, entry: Entry, details: Mapping[str, str], now: datetime) -> Entry:
+    told = render(rule, entry, details=details, now=now)
+    caveat = "" if entry.status == "resolved" else rule.caveat(entry, details)
     return replace(entry, annotations={**told, "caveat": caveat} if caveat else told)
 
 
-def entry_of_event(rule: RuleBase, account: Account, verdict: EventVerdict, name: str, now: datetime) -> Entry:
-    """The entry of an event alert. Its id comes from the event, so one event is never told under two ids."""
+def entry_of_event(
+    rule: RuleBase, account: Account, verdict: EventVerdict, name: str, now: datetime, reason: str | None = None
+) -> Entry:
+    """The entry of an event alert. Its id comes from the event, so one event is never told under two ids.
+
+    `reason` is set when a movement that was told is taken back, or stands again.
+    """
     event = verdict.event
     entry = Entry(
         id=f"alr_{digest(name, event.id)}",
@@ -69,9 +78,10 @@ def entry_of_event(rule: RuleBase, account: Account, verdict: EventVerdict, name
         annotations={},
         started_at=event.occurred_at,
         observed_at=now,
+        reason=reason,
         event=event,
     )
-    return replace(entry, annotations=render(rule, entry, details={}, now=now))
+    return _worded(rule, entry, {}, now)
 
 
 def labels_of(entry: Entry) -> Mapping[str, str]:

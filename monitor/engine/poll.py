@@ -119,10 +119,7 @@ async def poll(polling: Polling, account: Account, claim: Claim, budget: Budget,
         await polling.store.move(account.name)
     if polled.result == "written":
         announce(polled.commit.before, polled.reading, account)
-        for event in polled.commit.events:
-            for use in event.expected:
-                told = {"transfer": use.by, "amount": str(use.amount), "movement": event.id}
-                log.info("transfer.expected", account=account.name, asset=event.asset, **told)
+        announce_events(polled.commit)
     return polled
 
 
@@ -251,7 +248,7 @@ def announce(before: Record, reading: Reading, account: Account) -> None:
     if isinstance(reading, Answer):
         for stream in reading.ledgers.keys() - before.ledgers.keys():
             rows = len(reading.ledgers[stream].known)
-            log.info("events.baseline", account=account.name, stream=stream, rows=rows, told=0)
+            log.info("events.baseline", account=account.name, stream=stream, rows=rows)
         for note in reading.notes:
             log.warning("provider.note", account=account.name, provider=account.provider, note=note)
         if reading.restated:
@@ -260,3 +257,16 @@ def announce(before: Record, reading: Reading, account: Account) -> None:
             log.warning("events.incomplete", account=account.name, why=reading.gap)
         if reading.lost:
             log.error("events.lost", account=account.name, why=reading.lost)
+
+
+def announce_events(commit: Commit) -> None:
+    """What became of movements that nobody is told of: history, and what was expected."""
+    account = commit.record.account
+    if imported := sum(event.imported for event in commit.events):
+        log.info("events.imported", account=account, events=imported, would_have_alerted=commit.untold)
+    for event in commit.events:
+        if event.imported or event.reverted:
+            continue
+        for use in event.expected:
+            used = {"transfer": use.by, "amount": str(use.amount), "movement": event.id}
+            log.info("transfer.expected", account=account, asset=event.asset, **used)

@@ -8,10 +8,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from monitor.model.event import Event
+from monitor.engine.movements import Moved
+from monitor.model.event import Correction, Event
 from monitor.model.record import Need, Record
 from monitor.model.snapshot import Change, Snapshot
-from monitor.model.window import Coverage, Flow, begun, micros, record_flow, record_opening
+from monitor.model.window import Coverage, Flow, begun, micros, record_flow, record_opening, undo_flow
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import FlowSpec
 
@@ -29,6 +30,7 @@ class _Poll(NamedTuple):
     record: Record
     snapshot: Snapshot
     events: tuple[Event, ...]
+    undone: tuple[Event, ...]
     touched: frozenset[str]
     stored: Mapping[str, list[Event]]
     now: datetime
@@ -47,16 +49,23 @@ def longest(rules: tuple[RuleBase, ...], record: Record, now: datetime) -> Need:
     return Need(since=max(since, record.began_at or since))
 
 
+def back_to(corrections: Iterable[Correction], rules: tuple[RuleBase, ...], record: Record, now: datetime) -> Need:
+    """The stored events that corrections speak of, and those of the longest window too."""
+    since = min(correction.at for correction in corrections)
+    if any(rule.flow() for rule in rules):
+        since = min(since, longest(rules, record, now).since)
+    return Need(since=since)
+
+
 def count(
     record: Record,
     snapshot: Snapshot,
-    events: tuple[Event, ...],
+    moved: Moved,
     changes: Iterable[Change],
     rules: tuple[RuleBase, ...],
     now: datetime,
-    recorded: tuple[Event, ...] | None,
 ) -> Counted | Need:
-    """The rings knowing this poll's events; Need when there are some to rebuild from the stored events.
+    """The rings knowing this poll's events and corrections; Need when there are some to rebuild from the stored events.
 
     What did not change is the very object that the record holds.
     """
@@ -64,13 +73,16 @@ def count(
     if not read and not record.flows and not record.coverage:
         return Counted(record.flows, record.coverage)
     coverage: dict[str, Coverage] = {}
+    recorded = moved.recorded
     for _, _, scope in read:
         cover = record.coverage.get(scope)
         if recorded is None and record.version and (cover is None or not cover.whole):
             return longest(rules, record, now)
         coverage[scope] = _covered(cover, recorded, now)
-    touched = frozenset([*(e.asset for e in events), *(c.asset for c in changes if c.measure == "total")])
-    poll = _Poll(record, snapshot, events, touched, _by_asset(recorded or ()), now)
+    events = (*moved.events, *moved.regained) if moved.corrected else moved.events
+    assets = (event.asset for event in (*events, *moved.undone))
+    touched = frozenset([*assets, *(c.asset for c in changes if c.measure == "total")])
+    poll = _Poll(record, snapshot, events, moved.undone, touched, _by_asset(recorded or ()), now)
     rings: dict[str, Flow | None] = {}
     for rule, spec, scope in read:
         known = record.coverage.get(scope)
@@ -113,6 +125,8 @@ def _ring(
             return None
         ring = _begun(poll, asset, spec, known, since=micros(now) if new else 0)
     ring = record_flow(ring, spec.counted(asset, poll.events), now)
+    if poll.undone:
+        ring = undo_flow(ring, spec.counted(asset, poll.undone), spec.within, now)
     total = poll.total(asset)
     if spec.totals and total is not None:
         ring = record_opening(ring, total, now)

@@ -6,10 +6,10 @@ from datetime import datetime
 from decimal import Decimal
 
 from monitor.engine.pricing import PriceBook
-from monitor.model.event import Event
+from monitor.model.event import Event, standing
 from monitor.model.record import Account, Record, Roundup, RuleWatch
 from monitor.model.snapshot import Snapshot
-from monitor.model.window import BUCKETS, Flow, flow, micros, record_flow
+from monitor.model.window import BUCKETS, Flow, flow, micros, record_flow, undo_flow
 from monitor.rules.aggregate import of_ring, ring_name, subject_of_account
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import FlowSpec, Overview
@@ -37,7 +37,7 @@ def round_up(
         account=account,
         reading=reading,
         flows=flows,
-        recorded=recorded,
+        recorded=None if recorded is None else standing(recorded),
         prices=book.prices(_as_snapshot(reading, flows), now, reading.prices),
         alerting=frozenset([alert.subject for alert in record.alerts]),
     )
@@ -64,11 +64,17 @@ def _count(
     by, by_ring = rule.summed_by, dict[str, list[Event]]()
     for event in events:
         member = watch.members.get(event.account)
-        if member is not None and spec.counts(event) and rule.watches(event.asset):
+        if member is not None and not event.imported and spec.counts(event) and rule.watches(event.asset):
             ring = ring_name(subject_of_account(by, member, event.asset), event.asset)
             by_ring.setdefault(spec.key(ring), []).append(spec.as_counted(event))
     oldest = micros(now) // flow(spec.within).width - BUCKETS
     suffix = spec.key("")
     kept = {key: ring for key, ring in known.items() if key.endswith(suffix) and max(ring.sums, default=-1) >= oldest}
-    new = {key: record_flow(kept.get(key, flow(spec.within)), moved, now) for key, moved in by_ring.items()}
+    new = {key: _moved_on(kept.get(key, flow(spec.within)), moved, spec, now) for key, moved in by_ring.items()}
     return {**kept, **new} if new or len(kept) < len(known) else known
+
+
+def _moved_on(ring: Flow, moved: list[Event], spec: FlowSpec, now: datetime) -> Flow:
+    """A ring with these movements in it, and without those that were taken back."""
+    ring = record_flow(ring, (event for event in moved if not event.reverted), now)
+    return undo_flow(ring, (event for event in moved if event.reverted), spec.within, now)

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from monitor.engine.extremes import remember
+from monitor.engine.movements import Moved
 from monitor.engine.residuals import account_for
 from monitor.engine.rings import count
-from monitor.model.event import Event
 from monitor.model.extremes import Steps
 from monitor.model.record import Answer, Need, Record
 from monitor.model.residual import Opens
@@ -30,14 +30,13 @@ def look_back(
     record: Record,
     answer: Answer,
     changes: tuple[Change, ...],
-    events: tuple[Event, ...],
+    moved: Moved,
     rules: tuple[RuleBase, ...],
     now: datetime,
-    recorded: tuple[Event, ...] | None,
 ) -> Windows | Need:
     """The windows knowing this poll; Need when some must be rebuilt from the stored events."""
-    counted = count(record, answer.snapshot, events, changes, rules, now, recorded)
+    counted = count(record, answer.snapshot, moved, changes, rules, now)
     if isinstance(counted, Need):
         return counted
     extremes = remember(record.extremes, changes, rules, now)
-    return Windows(*counted, extremes, account_for(record, answer, changes, events, rules, now))
+    return Windows(*counted, extremes, account_for(record, answer, changes, moved.events, rules, now))

@@ -37,6 +37,16 @@ class Use(NamedTuple):
     window: int
 
 
+class Telling(NamedTuple):
+    """A rule that told of a movement, and as what."""
+
+    rule: str
+    severity: Literal["info", "warning", "critical"]
+    value: Decimal
+    threshold: Decimal | None = None
+    unit: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One ledger movement of one account.
@@ -45,7 +55,11 @@ class Event:
     the provider's own word, or `inferred` for a movement derived from two totals. `late` marks an event
     found after a gap. `account` says whose it is, where movements of several accounts are looked at together.
     `to` is where the money went, empty where the provider does not tell; `expected` is what expected transfers
-    cover of it.
+    cover of it. `key` is the ledger's, where the id does not hold it. `told` are the rules that told of it.
+
+    A movement that the provider took back is stored again as `reverted`, and again when it stands after all:
+    the last word on an id counts, and `revision` says how many there were before. `imported` were there before
+    the first look: history that nothing counts or tells.
     """
 
     id: str
@@ -60,6 +74,11 @@ class Event:
     account: str = ""
     to: tuple[str, ...] = ()
     expected: tuple[Use, ...] = ()
+    key: str = ""
+    told: tuple[Telling, ...] = ()
+    reverted: bool = False
+    revision: int = 0
+    imported: bool = False
 
     @property
     def unexpected(self) -> Decimal:
@@ -78,6 +97,25 @@ class Event:
         if self.direction is None:
             return ZERO
         return self.amount if self.direction == "in" else self.amount.copy_negate()
+
+
+class Correction(NamedTuple):
+    """What a provider says now of a movement that it told before, `was` its id or its key.
+
+    `reverted`: it is gone. `restored`: it was gone and is there again. `replaced`: it is `now` another one, with
+    an id of its own. `at` is when it occurred, or earlier.
+    """
+
+    what: Literal["reverted", "restored", "replaced"]
+    was: str
+    at: datetime
+    now: Event | None = None
+
+
+def standing(events: Iterable[Event]) -> tuple[Event, ...]:
+    """The movements that count, out of all that was stored of them, oldest first: the last word on each."""
+    last = {(event.account, event.id): event for event in events}
+    return tuple(event for event in last.values() if not event.reverted and not event.imported)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +156,8 @@ class Walked:
     """What a walk found. `fresh` and `changed` are indexes of rows: new, and known but told differently.
 
     `keys` belong to the rows by position, empty for those outside the range that was read whole.
-    `vanished` are known keys that are no longer there, each reported once.
+    `vanished` are known keys that are no longer there, each reported once; `times` says when they were. Those of
+    `changed` rows are in `replaced`, by index. `returned` are indexes of rows that had vanished before.
     """
 
     fresh: tuple[int, ...]
@@ -126,6 +165,15 @@ class Walked:
     ledger: Ledger
     vanished: tuple[str, ...] = ()
     changed: tuple[int, ...] = ()
+    replaced: Mapping[int, str] = field(default_factory=dict)
+    returned: tuple[int, ...] = ()
+    times: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def gone(self) -> tuple[str, ...]:
+        """The keys that vanished for good: nothing took their place."""
+        taken = set(self.replaced.values())
+        return tuple(key for key in self.vanished if key not in taken)
 
 
 def numbered(rows: Iterable[LedgerRow]) -> tuple[str, ...]:
@@ -169,31 +217,34 @@ def walk(
     before = ledger or Ledger(checkpoint=0, floor=since)
     live = [k for k, at in before.known.items() if at >= since and (until is None or at <= until)]
     vanished = tuple(k for k in live if k not in found and not k.endswith(_GONE))
-    fresh, changed = _sort_out(before, found, times, vanished) if ledger else ((), ())
+    fresh, replaced = _sort_out(before, found, times, vanished) if ledger else ((), {})
+    returned = tuple(i for key, i in found.items() if key + _GONE in before.known)
     gone = {key + _GONE: before.known[key] for key in vanished}
     told = found.keys() | set(vanished)
     known = {k: at for k, at in before.known.items() if k.removesuffix(_GONE) not in told}
     known |= gone | times
     keys = dict.fromkeys(range(len(rows)), "") | {i: key for key, i in found.items()}
     after = _remember(max(newest, before.checkpoint), known, max(before.floor, newest - overlap), keep, until)
-    return Walked(fresh, tuple(keys.values()), after, vanished, changed)
+    past = {key: before.known[key] for key in vanished}
+    return Walked(fresh, tuple(keys.values()), after, vanished, tuple(replaced), replaced, returned, past)
 
 
 def _sort_out(
     before: Ledger, found: Mapping[str, int], times: Mapping[str, int], vanished: Sequence[str]
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Unknown rows: new ones, and corrections of a row that vanished."""
-    lost = Counter(key[:_NAME_DIGITS] for key in vanished)
-    fresh, changed = [], []
+) -> tuple[tuple[int, ...], dict[int, str]]:
+    """Unknown rows: new ones, and corrections of a row that vanished, with its key."""
+    lost: dict[str, list[str]] = {}
+    for key in reversed(vanished):
+        lost.setdefault(key[:_NAME_DIGITS], []).append(key)
+    fresh, replaced = [], {}
     for key, index in found.items():
         if times[key] < before.floor or key in before.known or key + _GONE in before.known:
             continue
-        if lost[key[:_NAME_DIGITS]]:
-            lost[key[:_NAME_DIGITS]] -= 1
-            changed.append(index)
+        if gone := lost.get(key[:_NAME_DIGITS]):
+            replaced[index] = gone.pop()
         else:
             fresh.append(index)
-    return tuple(fresh), tuple(changed)
+    return tuple(fresh), replaced
 
 
 def _remember(checkpoint: int, known: Mapping[str, int], floor: int, keep: int, until: int | None) -> Ledger:

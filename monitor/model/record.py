@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from monitor.model.alert import Alert, News, Severity, Target
 from monitor.model.damping import Turns
-from monitor.model.event import Event, Ledger
+from monitor.model.event import Correction, Event, Ledger
 from monitor.model.expected import Budgets
 from monitor.model.extremes import Steps
 from monitor.model.price import Quotes, Valued
@@ -71,7 +71,9 @@ class Answer(NamedTuple):
     differences of `total`. `ledgers` is stream name → how far it has been read; an incomplete walk returns
     the ledgers it was given, and `gap` says why: a later one may still find what is missing. `lost` says what
     no later one will: it was given up, and the ledgers have moved on past it. `explained` is asset → what these
-    events moved its `total` by, if that is not their sum; what the ledger does not cover is not in it."""
+    events moved its `total` by, if that is not their sum; what the ledger does not cover is not in it.
+    `imported` are the rows of a baseline, which are history; `corrections` what the ledger says otherwise than before.
+    """
 
     snapshot: Snapshot
     events: tuple[Event, ...] | None = None
@@ -81,6 +83,8 @@ class Answer(NamedTuple):
     notes: tuple[str, ...] = ()
     lost: str = ""
     explained: Mapping[str, Decimal] | None = None
+    imported: tuple[Event, ...] = ()
+    corrections: tuple[Correction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One alert as a notification tells it, complete but for its `sequence`."""
+    """One alert as a notification tells it, complete but for its `sequence`.
+
+    `more` counts events like this one, none worse, that are told nowhere else.
+    """
 
     id: str
     fingerprint: str
@@ -176,6 +183,7 @@ class Entry:
     resolved_at: datetime | None = None
     reason: str | None = None
     event: Event | None = None
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +205,15 @@ class Point(NamedTuple):
 
 
 class Commit(NamedTuple):
-    """All that one poll writes, in one piece or not at all."""
+    """All that one poll writes, in one piece or not at all; `untold` is how many alerts its imported events would have
+    been."""
 
     before: Record
     record: Record
     events: tuple[Event, ...] = ()
     points: tuple[Point, ...] = ()
     rows: tuple[Row, ...] = ()
+    untold: int = 0
 
 
 @dataclass(frozen=True, slots=True)

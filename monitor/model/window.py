@@ -90,6 +90,23 @@ def record_flow(ring: Flow, events: Iterable[Event], now: datetime) -> Flow:
     return ring if kept == ring.sums else replace(ring, sums=kept)
 
 
+def undo_flow(ring: Flow, events: Iterable[Event], within: timedelta, now: datetime) -> Flow:
+    """The ring without these events, which were counted in it: as if they had never been."""
+    sums = dict(ring.sums)
+    for event in events:
+        bucket = micros(event.occurred_at) // ring.width
+        if event.direction is None or bucket not in sums or event.occurred_at <= now - within:
+            continue
+        came, went = sums.pop(bucket)
+        came, went = (
+            (came, subtract(went, event.amount)) if event.direction == "out" else (subtract(came, event.amount), went)
+        )
+        # Of a bucket that a clock set back has moved, no more is taken than is there.
+        if came > 0 or went > 0:
+            sums[bucket] = max(came, ZERO), max(went, ZERO)
+    return ring if sums == ring.sums else replace(ring, sums=sums)
+
+
 def record_opening(ring: Flow, read: Decimal, now: datetime) -> Flow:
     """The ring knowing the total from the next bucket on: what was read last before a bucket opened it."""
     bucket = micros(now) // ring.width

@@ -16,7 +16,7 @@ from monitor.model.record import Account, Answer, Record
 from monitor.providers.base import AccountSettings, ApiKey, BaseUrl, ProviderSettings
 from monitor.providers.http import Http
 from monitor.providers.kaiko_audit import Asked, Audit, Capped, Found
-from monitor.providers.kaiko_reading import Reading, combine, events_of, ledger_row, priced
+from monitor.providers.kaiko_reading import Reading, combine, events_of, imported_of, ledger_row, priced
 from monitor.providers.kaiko_rows import ASSET, Row, covers_everything, newest, older_block_follows
 from monitor.providers.times import late_before, since_epoch
 
@@ -170,6 +170,7 @@ class KaikoProvider:
             walked.ledger,
             balance=last.balance_after,
             usd=priced(last, job.now),
+            imported=imported_of(rows, walked, job.account, address),
         )
 
     def _empty(self, job: _Job, reading: Reading, found: Found) -> Reading:
@@ -206,14 +207,15 @@ class KaikoProvider:
         walked = self._walked(job, address, ledger, rows, ledger.floor if ledger.known else 0, until)
         behind = (job.account.name, address) in self._behind
         late = late_before(job.record, job.now, self._spec.overlap, behind=behind)
-        events, restated = events_of(rows, walked, job.account, address, late)
+        heard = events_of(rows, walked, job.account, address, late)
         return replace(
             reading,
             ledger=walked.ledger,
             balance=last.balance_after if last else None,
             usd=priced(last, job.now) if last else None,
-            events=tuple(events),
-            restated=tuple(restated),
+            events=tuple(heard.events),
+            restated=tuple(heard.restated),
+            corrections=tuple(heard.corrections),
         )
 
     def _walked(

@@ -1,11 +1,12 @@
 """What Kaiko's rows mean: an address's balance, its events, and the account that sums them. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
-from monitor.model.event import Event, Ledger, LedgerRow, Walked, digest
+from monitor.model.event import Correction, Event, Ledger, LedgerRow, Walked, digest
 from monitor.model.money import EXACT, subtract, total
 from monitor.model.record import Account, Answer
 from monitor.model.snapshot import Snapshot
@@ -15,6 +16,8 @@ from monitor.providers.times import moment
 
 #: The vendor prices a balance at its last transaction; older than this it is no price any more.
 USD_MAX_AGE = timedelta(hours=2)
+#: Nothing occurred before.
+NEVER = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class Reading:
     events: tuple[Event, ...] = ()
     restated: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    imported: tuple[Event, ...] = ()
 
 
 def priced(row: Row, now: datetime) -> Decimal | None:
@@ -65,6 +70,8 @@ def combine(account: Account, readings: Sequence[Reading], before: Mapping[str, 
         gap="; ".join(f"{reading.address}: {reading.gap}" for reading in readings if reading.gap),
         restated=tuple(text for reading in readings for text in reading.restated),
         notes=tuple(text for reading in readings for text in reading.notes),
+        corrections=tuple(one for reading in readings for one in reading.corrections),
+        imported=tuple(sorted((e for r in readings for e in r.imported), key=lambda event: event.occurred_at)),
     )
 
 
@@ -74,29 +81,66 @@ def ledger_row(row: Row, address: str) -> LedgerRow:
     return LedgerRow(tuple_key=f"{name}|{EXACT.normalize(row.amount)}", at=row.at, name=name)
 
 
-def events_of(
-    rows: Sequence[Row], walked: Walked, account: Account, address: str, late: datetime
-) -> tuple[list[Event], list[str]]:
-    """(new events, texts about restated ones): one event per transaction, its net effect on the address.
+class Heard(NamedTuple):
+    """What a walk says: new events, what is told otherwise than before, and texts about that."""
 
-    A transaction of which any row was known has been told already: its correction is no second event.
+    events: list[Event]
+    corrections: list[Correction]
+    restated: list[str]
+
+
+def events_of(rows: Sequence[Row], walked: Walked, account: Account, address: str, late: datetime) -> Heard:
+    """One event per transaction, its net effect on the address.
+
+    A transaction of which any row was known has been told already: what it is now takes the place of what it was.
     Rows and walk are in the same order. What occurred before `late` is marked so.
     """
     fresh, changed = set(walked.fresh), set(walked.changed)
+    heard = Heard([], [], [])
+    for transaction, indexes in _by_transaction(rows, walked).items():
+        event = _net([rows[i] for i in indexes], account, address, late)
+        event = event and replace(event, key=walked.keys[max(indexes, key=lambda i: rows[i].place)])
+        if fresh.issuperset(indexes):
+            heard.events.extend([event] if event else [])
+        elif not fresh.isdisjoint(indexes) or not changed.isdisjoint(indexes):
+            was, at = _id(account, address, transaction), moment(min(rows[i].at for i in indexes))
+            heard.corrections.append(Correction("replaced" if event else "reverted", was, at, _another(event)))
+            heard.restated.append(f"{cut(transaction)} on {address} was restated")
+    for index in walked.returned:
+        heard.corrections.append(Correction("restored", walked.keys[index], moment(rows[index].at)))
+    if walked.returned:
+        heard.restated.append(f"{len(walked.returned)} rows of {address} are there again")
+    for key in walked.gone:
+        heard.corrections.append(Correction("reverted", key, moment(walked.times[key])))
+    if walked.gone:
+        heard.restated.append(f"{len(walked.gone)} rows of {address} were taken back")
+    return heard
+
+
+def imported_of(rows: Sequence[Row], walked: Walked, account: Account, address: str) -> tuple[Event, ...]:
+    """The transactions of a baseline that were read whole, as history."""
+    groups = _by_transaction(rows, walked).values()
+    nets = (_net([rows[i] for i in indexes], account, address, NEVER) for indexes in groups)
+    return tuple(event for event in nets if event)
+
+
+def _by_transaction(rows: Sequence[Row], walked: Walked) -> dict[str, list[int]]:
     groups: dict[str, list[int]] = {}
     for index, row in enumerate(rows):
         if walked.keys[index]:
             groups.setdefault(row.transaction_hash, []).append(index)
-    events, restated = [], []
-    for transaction, indexes in groups.items():
-        if fresh.issuperset(indexes):
-            event = _net([rows[i] for i in indexes], account, address, late)
-            events += [event] if event else []
-        elif not fresh.isdisjoint(indexes) or not changed.isdisjoint(indexes):
-            restated.append(f"{cut(transaction)} on {address} was restated")
-    if walked.vanished and not restated:
-        restated.append(f"{len(walked.vanished)} rows of {address} were taken back")
-    return events, restated
+    return groups
+
+
+def _id(account: Account, address: str, transaction: str) -> str:
+    return digest(account.provider, account.name, transaction, address)
+
+
+def _another(event: Event | None) -> Event | None:
+    """An event that takes another's place, under an id of its own."""
+    if event is None:
+        return None
+    return replace(event, id=digest(event.id, event.direction or "", str(EXACT.normalize(event.amount))))
 
 
 def _net(rows: Sequence[Row], account: Account, address: str, late: datetime) -> Event | None:
@@ -110,7 +154,7 @@ def _net(rows: Sequence[Row], account: Account, address: str, late: datetime) ->
     last = max(rows, key=lambda row: row.place)
     mined = any(row.transaction_type == "minerReward" for row in rows)
     return Event(
-        id=digest(account.provider, account.name, last.transaction_hash, address),
+        id=_id(account, address, last.transaction_hash),
         asset=ASSET,
         kind="mining_reward" if mined else "transfer",
         direction="in" if net > 0 else "out",

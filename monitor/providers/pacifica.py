@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,21 +10,26 @@ from pydantic import BaseModel, ConfigDict, Field
 from monitor.engine.ports import Budget, Windows
 from monitor.errors import ProviderError, ProviderRefused, ProviderThrottled, ProviderUnreachable
 from monitor.fields import Duration
-from monitor.model.event import Event, Ledger, walk
-from monitor.model.money import ZERO
+from monitor.model.event import Ledger, walk
 from monitor.model.record import Account, Answer, Record
 from monitor.providers.answers import accept, redacted
 from monitor.providers.base import AccountSettings, ApiKey, BaseUrl, ProviderSettings
 from monitor.providers.http import Http
 from monitor.providers.pacifica_dig import Dig
+from monitor.providers.pacifica_events import (
+    History,
+    corrections_of,
+    doubts,
+    events_of,
+    explained,
+    imported_of,
+    restated,
+)
 from monitor.providers.pacifica_rows import (
     ASSET,
     KINDS,
     Info,
     Row,
-    doubts,
-    events_of,
-    explained,
     info,
     ledger_row,
     oldest_first,
@@ -132,19 +136,6 @@ class _Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class _History:
-    """What a look at the ledger gave."""
-
-    ledger: Ledger | None
-    events: tuple[Event, ...] = ()
-    gap: str = ""
-    restated: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    lost: str = ""
-    explained: Decimal = ZERO
-
-
-@dataclass(frozen=True, slots=True)
 class _Job:
     """What the requests of one poll have in common. `seen` is the account as it was just before."""
 
@@ -175,7 +166,7 @@ class PacificaProvider:
         seen = await self._get("/account", {"account": address}, budget, self._spec.account_cost, now, info)
         job = _Job(account, record, budget, now, address, seen)
         memory = self._memories.setdefault(account.name, _Memory())
-        history = _History(record.ledgers.get(STREAM))
+        history = History(record.ledgers.get(STREAM))
         if self._due(job, memory):
             history = await self._read(job, memory, start)
         return Answer(
@@ -187,6 +178,8 @@ class PacificaProvider:
             notes=history.notes,
             lost=history.lost,
             explained={ASSET: history.explained},
+            imported=history.imported,
+            corrections=history.corrections,
         )
 
     def _due(self, job: _Job, memory: _Memory) -> bool:
@@ -200,7 +193,7 @@ class PacificaProvider:
             or job.now - memory.read_at >= self._spec.history_every
         )
 
-    async def _read(self, job: _Job, memory: _Memory, start: datetime | None) -> _History:
+    async def _read(self, job: _Job, memory: _Memory, start: datetime | None) -> History:
         """Dig until known rows; if that takes longer than this poll may, the next one goes on deeper."""
         ledger = job.record.ledgers.get(STREAM)
         base = ledger
@@ -212,12 +205,12 @@ class PacificaProvider:
         try:
             if not await self._dig(job, dig):
                 memory.dig, memory.behind = dig, True
-                return _History(ledger, gap=f"{len(dig.rows)} rows read, known ones not yet reached")
+                return History(ledger, gap=f"{len(dig.rows)} rows read, known ones not yet reached")
         except ProviderError as error:
             # A cursor may have expired: only what surely is the provider's weakness leaves it usable.
             memory.dig = dig if isinstance(error, ProviderThrottled | ProviderUnreachable) else None
             memory.behind = True
-            return _History(ledger, gap=f"{len(dig.rows)} rows read, then: {error}")
+            return History(ledger, gap=f"{len(dig.rows)} rows read, then: {error}")
         history = self._learned(job, memory, dig)
         memory.signature = None if unfinished else job.seen.signature
         memory.read_at, memory.ledger, memory.behind = job.now, history.ledger, False
@@ -237,7 +230,7 @@ class PacificaProvider:
                 return True
         return False
 
-    def _learned(self, job: _Job, memory: _Memory, dig: Dig) -> _History:
+    def _learned(self, job: _Job, memory: _Memory, dig: Dig) -> History:
         rows = oldest_first(dig.rows)
         walked = walk(
             dig.base,
@@ -248,16 +241,15 @@ class PacificaProvider:
             since=dig.since,
         )
         late = late_before(job.record, job.now, self._spec.overlap, behind=memory.behind)
-        restated = [f"{len(walked.changed)} rows were restated"] if walked.changed else []
-        if taken := len(walked.vanished) - len(walked.changed):
-            restated.append(f"{taken} rows were taken back")
-        return _History(
+        return History(
             ledger=walked.ledger,
             events=events_of(rows, walked, job.account, late, job.now),
             lost=dig.lost,
             explained=explained(rows, walked),
-            restated=tuple(restated),
+            restated=restated(walked),
             notes=(*_notes(rows, memory, job.seen), *_news(memory, doubts(rows, walked))),
+            imported=imported_of(rows, walked, job.account, job.now) if dig.base is None else (),
+            corrections=corrections_of(rows, walked, job.account, late, job.now),
         )
 
     async def _get(

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 from monitor.errors import ProviderGarbled, ProviderRefused, ProviderThrottled, ProviderUnreachable
-from monitor.model.event import Direction, Event, LedgerRow, Walked, digest
-from monitor.model.money import EXACT, ZERO, add, exact, subtract
+from monitor.model.event import Direction, LedgerRow
+from monitor.model.money import EXACT, exact
 from monitor.model.record import Account
 from monitor.model.snapshot import Measures, Snapshot
 from monitor.providers.answers import Headers, cut, retry_after
 from monitor.providers.http import decode
-from monitor.providers.times import micros, moment
+from monitor.providers.times import micros
 
 ASSET = "USDC"
 #: Every `event_type` in the vendor's pages and in ccxt, and which way it goes when no balance tells.
@@ -196,63 +196,6 @@ def ledger_row(row: Row) -> LedgerRow:
 
 def _by_value(value: Decimal) -> str:
     return str(EXACT.normalize(value)) if value else "0"
-
-
-def events_of(
-    rows: Sequence[Row], walked: Walked, account: Account, late: datetime, now: datetime
-) -> tuple[Event, ...]:
-    """The new rows as events; `rows` are oldest first, in the order of the walk.
-
-    What occurred before `late` is marked so; a time in the future is clamped to `now`.
-    """
-    events = []
-    for index in walked.fresh:
-        row, at = rows[index], min(moment(rows[index].at), now)
-        events.append(
-            Event(
-                id=digest(account.provider, account.name, walked.keys[index]),
-                asset=ASSET,
-                kind=cut(row.event_type),
-                direction=direction(row, rows[index - 1] if index else None),
-                amount=row.amount.copy_abs(),
-                occurred_at=at,
-                balance_after=row.balance,
-                late=at < late,
-            )
-        )
-    return tuple(events)
-
-
-def explained(rows: Sequence[Row], walked: Walked) -> Decimal:
-    """What the new rows moved the balance by: the balances are believed, the first row of all has only its amount.
-
-    A deposit that is pending has an amount, and moves nothing yet.
-    """
-    moved = ZERO
-    for index in walked.fresh:
-        row = rows[index]
-        moved = add(moved, subtract(row.balance, rows[index - 1].balance) if index else row.amount)
-    return moved
-
-
-def direction(row: Row, older: Row | None) -> Direction | None:
-    """Which way the money went, by the balances; without an older row by the kind, else by a minus sign."""
-    if older is not None and row.balance != older.balance:
-        return "in" if row.balance > older.balance else "out"
-    return KINDS.get(row.event_type) or ("out" if row.amount < 0 else None)
-
-
-def doubts(rows: Sequence[Row], walked: Walked) -> dict[str, str]:
-    """What is odd about new rows, by kind: a kind we do not know, an amount its balances contradict."""
-    found = {}
-    for index in walked.fresh:
-        row, older = rows[index], rows[index - 1] if index else None
-        kind = cut(row.event_type)
-        if row.event_type not in KINDS:
-            found[f"kind {kind}"] = f"the event kind {kind!r} is not documented; it counts as a change"
-        if older is not None and row.balance not in (older.balance, add(older.balance, row.amount)):
-            found[f"sign {kind}"] = f"amounts of {kind!r} do not add up to the balances, which are believed"
-    return found
 
 
 def wait(headers: Headers, now: datetime) -> timedelta | None:

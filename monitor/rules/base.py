@@ -118,7 +118,7 @@ class RuleBase(BaseModel):
 
     def plain(self, entry: Entry, details: Mapping[str, str]) -> str:
         """The built-in text: said when there is no `summary`, or when a template fails."""
-        if entry.status == "firing" and (said := self.caveat(entry, details)):
+        if entry.status != "resolved" and (said := self.caveat(entry, details)):
             return said
         if entry.status != "resolved":
             return self.breached(entry, details)

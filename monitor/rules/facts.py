@@ -110,6 +110,8 @@ class Sighting(NamedTuple):
     ring had no movement for as long as `coverage` (by `FlowSpec.scope`) says. `prices` hold the assets whose price is
     known and not too old; `valued` says what those were worth before, when nothing was wrong with them. `budgets`
     are what was used of expected transfers, `residuals` (by `ResidualSpec.key`) what the ledger has not explained.
+    `corrected` are stored events as they stand now, taken back or standing again; `imported` those before the first
+    look, which no rule counts.
     """
 
     # A tuple, here at every poll: a frozen dataclass costs twice as much to make.
@@ -130,6 +132,8 @@ class Sighting(NamedTuple):
     valued: Mapping[str, Valued] = _NOTHING
     budgets: Budgets = _NOTHING
     residuals: Mapping[str, Opens] = _NOTHING
+    corrected: tuple[Event, ...] = ()
+    imported: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,7 @@ class FlowRule(RuleBase):
 
     def exactly(self, events: Iterable[Event], spec: FlowSpec, now: datetime) -> Decimal:
         """What went over the window, from the movements themselves."""
-        events = tuple(map(spec.as_counted, events))
+        events = tuple(spec.as_counted(event) for event in events if not event.reverted)
         one_way = exact_flow(events, self.direction, spec.within, now)
         if not self.net:
             return one_way

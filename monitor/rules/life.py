@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.fields import Duration, duration_text
 from monitor.model.damping import FLAP
+from monitor.model.event import Event
 from monitor.model.money import text
 from monitor.model.record import Entry
 from monitor.rules.mistakes import mistake
@@ -43,7 +44,11 @@ def check_life(rule: "RuleBase") -> None:
 
 
 def caveat(limit: FlapLimit, entry: Entry, details: Mapping[str, str]) -> str:
-    """What must be known of an alert besides its value: that it flaps, or that nothing was read. Else empty."""
+    """What must be known of an alert besides its value: that it flaps, that nothing was read, or that the movement it
+    told is gone. Else empty.
+    """
+    if entry.event is not None:
+        return _correction(entry, entry.event)
     value = "" if entry.value is None else f", last read as {text(entry.value)}"
     match details.get("flapping"):
         case "held":
@@ -53,3 +58,16 @@ def caveat(limit: FlapLimit, entry: Entry, details: Mapping[str, str]) -> str:
             return f"{subject(entry)} has stopped flapping and is still firing{value}"
     since = details.get("no_data_since")
     return f"{subject(entry)} could not be read since {since}{value}" if since else ""
+
+
+def _correction(entry: Entry, event: Event) -> str:
+    """What became of a movement that was told before; empty for one that is told for the first time."""
+    way = f" {event.direction}" if event.direction else ""
+    when = f"{event.occurred_at:%Y-%m-%d %H:%M:%S} UTC"
+    what = f"{subject(entry)} {event.kind.replace('_', ' ')} {text(event.amount)}{way} of {when}"
+    match entry.reason:
+        case "event_reverted":
+            return f"{what} was taken back: it is no longer in the provider's ledger"
+        case "event_restored":
+            return f"{what} stands after all: it is in the provider's ledger again"
+    return ""

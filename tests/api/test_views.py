@@ -136,6 +136,8 @@ def test_an_event_shows_what_moved():
         "occurred_at": "2026-11-20T12:00:00.000Z",
         "reference": "0xab",
         "late": True,
+        "reverted": False,
+        "imported": False,
         "to": ["0xcd"],
         "expected": [{"by": "payroll", "amount": "2.50"}],
     }

@@ -71,7 +71,7 @@ class TestMoving:
     def test_from_then_on_the_new_provider_is_judged_as_ever(self):
         one = move(watched(OUT, DRAINED)).reads("200 190 130")
 
-        assert told(one) == [(2, "Out", "event", None), (2, "Drained", "firing", None)]
+        assert told(one) == [(2, "Drained", "firing", None), (2, "Out", "event", None)]
 
     def test_its_zero_is_a_first_observation_and_not_doubted(self):
         one = move(watched(LOW)).reads("0")

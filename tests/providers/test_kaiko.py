@@ -190,7 +190,8 @@ def test_k1_change_to_self_is_the_fee_and_no_outflow_of_everything(recorded):
     rows = [ledger_row(r, A) for r in page.rows]
     before = walk(None, [], overlap=0, keep=9, now=10**16).ledger
     walked = walk(before, rows, overlap=0, keep=9, now=10**16)
-    [event], restated = events_of(page.rows, walked, account(), A, LATE)
+    heard = events_of(page.rows, walked, account(), A, LATE)
+    [event], restated = heard.events, heard.restated
 
     assert (event.direction, str(event.amount), event.kind) == ("out", "0.00000447", "transfer")
     assert (event.reference, str(event.balance_after)) == ("aa01", "1.49999553")

@@ -28,19 +28,8 @@ from monitor.providers import pacifica_dig
 from monitor.providers.http import Http
 from monitor.providers.pacifica import Pacifica
 from monitor.providers.pacifica_dig import Dig
-from monitor.providers.pacifica_rows import (
-    KINDS,
-    Page,
-    direction,
-    doubts,
-    events_of,
-    info,
-    ledger_row,
-    oldest_first,
-    page,
-    quota,
-    snapshot,
-)
+from monitor.providers.pacifica_events import direction, doubts, events_of
+from monitor.providers.pacifica_rows import KINDS, Page, info, ledger_row, oldest_first, page, quota, snapshot
 from monitor.store import codec
 
 KEY = "pfcanary_5HueCGU8rMjxEXxiPuD5BDku4MkFqeZyd4dZ1jvhTVqvbTLvyTJ"

@@ -1,0 +1,101 @@
+"""What rules tell of movements: each once, under an id that comes from it, and again when it is taken back. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from monitor.engine.notice import entry_of_event, labels_of
+from monitor.engine.route import Router
+from monitor.model.alert import SEVERITIES, EventVerdict, fingerprint
+from monitor.model.event import Event, Telling
+from monitor.model.record import Account, Entry, Row
+from monitor.rules.base import RuleBase
+from monitor.rules.facts import Facts, Sighting
+
+#: Of what one rule finds after a gap so many movements are told, the worst; the others are counted.
+LATE_MAX = 20
+
+
+@dataclass(slots=True)
+class Chronicle:
+    """What one decision tells of movements, and what is stored of them."""
+
+    account: Account
+    route: Router
+    now: datetime
+    heard: dict[str, tuple[RuleBase, list[EventVerdict]]] = field(default_factory=dict)
+
+    def hear(self, rule: RuleBase, verdict: EventVerdict) -> None:
+        """A rule wants this told."""
+        self.heard.setdefault(rule.alert, (rule, []))[1].append(verdict)
+
+    def rows(self, facts: Facts, rules: Iterable[RuleBase]) -> Iterator[Row]:
+        """What is owed: new movements, then those that are taken back or stand again."""
+        for rule, verdicts in self.heard.values():
+            chosen, more = _worst_late(verdicts)
+            worst = max(chosen, key=_rank) if more else None
+            for verdict in chosen:
+                entry = self._entry(rule, verdict)
+                yield self._row(_with_more(entry, more) if verdict is worst else entry)
+        if isinstance(facts, Sighting) and facts.corrected:
+            yield from self._corrections(facts.corrected, {rule.alert: rule for rule in rules})
+
+    def stored(self, facts: Facts) -> tuple[Event, ...]:
+        """What the ledger keeps: each movement with who told of it, and the last word on corrected ones."""
+        if not isinstance(facts, Sighting):
+            return ()
+        told: dict[str, tuple[Telling, ...]] = {}
+        for rule, verdicts in self.heard.values():
+            for one in _worst_late(verdicts)[0]:
+                telling = Telling(rule.alert, one.severity, one.value, one.threshold, one.unit)
+                told[one.event.id] = (*told.get(one.event.id, ()), telling)
+        new = facts.events
+        if told:
+            new = tuple(replace(event, told=told[event.id]) if event.id in told else event for event in new)
+        return (*facts.imported, *new, *facts.corrected)
+
+    def _corrections(self, corrected: Iterable[Event], rules: Mapping[str, RuleBase]) -> Iterator[Row]:
+        """To those who were told of a movement: that it is gone, or stands after all."""
+        for event in corrected:
+            for telling in event.told:
+                if (rule := rules.get(telling.rule)) is None:
+                    # Its alerts are over with it.
+                    continue
+                verdict = EventVerdict(event, telling.severity, telling.value, telling.threshold, unit=telling.unit)
+                reason = "event_reverted" if event.reverted else "event_restored"
+                yield self._row(self._entry(rule, verdict, reason))
+
+    def _entry(self, rule: RuleBase, verdict: EventVerdict, reason: str | None = None) -> Entry:
+        name = fingerprint(rule.alert, self.account.name, verdict.event.asset)
+        return entry_of_event(rule, self.account, verdict, name, self.now, reason)
+
+    def _row(self, entry: Entry) -> Row:
+        return Row(news="event", entry=entry, targets=self.route(labels_of(entry)))
+
+
+def would_tell(facts: Facts, rules: Iterable[RuleBase]) -> int:
+    """How many alerts the movements before the first look would have been."""
+    if not isinstance(facts, Sighting) or not facts.imported:
+        return 0
+    then = facts._replace(events=facts.imported)
+    judged = (verdict for rule in rules if rule.about() == "event" for verdict in rule.judge(then))
+    return sum(isinstance(verdict, EventVerdict) for verdict in judged)
+
+
+def _worst_late(verdicts: list[EventVerdict]) -> tuple[list[EventVerdict], int]:
+    """What is told, in its order, and how many that were found late are only counted."""
+    late = [verdict for verdict in verdicts if verdict.event.late]
+    if len(late) <= LATE_MAX:
+        return verdicts, 0
+    counted = {verdict.event.id for verdict in sorted(late, key=_rank, reverse=True)[LATE_MAX:]}
+    return [verdict for verdict in verdicts if verdict.event.id not in counted], len(counted)
+
+
+def _rank(verdict: EventVerdict) -> tuple[int, object]:
+    return SEVERITIES.index(verdict.severity), verdict.value
+
+
+def _with_more(entry: Entry, more: int) -> Entry:
+    link = f"/v1/accounts/{entry.account}/events"
+    caveat = f"{more} more movements that {entry.rule} tells of were found late, none worse: see {link}"
+    return replace(entry, more=more, annotations={**entry.annotations, "caveat": caveat})
