@@ -25,7 +25,6 @@ NOT_YET: Mapping[str, frozenset[str]] = {
         "heartbeats", "guard",
     }),
     "route": frozenset({"mute", "active", "escalate"}),
-    "rules": frozenset({"net_internal", "settle_within"}),
     "providers": frozenset({"callback_secret"}),
     "channels": frozenset({"format", "token", "channel", "chat_id", "thread_id"}),
 }  # fmt: skip

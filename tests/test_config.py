@@ -169,13 +169,6 @@ def test_a_section_of_a_later_version_is_refused_not_ignored(written, key):
     ]
 
 
-@pytest.mark.parametrize("key", sorted(NOT_YET["rules"] - {"net"}))
-def test_a_rule_setting_of_a_later_version_is_refused_not_ignored(written, key):
-    said = mistakes(written, KUNA, **rules(LOW.replace("}", f", {key}: 1}}")))
-
-    assert said == [f"rules/a.yaml:2: Low.{key}: `{key}` is not supported by this version"]
-
-
 @pytest.mark.parametrize("kind", sorted(TYPES_NOT_YET["channels"]))
 def test_a_channel_type_of_a_later_version_is_refused_by_name(written, kind):
     said = mistakes(written, KUNA + f"channels: {{a: {{type: {kind}}}}}\n")

@@ -112,8 +112,18 @@ def labels_of_alert(rule: RuleBase, account: Account, alert: Alert) -> Mapping[s
 
 def _own_labels(rule: RuleBase | None, account: Account, summed: Mapping[str, str] = _NO_LABELS) -> Mapping[str, str]:
     """The account's labels, or those that tell a sum apart, and the rule's."""
-    labels = {name: value for name, value in summed.items() if name not in OWN} if summed else account.labels
+    labels = account.labels
+    if summed:
+        member = _member(account, summed)
+        own = {name: value for name, value in summed.items() if name not in OWN}
+        labels = {**member.labels, **own} if member else own
     return {**labels, **rule.labels} if rule else labels
+
+
+def _member(account: Account, summed: Mapping[str, str]) -> Account | None:
+    """The one account that a sum is about, if it is about one."""
+    watch = account.target
+    return watch.members.get(summed.get("account", "")) if isinstance(watch, RuleWatch) else None
 
 
 def _provider(account: Account, summed: Mapping[str, str] = _NO_LABELS) -> str:
@@ -123,7 +133,8 @@ def _provider(account: Account, summed: Mapping[str, str] = _NO_LABELS) -> str:
         case MonitorWatch():
             return ""
         case RuleWatch():
-            return summed.get("provider", "")
+            member = _member(account, summed)
+            return member.provider if member else summed.get("provider", "")
     return account.provider
 
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from monitor.engine.ports import Budget
 from monitor.engine.pricing import reported
+from monitor.engine.settling import LATENESS
 from monitor.engine.sums import SumStore
 from monitor.model.event import Event, Ledger
 from monitor.model.price import Quote, Quotes
@@ -18,6 +19,7 @@ from monitor.model.snapshot import Snapshot
 from monitor.model.sums import Part, Sum
 from monitor.rules.aggregate import apart, parts_of, subject_of_account
 from monitor.rules.base import RuleBase
+from monitor.rules.facts import FlowSpec
 
 #: Records read at once.
 CHUNK = 500
@@ -144,9 +146,10 @@ class SumReader:
             for name, it in record.ledgers.items()
             if name.startswith(stream)
         }
-        events, read = await self.store.moves(since, now - spec.within - timedelta(hours=1))
+        events, read = await self.store.moves(since, now - reach(spec))
         ledgers = {f"{stream}{number}": Ledger(version) for number, version in read.items()}
-        return Roundup(now, {}, _of(events, watch.members), ledgers, portfolio.unknown, prices)
+        known = watch.members if spec.settle is None else watch.everyone
+        return Roundup(now, {}, _of(events, known), ledgers, portfolio.unknown, prices)
 
     async def recall(self, account: Account, since: datetime) -> tuple[Event, ...]:
         """The movements of a rule's accounts recorded since then."""
@@ -154,6 +157,11 @@ class SumReader:
         assert isinstance(watch, RuleWatch)
         events, _ = await self.store.moves({}, since)
         return _of(events, watch.members)
+
+
+def reach(spec: FlowSpec) -> timedelta:
+    """How old movements may be that still matter to a rule."""
+    return spec.within + (spec.settle or timedelta(0)) + LATENESS
 
 
 def _of(events: Iterable[Event], members: Mapping[str, Account]) -> tuple[Event, ...]:

@@ -6,9 +6,12 @@ from datetime import datetime
 from decimal import Decimal
 
 from monitor.engine.pricing import PriceBook
+from monitor.engine.settling import settled
 from monitor.model.event import Event, standing
 from monitor.model.record import Account, Record, Roundup, RuleWatch
+from monitor.model.settlement import Piece
 from monitor.model.snapshot import Snapshot
+from monitor.model.transfers import Leg
 from monitor.model.window import BUCKETS, Flow, flow, micros, record_flow, undo_flow
 from monitor.rules.aggregate import of_ring, ring_name, subject_of_account
 from monitor.rules.base import RuleBase
@@ -27,25 +30,37 @@ def round_up(
     book: PriceBook,
 ) -> tuple[Record, Overview]:
     """The record knowing this reading, and the facts that its one rule judges."""
-    spec = rule.flow()
-    flows = record.flows if spec is None else _count(record.flows, reading.events, account, rule, spec, now)
+    spec, watch = rule.flow(), account.target
+    assert isinstance(watch, RuleWatch)
+    counted, pieces = reading.events, tuple[Piece, ...]()
+    transfers: Mapping[str, tuple[Leg, ...]] = record.transfers
+    if spec is not None and spec.settle is not None:
+        result = settled(record, reading.events, watch, rule, spec, now)
+        # What is still remembered one by one needs no ring.
+        counted, pieces = tuple(piece.as_event() for piece in result.folded), result.pieces
+        transfers = {spec.suffix: result.legs} if result.legs else {}
+    elif transfers:
+        transfers = {}
+    flows = record.flows if spec is None else _count(record.flows, counted, watch, rule, spec, now)
     following = record
-    if flows is not record.flows or reading.ledgers != record.ledgers:
-        following = replace(record, flows=flows, ledgers=reading.ledgers)
+    if flows is not record.flows or reading.ledgers != record.ledgers or transfers != record.transfers:
+        following = replace(record, flows=flows, ledgers=reading.ledgers, transfers=transfers)
     return following, Overview(
         now=now,
         account=account,
         reading=reading,
         flows=flows,
         recorded=None if recorded is None else standing(recorded),
-        prices=book.prices(_as_snapshot(reading, flows), now, reading.prices),
+        prices=book.prices(_as_snapshot(reading, flows, pieces), now, reading.prices),
         alerting=frozenset([alert.subject for alert in record.alerts]),
+        pieces=pieces,
     )
 
 
-def _as_snapshot(reading: Roundup, flows: Mapping[str, Flow]) -> Snapshot:
+def _as_snapshot(reading: Roundup, flows: Mapping[str, Flow], pieces: tuple[Piece, ...]) -> Snapshot:
     """One of each asset: that is how prices are asked for."""
     assets = {asset for sums in reading.sums.values() for asset in sums} | {of_ring(key)[1] for key in flows}
+    assets |= {piece.leg.asset for piece in pieces}
     amounts = {asset: {"total": _ONE} for asset in assets | reading.prices.keys()}
     return Snapshot(observed_at=reading.at, amounts=amounts)
 
@@ -53,14 +68,12 @@ def _as_snapshot(reading: Roundup, flows: Mapping[str, Flow]) -> Snapshot:
 def _count(
     known: Mapping[str, Flow],
     events: tuple[Event, ...],
-    account: Account,
+    watch: RuleWatch,
     rule: RuleBase,
     spec: FlowSpec,
     now: datetime,
 ) -> Mapping[str, Flow]:
     """The rings with these movements in them; those that hold nothing any more are dropped."""
-    watch = account.target
-    assert isinstance(watch, RuleWatch)
     by, by_ring = rule.summed_by, dict[str, list[Event]]()
     for event in events:
         member = watch.members.get(event.account)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from monitor.engine.decide import Policy
-from monitor.engine.portfolio import SumReader
+from monitor.engine.portfolio import SumReader, reach
 from monitor.engine.ports import ALONE, Budget, PollStore, Summing
 from monitor.model.record import Account, Health, MonitorWatch, PriceWatch, ProviderWatch, Record, Roundup, RuleWatch
 from monitor.model.report import Reports
@@ -28,8 +28,7 @@ MONITOR, MONITOR_EVERY = "monitor:self", timedelta(seconds=5)
 SUM = "aggregate:"
 #: How often such a rule is judged when nothing changes: its windows roll on, and its members go stale.
 SUM_FASTEST, SUM_SLOWEST = timedelta(seconds=1), timedelta(seconds=15)
-#: How much longer than a window its movements are kept: they are recorded later than they occur.
-LATENESS = timedelta(hours=1)
+_NOBODY: Mapping[str, Account] = {}
 
 
 @dataclass
@@ -92,10 +91,13 @@ class Watch:
         known = self._sums.get(account.name)
         if known is None:
             labels = match_labels(account)
-            over = () if account.provider.startswith("@") else tuple(r for r in self._spanning if r.matches(labels))
-            within = [spec.within for rule in over if (spec := rule.flow())]
-            summing = Summing(account.stale_after, max(within) + LATENESS if within else None) if over else ALONE
-            found = summing, tuple(SUM + rule.alert for rule in over)
+            ours = () if account.provider.startswith("@") else self._spanning
+            over = tuple(rule for rule in ours if rule.matches(labels))
+            # Who is on the other end of a transfer is not known before it is seen there.
+            ends = tuple(rule for rule in ours if nets(rule))
+            moves = self._moves_kept if ends or any(rule.flow() for rule in over) else None
+            summing = Summing(account.stale_after if over else None, moves) if over or ends else ALONE
+            found = summing, tuple(dict.fromkeys(SUM + rule.alert for rule in (*over, *ends)))
             # As above.
             known = self._sums[account.name] = self._sums_shared.setdefault(found, found)
         return known
@@ -104,8 +106,19 @@ class Watch:
     def _spanning(self) -> tuple[RuleBase, ...]:
         return tuple(rule for rule in self.rules if rule.spans)
 
+    @cached_property
+    def _moves_kept(self) -> timedelta:
+        """For the rule that looks back furthest: all of them read the same stream."""
+        return max(reach(spec) for rule in self._spanning if (spec := rule.flow()))
+
     def next_due(self, account: Account, now: datetime) -> datetime:
         return self.due(account, now)
+
+
+def nets(rule: RuleBase) -> bool:
+    """Whether a rule is about what leaves the accounts altogether, and so must hear of all of them."""
+    spec = rule.flow()
+    return spec is not None and spec.settle is not None
 
 
 def match_labels(account: Account) -> Mapping[str, str]:
@@ -153,16 +166,16 @@ def aggregates(rules: Iterable[RuleBase], accounts: Mapping[str, Account]) -> di
     for rule in rules:
         if rule.spans:
             members = {name: one for name, one in accounts.items() if rule.matches(match_labels(one))}
-            account = account_of_sum(rule.alert, members)
+            account = account_of_sum(rule.alert, members, accounts if nets(rule) else {})
             found[account.name] = account
     return found
 
 
-def account_of_sum(rule: str, members: Mapping[str, Account]) -> Account:
-    """The pseudo account of a rule over these accounts."""
+def account_of_sum(rule: str, members: Mapping[str, Account], everyone: Mapping[str, Account] = _NOBODY) -> Account:
+    """The pseudo account of a rule over these accounts, out of all that it must know."""
     quickest = min((member.interval for member in members.values()), default=SUM_SLOWEST)
     every = min(max(quickest, SUM_FASTEST), SUM_SLOWEST)
-    target = RuleWatch(rule=rule, members=members)
+    target = RuleWatch(rule=rule, members=members, everyone=everyone)
     return Account(SUM + rule, STORE_PROVIDER, interval=every, stale_after=every * 3, target=target)
 
 

@@ -16,6 +16,7 @@ from monitor.model.report import Reports
 from monitor.model.residual import Opens
 from monitor.model.snapshot import Outage, Snapshot
 from monitor.model.sums import Sums
+from monitor.model.transfers import Leg
 from monitor.model.window import Coverage, Flow
 
 #: Shared by everything that has nothing to say; nobody changes it.
@@ -53,10 +54,14 @@ class MonitorWatch:
 
 @dataclass(frozen=True, slots=True)
 class RuleWatch:
-    """The target of the pseudo account that stands for a rule over several accounts: its members, by name."""
+    """The target of the pseudo account that stands for a rule over several accounts: its members, by name.
+
+    `everyone` are all accounts there are, for a rule that must know what goes from one to another.
+    """
 
     rule: str
     members: Mapping[str, Account]
+    everyone: Mapping[str, Account] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +158,8 @@ class Record:
     #: Of the configuration that it was last judged by, as stored; 0 before there were any.
     generation: int = 0
     residuals: Mapping[str, Opens] = field(default_factory=dict)
+    #: What may still be matched with its other end, by `FlowSpec.suffix`.
+    transfers: Mapping[str, tuple[Leg, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from monitor.model.price import Valued
 from monitor.model.record import Account, Health, Need, Roundup
 from monitor.model.report import Reports
 from monitor.model.residual import Opens
+from monitor.model.settlement import Piece
 from monitor.model.snapshot import Change, Outage, Snapshot
 from monitor.model.window import BUCKETS, Coverage, Flow
 
@@ -26,7 +27,8 @@ class FlowSpec:
     """The ring a rule reads: movements of these kinds over this window, in so many buckets.
 
     `kinds` None: money movements. `totals`: the base of percentages is wanted too. `dated`: it matters since when
-    an asset has been watched. `excess`: only what goes beyond expected transfers counts.
+    an asset has been watched. `excess`: only what goes beyond expected transfers counts. `settle`: transfers between
+    accounts do not count, once their other end has been seen within that time.
     """
 
     within: timedelta
@@ -35,6 +37,7 @@ class FlowSpec:
     totals: bool = False
     dated: bool = False
     excess: bool = False
+    settle: timedelta | None = None
 
     def key(self, asset: str) -> str:
         """The ring's name in the record: rules with equal needs share one."""
@@ -46,6 +49,7 @@ class FlowSpec:
         kinds = "" if self.kinds is None else ",".join(self.kinds)
         marks = ("" if self.buckets == BUCKETS else f"|{self.buckets}") + ("%" if self.totals else "")
         marks += "|excess" if self.excess else ""
+        marks += "" if self.settle is None else f"|net{self.settle // timedelta(microseconds=1)}"
         return f"|{self.within // timedelta(microseconds=1)}|{kinds}{marks}"
 
     def scope(self, assets: tuple[str, ...]) -> str:
@@ -159,7 +163,8 @@ class Checkup:
 
 class Overview(NamedTuple):
     """What the accounts of a rule have together. `flows` are the rings after this reading's movements were counted, by
-    subject and asset; the rest is as in a Sighting."""
+    subject and asset; `pieces` is what counts of transfers besides, and what is in transit. The rest is as in a
+    Sighting."""
 
     now: datetime
     account: Account
@@ -168,6 +173,7 @@ class Overview(NamedTuple):
     recorded: tuple[Event, ...] | None = None
     prices: Prices = _NOTHING
     alerting: frozenset[str] = frozenset()
+    pieces: tuple[Piece, ...] = ()
 
 
 Facts = Sighting | Blindness | Checkup | Reports | Overview

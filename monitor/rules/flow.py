@@ -22,6 +22,7 @@ from monitor.rules.flow_sums import judge_sums
 from monitor.rules.levels import FlowLevels, check_flow_order, check_written_once, worst_first
 from monitor.rules.mistakes import mistake
 from monitor.rules.templates import amount_of, subject
+from monitor.rules.transit import BY_ACCOUNT, check_settling, said_of_transfers
 from monitor.rules.yardstick import Levels, Yardstick, shares, totals_before
 
 _NOTHING_MOVED = Bounds(ZERO, ZERO)
@@ -57,6 +58,13 @@ class FlowRule(RuleBase):
     net: bool = Field(default=False, description="subtract what went the other way meanwhile")
     kinds: tuple[str, ...] | None = Field(default=None, min_length=1, description="default: money movements")
     aggregate: Aggregate | None = Field(default=None, description="compare sums: {by: [labels], unit}")
+    net_internal: bool = Field(
+        default=False, description="transfers between configured accounts do not count, but for their fee"
+    )
+    settle_within: Duration = Field(
+        default=timedelta(minutes=10),
+        description="with `net_internal`: how long a transfer may take; one that has not arrived by then counts",
+    )
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -75,16 +83,21 @@ class FlowRule(RuleBase):
             raise mistake("one movement alone is no sum: add `within`", "aggregate")
         if self.aggregate is not None and percent:
             raise mistake("a share of a sum has no fixed whole: write an amount", "above")
+        if self.net_internal and percent:
+            raise mistake("with `net_internal` a share has no fixed whole: write an amount", "above")
         check_aggregate(self)
+        check_settling(self)
         return self
 
     @property
     def spans(self) -> bool:
-        return self.aggregate is not None and self.aggregate.crosses
+        return self.net_internal or (self.aggregate is not None and self.aggregate.crosses)
 
     @property
     def summed_by(self) -> tuple[str, ...]:
-        return () if self.aggregate is None else self.aggregate.by
+        if self.aggregate is None:
+            return BY_ACCOUNT if self.net_internal else ()
+        return self.aggregate.by
 
     def about(self) -> Literal["asset", "account", "event"]:
         if self.within is None:
@@ -103,7 +116,10 @@ class FlowRule(RuleBase):
     def judge(self, facts: Facts) -> Iterator[Judgement]:
         if self.net and isinstance(facts, Sighting) and facts.gap:
             return
-        if self.aggregate is not None and isinstance(facts, Sighting | Overview):
+        if self.net_internal and not isinstance(facts, Overview):
+            # One account alone tells nothing of where its money went.
+            return
+        if (self.aggregate is not None or self.net_internal) and isinstance(facts, Sighting | Overview):
             assert self._spec is not None, "sums are over a window"
             yield from judge_sums(self, facts, self._spec, self._amounts, unit_of(self) or "asset")
             return
@@ -220,9 +236,10 @@ class FlowRule(RuleBase):
 
     @cached_property
     def _spec(self) -> FlowSpec | None:
-        return (
-            None if self.within is None else FlowSpec(self.within, self.kinds, totals=self._percent, excess=self.excess)
-        )
+        if self.within is None:
+            return None
+        settle = self.settle_within if self.net_internal else None
+        return FlowSpec(self.within, self.kinds, totals=self._percent, excess=self.excess, settle=settle)
 
     @cached_property
     def _plain_yardstick(self) -> Yardstick:
@@ -251,10 +268,11 @@ class FlowRule(RuleBase):
         least = "at least " if "at_least" in details else ""
         parts = f" ({details['breakdown']})" if "breakdown" in details else ""
         who = details.get("sum") or subject(entry)
+        transfers = said_of_transfers(details)
         besides = f", besides what was expected ({details['expected']})" if "expected" in details else ""
         if entry.event is not None and self.excess and entry.event.expected:
             return f"{subject(entry)} {_expectation(entry.event)}: {value} is above {threshold}{rate}"
-        return f"{who} {least}{value} {way}{span}, above {threshold}{rate}{parts}{besides}"
+        return f"{who} {least}{value} {way}{span}, above {threshold}{rate}{parts}{besides}{transfers}"
 
 
 def _expectation(event: Event) -> str:

@@ -1,13 +1,13 @@
 """`aggregate` for rules on flows: movements of several assets, or of several accounts, added up."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
 from monitor.model.alert import Severity, Verdict
 from monitor.model.event import Event
-from monitor.model.money import text
+from monitor.model.money import ZERO, add, text
 from monitor.model.record import Need, RuleWatch
 from monitor.model.sums import Interval, total_of, worth
 from monitor.model.window import Bounds, Flow
@@ -22,26 +22,20 @@ from monitor.rules.aggregate import (
     title,
 )
 from monitor.rules.facts import FlowSpec, Overview, Sighting
+from monitor.rules.transit import Netting, netted, tell_transfers
 
 #: Asset → what moved.
 Moved = Mapping[str, Bounds]
 _ASSETS_MAX = 10
 
 
-class Flowing(Protocol):
+class Flowing(Netting, Protocol):
     """What this page needs of a rule."""
-
-    @property
-    def summed_by(self) -> tuple[str, ...]: ...
 
     @property
     def spans(self) -> bool: ...
 
-    def watches(self, asset: str) -> bool: ...
-
     def bounds(self, ring: Flow | None, spec: FlowSpec, now: datetime) -> Bounds: ...
-
-    def exactly(self, events: Iterable[Event], spec: FlowSpec, now: datetime) -> Decimal: ...
 
 
 def judge_sums(
@@ -54,7 +48,7 @@ def judge_sums(
     for subject, moved in sorted(rings.items()):
         whole = _add_up(moved, prices, open_ended=subject in vague)
         bad, held, decided = rate_interval(whole, rate, worst, low=False)
-        if not decided and not all(bounds.exact for bounds in moved.values()):
+        if spec.settle is None and not decided and not all(bounds.exact for bounds in moved.values()):
             if facts.recorded is None:
                 yield Need(since=facts.now - spec.within)
                 return
@@ -63,8 +57,12 @@ def judge_sums(
             bad, held, decided = rate_interval(whole, rate, worst, low=False)
         if bad or subject in facts.alerting:
             labels = labels_of_subject(rule.summed_by, subject) if rule.spans else {}
-            details = _describe(moved, whole, prices, labels)
-            said = "USD" if unit == "usd" else next(iter(moved), "").partition("@")[0]
+            details = _describe(moved, whole, prices)
+            if rule.spans and "account" not in labels:
+                details["sum"] = title(labels)
+            if isinstance(facts, Overview) and facts.pieces:
+                details |= tell_transfers(rule, facts, spec, subject)
+            said = "USD" if unit == "usd" else (labels.get("asset") or next(iter(moved), "")).partition("@")[0]
             yield Verdict(
                 subject, bad, held, known_end(whole), None, dict(levels), None, said, details,
                 "ok" if decided else "unknown", labels,
@@ -93,6 +91,11 @@ def _together(rule: Flowing, facts: Overview, spec: FlowSpec) -> tuple[dict[str,
         if key.endswith(suffix):
             subject, asset = of_ring(key)
             found.setdefault(subject, {})[asset] = rule.bounds(ring, spec, facts.now)
+    for subject, assets in netted(rule, facts, spec).items() if facts.pieces else ():
+        moved = found.setdefault(subject, {})
+        for asset, amount in assets.items():
+            low, high = moved.get(asset, Bounds(ZERO, ZERO))
+            moved[asset] = Bounds(add(low, amount), add(high, amount))
     # What has an alert and moves no more is over.
     for subject in facts.alerting:
         found.setdefault(subject, {})
@@ -134,14 +137,12 @@ def _rater(levels: tuple[tuple[Severity, Decimal], ...]) -> Callable[[Decimal], 
     return rate
 
 
-def _describe(
-    moved: Moved, whole: Interval, prices: Mapping[str, Decimal] | None, labels: Mapping[str, str]
-) -> dict[str, str]:
+def _describe(moved: Moved, whole: Interval, prices: Mapping[str, Decimal] | None) -> dict[str, str]:
     """What went, asset by asset; at most ten are named."""
     named = [(asset, bounds.low) for asset, bounds in moved.items() if bounds.high]
     priced = [(asset, low, None if prices is None else prices.get(asset)) for asset, low in named]
     priced.sort(key=lambda one: one[1] * (one[2] or 0), reverse=True)
-    details = {"sum": title(labels)} if labels or not prices else {}
+    details: dict[str, str] = {}
     if len(priced) > 1 or prices is not None:
         rest = f" and {len(priced) - _ASSETS_MAX} more" if len(priced) > _ASSETS_MAX else ""
         details["breakdown"] = ", ".join(f"{text(low)} {asset}" for asset, low, _ in priced[:_ASSETS_MAX]) + rest

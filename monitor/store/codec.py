@@ -23,6 +23,7 @@ from monitor.model.record import Record, Row
 from monitor.model.report import Report
 from monitor.model.residual import Opens
 from monitor.model.snapshot import Outage, Snapshot
+from monitor.model.transfers import Leg
 from monitor.model.window import BUCKETS, Coverage, Flow
 
 #: Largest stored document. A record is around 1 kB; a provider that reports this much is garbled.
@@ -37,6 +38,8 @@ FIELDS = ("v", "t", "s", "d", "w", "k", "g")
 
 #: How the names begin of what holds for every asset that has no ring of its own.
 _EVERY = "|"
+#: How the names begin of what may still be matched with its other end; no sum's name holds a control character.
+_TRANSFERS = "\x1etransfers"
 
 
 class _Reading(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,7 +62,7 @@ class _Alerts(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _Ring(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Whatever is remembered of a window: sums, extremes, what is open, or what holds for all assets without a ring.
+    """Whatever is remembered of a window: sums, extremes, what is open, what holds for all assets without a ring.
 
     `width` is always written: to a release that knows only sums the others are rings that no rule wants.
     """
@@ -72,6 +75,12 @@ class _Ring(msgspec.Struct, frozen=True, omit_defaults=True):
     steps: Steps = ()
     whole: bool = True
     opens: Opens = ()
+    legs: tuple[Leg, ...] = ()
+
+    @property
+    def sums_up(self) -> bool:
+        """Whether it is a ring of sums."""
+        return not (self.steps or self.opens or self.legs)
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -135,7 +144,7 @@ def _record(account: str, stored: list[bytes | None]) -> Record:
         ledgers={
             name: Ledger(at, keys.get(name, {}), judged.floors.get(name, 0)) for name, at in judged.checkpoints.items()
         },
-        flows={name: _flow(it) for name, it in rings.items() if name[:1] != _EVERY and not (it.steps or it.opens)},
+        flows={name: _flow(it) for name, it in rings.items() if name[:1] != _EVERY and it.sums_up},
         extremes={name: it.steps for name, it in rings.items() if it.steps},
         coverage={name: Coverage(it.since, it.whole) for name, it in rings.items() if name[:1] == _EVERY},
         lately=judged.lately,
@@ -147,6 +156,7 @@ def _record(account: str, stored: list[bytes | None]) -> Record:
         budgets=judged.budgets,
         generation=int(generation or 0),
         residuals={name: it.opens for name, it in rings.items() if it.opens},
+        transfers={name.removeprefix(_TRANSFERS): it.legs for name, it in rings.items() if it.legs},
     )
 
 
@@ -160,6 +170,7 @@ def _windows(record: Record) -> dict[str, _Ring]:
         **{name: _Ring(0, steps=steps) for name, steps in record.extremes.items()},
         **{name: _Ring(0, opens=opens) for name, opens in record.residuals.items()},
         **{name: _Ring(0, since=it.since, whole=it.whole) for name, it in record.coverage.items()},
+        **{_TRANSFERS + name: _Ring(0, legs=legs) for name, legs in record.transfers.items()},
     }
 
 
@@ -214,6 +225,7 @@ def _same_windows(before: Record, after: Record) -> bool:
         and (before.extremes is after.extremes or before.extremes == after.extremes)
         and (before.residuals is after.residuals or before.residuals == after.residuals)
         and (before.coverage is after.coverage or before.coverage == after.coverage)
+        and (before.transfers is after.transfers or before.transfers == after.transfers)
     )
 
 

@@ -12,6 +12,7 @@ from monitor.model.extremes import Step
 from monitor.model.record import Commit, Point, Record
 from monitor.model.residual import Open
 from monitor.model.snapshot import Outage, Snapshot
+from monitor.model.transfers import Leg
 from monitor.model.window import Coverage, Flow, flow, micros, record_flow, record_opening
 from monitor.store import codec
 from tests.builders import NOON, commit, entry, minutes, row, seconds, snapshot
@@ -56,6 +57,9 @@ def full_record(account="hot"):
         {"f1": (NOON, NOON + seconds(0.25))},
         {"|1||": Coverage(17), "|7||24|USDT,BTC": Coverage(0, whole=False)},
         residuals={"USDT|unexplained|7": (Open(Decimal("-1E-18"), Decimal("0.50"), 17),)},
+        transfers={
+            "|7||net1": (Leg(17, "hot", "e1", "USDT", "inferred", "out", Decimal("0.50"), "0xä", Decimal(0), 18),)
+        },
     )
 
 

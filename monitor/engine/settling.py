@@ -1,0 +1,58 @@
+"""Transfers between accounts, as a rule with `net_internal` remembers them. Pure."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from monitor.model.event import MONEY_KINDS, Event
+from monitor.model.record import Record, RuleWatch
+from monitor.model.settlement import Settled, Terms, settle
+from monitor.model.transfers import Leg
+from monitor.model.window import micros
+from monitor.rules.base import RuleBase
+from monitor.rules.facts import FlowSpec
+
+#: How much later than they occur movements are expected to be found, at most.
+LATENESS = timedelta(hours=1)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def settled(
+    record: Record, events: Iterable[Event], watch: RuleWatch, rule: RuleBase, spec: FlowSpec, now: datetime
+) -> Settled:
+    """What the remembered movements and these come to by now."""
+    assert spec.settle is not None, "asked only where transfers settle"
+    terms = Terms(spec.settle // _MICROSECOND, spec.within // _MICROSECOND, LATENESS // _MICROSECOND)
+    # The last word on each.
+    last = {(event.account, event.id): event for event in events}.values()
+    gone = {(event.account, event.id) for event in last if event.reverted}
+    known = tuple(leg for leg in record.transfers.get(spec.suffix, ()) if not gone or leg.key not in gone)
+    return settle(known, _legs(last, watch, rule, spec), terms, micros(now))
+
+
+def _legs(events: Iterable[Event], watch: RuleWatch, rule: RuleBase, spec: FlowSpec) -> Iterator[Leg]:
+    """The movements that may be one end of a transfer: those of configured accounts, on any network of an asset."""
+    bare = {asset.partition("@")[0] for asset in rule.assets}
+    for event in events:
+        if event.direction is None or event.account not in watch.everyone or not event.amount:
+            continue
+        if event.reverted or event.imported:
+            continue
+        if not (spec.counts(event) or event.kind in MONEY_KINDS):
+            continue
+        if not bare or event.asset.partition("@")[0] in bare:
+            yield Leg(
+                micros(event.occurred_at),
+                event.account,
+                event.id,
+                event.asset,
+                event.kind,
+                event.direction,
+                event.amount,
+                event.reference or "",
+                _unexpected(event, spec),
+            )
+
+
+def _unexpected(event: Event, spec: FlowSpec) -> Decimal | None:
+    return event.unexpected if spec.excess and event.expected else None
