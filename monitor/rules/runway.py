@@ -124,7 +124,8 @@ class Runway(RuleBase):
             return None
         lasts = self._lasts(left, pace)
         bad, held = (None, None) if lasts is None else self._rate(lasts)
-        details = self._details(left, pace, len(paces), bad or held)
+        level = bad or held
+        details = {} if level is None else self._details(left, pace, len(paces), level)
         shown = None if lasts is None else lasts.to_integral_value("ROUND_FLOOR")
         return Verdict(asset, bad, held, shown, None, self._thresholds, self.measure, "s", details)
 
@@ -136,19 +137,16 @@ class Runway(RuleBase):
             return None
         return min(divide(multiply(left, self._width), pace), _seconds(LONGEST))
 
-    def _details(self, left: Decimal, pace: Decimal, known: int, level: Severity | None) -> dict[str, str]:
+    def _details(self, left: Decimal, pace: Decimal, known: int, level: Severity) -> dict[str, str]:
         """Texts for people: templates find them in `details`."""
-        hourly = divide(multiply(pace, _HOUR), self._width)
-        details = {
+        hourly, target = divide(multiply(pace, _HOUR), self._width), self._targets[level]
+        send = RATIO.subtract(divide(multiply(pace, _seconds(target)), self._width), left)
+        return {
             "speed": amount(rounded(hourly, _DIGITS, ROUND_HALF_EVEN)),
             "over": duration(multiply(self._width, Decimal(known))) if known < BUCKETS else duration(self.history),
+            "send": amount(rounded(max(send, ZERO), _DIGITS, ROUND_CEILING)),
+            "target": duration_text(target),
         }
-        if level is not None:
-            target = self._targets[level]
-            send = RATIO.subtract(divide(multiply(pace, _seconds(target)), self._width), left)
-            details["send"] = amount(rounded(max(send, ZERO), _DIGITS, ROUND_CEILING))
-            details["target"] = duration_text(target)
-        return details
 
     def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
         unit = (entry.asset or "").partition("@")[0]
@@ -157,9 +155,8 @@ class Runway(RuleBase):
         if not entry.value:
             down = f"down to its floor of {text(self.floor)}" if self.floor else "used up"
             said = f"{subject(entry)} is {down}"
-        if "speed" in details:
-            said += f" at the {self._quantile} of the last {details['over']} ({details['speed']} {unit}/h)"
         if "send" in details:
+            said += f" at the {self._quantile} of the last {details['over']} ({details['speed']} {unit}/h)"
             said += f"; {details['send']} {unit} more would make it {details['target']}"
         return said
 

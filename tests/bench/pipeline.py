@@ -3,7 +3,7 @@
 import asyncio
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import aiohttp
@@ -23,6 +23,7 @@ from monitor.model.record import Account
 from monitor.providers.cryptofuse import Cryptofuse, CryptofuseAccount
 from monitor.providers.http import Http, new_session
 from monitor.rules import RULES
+from monitor.rules.base import RuleBase
 from monitor.schedule import Every, next_due
 from monitor.store.redis import RedisStore
 from tests.bench.common import Result, provider, store_server
@@ -92,8 +93,12 @@ class Counting:
         await self.done.wait()
 
 
-async def whole(origin: str, store: RedisStore, count: int) -> tuple[float, float]:
+async def whole(
+    origin: str, store: RedisStore, count: int, rules: Sequence[Mapping[str, object]] = SET, groups: int = 1
+) -> tuple[float, float]:
     """The same of the product: real poller, adapter, rules, store and metrics, every account always due.
+
+    `groups` is how many values the accounts' label `group` has.
 
     As in a daemon's second minute: connections are open and every account has been polled before.
     """
@@ -102,11 +107,13 @@ async def whole(origin: str, store: RedisStore, count: int) -> tuple[float, floa
         {"type": "cryptofuse", "base_url": origin, "api": "B", "auth": {"api_key": "bench"}, "accounts": {}}
     )
     accounts = {
-        name: Account(name, "bench", timedelta(seconds=1), timedelta(minutes=5), target=target)
-        for name, target in ((f"a{n}", _target(n)) for n in range(ACCOUNTS))
-    }
-    rules = tuple(RULES[rule["type"]].model_validate(rule) for rule in SET)
-    watch = Watch(Policy(compile_route(None, ()), timedelta(hours=1)), rules, _next_due)
+        f"a{n}": Account(
+            f"a{n}", "bench", timedelta(seconds=1), timedelta(minutes=5),
+            labels={"group": f"g{n % groups}"}, target=_target(n),
+        )
+        for n in range(ACCOUNTS)
+    }  # fmt: skip
+    watch = Watch(Policy(compile_route(None, ()), timedelta(hours=1)), made(rules), _next_due)
     counting = Counting(accounts.values(), clock)
     await store.enrol("bench", dict.fromkeys(accounts, clock()))
     async with new_session() as session:
@@ -120,6 +127,11 @@ async def whole(origin: str, store: RedisStore, count: int) -> tuple[float, floa
         poller.stop()
         await running
         return found
+
+
+def made(rules: Sequence[Mapping[str, object]]) -> tuple[RuleBase, ...]:
+    """Rules as a file would give them."""
+    return tuple(RULES[rule["type"]].model_validate(rule) for rule in rules)
 
 
 def _next_due(account: Account, now: datetime) -> datetime:

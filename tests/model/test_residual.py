@@ -65,6 +65,15 @@ def test_the_oldest_are_added_up_and_last_as_long_as_the_younger():
     assert merged(opens, 5) is opens
 
 
+def test_many_open_amounts_stay_few():
+    opens = ()
+    for second in range(100):
+        opens = settle(opens, Decimal(1), Decimal(0), NOON + seconds(second))
+
+    assert (len(opens), unexplained(opens)) == (OPEN_MAX, 100)
+    assert opens[0].at == micros(NOON + seconds(100 - OPEN_MAX))
+
+
 AMOUNTS = st.decimals(allow_nan=False, allow_infinity=False, min_value="-1e20", max_value="1e20", places=18)
 
 

@@ -136,9 +136,9 @@ def test_nothing_is_said_before_enough_is_known(settings, known, said):
 def test_below_a_whole_history_the_buckets_there_are_count():
     judge = rule("runway", **DAILY)
 
-    [verdict] = judged(judge, ["500"] * 20 + ["10"] * 4, cover=Coverage(micros(NOON - 4 * HOUR)))
+    [verdict] = judged(judge, ["500"] * 20 + ["10"] * 4, cover=Coverage(micros(NOON - 4 * HOUR)), amounts="100")
 
-    assert verdict.value == 360_000
+    assert verdict.value == 36_000
     assert verdict.details["over"] == "4h"
 
 

@@ -129,6 +129,14 @@ def test_a_stream_that_begins_does_not_forget_what_was_stolen_before():
     assert seen.news == [(1, "firing")]
 
 
+def test_rows_told_while_the_total_was_not_known_are_history_with_it_when_a_stream_begins():
+    """An address fails when it is added: the others' rows come first, and the sum of all only later."""
+    more = {"ledgers": {**STREAM, "more": Ledger(1)}}
+    seen = watched(polls=[("10", []), ("_", ["-3"], {"gap": "more: timed out"}), ("25", [], more), ("25", [], more)])
+
+    assert (seen.news, seen.record.residuals) == ([], {})
+
+
 def test_before_the_ledger_was_ever_read_nothing_is_counted():
     blind = {"ledgers": {}, "gap": "timed out"}
 
