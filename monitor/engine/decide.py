@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from monitor.engine.calm import is_calm, judged_by
 from monitor.engine.chronicle import Chronicle, would_tell
 from monitor.engine.doubt import NO_DOUBTS, Doubts
 from monitor.engine.learn import learn, points
@@ -33,7 +34,7 @@ from monitor.model.alert import (
 from monitor.model.damping import Turns
 from monitor.model.event import Event
 from monitor.model.expected import Expected
-from monitor.model.record import Account, Commit, Confirm, Need, Reading, Record, Row
+from monitor.model.record import Account, Answer, Commit, Confirm, Need, Reading, Record, Row
 from monitor.rules.aggregate import apart
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import Facts, Judgement, Overview, Sighting
@@ -72,20 +73,23 @@ def decide(
     """Work out the next record and what it owes, or what else must be read first: see `Need` and `Confirm`."""
     rules = tuple(rules)
     ours = of_provider(record, account, now)
-    learned = learn(ours, reading, account, rules, now, recorded, policy.book, doubts, policy.expects(account))
+    calm = isinstance(reading, Answer) and is_calm(ours, reading, rules)
+    learned = learn(
+        ours, reading, account, rules, now, recorded, policy.book, doubts, policy.expects(account), calm=calm
+    )
     if isinstance(learned, Need | Confirm):
         return learned
     following, facts = learned
     decision = _Decision(record=following, account=account, policy=policy, now=now)
     chronicle = Chronicle(account, policy.route, now)
     known = {(alert.rule, alert.subject): alert for alert in record.alerts}
-    for rule in rules:
+    for rule in judged_by(ours, rules).restless if calm else rules:
         if not decision.hear(rule, rule.judge(facts), known, chronicle):
             return longest(rules, ours, now)
     if known:
         decision.settle_unjudged(known.values(), rules, facts, moved=ours is not record)
     decision.miss(rules, facts)
-    after = decision.following(rules)
+    after = decision.following(rules, read=isinstance(facts, Sighting))
     return Commit(
         before=record,
         record=valued(after, facts, rules) if isinstance(facts, Sighting) else after,
@@ -108,13 +112,15 @@ class _Decision:
     rows: list[Row] = field(default_factory=list)
     ended: dict[str, Turns] = field(default_factory=dict)
 
-    def following(self, rules: tuple[RuleBase, ...]) -> Record:
+    def following(self, rules: tuple[RuleBase, ...], *, read: bool) -> Record:
         alerts, lately = tuple(self.alerts), self.record.lately
         if lately or self.ended:
             lately = self._lately(rules)
         if alerts == self.record.alerts and lately == self.record.lately:
             return self.record
-        return replace(self.record, alerts=alerts, lately=lately)
+        # What ends while nothing is read has not become good.
+        mark = self.record.judged if read else None
+        return replace(self.record, alerts=alerts, lately=lately, judged=mark)
 
     def _lately(self, rules: tuple[RuleBase, ...]) -> Mapping[str, Turns]:
         """The turns of alerts that have ended, for as long as any rule could count them.

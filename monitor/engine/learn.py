@@ -5,13 +5,14 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
+from monitor.engine.calm import Judged, judged_by
 from monitor.engine.doubt import NO_DOUBTS, Doubts, confirm, set_aside, suspects, unbelieved
 from monitor.engine.movements import imported, moved
 from monitor.engine.pricing import PriceBook
 from monitor.engine.rings import back_to
 from monitor.engine.room import fit
 from monitor.engine.roundup import round_up
-from monitor.engine.windows import Windows, look_back
+from monitor.engine.windows import Windows, look_back, unmoved
 from monitor.model.event import Event
 from monitor.model.expected import Budgets, Expected
 from monitor.model.record import (
@@ -51,8 +52,12 @@ def learn(
     book: PriceBook = _NO_PRICES,
     doubts: Doubts = NO_DOUBTS,
     expected: tuple[Expected, ...] = (),
+    *,
+    calm: bool = False,
 ) -> tuple[Record, Facts] | Need | Confirm:
     """The record knowing this reading, and the facts that rules judge; Need when a ring must be rebuilt.
+
+    `calm` says that the reading is the one there was, so that no window changes.
 
     Confirm when the reading is not to be believed. `doubts` are those of the reading that this one shall confirm:
     it is judged, whatever it says.
@@ -80,7 +85,7 @@ def learn(
         case Answer(corrections=corrections) if corrections and recorded is None:
             return back_to(corrections, rules, record, now)
         case Answer():
-            return _learn_answer(record, reading, account, rules, now, recorded, book, doubts, expected)
+            return _learn_answer(record, reading, account, rules, now, recorded, book, doubts, expected, calm=calm)
 
 
 def _not_from_the_future(answer: Answer, now: datetime) -> Answer:
@@ -107,33 +112,37 @@ def _learn_answer(
     book: PriceBook,
     doubts: Doubts,
     expected: tuple[Expected, ...],
+    *,
+    calm: bool,
 ) -> tuple[Record, Sighting] | Need | Confirm:
     believed = _believed(record, answer, doubts, now)
     if isinstance(believed, Confirm):
         return believed
     answer, changes, unsure = believed
     movements = moved(record, answer, changes, expected, now, recorded)
-    windows = look_back(record, answer, changes, movements, rules, now)
-    if isinstance(windows, Need):
-        return windows
-    return _following(record, answer, account, fit(record, windows, rules), unsure, movements.budgets), Sighting(
+    found = unmoved(record) if calm else look_back(record, answer, changes, movements, rules, now)
+    if isinstance(found, Need):
+        return found
+    windows = found if calm else fit(record, found, rules)
+    mark = judged_by(record, rules)
+    return _following(record, answer, account, windows, unsure, movements.budgets, mark), Sighting(
         now=now,
         account=account,
         snapshot=answer.snapshot,
         previous=record.snapshot,
         changes=changes,
         events=movements.events,
-        flows=windows.flows,
+        flows=found.flows,
         recorded=movements.known,
         prices=book.prices(answer.snapshot, now, record.reported),
         alerting=frozenset([alert.subject for alert in record.alerts]),
-        extremes=windows.extremes,
+        extremes=found.extremes,
         gap=answer.gap,
         lost=answer.lost,
-        coverage=windows.coverage,
+        coverage=found.coverage,
         valued=record.valued,
         budgets=movements.budgets,
-        residuals=windows.residuals,
+        residuals=found.residuals,
         corrected=movements.corrected,
         imported=imported(answer, now) if answer.imported else (),
     )
@@ -156,7 +165,13 @@ def _believed(
 
 
 def _following(
-    record: Record, answer: Answer, account: Account, windows: Windows, unsure: Doubts, budgets: Budgets
+    record: Record,
+    answer: Answer,
+    account: Account,
+    windows: Windows,
+    unsure: Doubts,
+    budgets: Budgets,
+    mark: Judged,
 ) -> Record:
     """The record knowing an answer; nothing fails any more."""
     # Spelt out: `replace` costs three times as much, here at every poll.
@@ -177,6 +192,7 @@ def _following(
         reported=record.reported,
         budgets=budgets,
         residuals=windows.residuals,
+        judged=mark,
     )
 
 

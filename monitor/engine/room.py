@@ -37,7 +37,7 @@ def fit(record: Record, windows: Windows, rules: tuple[RuleBase, ...]) -> Window
     flows, coverage, extremes, residuals = windows
     if flows is record.flows and extremes is record.extremes and residuals is record.residuals:
         return windows
-    if len(flows) <= RINGS_MAX and _at_most(windows) <= BYTES_MAX:
+    if len(flows) <= RINGS_MAX and _about(windows) <= BYTES_MAX:
         return windows
     extremes, residuals, left = _thinned(extremes, residuals)
     kept = _newest(flows, left)
@@ -53,13 +53,18 @@ def fit(record: Record, windows: Windows, rules: tuple[RuleBase, ...]) -> Window
     )
 
 
-def _at_most(windows: Windows) -> int:
-    """An upper bound of the bytes, without looking at a single amount."""
+def _about(windows: Windows) -> int:
+    """The bytes, by the newest amount of each ring: those of one asset are written about equally long."""
     size = 0
     for ring in windows.flows.values():
-        size += _FRAME + len(ring.sums) * (_ENTRY + 2 * _AMOUNT_MAX) + len(ring.opening) * (_ENTRY + _AMOUNT_MAX)
-    size += sum(_FRAME + len(steps) * (_ENTRY + _AMOUNT_MAX) for steps in windows.extremes.values())
-    return size + sum(_FRAME + len(opens) * (_ENTRY + 2 * _AMOUNT_MAX) for opens in windows.residuals.values())
+        sums = next(reversed(ring.sums.values()), ())
+        opening = next(reversed(ring.opening.values()), None)
+        size += _FRAME + len(ring.sums) * (_ENTRY + sum(len(str(amount)) for amount in sums))
+        size += len(ring.opening) * (_ENTRY + len(str(opening)))
+    size += sum(_FRAME + len(steps) * (_ENTRY + len(str(steps[-1].value))) for steps in windows.extremes.values())
+    return size + sum(
+        _FRAME + len(opens) * (_ENTRY + 2 * len(str(opens[-1][1]))) for opens in windows.residuals.values()
+    )
 
 
 def _thinned(

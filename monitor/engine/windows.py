@@ -26,6 +26,11 @@ class Windows(NamedTuple):
     residuals: Mapping[str, Opens]
 
 
+def unmoved(record: Record) -> Windows:
+    """The windows as they are."""
+    return Windows(record.flows, record.coverage, record.extremes, record.residuals)
+
+
 def look_back(
     record: Record,
     answer: Answer,

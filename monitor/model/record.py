@@ -160,6 +160,8 @@ class Record:
     residuals: Mapping[str, Opens] = field(default_factory=dict)
     #: What may still be matched with its other end, by `FlowSpec.suffix`.
     transfers: Mapping[str, tuple[Leg, ...]] = field(default_factory=dict)
+    #: What this process knows of how it was judged last (`engine.calm`); never stored.
+    judged: object = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,10 @@ class BalanceRule(RuleBase):
     def summed_by(self) -> tuple[str, ...]:
         return () if self.aggregate is None else self.aggregate.by
 
+    @property
+    def steady(self) -> bool:
+        return not self.in_usd
+
     def about(self) -> Literal["asset", "account", "event"]:
         return "asset" if self.aggregate is None or "asset" in self.aggregate.by else "account"
 

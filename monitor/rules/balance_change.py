@@ -73,6 +73,11 @@ class BalanceChange(RuleBase):
             raise ValueError(f"`{self._key}` says which way, its amount cannot be negative")
         return self
 
+    @property
+    def steady(self) -> bool:
+        # As for flows: no change has no worth.
+        return True
+
     def measures(self) -> tuple[str, ...]:
         return (self.measure,)
 

@@ -88,6 +88,11 @@ class RuleBase(BaseModel):
         """The labels that tell the sums of such a rule apart."""
         return ()
 
+    @property
+    def steady(self) -> bool:
+        """Whether it judges by the amounts read and what has moved, and by nothing else: no time, no price."""
+        return False
+
     def flow(self) -> FlowSpec | None:
         """The ring this rule reads, if any."""
         return None

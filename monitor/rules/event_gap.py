@@ -19,6 +19,10 @@ class EventGap(SelfRule):
     wait: Duration = timedelta(minutes=5)
     keep_firing_for: Duration = timedelta(minutes=10)
 
+    @property
+    def steady(self) -> bool:
+        return True
+
     def about(self) -> Literal["asset", "account", "event"]:
         return "account"
 

@@ -40,6 +40,11 @@ class Expression(RuleBase):
         compiled(written)
         return written
 
+    @property
+    def steady(self) -> bool:
+        # The reading before may have been another one when it was judged last.
+        return not self._formula.before
+
     def measures(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self._formula.now, *self._formula.before)))
 

@@ -99,6 +99,11 @@ class FlowRule(RuleBase):
             return BY_ACCOUNT if self.net_internal else ()
         return self.aggregate.by
 
+    @property
+    def steady(self) -> bool:
+        # What did not move is worth nothing at any price.
+        return True
+
     def about(self) -> Literal["asset", "account", "event"]:
         if self.within is None:
             return "event"

@@ -20,6 +20,10 @@ class EventRule(RuleBase):
 
     above: Amount | None = Field(default=None, ge=0, description="only events of more than this amount")
 
+    @property
+    def steady(self) -> bool:
+        return True
+
     def about(self) -> Literal["asset", "account", "event"]:
         return "event"
 

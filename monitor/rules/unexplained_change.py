@@ -49,6 +49,10 @@ class UnexplainedChange(RuleBase):
         check_window(self.within)
         return self
 
+    @property
+    def steady(self) -> bool:
+        return True
+
     def measures(self) -> tuple[str, ...]:
         return ("total",)
 

@@ -1,0 +1,41 @@
+"""Polls that say what the last one said, as most do: rules that judge amounts alone need not judge them again. Pure."""
+
+from typing import NamedTuple
+
+from monitor.model.record import Answer, Record
+from monitor.rules.base import RuleBase
+
+
+class Judged(NamedTuple):
+    """By which rules a record was judged in this process, and which of them must judge every poll."""
+
+    rules: tuple[RuleBase, ...]
+    restless: tuple[RuleBase, ...]
+
+
+def judged_by(record: Record, rules: tuple[RuleBase, ...]) -> Judged:
+    """The mark of a record that these rules have judged."""
+    known = record.judged
+    # Of one configuration an account has one tuple of rules; comparing two would cost what this saves.
+    if isinstance(known, Judged) and known.rules is rules:
+        return known
+    return Judged(rules, tuple(rule for rule in rules if not rule.steady))
+
+
+def is_calm(record: Record, answer: Answer, rules: tuple[RuleBase, ...]) -> bool:
+    """Whether steady rules would say of this answer what they said of the last reading: nothing.
+
+    They did, for no alert is open; and the answer holds the same amounts, all of them, and nothing has moved that a
+    window remembers.
+    """
+    known = record.judged
+    if not isinstance(known, Judged) or known.rules is not rules or record.alerts or record.doubts:
+        return False
+    if record.flows or record.extremes or record.residuals or record.budgets:
+        return False
+    if answer.events or answer.corrections or answer.imported or answer.gap or answer.lost:
+        return False
+    before, after = record.snapshot, answer.snapshot
+    return (
+        before is not None and not before.seen and before.missing == after.missing and before.amounts == after.amounts
+    )

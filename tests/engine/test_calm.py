@@ -1,0 +1,95 @@
+"""What an unchanged poll leaves out changes nothing."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.engine.calm import is_calm, judged_by
+from monitor.model.record import Record
+from tests.builders import NOON, minutes
+from tests.facts import Watched, answer, event, outage, rule, snapshot
+
+RULES = (
+    rule("low_balance", alert="Low", below=50, resolve_above=60, for_="2m", on_no_data="resolve"),
+    rule("low_balance", alert="Levels", levels={"warning": {"below": 80}, "critical": {"below": 20}}),
+    rule("low_balance", alert="Blind", below=10, on_no_data="fire", for_="1m"),
+    rule("high_balance", alert="High", above=90, keep_firing_for="3m"),
+    rule("low_balance", alert="Sum", below=100, aggregate={"by": ["asset"]}, match={"role": "none"}),
+    rule("low_balance", alert="OwnSum", below=30, aggregate={"by": ["account", "asset"]}),
+    rule("large_outflow", alert="Out", above=40),
+    rule("large_outflow", alert="OutWithin", above=40, within="5m"),
+    rule("balance_change", alert="Fell", falls_by="50%", within="5m"),
+    rule("expression", alert="Odd", expression="available < 0.5 * total or total > 95"),
+    rule("expression", alert="Jump", expression="total > previous.total + 30"),
+    rule("runway", alert="Runs", below="10m", history="1h", min_history="3m", floor=15),
+    rule("stale", alert="Stale", after="3m"),
+    rule("event", alert="Event", above=30),
+)
+OWN = tuple(each for each in RULES if not each.spans)
+words = st.sampled_from(["0", "5", "40", "55", "70", "85", "97", "error", "_", "same", "same", "same"])
+
+
+class Forgetful(Watched):
+    """The same, but no poll knows how the last one was judged."""
+
+    def see(self, reading, now):
+        self.record = replace(self.record, judged=None)
+        return super().see(reading, now)
+
+
+def lives(history, rules, kind):
+    watched, last = kind(rules), "55"
+    for place, word in enumerate(history):
+        now = NOON + minutes(place)
+        last = last if word in ("same", "error", "_") else word
+        if word == "error":
+            watched.see(outage(now), now)
+            continue
+        known, missing = ({}, ("USDT",)) if word == "_" else ({"USDT": last, "BTC": "33"}, ())
+        watched.see(answer(snapshot(known, at=now, missing=missing)), now)
+    return watched
+
+
+@given(st.lists(words, max_size=30), st.sets(st.sampled_from(OWN)))
+def test_a_poll_that_leaves_out_what_cannot_have_changed_owes_what_every_rule_would_say(history, rules):
+    rules = tuple(each for each in OWN if each in rules)
+
+    quick, whole = lives(history, rules, Watched), lives(history, rules, Forgetful)
+
+    assert quick.told == whole.told
+    assert quick.record == whole.record
+
+
+def calm_after(first, second, *, rules=OWN, events=None):
+    watched = Watched(rules)
+    watched.see(answer(first), NOON)
+    now = NOON + minutes(1)
+    return is_calm(watched.record, answer(snapshot(second, at=now), events=events), rules)
+
+
+def test_an_unchanged_poll_is_calm_and_only_restless_rules_judge_it():
+    assert calm_after({"USDT": "85"}, {"USDT": "85"})
+    restless = judged_by(Record("hot-usdt"), OWN).restless
+    assert {each.alert for each in restless} == {"Jump", "Runs", "Stale"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "settings"),
+    [
+        ({"USDT": "85"}, {"USDT": "86"}, {}),
+        ({"USDT": "85"}, {"USDT": "85", "BTC": "1"}, {}),
+        ({"USDT": "40"}, {"USDT": "40"}, {}),
+        ({"USDT": "85"}, {"USDT": "85"}, {"events": (event(),)}),
+    ],
+)
+def test_a_poll_that_brings_anything_or_an_account_with_an_alert_is_not_calm(first, second, settings):
+    assert not calm_after(first, second, **settings)
+
+
+def test_rules_that_were_reloaded_judge_what_the_others_had_judged():
+    watched = Watched(OWN)
+    watched.see(answer({"USDT": "85"}), NOON)
+
+    assert not is_calm(watched.record, answer({"USDT": "85"}), (*OWN[:-1], rule("event", alert="Event", above=1)))
