@@ -65,17 +65,10 @@ def learn(
     if isinstance(reading, Answer):
         reading = _not_from_the_future(reading, now)
     match reading:
-        case Health():
-            watch = account.target
-            assert isinstance(watch, ProviderWatch)
-            return record, Checkup(now=now, provider=watch.provider, interval=watch.interval, health=reading)
-        case Reports():
-            return record, replace(reading, now=now)
+        case Health() | Reports():
+            return record, _of_the_store(reading, account, now)
         case Outage():
-            since = record.failing_since or reading.at
-            good = record.snapshot.observed_at if record.snapshot else None
-            facts = Blindness(now=now, account=account, since=since, last_good_at=good, outage=reading)
-            return replace(record, failing_since=since, outage=reading, doubts={**record.doubts, **doubts}), facts
+            return _learn_outage(record, reading, account, now, doubts)
         case Answer() if overtaken(record, reading.snapshot):
             known = replace(record, doubts={**record.doubts, **doubts}) if doubts else record
             return known, _nothing_new(record, account, now)
@@ -86,6 +79,23 @@ def learn(
             return back_to(corrections, rules, record, now)
         case Answer():
             return _learn_answer(record, reading, account, rules, now, recorded, book, doubts, expected, calm=calm)
+
+
+def _of_the_store(reading: Health | Reports, account: Account, now: datetime) -> Facts:
+    if isinstance(reading, Reports):
+        return replace(reading, now=now)
+    watch = account.target
+    assert isinstance(watch, ProviderWatch)
+    return Checkup(now=now, provider=watch.provider, interval=watch.interval, health=reading)
+
+
+def _learn_outage(
+    record: Record, outage: Outage, account: Account, now: datetime, doubts: Doubts
+) -> tuple[Record, Blindness]:
+    since = record.failing_since or outage.at
+    good = record.snapshot.observed_at if record.snapshot else None
+    facts = Blindness(now=now, account=account, since=since, last_good_at=good, outage=outage)
+    return replace(record, failing_since=since, outage=outage, doubts={**record.doubts, **doubts}), facts
 
 
 def _not_from_the_future(answer: Answer, now: datetime) -> Answer:

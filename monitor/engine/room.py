@@ -22,8 +22,6 @@ BYTES_MAX = 32 * 1024
 BYTES_AT_WORST = 8 * BYTES_MAX
 #: What stands around a name; a bucket, a step or an open amount without its amounts.
 _FRAME, _ENTRY = 80, 32
-#: No amount is written longer.
-_AMOUNT_MAX = 70
 #: How many steps or open amounts of an asset are kept, tried in this order until all of them fit.
 _COARSER = (STEPS_MAX, 16, 4, 1)
 
@@ -54,17 +52,17 @@ def fit(record: Record, windows: Windows, rules: tuple[RuleBase, ...]) -> Window
 
 
 def _about(windows: Windows) -> int:
-    """The bytes, by the newest amount of each ring: those of one asset are written about equally long."""
+    """The bytes, by the newest amounts of each ring: those of one asset are written about equally long."""
     size = 0
     for ring in windows.flows.values():
-        sums = next(reversed(ring.sums.values()), ())
-        opening = next(reversed(ring.opening.values()), None)
-        size += _FRAME + len(ring.sums) * (_ENTRY + sum(len(str(amount)) for amount in sums))
-        size += len(ring.opening) * (_ENTRY + len(str(opening)))
-    size += sum(_FRAME + len(steps) * (_ENTRY + len(str(steps[-1].value))) for steps in windows.extremes.values())
-    return size + sum(
-        _FRAME + len(opens) * (_ENTRY + 2 * len(str(opens[-1][1]))) for opens in windows.residuals.values()
-    )
+        each = _ENTRY + (sum(len(str(amount)) for amount in ring.sums[max(ring.sums)]) if ring.sums else 0)
+        opening = _ENTRY + (len(str(ring.opening[max(ring.opening)])) if ring.opening else 0)
+        size += _FRAME + len(ring.sums) * each + len(ring.opening) * opening
+    for steps in windows.extremes.values():
+        size += _FRAME + len(steps) * (_ENTRY + len(str(steps[-1].value)))
+    for opens in windows.residuals.values():
+        size += _FRAME + len(opens) * (_ENTRY + 2 * len(str(opens[-1][1])))
+    return size
 
 
 def _thinned(
