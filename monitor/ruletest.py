@@ -1,6 +1,6 @@
 """Rule tests: what a test file may say, read and checked.
 
-A file names rules, and for each test an account, what its polls would read, and what must come of it.
+A file names rules, and for each test the accounts, what their polls would read, and what must come of it.
 `ruletest_cases` puts a file together with its rules and its configuration, `ruletest_run` runs it.
 """
 
@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Literal, Self
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
@@ -17,15 +18,16 @@ from monitor.fields import Amount, Duration, amount
 from monitor.mistakes import clip
 from monitor.model.alert import News, Severity
 from monitor.model.event import Direction
+from monitor.model.money import text
+from monitor.model.snapshot import OutageKind
 from monitor.rules.base import RESERVED_LABELS
-from monitor.rules.mistakes import mistake
+from monitor.rules.mistakes import missing, mistake, mistakes
 from monitor.settings import Name, polled
 
 #: Polls in one test: ten weeks of one a minute. A test that needs more tests something else.
 SAMPLES_MAX = 100_000
+ACCOUNTS_MAX = 100
 _AMOUNT = r"[+-]?\d[\d_]*(?:\.[\d_]*\d)?"
-_WORD = re.compile(rf"(error|_|{_AMOUNT})(?:x(\d{{1,20}}))?", re.ASCII)
-_HOW = "write an amount, error or _, each perhaps repeated: 70000x5"
 
 #: What a test may say of an alert: `resolved` lasts until the next breach, `inactive` is all before the first.
 State = Literal["inactive", "pending", "firing", "resolved"]
@@ -35,43 +37,80 @@ class Mark(Enum):
     """A sample that is no amount: the whole poll failed, or this was not in the answer."""
 
     ERROR = "error"
+    REFUSED = "refused"
+    THROTTLED = "throttled"
+    GARBLED = "garbled"
     ABSENT = "_"
 
+
+#: What a failed poll is called where polls are made.
+OUTAGES: Mapping[Mark, OutageKind] = {
+    Mark.ERROR: "unreachable",
+    Mark.REFUSED: "refused",
+    Mark.THROTTLED: "throttled",
+    Mark.GARBLED: "garbled",
+}
+_MARKS = "|".join(mark.value for mark in Mark)
+_WORD = re.compile(rf"({_MARKS}|{_AMOUNT})(?:x(\d{{1,20}}))?", re.ASCII)
+_HOW = "write an amount, error or _, each perhaps repeated: 70000x5"
+_HOW_PRICE = "write a price above zero or _, each perhaps repeated: 60000x5"
 
 Sample = Decimal | Mark
 
 
 def series(value: object) -> tuple[Sample, ...]:
     """`300000 70000x5 errorx10 _x2` as samples; ValueError says which word is none."""
+    return _samples(value, _HOW)
+
+
+def price_series(value: object) -> tuple[Sample, ...]:
+    """`60000x5 _` as samples; ValueError for what is neither a price nor the lack of one."""
+    found = _samples(value, _HOW_PRICE)
+    for one in found:
+        if one is not Mark.ABSENT and (isinstance(one, Mark) or one <= 0):
+            raise ValueError(f"{one.value if isinstance(one, Mark) else text(one)!r} is no price, {_HOW_PRICE}")
+    return found
+
+
+def _samples(value: object, how: str) -> tuple[Sample, ...]:
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         return (amount(value),)
     found: list[Sample] = []
     for word in value.split() if isinstance(value, str) else [str(value)]:
-        sample, times = _repeated(word)
+        sample, times = _repeated(word, how)
         if len(found) + times > SAMPLES_MAX:
             raise ValueError(f"a test has at most {SAMPLES_MAX} samples")
         found += [sample] * times
     if not found:
-        raise ValueError(f"a series needs a sample, {_HOW}")
+        raise ValueError(f"a series needs a sample, {how}")
     return tuple(found)
 
 
-def _repeated(word: str) -> tuple[Sample, int]:
+def _repeated(word: str, how: str) -> tuple[Sample, int]:
     match = _WORD.fullmatch(word)
     if match is None:
-        raise ValueError(f"{clip(word)!r} is no sample, {_HOW}")
+        raise ValueError(f"{clip(word)!r} is no sample, {how}")
     what, times = match[1], int(match[2] or 1)
     if times == 0:
         raise ValueError(f"{clip(word)!r} is no sample at all: x1 is the least")
-    return (Mark(what) if what in ("error", "_") else amount(what)), times
+    return (Mark(what) if what in _MARKS.split("|") else amount(what)), times
 
 
 Series = Annotated[
     tuple[Sample, ...],
     BeforeValidator(series),
     WithJsonSchema({
-        "anyOf": [{"type": "string", "pattern": rf"^\s*((error|_|{_AMOUNT})(x\d+)?\s*)+$"}, {"type": "number"}],
-        "description": "one sample a poll: an amount, error (the poll failed) or _ (not in the answer); 5x3 is 5 5 5",
+        "anyOf": [{"type": "string", "pattern": rf"^\s*(({_MARKS}|{_AMOUNT})(x\d+)?\s*)+$"}, {"type": "number"}],
+        "description": "one sample a poll: an amount, error (the poll failed; or refused, throttled, garbled) or _ "
+        "(not in the answer); 5x3 is 5 5 5",
+    }),
+]  # fmt: skip
+PriceSeries = Annotated[
+    tuple[Sample, ...],
+    BeforeValidator(price_series),
+    WithJsonSchema({
+        "anyOf": [{"type": "string", "pattern": r"^\s*((_|\d[\d_]*(?:\.[\d_]*\d)?)(x\d+)?\s*)+$"}, {"type": "number"}],
+        "description": "one sample a poll: a price in USD, or _ (not known, or too old); 5x3 is 5 5 5",
     }),
 ]  # fmt: skip
 
@@ -105,40 +144,125 @@ class Movement(_Part):
     direction: Direction | None = None
 
 
-class Expectation(_Part):
-    """`{at: 3m, alert: HotWalletLow, state: firing, level: critical}`: how an alert stands then."""
+class Story(WatchedAccount):
+    """`{name: hot-1, provider: casino, series: {available/USDT: "300000 errorx5"}}`: one account of several"""
+
+    series: Mapping[str, Series] = Field(min_length=1, description="measure/asset → samples; all are one answer")
+    events: tuple[Movement, ...] = ()
+
+
+class Meant(_Part):
+    """Which alerts of a rule are meant: all of them, or those with these labels."""
+
+    alert: str
+    account: str | None = Field(default=None, description="default: of all accounts, and of sums over them")
+    asset: str | None = Field(default=None, description="default: of all assets; a bare name is on every network")
+    labels: Mapping[str, str] = Field(
+        default_factory=dict, description="the alert's, as routes see them: {role: hot} is the sum by role over these"
+    )
+
+
+class Expectation(Meant):
+    """`{at: 3m, alert: HotWalletLow, state: firing, level: critical}`: how an alert stands then; of several the one
+    that stands worst."""
 
     at: Duration
-    alert: str
     state: State
     level: Severity | None = None
-    asset: str | None = Field(default=None, description="default: whichever is worst")
     value: Amount | None = None
 
 
-class ExpectedNews(_Part):
+class ExpectedNews(Meant):
     """`{channel: ops, alert: HotWalletLow, kinds: [firing, resolved]}`: all a channel hears of an alert."""
 
     channel: str
-    alert: str
     kinds: tuple[News, ...] = Field(description="in order, empty for nothing; reminders count only if one is named")
-    asset: str | None = Field(default=None, description="default: of all assets")
+
+
+def _one_of_two_forms(document: dict[str, Any]) -> None:
+    one, several = ["account", "series"], ["accounts"]
+    not_both = {"anyOf": [{"required": [name]} for name in (*one, "events")]}
+    document["oneOf"] = [{"required": one, "not": {"required": several}}, {"required": several, "not": not_both}]
 
 
 class RuleTest(_Part):
-    """One account's story, and what must come of it."""
+    """The story of an account (`account`, `series`, `events`) or of several (`accounts`), and what must come of it."""
+
+    model_config = ConfigDict(json_schema_extra=_one_of_two_forms)
 
     name: str = Field(min_length=1)
-    account: WatchedAccount
-    series: Mapping[str, Series] = Field(min_length=1, description="measure/asset → samples; all are one answer")
+    account: WatchedAccount | None = None
+    series: Mapping[str, Series] = Field(
+        default_factory=dict, min_length=1, description="measure/asset → samples; all are one answer"
+    )
     events: tuple[Movement, ...] = ()
+    accounts: tuple[Story, ...] = Field(
+        default=(), min_length=1, max_length=ACCOUNTS_MAX, description="several, each polled at each interval"
+    )
+    prices: Mapping[str, PriceSeries] = Field(
+        default_factory=dict, description="asset → prices in USD, instead of the configured ones"
+    )
     expect: tuple[Expectation, ...] = ()
     expect_notifications: tuple[ExpectedNews, ...] = ()
 
+    @cached_property
+    def stories(self) -> tuple[Story, ...]:
+        """Every account with what is told of it, in whichever form that was written."""
+        if self.account is None:
+            return self.accounts
+        return (Story.model_construct(**dict(self.account), series=self.series, events=self.events),)
+
     @property
+    def several(self) -> bool:
+        """Whether it must be said of whom something is told."""
+        return len(self.stories) > 1
+
+    @property
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """Whose samples stand in a line of its timeline, and of what: accounts' series, then prices."""
+        read = (((one.name if self.several else ""), key) for one in self.stories for key in one.series)
+        return (*read, *(("", f"price/{asset}") for asset in self.prices))
+
+    @cached_property
     def polls(self) -> int:
-        """How many there are: a shorter series goes on with its last sample."""
-        return max(len(samples) for samples in self.series.values())
+        """How many there are of each account: a shorter series goes on with its last sample."""
+        return max(
+            len(samples) for told in (*(one.series for one in self.stories), self.prices) for samples in told.values()
+        )
+
+    def path(self, place: int, part: str, *rest: str | int) -> tuple[str | int, ...]:
+        """Where something of an account stands in the test."""
+        if self.account is None:
+            return ("accounts", place, part, *rest)
+        return (part, *rest) if part in ("series", "events") else ("account", part, *rest)
+
+    @model_validator(mode="after")
+    def _is_of_one_form(self) -> Self:
+        told = [name for name in ("account", "series", "events") if name in self.model_fields_set]
+        if self.accounts and told:
+            what = "each of `accounts` says this of itself: write one form or the other"
+            raise mistakes([(what, (name,)) for name in told])
+        if not self.accounts and not self.series and self.account is None:
+            raise ValueError("tells of no account: add `account` and `series`, or `accounts`")
+        if not self.accounts and (self.account is None or not self.series):
+            raise missing("series" if self.account else "account")
+        return self
+
+    @model_validator(mode="after")
+    def _is_of_bounded_length(self) -> Self:
+        if self.polls * len(self.stories) > SAMPLES_MAX:
+            raise mistake(f"a test has at most {SAMPLES_MAX} polls, of all accounts together", "accounts")
+        return self
+
+    @model_validator(mode="after")
+    def _names_each_account_once(self) -> Self:
+        names = [one.name for one in self.accounts]
+        twice = [place for place, name in enumerate(names) if name in names[:place]]
+        if twice:
+            raise mistakes(
+                [(f"there is another account {names[place]!r}", ("accounts", place, "name")) for place in twice]
+            )
+        return self
 
     @model_validator(mode="after")
     def _expects_something(self) -> Self:

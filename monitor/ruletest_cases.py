@@ -1,6 +1,6 @@
 """Reads rule test files with the rules and the configuration they name, or says everything that is wrong with them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
@@ -14,45 +14,46 @@ from monitor.config import load as load_config
 from monitor.engine.decide import Policy
 from monitor.engine.route import compile_route
 from monitor.errors import ConfigError
-from monitor.fields import Context, duration_text, suggestion
+from monitor.fields import Context
 from monitor.gather import Reader
-from monitor.mistakes import Steps, translated
+from monitor.mistakes import translated
 from monitor.model.record import Account
-from monitor.model.snapshot import MEASURES
 from monitor.providers import PROVIDERS
 from monitor.rules.base import RuleBase
-from monitor.ruletest import Expectation, ExpectedNews, RuleTest, RuleTests, split_key
+from monitor.ruletest import RuleTest, RuleTests, Story
+from monitor.ruletest_checks import Known, Nature, assets_of, mistakes_of
 from monitor.settings import Defaults
 from monitor.staff import policy as policy_of
 from monitor.yamlfile import Document
 
 #: What `config.yaml` beside or above a test file is called.
 CONFIG_NAME = "config.yaml"
-#: Ten years: whatever is added to its times is still a date.
-STORY_MAX = timedelta(days=3650)
 
 
 @dataclass(frozen=True, slots=True)
-class Nature:
-    """What a test needs to know of its account's provider. `kinds` is empty where any will do."""
+class Member:
+    """An account of a test: what is told of it, and as what it is judged."""
 
-    measures: tuple[str, ...] = MEASURES
-    kinds: tuple[str, ...] = ()
-    ledger: bool = False
-    drops_zero: bool = False
+    story: Story
+    account: Account
+    nature: Nature
+
+    @property
+    def assets(self) -> dict[str, None]:
+        """Every asset that is told of, in its order."""
+        return assets_of(self.story)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One test, ready to run. `rules` are those of the file, whether they match the account or not."""
+    """One test, ready to run. `rules` are those of the file, whether they match an account or not."""
 
     file: str
     test: RuleTest
     interval: timedelta
-    account: Account
+    members: tuple[Member, ...]
     rules: tuple[RuleBase, ...]
     policy: Policy
-    nature: Nature
     send_resolved: Mapping[str, bool]
     document: Document
     index: int
@@ -101,7 +102,7 @@ class _File:
             self._read_rules(document, tests)
             self._read_config(document, tests)
             for index, test in enumerate(tests.tests):
-                for path, what in self._mistakes(test, tests.interval):
+                for path, what in mistakes_of(test, self._natures(test), tests.interval, self._known()):
                     self.reader.say(document, ("tests", index, *path), what)
         if tests is None or self.reader.mistakes():
             raise ConfigError(self.reader.mistakes())
@@ -134,76 +135,40 @@ class _File:
             path = self.config_path or nearest(here)
         self.config = None if path is None else self.configs(path)
 
-    def _nature(self, test: RuleTest) -> Nature:
+    def _natures(self, test: RuleTest) -> list[Nature]:
+        return [self._nature(story) for story in test.stories]
+
+    def _nature(self, story: Story) -> Nature:
         """Of a configured provider or a provider type; any other is what the test makes of it."""
-        spec: Any = self.config.providers.get(test.account.provider) if self.config else None
-        spec = spec or PROVIDERS.get(test.account.provider)
+        spec: Any = self.config.providers.get(story.provider) if self.config else None
+        spec = spec or PROVIDERS.get(story.provider)
         if spec is None:
-            return Nature(ledger=bool(test.events))
+            return Nature(ledger=bool(story.events))
         ledger = spec.tells_events()
         return Nature(spec.MEASURES, spec.KINDS if ledger else (), ledger, spec.DROPS_ZERO)
 
-    def _mistakes(self, test: RuleTest, interval: timedelta) -> Iterator[tuple[Steps, str]]:
-        name, nature = test.account.provider, self._nature(test)
-        known = [*(self.config.providers if self.config else ()), *PROVIDERS]
-        if name not in known and (near := suggestion(name, known)):
-            # Another name may be a provider that is still to be configured; this one is a slip.
-            yield ("account", "provider"), f"there is no provider {name!r}{near}"
-        yield from _of_series(test, nature)
-        end = interval * (test.polls - 1)
-        if end > STORY_MAX:
-            yield ("series",), f"lasts {duration_text(end)}, a story is shorter than {duration_text(STORY_MAX)}"
-        yield from _of_events(test, nature, end)
-        for place, one in enumerate(test.expect):
-            for key, what in self._of_expectation(one, test, end):
-                yield ("expect", place, key), what
-        for place, news in enumerate(test.expect_notifications):
-            for key, what in self._of_news(news, test):
-                yield ("expect_notifications", place, key), what
-
-    def _of_expectation(self, one: Expectation, test: RuleTest, end: timedelta) -> Iterator[tuple[str, str]]:
-        yield from self._of_alert(one.alert, one.asset, test)
-        if one.at > end:
-            yield "at", f"is after the last sample, at {duration_text(end)}"
-        if one.state == "inactive" and (one.level or one.value is not None):
-            yield "level" if one.level else "value", "an inactive alert has none"
-        if any(rule.alert == one.alert and rule.about() == "event" for rule in self.rules):
-            what = "tells events, which have no state: expect_notifications says what is told, with kinds: [event]"
-            yield "alert", f"{one.alert} {what}"
-
-    def _of_news(self, news: ExpectedNews, test: RuleTest) -> Iterator[tuple[str, str]]:
-        yield from self._of_alert(news.alert, news.asset, test)
-        channels = self.config.channels if self.config else {news.channel: None}
-        if news.channel not in channels:
-            known = ", ".join(channels) or "none is configured"
-            yield "channel", f"there is no channel {news.channel!r} ({known}){suggestion(news.channel, channels)}"
-
-    def _of_alert(self, alert: str, asset: str | None, test: RuleTest) -> Iterator[tuple[str, str]]:
-        if alert not in self.names:
-            yield "alert", f"no rule of that name is in the rule files{suggestion(alert, self.names)}"
-        assets = assets_of(test)
-        if asset is not None and not any(selects(asset, other) for other in assets):
-            yield "asset", f"the test has no {asset!r}{suggestion(asset, assets)}"
+    def _known(self) -> Known:
+        """What the tests may speak of."""
+        return Known(
+            rules={rule.alert: rule for rule in self.rules},
+            names=self.names,
+            providers=tuple(dict.fromkeys((*(self.config.providers if self.config else ()), *PROVIDERS))),
+            channels=tuple(self.config.channels) if self.config else None,
+        )
 
     def _case(self, document: Document, tests: RuleTests, channels: Sequence[str], index: int) -> Case:
         test, config = tests.tests[index], self.config
         defaults = config.defaults if config else Defaults()
-        account = Account(
-            name=test.account.name,
-            provider=test.account.provider,
-            interval=tests.interval,
-            stale_after=tests.interval * defaults.stale_after,
-            assets=test.account.assets,
-            labels=test.account.labels,
+        members = tuple(
+            Member(story, _account(story, tests.interval, defaults), self._nature(story)) for story in test.stories
         )
         return Case(
             file=document.file,
             test=test,
             interval=tests.interval,
-            account=account,
+            members=members,
             rules=self.rules,
             policy=policy_of(config) if config else Policy(compile_route(None, channels), defaults.outage_tolerance),
-            nature=self._nature(test),
             send_resolved={name: spec.send_resolved for name, spec in config.channels.items()} if config else {},
             document=document,
             index=index,
@@ -216,43 +181,20 @@ def nearest(folder: Path) -> Path | None:
     return next((path for each in (here, *here.parents) if (path := each / CONFIG_NAME).is_file()), None)
 
 
-def assets_of(test: RuleTest) -> dict[str, None]:
-    """Every asset that a test speaks of, in its order."""
-    told = (event.asset for event in test.events)
-    return dict.fromkeys((*(split_key(key)[0] for key in test.series), *test.account.assets, *told))
-
-
-def selects(wanted: str, asset: str) -> bool:
-    """Whether a name means an asset; a bare one means it on every network."""
-    return wanted in (asset, asset.partition("@")[0])
+def _account(story: Story, interval: timedelta, defaults: Defaults) -> Account:
+    return Account(
+        name=story.name,
+        provider=story.provider,
+        interval=interval,
+        stale_after=interval * defaults.stale_after,
+        assets=story.assets,
+        labels=story.labels,
+    )
 
 
 def _channels(tests: RuleTests) -> tuple[str, ...]:
     """Without a configuration every alert goes to every channel that some test names."""
     return tuple(dict.fromkeys(news.channel for test in tests.tests for news in test.expect_notifications))
-
-
-def _of_series(test: RuleTest, nature: Nature) -> Iterator[tuple[Steps, str]]:
-    for key in test.series:
-        asset, measure = split_key(key)
-        if not asset or not measure:
-            yield ("series", key), "write measure/asset, for example available/USDT"
-        elif measure not in nature.measures:
-            known = ", ".join(nature.measures)
-            what = f"{test.account.provider} never offers {measure!r}, only {known}"
-            yield ("series", key), what + suggestion(measure, nature.measures)
-
-
-def _of_events(test: RuleTest, nature: Nature, end: timedelta) -> Iterator[tuple[Steps, str]]:
-    if test.events and not nature.ledger:
-        yield ("events",), f"{test.account.provider} has no ledger: movements are inferred from differences of total"
-        return
-    for place, event in enumerate(test.events):
-        if event.at > end:
-            yield ("events", place, "at"), f"is after the last sample, at {duration_text(end)}"
-        if nature.kinds and event.kind not in nature.kinds:
-            what = f"{test.account.provider} reports no {event.kind!r} ({', '.join(nature.kinds)})"
-            yield ("events", place, "kind"), what + suggestion(event.kind, nature.kinds)
 
 
 @cache

@@ -33,6 +33,7 @@ class Heard:
     alert: str
     asset: str
     account: str
+    fingerprint: str
     message: str
 
 
@@ -126,7 +127,9 @@ def _entries(message: Message, now: datetime) -> Iterable[Heard]:
     for numbered in message.alerts:
         entry = numbered.entry
         kind: News = _KINDS.get(message.type, "event") if entry.status == "firing" else entry.status
-        yield Heard(now, message.channel, kind, entry.rule, entry.asset or "", entry.account, message.id)
+        yield Heard(
+            now, message.channel, kind, entry.rule, entry.asset or "", entry.account, entry.fingerprint, message.id
+        )
 
 
 def _fresh(target: Target, now: datetime) -> Group:

@@ -3,7 +3,7 @@
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,20 +97,27 @@ def explained(result: Result) -> Iterator[str]:
 def _table(result: Result) -> Iterator[str]:
     """`time  samples  what happened`, a line for everything that happened; what went wrong is marked."""
     rows = [row for row in result.timeline if row is not None]
-    series = list(result.case.test.series)
-    widths = [max(len(name), *(len(row.read[place]) for row in rows)) for place, name in enumerate(series)]
+    columns = result.case.test.columns
+    widths = [
+        max(len(whose), len(name), *(len(row.read[place]) for row in rows))
+        for place, (whose, name) in enumerate(columns)
+    ]
     first = max(4, *(len(duration_text(row.at)) for row in rows))
-    cells = "  ".join(name.ljust(width) for name, width in zip(series, widths, strict=True))
-    yield f"    {'time'.ljust(first)}  {cells}  what happened"
+    if any(whose for whose, _ in columns):
+        yield f"    {' ' * first}  {_cells((whose for whose, _ in columns), widths)}".rstrip()
+    yield f"    {'time'.ljust(first)}  {_cells((name for _, name in columns), widths)}  what happened"
     for row in result.timeline:
         if row is None:
             yield f"    {'…'.ljust(first)}"
             continue
-        read = "  ".join(one.ljust(width) for one, width in zip(row.read, widths, strict=True))
-        start = f"{duration_text(row.at).ljust(first)}  {read}"
+        start = f"{duration_text(row.at).ljust(first)}  {_cells(row.read, widths)}"
         marked = [("    ", line) for line in row.happened] + [("  > ", line) for line in row.wrong]
         for place, (mark, line) in enumerate(marked or [("    ", "")]):
             yield f"{mark}{start if place == 0 else ' ' * len(start)}  {line}".rstrip()
+
+
+def _cells(texts: Iterable[str], widths: Sequence[int]) -> str:
+    return "  ".join(text.ljust(width) for text, width in zip(texts, widths, strict=True))
 
 
 def _json(results: Sequence[Result], failed: int) -> dict[str, Any]:
@@ -119,6 +126,7 @@ def _json(results: Sequence[Result], failed: int) -> dict[str, Any]:
 
 def _result(result: Result) -> dict[str, Any]:
     case = result.case
+    columns = [" ".join(filter(None, column)) for column in case.test.columns]
     return {
         "file": case.file,
         "line": case.line(),
@@ -138,7 +146,7 @@ def _result(result: Result) -> dict[str, Any]:
         "timeline": [
             {
                 "at": duration_text(row.at),
-                "read": dict(zip(case.test.series, row.read, strict=True)),
+                "read": dict(zip(columns, row.read, strict=True)),
                 "happened": list(row.happened),
                 "wrong": list(row.wrong),
             }

@@ -1,87 +1,56 @@
 """Runs a rule test: the daemon's own decisions, routes and messages, on a virtual clock and without a store.
 
 poll at k × interval ─▶ decide ─▶ states, rows ─▶ groups ─▶ what the channels hear
+        ├▶ what accounts have together ─▶ decide, after their polls and as often as the daemon does between them
         └▶ health of the provider ─▶ decide, as often as the daemon looks at it
 """
 
-from bisect import bisect_right
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from operator import itemgetter
 
-from monitor.engine.watch import account_of_checkup, match_labels
-from monitor.model.alert import Severity
-from monitor.model.event import Event, digest
-from monitor.model.money import ZERO, text
-from monitor.model.record import Account, Answer, Commit, Health, Reading
-from monitor.model.snapshot import Outage, Snapshot
-from monitor.ruletest import Mark, Sample, State, split_key
-from monitor.ruletest_cases import Case, selects
-from monitor.ruletest_inbox import Heard, Inbox
-from monitor.virtual import Virtual
+from monitor.engine.decide import Policy
+from monitor.engine.notice import labels_of, labels_of_alert
+from monitor.engine.watch import account_of_checkup, aggregates, match_labels
+from monitor.model.alert import Alert
+from monitor.model.record import Account, Commit, Health, Reading, Roundup, RuleWatch
+from monitor.rules.aggregate import title
+from monitor.rules.base import RuleBase
+from monitor.rules.contributors import missing_parts
+from monitor.ruletest_cases import Case
+from monitor.ruletest_inbox import Inbox
+from monitor.ruletest_polls import Script, Ticker, noted, sample_at, shown
+from monitor.ruletest_story import INACTIVE, About, Status, Story
+from monitor.virtual import Shelf, Virtual, VirtualSum
 
 #: When every test begins. Nothing depends on the date.
 START = datetime(2026, 1, 1, tzinfo=UTC)
-#: A provider is looked at most this often between two polls: a day between polls must not mean thousands of looks.
+#: What is looked at besides polls is, at most this often between two: a day between polls must not mean thousands.
 LOOKS_MAX = 20
-
-#: An alert within a test: rule and asset, empty where it is about an account or a provider as a whole.
-Key = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How an alert stands."""
-
-    state: State
-    level: Severity | None = None
-    value: Decimal | None = None
-
-    def __str__(self) -> str:
-        return f"{self.state} {self.level}" if self.level and self.state != "resolved" else self.state
-
-
-INACTIVE = Status("inactive")
+_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
-class Story:
-    """What happened in a test; times count from its start.
-
-    `readings` are samples by series, whenever one differs from the poll before; `states` has an alert's status
-    whenever it changed, `movements` what became of the ledger's rows.
-    """
-
-    readings: list[tuple[timedelta, tuple[str, ...]]] = field(default_factory=list)
-    states: dict[Key, list[tuple[timedelta, Status]]] = field(default_factory=dict)
-    movements: list[tuple[timedelta, str]] = field(default_factory=list)
-    heard: list[tuple[timedelta, Heard]] = field(default_factory=list)
-
-    def status(self, key: Key, at: timedelta) -> Status:
-        """How an alert stands after the last look at or before then."""
-        states = self.states.get(key, [])
-        place = bisect_right(states, at, key=itemgetter(0))
-        return states[place - 1][1] if place else INACTIVE
-
-
-@dataclass(slots=True)
-class _Watched:
-    """An account, or the provider as a whole, and how every alert of it ever stood."""
+class _Judged:
+    """An account, a provider as a whole or a sum, and how every alert of it stands, by fingerprint."""
 
     virtual: Virtual
-    known: dict[Key, Status] = field(default_factory=dict)
-
-    @property
-    def account(self) -> Account:
-        return self.virtual.account
+    known: dict[str, Status] = field(default_factory=dict)
 
     def decide(self, reading: Reading, now: datetime) -> Commit:
         decision = self.virtual.decide(reading, now)
         self.known = dict(_statuses(self.known, decision))
         return decision
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What is judged between the polls too: every so often, next at `look_at`."""
+
+    judged: _Judged
+    read: Callable[[datetime], Reading]
+    every: timedelta
+    look_at: datetime = START
 
 
 def run(case: Case, tick: Callable[[], None]) -> Story:
@@ -97,126 +66,155 @@ class _World:
     tick: Callable[[], None]
     story: Story = field(default_factory=Story)
     inbox: Inbox = field(init=False)
-    polled: _Watched = field(init=False)
-    provider: _Watched = field(init=False)
-    health: Health = field(default=Health(at=START))
-    _events: deque[Event] = field(init=False)
-    _baseline: bool = False
+    ticker: Ticker = field(init=False)
+    polled: list[tuple[Script, _Judged]] = field(default_factory=list)
+    providers: list[_Watched] = field(default_factory=list)
+    sums: list[_Watched] = field(default_factory=list)
+    health: dict[str, Health] = field(default_factory=dict)
+    shelf: Shelf = field(default_factory=lambda: Shelf(START))
 
     def __post_init__(self) -> None:
         case = self.case
-        self.inbox = Inbox(case.send_resolved)
-        self.polled = self._watched(case.account, whole=False)
-        self.provider = self._watched(account_of_checkup(case.account.provider, case.interval), whole=True)
-        self._events = deque(sorted(_events(case), key=lambda event: event.occurred_at))
+        self.inbox, self.ticker = Inbox(case.send_resolved), Ticker(case.test.prices)
+        policy = replace(case.policy, book=self.ticker.before(case.policy.book))
 
-    def _watched(self, account: Account, *, whole: bool) -> _Watched:
-        labels = match_labels(account)
-        rules = tuple(r for r in self.case.rules if r.judges_provider == whole and r.matches(labels))
-        return _Watched(Virtual(account, rules, self.case.policy))
+        def judged(account: Account, *, whole: bool) -> _Judged:
+            labels = match_labels(account)
+            rules = (r for r in case.rules if r.judges_provider == whole and not r.spans and r.matches(labels))
+            return _Judged(Virtual(account, tuple(rules), policy))
+
+        self.polled = [(Script(member, START), judged(member.account, whole=False)) for member in case.members]
+        for name in dict.fromkeys(member.account.provider for member in case.members):
+            self.health[name] = Health(at=START)
+            account = account_of_checkup(name, case.interval)
+            if (one := judged(account, whole=True)).virtual.rules:
+                self.providers.append(_Watched(one, self._checkup(name), self._rhythm(account)))
+        accounts = {member.account.name: member.account for member in case.members}
+        self.sums = list(self._sums(accounts, {rule.alert: rule for rule in case.rules}, policy))
+
+    def _sums(
+        self, accounts: Mapping[str, Account], rules: Mapping[str, RuleBase], policy: Policy
+    ) -> Iterator[_Watched]:
+        for account in aggregates(rules.values(), accounts).values():
+            assert isinstance(account.target, RuleWatch)
+            if account.target.members:
+                one = VirtualSum(account, rules[account.target.rule], policy, self.shelf)
+                yield _Watched(_Judged(one), self._adding_up(one), self._rhythm(account))
+
+    def _adding_up(self, one: VirtualSum) -> Callable[[datetime], Reading]:
+        """Reads a sum, and says when some of it becomes unknown: that decides nothing, and so shows nowhere else."""
+        before: list[str] = []
+        test = self.case.test
+        told = any(expected.alert == one.rules[0].alert for expected in (*test.expect, *test.expect_notifications))
+
+        def read(now: datetime) -> Reading:
+            nonlocal before
+            reading = one.read(now)
+            if told and (lacking := _unknown(reading)) != before:
+                said = f"{', '.join(lacking)} not known" if lacking else "all of it is known again"
+                self.story.movements.append((now - START, f"{one.rules[0].alert}: {said}"))
+                before = lacking
+            return reading
+
+        return read
+
+    def _rhythm(self, account: Account) -> timedelta:
+        return max(account.interval, self.case.interval / LOOKS_MAX)
+
+    def _checkup(self, provider: str) -> Callable[[datetime], Reading]:
+        return lambda now: replace(self.health[provider], at=now)
 
     def run(self) -> None:
-        every = max(self.provider.account.interval, self.case.interval / LOOKS_MAX)
-        look_at = START
-        for place in range(self.case.test.polls):
+        last = self.case.test.polls - 1
+        for place in range(last + 1):
             now = START + place * self.case.interval
-            self._poll(place, now)
-            while self.provider.virtual.rules and look_at < now + self.case.interval:
-                self._judge(self.provider, replace(self.health, at=look_at), look_at)
-                look_at += every
+            self._poll_all(place, now)
+            for one in self.sums:
+                # Whatever the polls of a second change is added up once.
+                one.look_at = now
+            self._look(now + (self.case.interval if place < last else _INSTANT))
             self.tick()
         self.inbox.deliver(now)
         self.inbox.drain()
         self.story.heard = [(heard.at - START, heard) for heard in self.inbox.heard]
 
-    def _poll(self, place: int, now: datetime) -> None:
-        samples = {key: told[min(place, len(told) - 1)] for key, told in self.case.test.series.items()}
-        reading = self._reading(samples, now)
-        self._note(reading, now)
-        shown = tuple(text(one) if isinstance(one, Decimal) else one.value for one in samples.values())
-        if not self.story.readings or self.story.readings[-1][1] != shown:
-            self.story.readings.append((now - START, shown))
-        self._judge(self.polled, reading, now)
+    def _poll_all(self, place: int, now: datetime) -> None:
+        self.ticker.turn(place)
+        columns = [sample for script, _ in self.polled for sample in script.samples(place).values()]
+        columns += [sample_at(told, place) for told in self.case.test.prices.values()]
+        read = tuple(shown(sample) for sample in columns)
+        if not self.story.readings or self.story.readings[-1][1] != read:
+            self.story.readings.append((now - START, read))
+        for script, judged in self.polled:
+            self._poll(script, judged, place, now)
 
-    def _judge(self, watched: _Watched, reading: Reading, now: datetime) -> None:
+    def _poll(self, script: Script, judged: _Judged, place: int, now: datetime) -> None:
+        account = script.member.account
+        reading, moved = script.reading(place, now, judged.virtual.record.snapshot)
+        whose = f"{account.name}: " if self.case.test.several else ""
+        self.story.movements += [(now - START, whose + one) for one in moved]
+        self.health[account.provider] = noted(self.health[account.provider], reading, now)
+        self.shelf.write(account, self._judge(judged, reading, now), now)
+
+    def _look(self, until: datetime) -> None:
+        """Judge what is due before then, each at its time."""
+        watched = [*self.providers, *self.sums]
+        while watched:
+            one = min(watched, key=lambda one: one.look_at)
+            if one.look_at >= until:
+                return
+            self._judge(one.judged, one.read(one.look_at), one.look_at)
+            one.look_at += one.every
+
+    def _judge(self, judged: _Judged, reading: Reading, now: datetime) -> Commit:
         # What was due before is said before: a message never tells what came after it.
         self.inbox.deliver(now)
-        before = watched.known
-        commit = watched.decide(reading, now)
-        for key, status in watched.known.items():
-            if before.get(key, INACTIVE) != status:
-                self.story.states.setdefault(key, []).append((now - START, status))
+        before = judged.known
+        commit = judged.decide(reading, now)
+        self._introduce(judged.virtual, commit)
+        for name, status in judged.known.items():
+            if before.get(name, INACTIVE) != status:
+                self.story.states.setdefault(name, []).append((now - START, status))
         self.inbox.owe(commit.rows, now)
         self.inbox.deliver(now)
+        return commit
 
-    def _reading(self, samples: Mapping[str, Sample], now: datetime) -> Reading:
-        if Mark.ERROR in samples.values():
-            return Outage(at=now, kind="unreachable", why="an error in the test")
-        amounts: dict[str, dict[str, Decimal]] = {}
-        for key, sample in samples.items():
-            if isinstance(sample, Decimal):
-                asset, measure = split_key(key)
-                amounts.setdefault(asset, {})[measure] = sample
-        events = self._fresh(now) if self.case.nature.ledger else None
-        return Answer(self._snapshot(amounts, now), events)
+    def _introduce(self, virtual: Virtual, commit: Commit) -> None:
+        """Note what alerts are about that were never heard of."""
+        known = self.story.alerts
+        rules = {rule.alert: rule for rule in virtual.rules}
+        for alert in commit.record.alerts:
+            if alert.fingerprint not in known:
+                labels = labels_of_alert(rules[alert.rule], virtual.account, alert)
+                known[alert.fingerprint] = self._about(labels, virtual, alert)
+        for row in commit.rows:
+            if row.entry.fingerprint not in known:
+                known[row.entry.fingerprint] = self._about(labels_of(row.entry), virtual)
 
-    def _snapshot(self, amounts: dict[str, dict[str, Decimal]], now: datetime) -> Snapshot:
-        """What an adapter makes of an answer that lacks some assets: zero only where absence means that."""
-        declared = self.case.account.assets
-        expected = {**dict.fromkeys(declared), **{split_key(key)[0]: None for key in self.case.test.series}}
-        absent = [asset for asset in expected if not any(selects(asset, other) for other in amounts)]
-        if not self.case.nature.drops_zero:
-            why = f"not in the answer: {', '.join(absent)}" if absent else ""
-            return Snapshot(now, amounts, missing=tuple(absent), why=why)
-        before = self.polled.virtual.record.snapshot
-        for asset in absent:
-            if asset in declared or (before and asset in before.amounts):
-                amounts[asset] = dict.fromkeys(self.case.nature.measures, ZERO)
-        return Snapshot(now, amounts, absent_is_zero=True)
-
-    def _fresh(self, now: datetime) -> tuple[Event, ...]:
-        """The rows that came since the last good poll; the first one's are history, not news."""
-        rows = []
-        while self._events and self._events[0].occurred_at <= now:
-            rows.append(self._events.popleft())
-        history = "" if self._baseline else " (before the first good poll: history, not news)"
-        self._baseline = True
-        for row in rows:
-            moved = " ".join(filter(None, (row.kind, text(row.amount), row.asset, row.direction)))
-            self.story.movements.append((now - START, moved + history))
-        return () if history else tuple(rows)
-
-    def _note(self, reading: Reading, now: datetime) -> None:
-        """What the poller tells the store of its provider, as the store merges it."""
-        match reading:
-            case Answer():
-                self.health = Health(at=now, noted_at=now, good_at=now)
-            case Outage(why=why):
-                since = self.health.failing_since or now
-                self.health = replace(self.health, noted_at=now, failing_since=since, why=why)
+    def _about(self, labels: Mapping[str, str], virtual: Virtual, alert: Alert | None = None) -> About:
+        """`HotWalletLow USDT`; of several accounts `HotWalletLow hot-1 USDT`; `Float USDT of role=hot` for a sum."""
+        if isinstance(virtual, VirtualSum) and alert is not None:
+            return About(f"{labels['rule']} {title(alert.labels) if alert.labels else ''}".rstrip(), labels)
+        several = len(self.health) > 1 if not labels["account"] else self.case.test.several
+        who = (labels["account"] or labels["provider"]) if several else ""
+        return About(" ".join(filter(None, (labels["rule"], who, labels["asset"]))), labels)
 
 
-def _events(case: Case) -> Iterator[Event]:
-    for place, row in enumerate(case.test.events):
-        yield Event(
-            id=f"evt_{digest(case.account.name, str(place))}",
-            asset=row.asset,
-            kind=row.kind,
-            direction=row.direction,
-            amount=row.amount,
-            occurred_at=START + row.at,
-        )
+def _unknown(reading: Roundup) -> list[str]:
+    """The accounts of which a part of a sum is not known."""
+    parts = (part.account for sums in reading.sums.values() for part in missing_parts(sums))
+    return sorted({*parts, *(name for names in reading.unknown.values() for name in names)})
 
 
-def _statuses(before: Mapping[Key, Status], commit: Commit) -> Iterator[tuple[Key, Status]]:
+def _statuses(before: Mapping[str, Status], commit: Commit) -> Iterator[tuple[str, Status]]:
     """Every alert ever seen, as it stands now: `resolved` lasts until the next breach."""
-    open_now = {(a.rule, a.subject): Status(a.state.value, a.severity, a.value) for a in commit.record.alerts}
+    open_now = {a.fingerprint: Status(a.state.value, a.severity, a.value) for a in commit.record.alerts}
     closed = {
-        (row.entry.rule, row.entry.asset or ""): Status("resolved", row.entry.severity, row.entry.value)
+        row.entry.fingerprint: Status("resolved", row.entry.severity, row.entry.value)
         for row in commit.rows
         if row.news == "resolved"
     }
-    for key in {**before, **closed, **open_now}:
-        was = before.get(key, INACTIVE)
+    for name in {**before, **closed, **open_now}:
+        was = before.get(name, INACTIVE)
         still = was if was.state == "resolved" else INACTIVE
-        yield key, open_now.get(key) or closed.get(key) or still
+        yield name, open_now.get(name) or closed.get(name) or still

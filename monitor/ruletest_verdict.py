@@ -1,16 +1,17 @@
 """Whether a rule test holds, and what one has to see to understand why not. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from monitor.engine.pricing import Static
+from monitor.engine.watch import match_labels
 from monitor.fields import suggestion
 from monitor.model.money import text
 from monitor.rules.base import RuleBase
-from monitor.ruletest import Expectation, ExpectedNews, split_key
-from monitor.ruletest_cases import Case, assets_of, selects
-from monitor.ruletest_run import INACTIVE, Key, Status, Story
+from monitor.ruletest import Expectation, ExpectedNews, Meant, split_key
+from monitor.ruletest_cases import Case, Member
+from monitor.ruletest_story import INACTIVE, Status, Story
 
 #: Rows of a timeline that are shown whole; of a longer one, those around what went wrong.
 ROWS_WHOLE = 24
@@ -65,19 +66,24 @@ def _state(case: Case, story: Story, one: Expectation, line: int) -> Failure | N
     value = f", value {text(status.value)}" if one.value is not None and status.value is not None else ""
     return Failure(
         line=line,
-        what=" ".join(filter(None, (one.alert, one.asset))),
+        what=_named(one.alert, one),
         at=one.at,
         expected=" ".join(filter(None, (one.state, one.level)))
         + (f", value {text(one.value)}" if one.value is not None else ""),
         was=(f"{status.state} {status.level}" if one.level and status.level else str(status)) + value,
-        hints=tuple(_hints(case, one.alert)) if status.state == "inactive" else (),
+        hints=tuple(_hints(case, one)) if status.state == "inactive" else (),
     )
 
 
+def _named(what: str, one: Meant) -> str:
+    """What an expectation is about, as far as it says so itself."""
+    labels = (f"{name}={value}" for name, value in one.labels.items())
+    return " ".join(filter(None, (what, one.account, one.asset, *labels)))
+
+
 def _worst(story: Story, one: Expectation) -> Status:
-    """The status an expectation speaks of: of all assets it may mean, the one that stands worst."""
-    keys: Iterable[Key] = (key for key in story.states if key[0] == one.alert)
-    meant = [story.status(key, one.at) for key in keys if one.asset is None or selects(one.asset, key[1])]
+    """The status an expectation speaks of: of all alerts it may mean, the one that stands worst."""
+    meant = (story.status(name, one.at) for name, about in story.alerts.items() if about.is_meant_by(one))
     return max(meant, key=_seriousness, default=INACTIVE)
 
 
@@ -89,20 +95,20 @@ def _news(case: Case, story: Story, news: ExpectedNews, line: int) -> Failure | 
     told = [
         heard.kind
         for _, heard in story.heard
-        if (heard.channel, heard.alert) == (news.channel, news.alert)
+        if heard.channel == news.channel
+        and story.alerts[heard.fingerprint].is_meant_by(news)
         # How often one is reminded is the route's affair, not the rule's: it counts only where it is asked for.
         and (heard.kind != "reminder" or "reminder" in news.kinds)
-        and (news.asset is None or selects(news.asset, heard.asset))
     ]
     if tuple(told) == news.kinds:
         return None
     return Failure(
         line=line,
-        what=" ".join(filter(None, (f"{news.channel} about {news.alert}", news.asset))),
+        what=_named(f"{news.channel} about {news.alert}", news),
         at=None,
         expected=_listed(news.kinds),
         was=_listed(told),
-        hints=() if told else tuple(_hints(case, news.alert)),
+        hints=() if told else tuple(_hints(case, news)),
     )
 
 
@@ -110,31 +116,40 @@ def _listed(kinds: Sequence[str]) -> str:
     return ", ".join(kinds) or "nothing"
 
 
-def _hints(case: Case, alert: str) -> Iterator[str]:
-    """Why a rule may have had nothing to say of this account at all."""
+def _hints(case: Case, one: Meant) -> Iterator[str]:
+    """Why a rule may have had nothing to say at all."""
+    meant = [member for member in case.members if one.account in (None, member.account.name)]
     for rule in case.rules:
-        if rule.alert != alert:
-            continue
-        if not _matches(rule, case):
-            yield f"its `match` does not select the account {case.account.name}"
-            continue
-        if not rule.judges_provider and not any(rule.watches(asset) for asset in assets_of(case.test)):
-            yield f"its `assets` ({', '.join(rule.assets)}) are not among the test's"
-        measures = {split_key(key)[1] for key in case.test.series}
-        infers = not case.nature.ledger and (rule.flow() is not None or rule.about() == "event")
-        read = dict.fromkeys((*rule.measures(), *(("total",) if infers else ())))
-        for measure in read:
-            if measure not in measures:
-                why = "movements are inferred from" if infers and measure == "total" else "it reads"
-                yield f"{why} {measure!r}, which the test has no series of{suggestion(measure, measures)}"
-        if rule.in_usd and not any(isinstance(source, Static) for source in case.policy.book.sources):
-            yield "it judges worths, and the configuration has no static `prices`"
+        if rule.alert == one.alert:
+            members = [member for member in meant if _matches(rule, member)]
+            if members:
+                yield from _hints_of(case, rule, members)
+            elif len(meant) == 1:
+                yield f"its `match` does not select the account {meant[0].account.name}"
+            else:
+                yield "its `match` selects none of the accounts"
 
 
-def _matches(rule: RuleBase, case: Case) -> bool:
+def _hints_of(case: Case, rule: RuleBase, members: Sequence[Member]) -> Iterator[str]:
+    if not rule.judges_provider and not any(rule.watches(asset) for member in members for asset in member.assets):
+        yield f"its `assets` ({', '.join(rule.assets)}) are not among the test's"
+    measures = {split_key(key)[1] for member in members for key in member.story.series}
+    without = any(not member.nature.ledger for member in members)
+    infers = without and (rule.flow() is not None or rule.about() == "event")
+    read = dict.fromkeys((*rule.measures(), *(("total",) if infers else ())))
+    for measure in read:
+        if measure not in measures:
+            why = "movements are inferred from" if infers and measure == "total" else "it reads"
+            yield f"{why} {measure!r}, which the test has no series of{suggestion(measure, measures)}"
+    told = case.test.prices or any(isinstance(source, Static) for source in case.policy.book.sources)
+    if rule.in_usd and not told:
+        yield "it judges worths, and neither the test nor the configuration has `prices`"
+
+
+def _matches(rule: RuleBase, member: Member) -> bool:
     if rule.judges_provider:
-        return rule.matches({"provider": case.account.provider})
-    return rule.matches({**case.account.labels, "provider": case.account.provider, "account": case.account.name})
+        return rule.matches({"provider": member.account.provider})
+    return rule.matches(match_labels(member.account))
 
 
 def timeline(story: Story, failed: Sequence[Failure]) -> list[Row | None]:
@@ -157,15 +172,15 @@ def _rows(story: Story, failed: Sequence[Failure]) -> Iterator[Row]:
     happened: dict[timedelta, list[str]] = {}
     for at, moved in story.movements:
         happened.setdefault(at, []).append(moved)
-    for (alert, subject), states in story.states.items():
+    for fingerprint, states in story.states.items():
         was = INACTIVE
         for at, status in states:
             if (status.state, status.level) != (was.state, was.level):
-                name = " ".join(filter(None, (alert, subject)))
+                name = story.alerts[fingerprint].name
                 happened.setdefault(at, []).append(f"{name}: {was} → {status}")
             was = status
     for at, heard in story.heard:
-        name = " ".join(filter(None, (heard.alert, heard.asset)))
+        name = story.alerts[heard.fingerprint].name
         happened.setdefault(at, []).append(f"{heard.channel} hears: {heard.kind} {name}")
     wrong: dict[timedelta, list[str]] = {}
     for one in failed:

@@ -11,10 +11,15 @@ def mistake(message: str, *where: str) -> ValidationError:
     return mistakes([(message, where)])
 
 
-def mistakes(found: Iterable[tuple[str, tuple[str, ...]]]) -> ValidationError:
+def mistakes(found: Iterable[tuple[str, tuple[str | int, ...]]]) -> ValidationError:
     """Several of them, each with its path."""
     errors = [
         InitErrorDetails(type="value_error", loc=where, input=None, ctx={"error": ValueError(message)})
         for message, where in found
     ]
     return ValidationError.from_exception_data("rule", errors)
+
+
+def missing(name: str) -> ValidationError:
+    """A setting that is required after all, as others are set."""
+    return ValidationError.from_exception_data("rule", [InitErrorDetails(type="missing", loc=(name,), input=None)])

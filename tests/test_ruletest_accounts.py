@@ -1,0 +1,395 @@
+"""Rule tests of several accounts: what a story of them may say, and what rules over them make of it."""
+
+from textwrap import dedent, indent
+
+import pytest
+
+from monitor.errors import ConfigError
+from monitor.ruletest_cases import load
+from monitor.ruletest_report import run_tests
+
+RULES = """\
+rules:
+  - alert: Float
+    type: low_balance
+    match: {role: hot}
+    aggregate: {by: [asset]}
+    levels: {warning: {below: 500, resolve_above: 600}, critical: {below: 100, resolve_above: 200}}
+    labels: {team: treasury}
+  - {alert: Worth, type: low_balance, measure: total, aggregate: {by: [role], unit: usd}, below: 1000}
+  - {alert: Everything, type: high_balance, aggregate: {unit: usd}, above: 10_000}
+  - {alert: Drain, type: large_outflow, above: 100, within: 1h, aggregate: {by: [account], unit: usd}}
+  - {alert: Outflow, type: large_outflow, above: 100, within: 30m, aggregate: {by: [role], unit: usd}}
+  - {alert: Poor, type: low_balance, match: {role: cold}, below: 50}
+  - {alert: Gone, type: large_outflow, above: 500}
+  - {alert: Stale, type: stale}
+  - {alert: Down, type: provider_down, after: 5m}
+"""
+CONFIG = """\
+version: 1
+prices: [{type: static, prices: {USDT: "1"}}]
+providers:
+  bank: {type: cryptofuse, auth: {api_key: {env: NOT_SET_ANYWHERE}}, accounts: {}}
+  vault: {type: kuna, base_url: "https://kuna.example", auth: {api_key: {env: NOT_SET_ANYWHERE}}, accounts: {}}
+  perps: {type: pacifica, accounts: {}}
+channels: {ops: {type: webhook, url: {env: NOT_SET_ANYWHERE}}}
+route: {channels: [ops], group_wait: 0s}
+rules: []
+"""
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A test file of one story, beside the rules; `head` replaces what stands before it."""
+
+    def write(story, *, head="rules: [rules.yaml]\ninterval: 1m", config=CONFIG):
+        (tmp_path / "rules.yaml").write_text(RULES)
+        (tmp_path / "config.yaml").write_text(config)
+        path = tmp_path / "t.yaml"
+        path.write_text(f"{head}\ntests:\n  - name: a story\n{indent(dedent(story), '    ')}")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def ran(written, capsys):
+    def play(story, **settings):
+        path = written(story, **settings)
+        code = run_tests([path], None, as_json=False)
+        return code, capsys.readouterr().out.replace(str(path), "t.yaml")
+
+    return play
+
+
+@pytest.fixture
+def holds(ran):
+    def check(story, **settings):
+        code, out = ran(story, **settings)
+        assert (code, out) == (0, "✓ a story\n1 test, all passed\n"), out
+
+    return check
+
+
+@pytest.fixture
+def mistakes(written, tmp_path):
+    def found(story, **settings):
+        with pytest.raises(ConfigError) as refused:
+            load([written(story, **settings)], None)
+        return [line.replace(f"{tmp_path}/", "") for line in refused.value.mistakes]
+
+    return found
+
+
+# What is judged.
+
+
+def test_accounts_are_polled_together_and_each_is_judged_by_itself_too(holds):
+    holds("""
+        accounts:
+          - {name: cold-1, provider: bank, labels: {role: cold}, series: {available/USDT: "60 40x3"}}
+          - {name: cold-2, provider: bank, labels: {role: cold}, series: {available/USDT: "60x2 30 60"}}
+        expect:
+          - {at: 1m, alert: Poor, account: cold-1, state: firing, value: 40}
+          - {at: 1m, alert: Poor, account: cold-2, state: inactive}
+          - {at: 2m, alert: Poor, account: cold-2, asset: USDT, state: firing, value: 30}
+          - {at: 3m, alert: Poor, account: cold-2, state: resolved}
+          - {at: 3m, alert: Poor, state: firing}
+        expect_notifications:
+          - {channel: ops, alert: Poor, account: cold-1, kinds: [firing]}
+          - {channel: ops, alert: Poor, account: cold-2, kinds: [firing, resolved]}
+          - {channel: ops, alert: Poor, labels: {role: cold}, kinds: [firing, firing, resolved]}
+        """)
+
+
+def test_case_20_a_sum_holds_its_alert_while_a_part_of_it_is_too_old_to_be_counted(holds):
+    """Younger than three intervals the last value counts; then what is there may be enough by itself, or not."""
+    holds("""
+        accounts:
+          - {name: hot-1, provider: bank, labels: {role: hot}, series: {available/USDT: "300x2 150x8 350x4 650x3"}}
+          - {name: hot-2, provider: vault, labels: {role: hot}, series: {available/USDT: "300x2 errorx13 300x2"}}
+        expect:
+          - {at: 1m, alert: Float, state: inactive}
+          - {at: 2m, alert: Float, state: firing, level: warning, value: 450}
+          - {at: 3m, alert: Float, state: firing, value: 450}
+          - {at: 9m, alert: Float, state: firing, level: warning}      # 150 at least
+          - {at: 13m, alert: Float, state: firing, level: warning}     # 350 at least: neither good nor bad
+          - {at: 14m, alert: Float, state: resolved, value: 650}
+        expect_notifications: [{channel: ops, alert: Float, kinds: [firing, resolved]}]
+        """)
+
+
+def test_a_sum_that_may_be_good_does_not_begin_to_fire(holds):
+    holds("""
+        accounts:
+          - {name: hot-1, provider: bank, labels: {role: hot}, series: {available/USDT: "300x2 150x8"}}
+          - {name: hot-2, provider: vault, labels: {role: hot}, series: {available/USDT: "errorx5 100"}}
+        expect:
+          - {at: 4m, alert: Float, state: inactive}
+          - {at: 5m, alert: Float, state: firing, value: 250}
+        """)
+
+
+@pytest.mark.parametrize("part", ["labels: {role: hot}", "account: hot-1"])
+def test_a_sum_over_one_account_is_a_sum(holds, part):
+    holds(f"""
+        account: {{name: hot-1, provider: bank, labels: {{role: hot}}}}
+        series: {{total/USDT: "2000 1500 950 1000 1000", available/USDT: "90"}}
+        expect:
+          - {{at: 0s, alert: Float, state: firing, level: critical}}
+          - {{at: 1m, alert: Worth, state: inactive}}
+          - {{at: 2m, alert: Worth, labels: {{role: hot}}, state: firing, value: 950}}
+          - {{at: 3m, alert: Worth, state: resolved}}
+          - {{at: 1m, alert: Drain, {part}, state: firing, value: 500}}
+        """)
+
+
+def test_sums_are_told_apart_by_their_labels(holds):
+    holds("""
+        accounts:
+          - {name: a, provider: bank, labels: {role: hot}, series: {total/USDT: "1500 700", available/USDT: "1500 700"}}
+          - {name: b, provider: bank, labels: {role: hot}, series: {total/USDT: "200", available/USDT: "200"}}
+          - {name: c, provider: vault, labels: {role: cold}, series: {total/USDT: "5000", available/USDT: "5000"}}
+          - {name: d, provider: vault, series: {total/USDT: "5000", available/USDT: "5000"}}
+        expect:
+          - {at: 0s, alert: Everything, state: firing, value: 11_700}
+          - {at: 1m, alert: Everything, state: firing, value: 10_900}
+          - {at: 1m, alert: Worth, labels: {role: hot}, state: firing, value: 900}
+          - {at: 1m, alert: Worth, labels: {role: cold}, state: inactive}
+          - {at: 1m, alert: Worth, labels: {role: ""}, state: inactive}
+        expect_notifications:
+          - {channel: ops, alert: Worth, labels: {role: hot}, kinds: [firing]}
+          - {channel: ops, alert: Worth, labels: {role: cold}, kinds: []}
+          - {channel: ops, alert: Float, labels: {team: treasury}, kinds: []}
+        """)
+
+
+def test_outflows_of_several_accounts_add_up_until_the_window_has_passed(holds):
+    """To the second: what a ring cannot tell is told by the movements themselves."""
+    holds(
+        """
+        accounts:
+          - {name: a, provider: bank, labels: {role: hot}, series: {total/USDT: "1000x2 940x200"}}
+          - {name: b, provider: bank, labels: {role: hot}, series: {total/USDT: "1000x3 950x200"}}
+        expect:
+          - {at: 40s, alert: Outflow, state: inactive}
+          - {at: 1m, alert: Outflow, labels: {role: hot}, state: firing, value: 110}
+          - {at: 30m10s, alert: Outflow, state: firing}
+          - {at: 30m40s, alert: Outflow, state: resolved}
+          - {at: 30m40s, alert: Drain, state: inactive}
+        """,
+        head="rules: [rules.yaml]\ninterval: 20s",
+    )
+
+
+def test_a_window_over_several_accounts_rolls_between_two_polls(holds):
+    holds(
+        """
+        accounts:
+          - {name: a, provider: bank, labels: {role: hot}, series: {total/USDT: "1000 800 800 800x6"}}
+          - {name: b, provider: bank, labels: {role: hot}, series: {total/USDT: "1000"}}
+        expect:
+          - {at: 40m, alert: Outflow, state: firing, value: 200}
+          - {at: 49m, alert: Outflow, state: firing}
+          - {at: 51m, alert: Outflow, state: resolved}
+        """,
+        head="rules: [rules.yaml]\ninterval: 20m",
+    )
+
+
+def test_an_account_that_cannot_be_read_may_have_lost_anything(holds):
+    holds("""
+        accounts:
+          - {name: a, provider: bank, labels: {role: hot}, series: {total/USDT: "1000x2 800x40"}}
+          - {name: b, provider: vault, labels: {role: hot}, series: {total/USDT: "1000x10 errorx30 1000"}}
+        expect:
+          - {at: 2m, alert: Outflow, state: firing, value: 200}
+          - {at: 39m, alert: Outflow, state: firing}
+          - {at: 40m, alert: Outflow, state: resolved}
+        """)
+
+
+def test_rows_of_ledgers_are_read_by_each_account(holds):
+    holds("""
+        accounts:
+          - name: a
+            provider: perps
+            labels: {role: hot}
+            series: {total/USDC: "1000 1000 940"}
+            events: [{at: 90s, kind: withdraw, asset: USDC, amount: 60, direction: out}]
+          - name: b
+            provider: perps
+            labels: {role: hot}
+            series: {total/USDC: "1000 1000 error 950"}
+            events: [{at: 90s, kind: withdraw, asset: USDC, amount: 50, direction: out}]
+        prices: {USDC: "1"}
+        expect:
+          - {at: 2m, alert: Outflow, state: inactive}
+          - {at: 3m, alert: Outflow, state: firing, value: 110}
+        """)
+
+
+# How providers are doing.
+
+
+def test_a_provider_is_down_only_when_none_of_its_accounts_can_be_read(holds):
+    holds(
+        """
+        accounts:
+          - {name: a, provider: bank, series: {total/USDT: "1 errorx9 1"}}
+          - {name: b, provider: bank, series: {total/USDT: "1x5 errorx7"}}
+          - {name: c, provider: vault, series: {total/USDT: "error 1x20"}}
+        expect:
+          - {at: 8m, alert: Stale, account: a, state: firing}
+          - {at: 9m, alert: Down, state: inactive}
+          - {at: 10m, alert: Stale, account: a, state: resolved}
+          - {at: 18m, alert: Down, labels: {provider: bank}, state: firing}
+          - {at: 20m, alert: Down, labels: {provider: vault}, state: inactive}
+        """.replace("errorx9 1", "errorx9 1 errorx20").replace("errorx7", "errorx20")
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "at_once"), [("refused", True), ("error", False), ("throttled", False), ("garbled", False)]
+)
+def test_a_provider_that_refuses_us_is_down_at_once_any_other_failure_takes_its_time(holds, word, at_once):
+    state = "firing" if at_once else "inactive"
+    holds(f"""
+        account: {{name: a, provider: bank}}
+        series: {{total/USDT: "1x2 {word}x10 1"}}
+        expect:
+          - {{at: 1m, alert: Down, state: inactive}}
+          - {{at: 2m, alert: Down, state: {state}}}
+          - {{at: 8m, alert: Down, state: firing}}
+          - {{at: 12m, alert: Down, state: resolved}}
+        """)
+
+
+def test_a_refusal_beside_a_good_poll_is_no_refusal_of_the_provider(holds):
+    holds("""
+        accounts:
+          - {name: a, provider: bank, series: {total/USDT: "1x2 refusedx10"}}
+          - {name: b, provider: bank, series: {total/USDT: "1"}}
+        expect:
+          - {at: 11m, alert: Down, state: inactive}
+          - {at: 11m, alert: Stale, account: a, state: firing}
+        """)
+
+
+# Prices.
+
+
+def test_case_19_a_price_that_is_missing_decides_nothing_unless_the_rest_is_enough(holds):
+    holds("""
+        accounts:
+          - {name: a, provider: vault, labels: {role: hot}, series: {total/USDT: "500x8 2000"}}
+          - {name: b, provider: vault, labels: {role: hot}, series: {total/BTC: "0.01"}}
+        prices: {BTC: "60_000 40_000x2 _x3 60_000 _"}
+        expect:
+          - {at: 0s, alert: Worth, state: inactive}
+          - {at: 1m, alert: Worth, state: firing, value: 900}
+          - {at: 5m, alert: Worth, state: firing, value: 900}     # as it was known last
+          - {at: 6m, alert: Worth, state: resolved, value: 1100}
+          - {at: 7m, alert: Worth, state: resolved}
+          - {at: 8m, alert: Worth, state: resolved}
+        """)
+
+
+def test_case_24_a_price_that_crashes_is_no_outflow_but_what_is_left_is_worth_less(holds):
+    holds("""
+        account: {name: a, provider: vault, labels: {role: hot}}
+        series: {total/BTC: "0.02"}
+        prices: {BTC: "60_000 30_000x3"}
+        expect:
+          - {at: 0s, alert: Worth, state: inactive}
+          - {at: 1m, alert: Worth, state: firing, value: 600}
+          - {at: 3m, alert: Drain, state: inactive}
+          - {at: 3m, alert: Outflow, state: inactive}
+        """)
+
+
+@pytest.mark.parametrize(
+    ("prices", "asset", "value"),
+    [
+        ("{USDT: 2}", "USDT", 200),  # instead of the configured one
+        ("{USDT: 2}", "USDT@TRX", 200),
+        ("{BTC: 2}", "USDT", 100),  # of other assets the configured ones stand
+        ('{USDT@ETH: 2, USDT: "_"}', "USDT@ETH", 200),
+    ],
+)
+def test_prices_of_a_test_stand_before_the_configured_ones(holds, prices, asset, value):
+    holds(f"""
+        account: {{name: a, provider: vault, labels: {{role: hot}}}}
+        series: {{total/{asset}: "100"}}
+        prices: {prices}
+        expect: [{{at: 0s, alert: Worth, state: firing, value: {value}}}]
+        """)
+
+
+def test_a_price_that_is_told_to_be_unknown_is_not_taken_from_elsewhere(holds):
+    holds("""
+        account: {name: a, provider: vault, labels: {role: hot}}
+        series: {total/USDT: "100"}
+        prices: {USDT: "_ 1"}
+        expect:
+          - {at: 0s, alert: Worth, state: inactive}
+          - {at: 1m, alert: Worth, state: firing}
+        """)
+
+
+def test_case_29_a_drain_over_twelve_assets_each_under_its_own_threshold_is_one_alert(holds):
+    series = ", ".join(f'total/A{place}: "100x2 85x5"' for place in range(12))
+    prices = ", ".join(f"A{place}: 1" for place in range(12))
+    holds(f"""
+        account: {{name: a, provider: vault}}
+        series: {{{series}}}
+        prices: {{{prices}}}
+        expect: [{{at: 2m, alert: Drain, account: a, state: firing, value: 180}}]
+        expect_notifications: [{{channel: ops, alert: Drain, kinds: [firing]}}]
+        """)
+
+
+# How it is explained.
+
+GOLDEN = """\
+✗ a story
+  t.yaml:12: Float USDT at 3m
+    expected resolved
+    was      firing warning
+  t.yaml:13: Worth role=hot at 4m
+    expected firing
+    was      inactive
+    hint     it reads 'total', which the test has no series of
+  t.yaml:14: ops about Poor cold-1
+    expected firing
+    was      nothing
+
+          hot-1           hot-2           cold-1
+    time  available/USDT  available/USDT  available/USDT  price/X  what happened
+    0s    300             300             90              0.5      Worth: cold-1, hot-1, hot-2 not known
+    1m    150             300             90              0.5      Float USDT of all accounts: inactive → firing warning
+                                                                   ops hears: firing Float USDT of all accounts
+    2m    150             error           90              0.5
+  > 3m    150             error           90              0.5      Float USDT: expected resolved, was firing warning
+    4m    150             error           90              _        Float: hot-2 not known
+  >                                                                Worth role=hot: expected firing, was inactive
+    7m    150             300             90              _        Float: all of it is known again
+
+1 test, 1 failed
+"""
+
+
+def test_a_failure_shows_every_account_and_names_them(ran):
+    found = ran("""
+        accounts:
+          - {name: hot-1, provider: bank, labels: {role: hot}, series: {available/USDT: "300 150x4"}}
+          - {name: hot-2, provider: vault, labels: {role: hot}, series: {available/USDT: "300x2 errorx5 300"}}
+          - {name: cold-1, provider: bank, labels: {role: cold}, series: {available/USDT: 90}}
+        prices: {X: "0.5x4 _"}
+        expect:
+          - {at: 3m, alert: Float, asset: USDT, state: resolved}
+          - {at: 4m, alert: Worth, labels: {role: hot}, state: firing}
+        expect_notifications: [{channel: ops, alert: Poor, account: cold-1, kinds: [firing]}]
+        """)
+
+    assert found == (1, GOLDEN)
