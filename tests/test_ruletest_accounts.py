@@ -373,7 +373,7 @@ GOLDEN = """\
   > 3m    150             error           90              0.5      Float USDT: expected resolved, was firing warning
     4m    150             error           90              _        Float: hot-2 not known
   >                                                                Worth role=hot: expected firing, was inactive
-    7m    150             300             90              _        Float: all of it is known again
+    5m    150             300             90              _        Float: all of it is known again
 
 1 test, 1 failed
 """
@@ -383,7 +383,7 @@ def test_a_failure_shows_every_account_and_names_them(ran):
     found = ran("""
         accounts:
           - {name: hot-1, provider: bank, labels: {role: hot}, series: {available/USDT: "300 150x4"}}
-          - {name: hot-2, provider: vault, labels: {role: hot}, series: {available/USDT: "300x2 errorx5 300"}}
+          - {name: hot-2, provider: vault, labels: {role: hot}, series: {available/USDT: "300x2 errorx3 300"}}
           - {name: cold-1, provider: bank, labels: {role: cold}, series: {available/USDT: 90}}
         prices: {X: "0.5x4 _"}
         expect:
