@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from monitor.engine.calm import Judged, judged_by
 from monitor.engine.doubt import NO_DOUBTS, Doubts, confirm, set_aside, suspects, unbelieved
-from monitor.engine.movements import imported, moved
-from monitor.engine.pricing import PriceBook
+from monitor.engine.movements import Moved, imported, moved
+from monitor.engine.pricing import PriceBook, Prices
 from monitor.engine.rings import back_to
 from monitor.engine.room import fit
 from monitor.engine.roundup import round_up
@@ -134,8 +134,23 @@ def _learn_answer(
     if isinstance(found, Need):
         return found
     windows = found if calm else fit(record, found, rules)
-    mark = judged_by(record, rules)
-    return _following(record, answer, account, windows, unsure, movements.budgets, mark), Sighting(
+    mark, prices = judged_by(record, rules), book.prices(answer.snapshot, now, record.reported)
+    following = _following(record, answer, account, windows, unsure, movements.budgets, mark)
+    return following, _sighting(record, answer, account, changes, movements, found, prices, now)
+
+
+def _sighting(
+    record: Record,
+    answer: Answer,
+    account: Account,
+    changes: tuple[Change, ...],
+    movements: Moved,
+    found: Windows,
+    prices: Prices,
+    now: datetime,
+) -> Sighting:
+    """What rules judge of an answer; `record` is what was known before it."""
+    return Sighting(
         now=now,
         account=account,
         snapshot=answer.snapshot,
@@ -144,7 +159,7 @@ def _learn_answer(
         events=movements.events,
         flows=found.flows,
         recorded=movements.known,
-        prices=book.prices(answer.snapshot, now, record.reported),
+        prices=prices,
         alerting=frozenset([alert.subject for alert in record.alerts]),
         extremes=found.extremes,
         gap=answer.gap,
