@@ -15,7 +15,7 @@ from monitor.engine.nodata import data_flag, last_read, supposed, vanished
 from monitor.engine.notice import entry_of_alert, labels_of, labels_of_alert
 from monitor.engine.origin import left_behind, of_provider
 from monitor.engine.pricing import PriceBook, valued
-from monitor.engine.rings import longest
+from monitor.engine.rings import longest, reaching
 from monitor.model.alert import (
     Alert,
     EventVerdict,
@@ -78,14 +78,14 @@ def decide(
         ours, reading, account, rules, now, recorded, policy.book, doubts, policy.expects(account), calm=calm
     )
     if isinstance(learned, Need | Confirm):
-        return learned
+        return learned if isinstance(learned, Confirm) else reaching(learned, reading, rules, ours, now)
     following, facts = learned
     decision = _Decision(record=following, account=account, policy=policy, now=now)
     chronicle = Chronicle(account, policy.route, now)
     known = {(alert.rule, alert.subject): alert for alert in record.alerts}
     for rule in judged_by(ours, rules).restless if calm else rules:
         if not decision.hear(rule, rule.judge(facts), known, chronicle):
-            return longest(rules, ours, now)
+            return reaching(longest(rules, ours, now), reading, rules, ours, now)
     if known:
         decision.settle_unjudged(known.values(), rules, facts, moved=ours is not record)
     decision.miss(rules, facts)

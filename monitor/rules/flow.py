@@ -8,10 +8,10 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from monitor.fields import Duration, Threshold, ThresholdField, duration_text
+from monitor.fields import Duration, Threshold, ThresholdField
 from monitor.model.alert import EventVerdict, Severity, Verdict
 from monitor.model.event import Direction, Event
-from monitor.model.money import ZERO, subtract, text, total
+from monitor.model.money import ZERO, subtract, text
 from monitor.model.record import Entry, Need
 from monitor.model.window import Bounds, Flow, exact_flow, flow_bounds, micros, opening_total
 from monitor.rules.aggregate import Aggregate, check_aggregate, unit_of
@@ -19,10 +19,11 @@ from monitor.rules.balance import USD
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import Facts, FlowSpec, Judgement, Overview, Sighting
 from monitor.rules.flow_sums import judge_sums
+from monitor.rules.flow_words import said_of_flow
+from monitor.rules.lateness import LATENESS, ago, found_late, peak
 from monitor.rules.levels import FlowLevels, check_flow_order, check_written_once, worst_first
 from monitor.rules.mistakes import mistake
-from monitor.rules.templates import amount_of, subject
-from monitor.rules.transit import BY_ACCOUNT, check_settling, said_of_transfers
+from monitor.rules.transit import BY_ACCOUNT, check_settling
 from monitor.rules.yardstick import Levels, Yardstick, shares, totals_before
 
 _NOTHING_MOVED = Bounds(ZERO, ZERO)
@@ -138,6 +139,10 @@ class FlowRule(RuleBase):
     def _windows(self, facts: Sighting, spec: FlowSpec) -> Iterator[Verdict | Need]:
         named = facts.snapshot.amounts
         moved = {event.asset: None for event in facts.events if event.asset not in named}
+        late = {event.id: event.asset for event in found_late(facts.events, facts.now) if spec.counts(event)}
+        if late and facts.recorded is None:
+            yield Need(since=facts.now - LATENESS)
+            return
         for asset in (*named, *moved):
             if not self.watches(asset):
                 continue
@@ -153,15 +158,27 @@ class FlowRule(RuleBase):
                 if facts.recorded is None:
                     yield Need(since=facts.now - spec.within)
                     return
-                # The stored ones and this poll's, each once.
-                moves = (e for e in (*facts.recorded, *facts.events) if e.asset == asset and spec.counts(e))
-                amount = self.exactly({e.id: e for e in moves}.values(), spec, facts.now)
+                amount = self.exactly(_all(facts, asset, spec), spec, facts.now)
                 bounds = Bounds(amount, amount)
+            if asset in late.values() and (past := self._past(facts, asset, spec, late, yardstick, bounds)):
+                yield past
+                continue
             told = asset in named and asset in facts.alerting and not facts.gap
             if told or yardstick.exceeded(bounds.low):
                 verdict = self._verdict(asset, bounds, yardstick, self._expected(facts, asset, spec))
                 # The events still missing may make it as bad as it was.
                 yield verdict._replace(held=yardstick.levels[0][0]) if facts.gap else verdict
+
+    def _past(
+        self, facts: Sighting, asset: str, spec: FlowSpec, late: Mapping[str, str], yardstick: Yardstick, bounds: Bounds
+    ) -> Verdict | None:
+        """The verdict on a window that is over, and was worse than the present one, by what was found late of it."""
+        moves = tuple(spec.as_counted(event) for event in _all(facts, asset, spec))
+        top = peak(moves, late, self.direction, spec.within, net=self.net)
+        if top is None or top.amount <= bounds.high or not yardstick.exceeded(top.amount):
+            return None
+        verdict = self._verdict(asset, Bounds(top.amount, top.amount), yardstick, "")
+        return verdict._replace(details={**verdict.details, "ago": ago(top.at, facts.now)})
 
     def bounds(self, ring: Flow | None, spec: FlowSpec, now: datetime) -> Bounds:
         """What went over the window, as far as a ring tells."""
@@ -266,22 +283,11 @@ class FlowRule(RuleBase):
         return self.unit == "percent" or self._rungs[0][1].percent
 
     def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
-        way = "went out" if self.direction == "out" else "came in"
-        value, threshold = (amount_of(x, entry.unit, entry.asset) for x in (entry.value, entry.threshold))
-        span = "" if self.within is None else f" within {duration_text(self.within)}"
-        rate = f" ({self._rungs[0][1]} of {details['of']})" if "of" in details else ""
-        least = "at least " if "at_least" in details else ""
-        parts = f" ({details['breakdown']})" if "breakdown" in details else ""
-        who = details.get("sum") or subject(entry)
-        transfers = said_of_transfers(details)
-        besides = f", besides what was expected ({details['expected']})" if "expected" in details else ""
-        if entry.event is not None and self.excess and entry.event.expected:
-            return f"{subject(entry)} {_expectation(entry.event)}: {value} is above {threshold}{rate}"
-        return f"{who} {least}{value} {way}{span}, above {threshold}{rate}{parts}{besides}{transfers}"
+        share = f"{self._rungs[0][1]}"
+        return said_of_flow(entry, details, self.direction, self.within, share, excess=self.excess)
 
 
-def _expectation(event: Event) -> str:
-    """`181000 went out, 180000 of it expected (payroll)`"""
-    names = ", ".join(use.by for use in event.expected)
-    expected = total(use.amount for use in event.expected)
-    return f"{text(event.amount)} went out, {text(expected)} of it expected ({names})"
+def _all(facts: Sighting, asset: str, spec: FlowSpec) -> Iterable[Event]:
+    """The movements that count, the stored ones and this poll's, each once."""
+    moves = (e for e in (*(facts.recorded or ()), *facts.events) if e.asset == asset and spec.counts(e))
+    return {event.id: event for event in moves}.values()

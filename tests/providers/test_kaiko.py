@@ -835,3 +835,52 @@ def test_the_samples_are_the_documented_ones():
     folder = Path(__file__).parent / "kaiko"
 
     assert {p.stem for p in folder.glob("*.json")} == {"K1", "K2", "K3", "K4", "K5", "K6"}
+
+
+async def test_case_23_a_transaction_that_a_reorganised_chain_drops_is_taken_back_and_stands_when_it_is_mined_again(
+    watch, chain
+):
+    it = watch()
+    chain.rows = [row(900, "a", after="4")]
+    await it.poll()
+    chain.rows += [row(990, "b", after="5"), row(991, "c", after="6")]
+    told = await it.poll(timedelta(minutes=1))
+    del chain.rows[1]
+    dropped = await it.poll(timedelta(minutes=1))
+    quiet = await it.poll(timedelta(minutes=1))
+    chain.rows.append(row(992, "b", after="7"))
+    again = await it.poll(timedelta(minutes=1))
+
+    gone = next(event for event in told.events if event.reference == "b")
+    assert [(one.what, one.was) for one in dropped.corrections] == [("reverted", gone.key)]
+    assert dropped.corrections[0].at == gone.occurred_at
+    assert quiet.corrections == ()
+    assert ([(one.what, one.was) for one in again.corrections], again.events) == ([("restored", gone.key)], ())
+
+
+async def test_case_23_a_transaction_that_was_corrected_is_another_event_now(watch, chain):
+    it = watch()
+    chain.rows = [row(900, "a")]
+    await it.poll()
+    chain.rows.append(row(990, "b", amount="2", after="3"))
+    told = await it.poll(timedelta(minutes=1))
+    chain.rows[1] = row(990, "b", amount="2.5", after="3.5")
+
+    [correction] = (await it.poll(timedelta(minutes=1))).corrections
+
+    assert (correction.what, correction.was) == ("replaced", told.events[0].id)
+    assert str(correction.now.amount) == "2.5"
+    assert correction.now.id != correction.was
+
+
+async def test_case_35_the_first_look_imports_the_rows_it_read_whole(watch, chain):
+    it = watch()
+    chain.rows = [row(900, "a", amount="2"), row(990, "b", "out", "0.5"), row(990, "b", "in", "0.4", index=1)]
+
+    answer = await it.poll()
+
+    assert answer.events == ()
+    assert [(e.reference, e.direction, str(e.amount), e.late) for e in answer.imported] == [
+        ("a", "in", "2", False), ("b", "out", "0.1", False),
+    ]  # fmt: skip
+    assert (await it.poll(timedelta(minutes=1))).imported == ()

@@ -845,3 +845,27 @@ def deeper(dig, rows, size, pages):
 
 def test_every_kind_of_the_vendor_is_known():
     assert {"deposit", "withdraw", "trade", "funding", "payout", "market_liquidation"} <= set(KINDS)
+
+
+async def test_case_23_a_row_that_is_gone_is_taken_back_and_one_with_other_figures_is_another_event(watch, venue):
+    venue.grow(1)
+    venue.grow(2)
+    it = watch()
+    imported = (await it.poll()).imported
+    venue.grow(3, at=NOON + timedelta(seconds=1))
+    venue.grow(5, at=NOON + timedelta(seconds=2))
+    told = {event.amount: event.id for event in (await it.poll()).events}
+    venue.rows[-1] = venue.rows[-1] | {"amount": "7", "balance": "1013"}
+    venue.info["updated_at"] = "2"
+    replaced = await it.poll()
+    del venue.rows[-1]
+    venue.info["updated_at"] = "3"
+    gone = await it.poll()
+
+    # The oldest instant of a page may go on behind it.
+    assert [event.amount for event in imported] in ([2], [1, 2])
+    [correction] = replaced.corrections
+    assert (correction.what, correction.was) == ("replaced", told[5])
+    assert (correction.now.amount, correction.now.id != correction.was) == (7, True)
+    assert [(one.what, one.was) for one in gone.corrections] == [("reverted", correction.now.id)]
+    assert (replaced.events, gone.events) == ((), ())

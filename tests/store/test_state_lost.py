@@ -53,7 +53,7 @@ async def test_case_10_an_emptied_store_begins_anew_at_now_and_not_at_genesis(st
     await life.polled()
     life.vendor.rows.append(("known", clock()))
     life.vendor.total = "40"
-    assert await life.polled() == [("Low", "firing"), ("Moved", "event"), ("Fell", "firing")]
+    assert await life.polled() == [("Low", "firing"), ("Fell", "firing"), ("Moved", "event")]
 
     await store._batch.command("FLUSHALL")
 
