@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from monitor.backtest_calm import unmoved_until
 from monitor.engine.decide import Policy
-from monitor.model.event import Event
+from monitor.model.event import Correction, Event
 from monitor.model.past import Past
 from monitor.model.record import Account, Answer, Point, Row
 from monitor.model.snapshot import Snapshot
@@ -106,8 +106,9 @@ def steps_of(past: Past, span: Span) -> Iterator[Step]:
         # What held before the replay begins is read by its first poll.
         points.setdefault(max(point.at, span.warm_from), []).append(point)
     for at, event in past.events:
-        # What is expected of it is for these rules to say.
-        events.setdefault(at, []).append(replace(event, expected=()) if event.expected else event)
+        if not event.imported:
+            # What is expected of it, and who tells of it, is for these rules to say.
+            events.setdefault(at, []).append(replace(event, expected=(), told=()))
     amounts: dict[str, dict[str, Decimal]] = {}
     for at in sorted({*points, *events, span.since}):
         if at > span.until:
@@ -131,11 +132,17 @@ def _read(life: Life, past: Past, virtual: Virtual, step: Step) -> tuple[Snapsho
     """The poll of a step: what it read, and what was owed for it."""
     # Before the ledger begins, perhaps because it was trimmed, movements are what totals differ by.
     ledger_from = past.events[0][0] if past.events else _NEVER
-    events = None if life.infers and step.at < ledger_from else step.events
+    events = None if life.infers and step.at < ledger_from else tuple(e for e in step.events if not e.revision)
+    corrections = tuple(_corrected(event) for event in step.events if event.revision)
     # Where history is coarse, the first value of an asset may merely be the first that is left.
     from_zero = life.drops_zero and (past.fine_from is None or step.at >= past.fine_from)
     shot = Snapshot(step.at, step.amounts, absent_is_zero=from_zero)
-    return shot, virtual.decide(Answer(shot, events), step.at).rows
+    return shot, virtual.decide(Answer(shot, events, corrections=corrections), step.at).rows
+
+
+def _corrected(event: Event) -> Correction:
+    """What the provider said then of a movement it had told before."""
+    return Correction("reverted" if event.reverted else "restored", event.id, event.occurred_at)
 
 
 def _repeated(

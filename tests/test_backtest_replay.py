@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.backtest_replay import Life, Span, replay, steps_of
+from monitor.model.event import Telling
 from monitor.model.past import Past
 from monitor.model.record import Point
 from monitor.schedule import Cron, Every
@@ -112,6 +113,21 @@ def test_movements_are_inferred_only_where_the_ledger_holds_none():
         (20, "event"),
     ]
     assert told(life(out), past({0: "200", 10: "140"})) == []
+
+
+def test_what_was_taken_back_is_taken_back_again_and_what_was_imported_is_history():
+    out = rule("large_outflow", above="50")
+    sent = event("60", at=NOON + minutes(10), told=(Telling("Other", "info", Decimal(60)),))
+    gone = replace(sent, reverted=True, revision=1)
+    words = (
+        (NOON, event("70", name="old", at=NOON, imported=True)),
+        (NOON + minutes(10), sent),
+        (NOON + minutes(20), gone),
+    )
+
+    rows = list(replay(life(out), Past(past({0: "100"}).points, words), SPAN))
+
+    assert [((at - NOON) / minutes(1), row.entry.reason) for at, row in rows] == [(10, None), (20, "event_reverted")]
 
 
 def test_in_the_coarse_part_a_first_value_is_no_growth():
