@@ -142,7 +142,7 @@ async def test_a_process_that_does_not_poll_reports_to_one_that_does(place, bank
     assert await worker.stop() == 0
 
 
-async def test_case_5_what_became_bad_while_nobody_looked_is_told_at_the_start(place, bank, chat, until):
+async def test_case_05_what_became_bad_while_nobody_looked_is_told_at_the_start(place, bank, chat, until):
     daemon = await place.write(wallets=("hot", "cold")).start()
     bank.held["cold"] = 40
     await until(lambda: chat.heard == [("alert.firing", "cold", 1)], "one is low")

@@ -50,7 +50,7 @@ def test_a_window_begins_and_ends_by_the_clock_of_its_place(one, moment, began):
     assert active([one], at(moment)) == (began is not None)
 
 
-def test_case_8_a_time_that_the_clock_jumps_over_is_the_first_one_after_the_jump():
+def test_case_08_a_time_that_the_clock_jumps_over_is_the_first_one_after_the_jump():
     # Malta, 29 March 2026: 02:00 is followed by 03:00, at 01:00 UTC.
     begins_within = interval("02:30-03:15")
     lies_within = interval("02:10-02:50")
@@ -63,7 +63,7 @@ def test_case_8_a_time_that_the_clock_jumps_over_is_the_first_one_after_the_jump
     assert not active([ends_within], at("2026-03-29T01:00"))
 
 
-def test_case_8_an_hour_that_the_clock_repeats_opens_one_window_not_two():
+def test_case_08_an_hour_that_the_clock_repeats_opens_one_window_not_two():
     # Malta, 25 October 2026: 03:00 summer time (01:00 UTC) is followed by 02:00 again.
     repeated = interval("02:00-03:00")
     ends_within = interval("01:00-02:30")
@@ -76,7 +76,7 @@ def test_case_8_an_hour_that_the_clock_repeats_opens_one_window_not_two():
     assert not active([ends_within], at("2026-10-25T01:10")), "02:10 for the second time"
 
 
-def test_case_8_a_range_across_midnight_is_one_window():
+def test_case_08_a_range_across_midnight_is_one_window():
     begun = {window([NIGHTS], at("2026-11-20T21:00") + timedelta(minutes=n)) for n in range(9 * 60)}
 
     assert begun == {at("2026-11-20T21:00")}

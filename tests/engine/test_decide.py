@@ -98,14 +98,14 @@ def test_not_knowing_for_a_while_changes_nothing_that_is_told(words, gaps):
 class TestRestart:
     """What a record says is all that is left of the past: a restart is a decision on a loaded record."""
 
-    def test_case_1_a_gap_within_the_tolerance_counts_towards_for(self):
+    def test_case_01_a_gap_within_the_tolerance_counts_towards_for(self):
         watched = Watched((low(for_="30m"),)).reads("40")
 
         watched.reads("40", start=NOON + minutes(31))
 
         assert watched.news == [(31, "firing")]
 
-    def test_case_1_after_a_longer_gap_pending_starts_again(self):
+    def test_case_01_after_a_longer_gap_pending_starts_again(self):
         watched = Watched((low(for_="30m"),)).reads("40")
 
         watched.reads("40", start=NOON + minutes(61))
@@ -113,13 +113,13 @@ class TestRestart:
         assert watched.news == []
         assert watched.record.alerts[0].pending_since == NOON + minutes(61)
 
-    def test_case_1_the_time_between_two_ordinary_polls_is_no_gap_however_long_it_is(self):
+    def test_case_01_the_time_between_two_ordinary_polls_is_no_gap_however_long_it_is(self):
         daily = account(interval=minutes(1440), stale_after=minutes(3 * 1440))
         watched = Watched((low(for_="36h"),), account=daily).reads("40 40 40", every=minutes(1440))
 
         assert watched.news == [(2 * 1440, "firing")]
 
-    def test_case_2_still_firing_says_nothing_and_keeps_its_id(self):
+    def test_case_02_still_firing_says_nothing_and_keeps_its_id(self):
         watched = Watched((low(for_="30m"),)).reads("40 40", every=minutes(30))
 
         watched.reads("40", start=NOON + minutes(600))
@@ -127,7 +127,7 @@ class TestRestart:
         assert watched.news == [(30, "firing")]
         assert watched.record.alerts[0].id == watched.told[0][2].id
 
-    def test_case_3_recovered_meanwhile_is_exactly_one_resolved(self):
+    def test_case_03_recovered_meanwhile_is_exactly_one_resolved(self):
         watched = Watched((low(),)).reads("40").reads("100 100", start=NOON + minutes(600))
 
         assert watched.news == [(0, "firing"), (600, "resolved")]

@@ -147,7 +147,7 @@ def test_critical_comes_first_and_the_worst_of_it_first():
     assert [one.entry.severity for one in message.alerts] == ["critical", "warning", "info"]
 
 
-def test_32_too_many_alerts_are_counted_and_follow_and_none_is_forgotten():
+def test_case_32_too_many_alerts_are_counted_and_follow_and_none_is_forgotten():
     news = tuple(item("firing", entry(str(number), severity="info")) for number in range(MESSAGE_MAX))
     news = (*news[:-1], item("firing", entry("worst")))
     many = group(*news, waiting=MESSAGE_MAX + 7)
@@ -173,7 +173,7 @@ def test_an_alert_is_never_split_over_two_messages():
     assert [one.entry.status for one in whole.alerts] == ["firing", "resolved"] * 50
 
 
-def test_40_events_are_never_collapsed_and_each_is_number_one():
+def test_case_40_events_are_never_collapsed_and_each_is_number_one():
     news = [item("event", event_entry(name), name) for name in ("e1", "e2", "e3")]
 
     assert said(group(*news)) == (

@@ -30,34 +30,34 @@ def said(watched):
 class TestCase2And3And4Restarts:
     """A restart is a decision on what the record holds; nothing else is left of the past."""
 
-    def test_case_2_a_restart_while_flapping_goes_on_holding_it(self):
+    def test_case_02_a_restart_while_flapping_goes_on_holding_it(self):
         flapping = watched().reads("40 100 40 100 40 100 40 100")
         again = Watched(flapping.rules, record=flapping.record).reads("40 100 100", start=NOON + minutes(8))
 
         assert flapping.record.alerts[0].flapping
         assert again.news == []
 
-    def test_case_2_what_was_told_is_remembered_so_worse_means_worse_than_that(self):
+    def test_case_02_what_was_told_is_remembered_so_worse_means_worse_than_that(self):
         before = watched(renotify_every="25%").reads("40 31")
         after = Watched(before.rules, record=before.record).reads("31 30", start=NOON + minutes(90))
 
         assert before.news == [(0, "firing")]
         assert after.news == [(91, "updated")]
 
-    def test_case_3_recovered_meanwhile_is_one_resolved_also_after_it_flapped(self):
+    def test_case_03_recovered_meanwhile_is_one_resolved_also_after_it_flapped(self):
         flapping = watched().reads("40 100 40 100 40 100 40 100")
         after = Watched(flapping.rules, record=flapping.record).reads("100 100", start=NOON + minutes(90))
 
         assert said(after) == [(90, "resolved", "recovered")]
 
-    def test_case_4_a_restart_within_the_band_holds_it_firing(self):
+    def test_case_04_a_restart_within_the_band_holds_it_firing(self):
         one = watched().reads("40").reads("55 60 61", start=NOON + minutes(90))
 
         assert one.news == [(0, "firing"), (92, "resolved")]
 
 
 class TestCase5WhileWeWereDown:
-    def test_case_5_what_became_bad_meanwhile_fires_and_what_was_bad_is_not_told_again(self):
+    def test_case_05_what_became_bad_meanwhile_fires_and_what_was_bad_is_not_told_again(self):
         before = Watched((low(), rule("low_balance", alert="Lower", below=20))).reads("40")
         after = Watched(before.rules, record=before.record).reads("10 10", start=NOON + minutes(500))
 
@@ -65,7 +65,7 @@ class TestCase5WhileWeWereDown:
             (0, "firing", "Tested"), (500, "firing", "Lower"),
         ]  # fmt: skip
 
-    def test_case_5_pending_counts_from_the_first_reading_after_the_start(self):
+    def test_case_05_pending_counts_from_the_first_reading_after_the_start(self):
         before = watched(for_="3m").reads("100")
         after = Watched(before.rules, record=before.record).reads("40 40 40 40", start=NOON + minutes(30))
 

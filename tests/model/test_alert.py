@@ -139,13 +139,13 @@ def test_without_for_it_fires_at_the_first_bad_reading_and_resolves_at_the_first
     assert life.news == [(0, "firing", "warning"), (1, "resolved", "warning")]
 
 
-def test_case_1_a_restart_counts_towards_for_when_the_gap_is_bearable():
+def test_case_01_a_restart_counts_towards_for_when_the_gap_is_bearable():
     life = Life(timing(wait=10, tolerance=60)).judge(0, "warning").judge(50, "warning")
 
     assert life.news == [(50, "firing", "warning")]
 
 
-def test_case_1_after_a_longer_gap_pending_starts_again():
+def test_case_01_after_a_longer_gap_pending_starts_again():
     life = Life(timing(wait=10, tolerance=60)).judge(0, "warning").judge(61, "warning")
 
     assert life.state == PENDING
@@ -154,13 +154,13 @@ def test_case_1_after_a_longer_gap_pending_starts_again():
     assert life.judge(71, "warning").state == FIRING
 
 
-def test_case_4_a_restart_while_keeping_goes_on_with_the_original_timer():
+def test_case_04_a_restart_while_keeping_goes_on_with_the_original_timer():
     life = Life(timing(keep=10)).judge(0, "warning").judge(1).judge(6).judge(11)
 
     assert life.news == [(0, "firing", "warning"), (11, "resolved", "warning")]
 
 
-def test_case_4_no_gap_counts_for_more_than_the_tolerance():
+def test_case_04_no_gap_counts_for_more_than_the_tolerance():
     life = Life(timing(keep=90, tolerance=60)).judge(0, "warning").judge(1).judge(1_000)
 
     assert life.state == KEEPING

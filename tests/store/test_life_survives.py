@@ -39,7 +39,7 @@ def restarted(record):
 
 
 @given(RULES, WORDS)
-def test_case_1_to_4_a_restart_after_every_poll_tells_the_same_news_under_the_same_ids(watching, words):
+def test_case_01_to_04_a_restart_after_every_poll_tells_the_same_news_under_the_same_ids(watching, words):
     steady, shaken = Watched((watching,)), Watched((watching,))
 
     for minute, word in enumerate(words):
