@@ -139,11 +139,11 @@ def _of_labels(meant: Meant, rule: RuleBase, test: RuleTest) -> Iterator[tuple[S
 
 def _has_none(rule: RuleBase, name: str) -> str:
     """Why alerts of a rule lack this label, if they do."""
-    if rule.judges_provider:
-        return "judges a provider as a whole" if name == "account" else ""
-    if rule.spans and name not in rule.summed_by:
+    if (rule.spans or rule.summed_by) and name not in rule.summed_by:
         return f"adds up by {', '.join(rule.summed_by)}" if rule.summed_by else "adds up everything"
-    return ""
+    if rule.judges_provider and name == "account":
+        return "judges a provider as a whole"
+    return "judges accounts as a whole" if name == "asset" and rule.about() == "account" else ""
 
 
 def _labels(rule: RuleBase, test: RuleTest) -> dict[str, set[str]]:

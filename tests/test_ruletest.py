@@ -38,6 +38,7 @@ rules:
   - {alert: Flow, type: large_outflow, above: 50, within: 1h, net: true}
   - {alert: Liquidated, type: liquidation}
   - {alert: Stale, type: stale}
+  - {alert: Sum, type: low_balance, measure: total, aggregate: {by: [role], unit: usd}, below: 1}
   - {alert: Down, type: provider_down, match: {provider: bank}, after: 3m}
   - {alert: Poor, type: low_balance, measure: total, unit: usd, below: 1000}
   - {alert: Blind, type: low_balance, match: {role: well}, below: 10, on_no_data: fire}
@@ -119,6 +120,7 @@ def holds(told, *expectations):
         (Decimal("0.10"), [Decimal("0.10")]),
         ("300_000 -0.50x2", [Decimal(300_000), Decimal("-0.50"), Decimal("-0.50")]),
         ("error _x2 7x1", [Mark.ERROR, Mark.ABSENT, Mark.ABSENT, Decimal(7)]),
+        ("refusedx2 throttled garbled", [Mark.REFUSED, Mark.REFUSED, Mark.THROTTLED, Mark.GARBLED]),
         ("  1\n  2 ", [Decimal(1), Decimal(2)]),
     ],
 )
@@ -753,7 +755,17 @@ SOUND = {
                 {"at": "2m", "alert": "Low", "state": "firing", "level": "critical", "asset": "USDT", "value": 90}
             ],
             "expect_notifications": [{"channel": "ops", "alert": "Low", "kinds": ["firing"], "asset": "USDT"}],
-        }
+        },
+        {
+            "name": "y",
+            "accounts": [
+                {"name": "a", "provider": "bank", "labels": {"role": "hot"}, "series": {"total/USDT": "5 refusedx3"}},
+                {"name": "b", "provider": "perps", "assets": ["BTC"], "series": {"total/BTC": "1"}, "events": []},
+            ],
+            "prices": {"BTC": "60000 _"},
+            "expect": [{"at": "2m", "alert": "Sum", "state": "firing", "labels": {"role": "hot"}}],
+            "expect_notifications": [{"channel": "ops", "alert": "Low", "kinds": ["firing"], "account": "a"}],
+        },
     ],
 }
 

@@ -1,5 +1,6 @@
 """Rule tests of several accounts: what a story of them may say, and what rules over them make of it."""
 
+import json
 from textwrap import dedent, indent
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from monitor.errors import ConfigError
 from monitor.ruletest_cases import load
 from monitor.ruletest_report import run_tests
+from monitor.ruletest_run import run
 
 RULES = """\
 rules:
@@ -229,6 +231,20 @@ def test_rows_of_ledgers_are_read_by_each_account(holds):
         """)
 
 
+def test_a_story_of_one_account_is_the_same_in_either_form(written):
+    samples = 'series: {total/USDT: "2000 1500 error 950 _ 1000x40"}'
+    expected = "expect: [{at: 0s, alert: Drain, state: inactive}]"
+    head, told = "{name: a, provider: bank, labels: {role: hot}", []
+    for form in (f"account: {head}}}\n{samples}", f"accounts: [{head}, {samples}}}]"):
+        [case] = load([written(f"{form}\n{expected}\n")], None)
+        told.append(run(case, lambda: None))
+
+    assert told[0] == told[1]
+    assert [(heard.kind, heard.alert) for _, heard in told[0].heard if heard.alert in ("Drain", "Worth")] == [
+        ("firing", "Drain"), ("firing", "Worth"), ("resolved", "Worth"),
+    ]  # fmt: skip
+
+
 # How providers are doing.
 
 
@@ -393,3 +409,154 @@ def test_a_failure_shows_every_account_and_names_them(ran):
         """)
 
     assert found == (1, GOLDEN)
+
+
+def test_for_machines_a_column_is_named_after_its_account(written, capsys):
+    path = written("""
+        accounts:
+          - {name: a, provider: bank, series: {total/USDT: 1}}
+          - {name: b, provider: bank, series: {total/USDT: "error"}}
+        prices: {BTC: "_"}
+        expect: [{at: 0s, alert: Drain, account: b, state: firing}]
+        """)
+
+    assert run_tests([path], None, as_json=True) == 1
+
+    [story] = json.loads(capsys.readouterr().out)["tests"]
+    assert story["failures"][0]["about"] == "Drain b"
+    assert story["timeline"][0]["read"] == {"a total/USDT": "1", "b total/USDT": "error", "price/BTC": "_"}
+
+
+def test_movements_and_providers_are_told_apart(ran):
+    code, out = ran("""
+        accounts:
+          - {name: a, provider: bank, series: {total/USDT: "1 errorx9"}}
+          - name: b
+            provider: perps
+            series: {total/USDC: "9 8 errorx8"}
+            events: [{at: 1m, kind: withdraw, asset: USDC, amount: 1, direction: out}]
+        expect: [{at: 9m, alert: Down, state: inactive}]
+        """)
+
+    assert code == 1
+    assert "  b: withdraw 1 USDC out\n" in out
+    assert "  Down bank: inactive → firing warning\n" in out
+    assert "  Down perps: inactive → firing warning\n" in out
+
+
+@pytest.mark.parametrize(
+    ("expected", "hint"),
+    [
+        ("alert: Float", "its `match` selects none of the accounts"),
+        ("alert: Poor, account: a", "its `match` does not select the account a"),
+    ],
+)
+def test_a_rule_that_selects_none_of_them_gets_a_hint(ran, expected, hint):
+    code, out = ran(f"""
+        accounts:
+          - {{name: a, provider: bank, series: {{available/USDT: 1}}}}
+          - {{name: b, provider: bank, labels: {{role: cold}}, series: {{available/USDT: 90}}}}
+        expect: [{{at: 0s, {expected}, state: firing}}]
+        """)
+
+    assert code == 1
+    assert f"    hint     {hint}\n" in out
+
+
+def test_a_rule_on_worths_without_any_prices_gets_a_hint(ran):
+    _, out = ran(
+        """
+        account: {name: a, provider: vault}
+        series: {total/USDT: 1}
+        expect: [{at: 0s, alert: Worth, state: firing}]
+        """,
+        config=CONFIG.replace('prices: [{type: static, prices: {USDT: "1"}}]\n', ""),
+    )
+
+    assert "    hint     it judges worths, and neither the test nor the configuration has `prices`\n" in out
+
+
+# What is wrong with a file.
+
+FORM = "each of `accounts` says this of itself: write one form or the other"
+PRICE = "write a price above zero or _, each perhaps repeated: 60000x5"
+VAULT = "vault never offers 'totl', only available, held, locked, referral, total, did you mean 'total'?"
+TWO = """\
+accounts:
+  - {name: a, provider: bank, labels: {role: hot}, series: {total/USDT: "1x3"}}
+  - {name: b, provider: vault, series: {total/BTC: "1"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("story", "said"),
+    [
+        (
+            f"account: {{name: c, provider: bank}}\n{TWO}series: {{total/USDT: 1}}\n",
+            [
+                f"t.yaml:5: tests[0].account: {FORM}",
+                f"t.yaml:9: tests[0].series: {FORM}",
+            ],
+        ),
+        (f"{TWO}events: []\n", [f"t.yaml:8: tests[0].events: {FORM}"]),
+        ("", ["t.yaml:4: tests[0]: tells of no account: add `account` and `series`, or `accounts`"]),
+        ("prices: {A: 1}\n", ["t.yaml:4: tests[0]: tells of no account: add `account` and `series`, or `accounts`"]),
+        ("accounts: []\n", ["t.yaml:5: tests[0].accounts: needs at least 1, got 0"]),
+        ("account: {name: c, provider: bank}\n", ["t.yaml:4: tests[0].series: is required"]),
+        ("series: {total/USDT: 1}\n", ["t.yaml:4: tests[0].account: is required"]),
+        (TWO.replace("name: b", "name: a"), ["t.yaml:7: tests[0].accounts[1].name: there is another account 'a'"]),
+        (TWO.replace("series", "serise", 1), [
+            "t.yaml:6: tests[0].accounts[0].series: is required",
+            "t.yaml:6: tests[0].accounts[0].serise: unknown setting, did you mean 'series'?",
+        ]),
+        (TWO.replace("total/BTC", "totl/BTC"), [
+            f"t.yaml:7: tests[0].accounts[1].series.totl/BTC: {VAULT}"
+        ]),
+        (TWO.replace("provider: vault", "provider: valt"), [
+            "t.yaml:7: tests[0].accounts[1].provider: there is no provider 'valt', did you mean 'vault'?"
+        ]),
+        (TWO.replace("1x3", "1x60000"), [
+            "t.yaml:5: tests[0].accounts: a test has at most 100000 polls, of all accounts together"
+        ]),
+        (f"{TWO}prices: {{BTC: '1 error'}}\n", [
+            f"t.yaml:8: tests[0].prices.BTC: 'error' is no price, {PRICE}"
+        ]),
+        (f"{TWO}prices: {{BTC: 0}}\n", [
+            f"t.yaml:8: tests[0].prices.BTC: '0' is no price, {PRICE}"
+        ]),
+        (f"{TWO}prices: {{BTC: 1 O}}\n", [
+            f"t.yaml:8: tests[0].prices.BTC: 'O' is no sample, {PRICE}"
+        ]),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_story_is_said_with_its_line(mistakes, story, said):
+    expected = "expect: [{at: 0s, alert: Drain, state: inactive}]\n"
+
+    assert mistakes(f"{story}{expected}") == said
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [
+        ("alert: Drain, account: c", "account: the test has no account 'c'"),
+        ("alert: Drain, asset: USDT", "asset: Drain adds up by account: its alerts have no `asset`"),
+        ("alert: Float, account: a", "account: Float adds up by asset: its alerts have no `account`"),
+        ("alert: Everything, asset: BTC", "asset: Everything adds up everything: its alerts have no `asset`"),
+        ("alert: Down, account: a", "account: Down judges a provider as a whole: its alerts have no `account`"),
+        ("alert: Worth, labels: {rol: hot}", "labels.rol: no alert of Worth has this label, did you mean 'role'?"),
+        ("alert: Worth, labels: {role: hott}", "labels.role: none of the accounts has role=hott, did you mean 'hot'?"),
+        ("alert: Poor, labels: {role: warm}", "labels.role: none of the accounts has role=warm"),
+        ("alert: Float, labels: {role: hot}", "labels.role: no alert of Float has this label"),
+        ("alert: Float, labels: {team: risk}", "labels.team: none of the accounts has team=risk"),
+        ("alert: Down, labels: {provider: x}", "labels.provider: none of the accounts has provider=x"),
+        ("alert: Stale, asset: USDT", "asset: Stale judges accounts as a whole: its alerts have no `asset`"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("news", [False, True])
+def test_an_expectation_speaks_of_alerts_that_can_be(mistakes, expected, said, news):
+    key = "expect_notifications" if news else "expect"
+    rest = "channel: ops, kinds: []" if news else "at: 0s, state: inactive"
+
+    found = mistakes(f"{TWO}{key}: [{{{expected}, {rest}}}]\n")
+
+    assert found == [f"t.yaml:8: tests[0].{key}[0].{said}"]
