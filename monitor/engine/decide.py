@@ -34,7 +34,7 @@ from monitor.model.alert import (
 from monitor.model.damping import Turns
 from monitor.model.event import Event
 from monitor.model.expected import Expected
-from monitor.model.record import Account, Answer, Commit, Confirm, Need, Reading, Record, Row
+from monitor.model.record import Account, Answer, Commit, Confirm, Need, Reading, Record, Row, RuleWatch
 from monitor.rules.aggregate import apart
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import Facts, Judgement, Overview, Sighting
@@ -266,8 +266,13 @@ def judges(rule: RuleBase, alert: Alert) -> bool:
 
 
 def _emptied(rule: RuleBase, alert: Alert, facts: Overview) -> bool:
-    """Whether nobody is left of those that a sum of balances was over."""
-    if rule.flow() is not None or not judges(rule, alert):
+    """Whether nobody is left of those that a sum was over, as far as it names them or is of balances."""
+    if not judges(rule, alert):
+        return False
+    if "account" in alert.labels:
+        watch = facts.account.target
+        return isinstance(watch, RuleWatch) and alert.labels["account"] not in watch.members
+    if rule.flow() is not None:
         return False
     return alert.subject not in facts.reading.sums and apart(alert.labels) not in facts.reading.unknown
 

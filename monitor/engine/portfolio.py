@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from monitor.engine.ports import Budget
 from monitor.engine.pricing import reported
+from monitor.engine.roundup import stream_of
 from monitor.engine.settling import LATENESS
 from monitor.engine.sums import SumStore
 from monitor.model.event import Event, Ledger
@@ -23,7 +24,6 @@ from monitor.rules.facts import FlowSpec
 
 #: Records read at once.
 CHUNK = 500
-_STREAM = "moves"
 
 
 @dataclass(slots=True)
@@ -139,8 +139,7 @@ class SumReader:
         spec = rule.flow()
         if spec is None:
             return Roundup(now, portfolio.sums, ledgers=record.ledgers, unknown=portfolio.unknown, prices=prices)
-        # Named after the window: one that was edited is counted anew.
-        stream = f"{_STREAM}|{spec.key('')}|"
+        stream = stream_of(rule, spec)
         since = {
             int(name.removeprefix(stream)): it.checkpoint
             for name, it in record.ledgers.items()

@@ -1,5 +1,6 @@
 """What the accounts of a rule teach together: sums as they stand, and rings of their movements. Pure."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -7,7 +8,8 @@ from decimal import Decimal
 
 from monitor.engine.pricing import PriceBook
 from monitor.engine.settling import settled
-from monitor.model.event import Event, standing
+from monitor.model.alert import Alert
+from monitor.model.event import Event, digest, standing
 from monitor.model.record import Account, Record, Roundup, RuleWatch
 from monitor.model.settlement import Piece
 from monitor.model.snapshot import Snapshot
@@ -18,6 +20,16 @@ from monitor.rules.base import RuleBase
 from monitor.rules.facts import FlowSpec, Overview
 
 _ONE = Decimal(1)
+
+
+def stream_of(rule: RuleBase, spec: FlowSpec) -> str:
+    """How the names begin of the places up to which the movements were counted.
+
+    Named after all that says what is counted as what: a rule that was edited counts anew.
+    """
+    chosen = sorted((label, json.dumps(wanted)) for label, wanted in rule.match.items())
+    told = digest(json.dumps([rule.summed_by, rule.assets, chosen]))
+    return f"moves|{spec.key('')}|{told}|"
 
 
 def round_up(
@@ -33,6 +45,9 @@ def round_up(
     spec, watch = rule.flow(), account.target
     assert isinstance(watch, RuleWatch)
     counted, pieces = reading.events, tuple[Piece, ...]()
+    known: Mapping[str, Flow] = {}
+    if spec is not None and any(name.startswith(stream_of(rule, spec)) for name in record.ledgers):
+        known = record.flows
     transfers: Mapping[str, tuple[Leg, ...]] = record.transfers
     if spec is not None and spec.settle is not None:
         result = settled(record, reading.events, watch, rule, spec, now)
@@ -41,9 +56,9 @@ def round_up(
         transfers = {spec.suffix: result.legs} if result.legs else {}
     elif transfers:
         transfers = {}
-    flows = record.flows if spec is None else _count(record.flows, counted, watch, rule, spec, now)
+    flows = known if spec is None else _count(known, counted, watch, rule, spec, now)
     following = record
-    if flows is not record.flows or reading.ledgers != record.ledgers or transfers != record.transfers:
+    if flows != record.flows or reading.ledgers != record.ledgers or transfers != record.transfers:
         following = replace(record, flows=flows, ledgers=reading.ledgers, transfers=transfers)
     return following, Overview(
         now=now,
@@ -52,9 +67,15 @@ def round_up(
         flows=flows,
         recorded=None if recorded is None else standing(recorded),
         prices=book.prices(_as_snapshot(reading, flows, pieces), now, reading.prices),
-        alerting=frozenset([alert.subject for alert in record.alerts]),
+        alerting=frozenset([alert.subject for alert in record.alerts if _is_of(alert, rule, watch)]),
         pieces=pieces,
     )
+
+
+def _is_of(alert: Alert, rule: RuleBase, watch: RuleWatch) -> bool:
+    """Whether an alert is about what this rule tells apart now, and about an account that it is still over."""
+    labels = alert.labels
+    return tuple(labels) == rule.summed_by and ("account" not in labels or labels["account"] in watch.members)
 
 
 def _as_snapshot(reading: Roundup, flows: Mapping[str, Flow], pieces: tuple[Piece, ...]) -> Snapshot:

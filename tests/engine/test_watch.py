@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.engine.watch import STORE_PROVIDER, StoreReader, Watch, checkups, match_labels
+from monitor.engine.watch import STORE_PROVIDER, StoreReader, Watch, aggregates, checkups, match_labels
 from monitor.model.record import Health, ProviderWatch
 from tests.builders import NOON, minutes, seconds
 from tests.facts import account, policy, rule
@@ -80,3 +80,38 @@ async def test_health_is_read_from_the_store_as_if_it_were_a_balance(store):
     health = await StoreReader(store).poll(pseudo, None, None, NOON)
 
     assert (health.noted_at, health.good_at, health.failing_since) == (NOON, NOON, None)
+
+
+def flows(alert, **settings):
+    return rule("large_outflow", alert=alert, **{"above": 1, "within": "1h", "match": {"role": "hot"}, **settings})
+
+
+def test_movements_are_kept_as_long_as_the_rule_that_looks_back_furthest_wants():
+    short = flows("Short", aggregate={"by": ["asset"]})
+    long = flows("Long", within="2d", match={"role": "cold"}, aggregate={"by": ["asset"]})
+
+    assert watch(short).summing(account(labels={"role": "hot"})).moves == minutes(120)
+    # They share a stream with those of other accounts.
+    assert watch(short, long).summing(account(labels={"role": "hot"})).moves == minutes(49 * 60)
+
+
+def test_every_account_tells_a_rule_on_transfers_what_moved_there():
+    nets = flows("Leak", net_internal=True, settle_within="30m")
+    stranger = account("cold", labels={"role": "cold"})
+
+    assert watch(nets).rules_for(stranger) == ()
+    assert watch(nets).sums_over(stranger) == ("aggregate:Leak",)
+    # Its values are nobody's business.
+    assert watch(nets).summing(stranger) == (None, minutes(150))
+    assert watch(nets).summing(account(labels={"role": "hot"})) == (minutes(3), minutes(150))
+
+
+def test_a_rule_on_transfers_knows_everybody_and_judges_those_it_matches():
+    nets, plain = flows("Leak", net_internal=True), flows("Plain", aggregate={"by": ["asset"]})
+    everyone = {name: account(name, labels={"role": role}) for name, role in (("a", "hot"), ("b", "cold"))}
+
+    found = aggregates((nets, plain), everyone)
+
+    assert list(found["aggregate:Leak"].target.members) == ["a"]
+    assert found["aggregate:Leak"].target.everyone == everyone
+    assert found["aggregate:Plain"].target.everyone == {}

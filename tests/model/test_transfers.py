@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from monitor.model.event import Event
 from monitor.model.settlement import Settled, Terms, settle
 from monitor.model.transfers import Leg, match
-from monitor.model.window import exact_flow, moment
+from monitor.model.window import exact_flow, flow, flow_bounds, moment, record_flow
 
 MINUTE = 60_000_000
 SETTLE = 10 * MINUTE
@@ -279,3 +279,32 @@ def test_bit_by_bit_or_all_at_once_it_comes_to_the_same(legs, delays, end):
         whole = Rule()
         assert told == (whole.counts(minute, *known), whole.counts(minute, direction="in"))
     assert all(isinstance(piece.as_event(), Event) for piece in rule.at(end).pieces)
+
+
+@settings(max_examples=200)
+@given(LEGS, st.lists(st.integers(0, 25), min_size=14, max_size=14), st.integers(60, 130))
+def test_with_little_room_a_ring_of_what_was_put_aside_bounds_what_it_came_to(legs, delays, end):
+    """What counts one by one, and between the bounds of a ring the rest: nothing is lost or counted twice."""
+    found_at = {one.id: one.at // MINUTE + delay for one, delay in zip(legs, delays, strict=False)}
+    window = moment(HOUR.within) - moment(0)
+    rule, ring = Rule(HOUR._replace(most=3)), flow(window)
+    for minute in range(0, end, 5):
+        now = moment(minute * MINUTE)
+        result = rule.at(minute, *(one for one in legs if minute - 5 < found_at[one.id] <= minute))
+        ring = record_flow(ring, [piece.as_event() for piece in result.folded], now)
+
+        assert len(rule.legs) <= HOUR._replace(most=3).most
+        for way in ("out", "in"):
+            live = [piece.as_event() for piece in result.pieces if piece.why != "transit"]
+            exact = exact_flow([piece.as_event() for piece in rule.folded], way, window, now)
+            low, high = flow_bounds(ring, way, window, now)
+            assert low <= exact <= high
+            assert exact_flow(live, way, window, now) >= 0
+    # All that ever moved is put aside, remembered, or over.
+    known = {piece.leg.id for piece in rule.folded} | {one.id for one in rule.legs}
+    assert all(one.id in known or one.at + SETTLE + HOUR.lateness <= end * MINUTE or _netted(one, legs) for one in legs)
+
+
+def _netted(one, legs):
+    """Whether a leg may have met its other end, and so left nothing to be put aside."""
+    return any(other.bare == one.bare and other.direction != one.direction for other in legs)

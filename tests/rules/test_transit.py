@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from monitor.engine.decide import decide
-from monitor.model.event import Use
+from monitor.engine.roundup import stream_of
+from monitor.model.event import Ledger, Use
 from monitor.model.record import Record, Roundup, RuleWatch
 from monitor.model.settlement import LEGS_MAX
 from tests.builders import NOON, minutes
@@ -68,7 +69,9 @@ class Summed(Watched):
 
     def moves(self, minute, *events):
         now = NOON + minutes(minute)
-        return self.see(Roundup(now, events=events), now).rows
+        [tested] = self.rules
+        ledgers = {f"{stream_of(tested, tested.flow())}0": Ledger(minute)}
+        return self.see(Roundup(now, events=events, ledgers=ledgers), now).rows
 
 
 def test_case_30_an_alert_carries_the_labels_of_its_account():
@@ -187,3 +190,44 @@ def test_a_movement_that_was_taken_back_belongs_to_nothing_until_it_stands_again
     assert [row.news for row in seen.moves(11, replace(came, revision=2))] == ["resolved"]
     assert seen.moves(12, replace(out, reverted=True), replace(came, reverted=True, revision=3)) == ()
     assert seen.record.transfers == {}
+
+
+def by(*labels):
+    return rule("large_outflow", above=100, within="1h", match={}, aggregate={"by": labels})
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(by("asset"), by("role", "asset"), id="more labels tell the sums apart"),
+        pytest.param(by("role", "asset"), by("asset"), id="fewer"),
+        pytest.param(by("asset"), leaves(settle_within="1s"), id="transfers are left out now"),
+        pytest.param(leaves(settle_within="1s"), by("asset"), id="and are no longer"),
+    ],
+)
+def test_a_rule_that_tells_other_sums_apart_since_it_was_edited_begins_anew(before, after):
+    seen = Summed(before)
+    went = event("600", account="hot")
+    seen.moves(0, went)
+    seen.moves(1)
+    seen.rules = (after,)
+
+    # Its movements are read again from where the kept ones begin.
+    told = seen.moves(2, went)
+
+    assert sorted((row.news, row.entry.reason, row.entry.value) for row in told) == [
+        ("firing", None, 600),
+        ("resolved", "superseded", 600),
+    ]
+
+
+def test_an_alert_of_an_account_that_is_gone_closes_and_says_why():
+    seen = Summed(leaves(settle_within="1s"))
+    seen.moves(0, event("600", account="hot"), event("700", account="cold", name="e2"))
+    assert len(seen.moves(1)) == 2
+    rest = {one.name: one for one in (COLD, BANK)}
+    seen.account = replace(seen.account, target=RuleWatch("Tested", rest, rest))
+
+    assert [(row.news, row.entry.reason, row.entry.account) for row in seen.moves(2)] == [
+        ("resolved", "account_removed", "hot")
+    ]
