@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from monitor.model.event import MONEY_KINDS, Event
-from monitor.model.record import Record, RuleWatch
+from monitor.model.record import Record
 from monitor.model.settlement import Settled, Terms, settle
 from monitor.model.transfers import Leg
 from monitor.model.window import micros
@@ -17,9 +17,7 @@ LATENESS = timedelta(hours=1)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def settled(
-    record: Record, events: Iterable[Event], watch: RuleWatch, rule: RuleBase, spec: FlowSpec, now: datetime
-) -> Settled:
+def settled(record: Record, events: Iterable[Event], rule: RuleBase, spec: FlowSpec, now: datetime) -> Settled:
     """What the remembered movements and these come to by now."""
     assert spec.settle is not None, "asked only where transfers settle"
     terms = Terms(spec.settle // _MICROSECOND, spec.within // _MICROSECOND, LATENESS // _MICROSECOND)
@@ -27,14 +25,14 @@ def settled(
     last = {(event.account, event.id): event for event in events}.values()
     gone = {(event.account, event.id) for event in last if event.reverted}
     known = tuple(leg for leg in record.transfers.get(spec.suffix, ()) if not gone or leg.key not in gone)
-    return settle(known, _legs(last, watch, rule, spec), terms, micros(now))
+    return settle(known, _legs(last, rule, spec), terms, micros(now))
 
 
-def _legs(events: Iterable[Event], watch: RuleWatch, rule: RuleBase, spec: FlowSpec) -> Iterator[Leg]:
-    """The movements that may be one end of a transfer: those of configured accounts, on any network of an asset."""
+def _legs(events: Iterable[Event], rule: RuleBase, spec: FlowSpec) -> Iterator[Leg]:
+    """The movements that may be one end of a transfer, on any network of an asset that the rule is about."""
     bare = {asset.partition("@")[0] for asset in rule.assets}
     for event in events:
-        if event.direction is None or event.account not in watch.everyone or not event.amount:
+        if event.direction is None or not event.amount:
             continue
         if event.reverted or event.imported:
             continue

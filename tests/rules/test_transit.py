@@ -231,3 +231,15 @@ def test_an_alert_of_an_account_that_is_gone_closes_and_says_why():
     assert [(row.news, row.entry.reason, row.entry.account) for row in seen.moves(2)] == [
         ("resolved", "account_removed", "hot")
     ]
+
+
+def test_what_counts_no_more_is_not_told_of_either():
+    seen = Summed(leaves(within="5m", settle_within="1m"))
+    seen.moves(0, event("600", account="hot"))
+    assert [row.news for row in seen.moves(1)] == ["firing"]
+    seen.moves(6)
+    seen.moves(7, event("200", account="hot", name="e2", at=NOON + minutes(7)))
+
+    [row] = seen.moves(8)
+
+    assert row.entry.annotations["summary"].endswith("; a transfer of 200 USDT from hot has not arrived within 1m")
