@@ -311,7 +311,7 @@ class TestCommandLine:
     def test_exit_codes(self, run, words, code):
         assert run(*words)[0] == code
 
-    def test_a_bad_configuration_is_told_by_every_command(self, run, folder):
+    def test_case_53_a_bad_configuration_is_told_by_every_command_with_exit_code_2(self, run, folder):
         config = folder / "config.yaml"
         config.write_text(config.read_text().replace("api: A", "api: Z"))
 
@@ -361,7 +361,7 @@ class TestCheckDiff:
             ),
         ],
     )
-    def test_every_alert_that_a_reload_would_touch_is_listed(self, run, lived, rules, expected):
+    def test_case_51_every_alert_that_a_reload_would_touch_is_listed(self, run, lived, rules, expected):
         lived.write_text(rules)
 
         code, out, _ = run("check", "--diff", "--json")
@@ -373,7 +373,7 @@ class TestCheckDiff:
         assert told["rules_removed"] == (["Low"] if rules == "rules: []" else [])
         assert told["accounts"] == {"added": [], "removed": []}
 
-    def test_accounts_that_come_and_go_are_named_with_what_closes(self, run, lived, folder):
+    def test_case_54_accounts_that_come_and_go_are_named_with_what_closes(self, run, lived, folder):
         config = folder / "config.yaml"
         config.write_text(config.read_text().replace("      hot: {wallet_id: hot", "      new: {wallet_id: hot"))
 

@@ -84,7 +84,7 @@ async def the_commands_answer_without_it(place, chat):
     assert (code, json.loads(chat.posts[-1][1])["type"]) == (0, "test")
 
 
-async def test_a_daemon_killed_between_the_receipt_and_its_record_repeats_itself_byte_for_byte(
+async def test_case_06_a_daemon_killed_between_the_receipt_and_its_record_repeats_itself_byte_for_byte(
     place, bank, chat, until, pass_leases
 ):
     chat.hang = True

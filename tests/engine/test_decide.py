@@ -173,7 +173,7 @@ class TestEpisodes:
 
 
 class TestTargets:
-    def test_resolved_goes_wherever_firing_went_though_the_route_has_changed(self):
+    def test_case_27_resolved_goes_wherever_firing_went_though_the_route_has_changed(self):
         watched = Watched((low(),), policy=policy("ops", route=Route(group_by=["rule"]))).reads("40")
         before = watched.record.alerts[0].targets
 
@@ -183,7 +183,7 @@ class TestTargets:
         assert [target.channel for target in before] == ["ops"]
         assert commit.rows[0].targets == before
 
-    def test_a_worse_level_adds_the_channels_of_its_route_and_keeps_the_others(self):
+    def test_case_27_a_worse_level_adds_the_channels_of_its_route_and_keeps_the_others(self):
         pages = Route(channels=["ops"], routes=[Route(match={"severity": "critical"}, channels=["ops", "pager"])])
         levels = {"warning": {"below": 100}, "critical": {"below": 50}}
         watched = Watched((rule("low_balance", levels=levels),), policy=policy("ops", "pager", route=pages))

@@ -179,7 +179,7 @@ async def test_a_declared_asset_that_never_came_is_unknown_not_zero(office):
     assert await one.judges() == [("firing", "USDT", 10)]
 
 
-async def test_members_that_are_gone_leave_the_sum_and_the_last_one_closes_its_alert(office):
+async def test_case_54_members_that_are_gone_leave_the_sum_and_the_last_one_closes_its_alert(office):
     first = await office(low())
     await first.reads("hot-1", {"USDT": "10"})
     await first.reads("hot-2", {"BTC": "10"})

@@ -753,7 +753,7 @@ async def test_a_token_is_renewed_before_its_end_and_not_earlier(
     assert len(granting.balances) == 4, "nothing was refused"
 
 
-async def test_a_revoked_token_is_renewed_once_for_all_polls_in_flight(server, session, purse, now):
+async def test_case_15_a_revoked_token_is_renewed_once_for_all_polls_in_flight(server, session, purse, now):
     granting = Granting(server)
     spec = settings(base_url=server.url, auth=OAUTH)
     provider, hot = connected(spec, session), account(spec, wallet_id="w")
@@ -765,7 +765,7 @@ async def test_a_revoked_token_is_renewed_once_for_all_polls_in_flight(server, s
     assert len(granting.grants) == 2
 
 
-async def test_a_second_401_is_a_refusal(server, session, purse, now, recorded, leaks_nothing):
+async def test_case_15_a_second_401_is_a_refusal(server, session, purse, now, recorded, leaks_nothing):
     def answer(asked):
         if asked.path == "/o/token/":
             return web.json_response({"access_token": "tok-canary", "expires_in": 3600})

@@ -113,7 +113,7 @@ def test_a_member_that_was_never_read_makes_every_sum_it_may_belong_to_open_ende
     assert verdicts[cold].labels == {"role": "cold", "asset": "USDT"}
 
 
-def test_a_sum_names_its_largest_parts_and_those_that_are_missing():
+def test_case_20_a_sum_names_its_largest_parts_with_their_ages_and_those_that_are_missing():
     tested = low()
     verdict = judged(tested, {"USDT": sums(USDT="a=1 b=30 c=2 d=3 e=? f=?")}, alerting=["USDT"])["USDT"]
 

@@ -125,7 +125,7 @@ def test_case_26_the_first_observation_has_no_verdict():
         pytest.param({"min_history": "1d"}, DAY, True, id="all of it"),
     ],
 )
-def test_nothing_is_said_before_enough_is_known(settings, known, said):
+def test_case_33_nothing_is_said_before_enough_is_known(settings, known, said):
     judge = rule("runway", **DAILY, **settings)
 
     found = judged(judge, ["100"] * 24, cover=Coverage(micros(NOON - known)))
@@ -225,7 +225,7 @@ def test_levels_hold_until_their_own_recovery():
     }
 
 
-def test_what_came_in_does_not_count():
+def test_case_33_what_came_in_does_not_count():
     judge = rule("runway", **DAILY)
     facts = paying(judge, ["10"] * 24)
     came = [event("500", "in", at=NOON - n * HOUR, name=f"i{n}") for n in range(1, 24)]

@@ -114,7 +114,7 @@ async def test_an_emptied_store_is_noticed_by_those_who_knew_it(open_store):
     assert await theirs.epochs_missing() == ()
 
 
-async def test_one_lost_shard_is_noticed(store):
+async def test_case_10_one_lost_shard_is_noticed(store):
     await store._batch.command("DEL", store.partitions[2].epoch)
 
     assert await store.epochs_missing() == (2,)
@@ -233,7 +233,7 @@ async def test_a_store_that_answers_but_takes_no_writes_is_not_available(a_serve
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
-async def test_a_store_that_evicts_is_refused_with_the_remedy(policy, a_server):
+async def test_case_10_a_store_that_evicts_is_refused_with_the_remedy(policy, a_server):
     server = a_server("--maxmemory-policy", policy)
 
     with pytest.raises(StoreUnusable, match="set `maxmemory-policy noeviction`"):
