@@ -63,14 +63,14 @@ async def test_a_sum_reads_the_same_from_a_shelf_as_from_a_store(open_store, clo
         ]
         ledgers = [reading.ledgers for reading in both]
         assert told(both[1]) == told(both[0]), (name, word)
-        seen.append(told(both[1]))
+        seen.append({key: str(value) for key, value in told(both[1]).items()})
         if rule.flow():
             recalled = [await reader.recall(account, clock() - seconds(120)) for reader in readers]
             assert sorted(e.amount for e in recalled[0]) == sorted(e.amount for e in recalled[1])
 
     key = "events" if rule.flow() else "sums"
-    assert len({str(one[key]) for one in seen}) > 2, "something did happen"
-    assert any(one["unknown"] for one in seen)
+    assert len({one[key] for one in seen}) > 2, "something did happen"
+    assert any("amount=None" in one["sums"] or one["unknown"] != "{}" for one in seen)
 
 
 async def test_on_a_virtual_clock_nothing_waits():
