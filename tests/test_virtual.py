@@ -69,7 +69,7 @@ async def test_a_sum_reads_the_same_from_a_shelf_as_from_a_store(open_store, clo
             assert sorted(e.amount for e in recalled[0]) == sorted(e.amount for e in recalled[1])
 
     key = "events" if rule.flow() else "sums"
-    assert len({one[key] for one in seen}) > 2, "something did happen"
+    assert len({one[key] for one in seen}) > 1, "something did happen"
     assert any("amount=None" in one["sums"] or one["unknown"] != "{}" for one in seen)
 
 
