@@ -21,6 +21,8 @@ from monitor.ruletest_verdict import Failure, Row, failures, timeline
 OK, FAILED = 0, 1
 #: Fewer polls are over before a progress bar could be read.
 PROGRESS_FROM = 5_000
+#: Columns of a timeline that are all shown; of more, those in which something changes.
+COLUMNS_WHOLE = 8
 #: Polls between two movements of the bar.
 STEP = 500
 
@@ -97,23 +99,28 @@ def explained(result: Result) -> Iterator[str]:
 def _table(result: Result) -> Iterator[str]:
     """`time  samples  what happened`, a line for everything that happened; what went wrong is marked."""
     rows = [row for row in result.timeline if row is not None]
-    columns = result.case.test.columns
-    widths = [
-        max(len(whose), len(name), *(len(row.read[place]) for row in rows))
-        for place, (whose, name) in enumerate(columns)
-    ]
+    kept = _kept(rows, len(result.case.test.columns))
+    whose, names = zip(*(result.case.test.columns[place] for place in kept), strict=True)
+    reads = {id(row): [row.read[place] for place in kept] for row in rows}
+    widths = [max(map(len, column)) for column in zip(whose, names, *reads.values(), strict=True)]
     first = max(4, *(len(duration_text(row.at)) for row in rows))
-    if any(whose for whose, _ in columns):
-        yield f"    {' ' * first}  {_cells((whose for whose, _ in columns), widths)}".rstrip()
-    yield f"    {'time'.ljust(first)}  {_cells((name for _, name in columns), widths)}  what happened"
+    if any(whose):
+        yield f"    {' ' * first}  {_cells(whose, widths)}".rstrip()
+    yield f"    {'time'.ljust(first)}  {_cells(names, widths)}  what happened"
     for row in result.timeline:
         if row is None:
             yield f"    {'…'.ljust(first)}"
             continue
-        start = f"{duration_text(row.at).ljust(first)}  {_cells(row.read, widths)}"
+        start = f"{duration_text(row.at).ljust(first)}  {_cells(reads[id(row)], widths)}"
         marked = [("    ", line) for line in row.happened] + [("  > ", line) for line in row.wrong]
         for place, (mark, line) in enumerate(marked or [("    ", "")]):
             yield f"{mark}{start if place == 0 else ' ' * len(start)}  {line}".rstrip()
+
+
+def _kept(rows: Sequence[Row], count: int) -> list[int]:
+    """The columns that are shown: of many only those that change, if any does."""
+    changing = [place for place in range(count) if len({row.read[place] for row in rows}) > 1]
+    return changing if changing and count > COLUMNS_WHOLE else list(range(count))
 
 
 def _cells(texts: Iterable[str], widths: Sequence[int]) -> str:

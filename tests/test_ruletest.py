@@ -836,6 +836,16 @@ def test_the_readmes_example_is_true_and_fails_as_it_says(tmp_path, capsys, monk
     assert f"```text\n{capsys.readouterr().out}```" in text
 
 
+def test_the_readmes_story_of_several_accounts_is_true(tmp_path, capsys):
+    text = (ROOT / "README.md").read_text("utf-8")
+    (tmp_path / "rules" / "tests").mkdir(parents=True)
+    for name in ("rules/total.yaml", "rules/tests/total.yaml"):
+        [block] = re.findall(rf"```yaml\n(# {name}\n.*?)```", text, re.DOTALL)
+        (tmp_path / name).write_text(block)
+
+    assert run_tests([tmp_path / "rules/tests/total.yaml"], None, as_json=False) == 0, capsys.readouterr().out
+
+
 def command(folder, *words, **environment):
     return subprocess.run(
         [sys.executable, "-m", "monitor", "test", *words],
