@@ -19,7 +19,7 @@ _US = timedelta(microseconds=1)
 #: What a record holds that two equal readings leave alone, or that is looked at below.
 _LOOKED_AT = frozenset({
     "account", "version", "snapshot", "outage", "failing_since", "ledgers", "provider", "began_at",
-    "alerts", "lately", "flows", "coverage", "extremes", "valued", "reported", "budgets",
+    "alerts", "lately", "flows", "coverage", "extremes", "valued", "reported", "budgets", "judged",
 })  # fmt: skip
 #: Whatever it holds besides: nobody here knows what time does to it.
 _OTHERS = tuple(one.name for one in fields(Record) if one.name not in _LOOKED_AT)

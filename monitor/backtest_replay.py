@@ -86,7 +86,7 @@ def replay(
     steps = list(steps_of(past, span))
     for place, step in enumerate(steps):
         if step.first:
-            virtual.record = replace(virtual.record, alerts=(), lately={})
+            virtual.record = replace(virtual.record, alerts=(), lately={}, judged=None)
         shot, rows = _read(life, past, virtual, step)
         if step.at >= span.since:
             yield from ((step.at, row) for row in rows)

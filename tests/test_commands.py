@@ -264,9 +264,9 @@ class TestStatus:
     def test_when_nobody_polls_it_asks_whether_a_daemon_runs(self, run, valkey_server, overdue, asks):
         async def polled(store):
             at = datetime.now(UTC) - seconds(overdue)
-            await store.enrol("bank", {"hot": at, "cold": at})
+            await store.enrol("bank", dict.fromkeys(("hot", "cold"), datetime.now(UTC)))
             for claim in (await store.claim("bank", 9, seconds(30))).claims:
-                await store.commit("bank", commit(await store.load(claim.account)), claim, at)
+                assert await store.commit("bank", commit(await store.load(claim.account)), claim, at) == "written"
 
         if overdue is not None:
             in_store(valkey_server.url, polled)

@@ -53,7 +53,7 @@ def retire(record: Record, account: Account, rules: Iterable[RuleBase], names: f
         if closed is not None and news is not None:
             rows.append(Row(news=news, entry=entry_of_alert(None, account, closed, now), targets=closed.targets))
     kept = tuple(alert for alert in record.alerts if alert.rule in live)
-    return Commit(before=record, record=replace(record, alerts=kept), rows=tuple(rows))
+    return Commit(before=record, record=replace(record, alerts=kept, judged=None), rows=tuple(rows))
 
 
 async def sweep(store: PollStore, accounts: Sequence[str], who_polls: WhoPolls) -> list[str]:
