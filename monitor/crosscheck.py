@@ -10,7 +10,7 @@ from pydantic import BaseModel, SecretStr
 
 from monitor.accounts import Roster
 from monitor.channels.base import insecure
-from monitor.engine.expected import mistakes
+from monitor.engine.expected import doubts, mistakes
 from monitor.fields import UNREAD, duration_text, suggestion
 from monitor.mistakes import Mistake, Steps, dotted
 from monitor.model.record import Account
@@ -183,7 +183,9 @@ def _check_expected(settings: Settings, roster: Roster, found: Findings) -> None
     written = found.document.value.get("time_intervals")
     intervals = list(written) if isinstance(written, dict) else list(settings.time_intervals)
     broken = _broken_accounts(roster, found.document)
-    for path, what in mistakes(settings.expected_transfers, intervals, roster.accounts, telling):
+    for path, what in doubts(settings.expected_transfers, roster.accounts, telling):
+        found.doubt(("expected_transfers", *path), what)
+    for path, what in mistakes(settings.expected_transfers, intervals, roster.accounts):
         if path[1:] == ("account",) and settings.expected_transfers[int(path[0])].account in broken:
             continue
         found.wrong(("expected_transfers", *path), what)

@@ -230,8 +230,6 @@ def test_a_channel_type_of_a_later_version_is_refused_by_name(written, kind):
                     "there is no account 'treasur', did you mean 'treasury'?"
                 ),
                 "config.yaml:11: expected_transfers[1].name: there is already an expected transfer 'a'",
-                ("config.yaml:11: expected_transfers[1].to: "
-                "the provider of this account never tells where money went: leave `to` out"),
                 ("config.yaml:11: expected_transfers[1].active[0]: "
                 "there is no 'non' in `time_intervals`, did you mean 'noon'?"),
             ],
@@ -325,6 +323,16 @@ def test_a_rule_on_a_ledger_needs_one(written, config, rule, said):
     [found] = mistakes(written, config, **rules(f"rules:\n  - {rule}\n"))
 
     assert found == f"rules/a.yaml:2: {said}"
+
+
+def test_a_destination_that_no_provider_tells_covers_nothing_and_is_a_warning(written):
+    expected = "expected_transfers: [{name: p, account: treasury, asset: X, up_to: 1, to: [addr], active: [noon]}]\n"
+    noon = "time_intervals: {noon: [{times: ['12:00-13:00']}]}\n"
+
+    config = written(KUNA + CHANNEL + expected + noon)
+
+    [said] = [one for one in config.warnings if "expected_transfers[0].to" in one]
+    assert "never tells where money went, so this covers nothing" in said
 
 
 def test_accounts_without_a_ledger_are_named_where_others_have_one(written):

@@ -25,8 +25,8 @@ def judged_by(record: Record, rules: tuple[RuleBase, ...]) -> Judged:
 def is_calm(record: Record, answer: Answer, rules: tuple[RuleBase, ...]) -> bool:
     """Whether steady rules would say of this answer what they said of the last reading: nothing.
 
-    They did, for no alert is open (whoever closes one for another reason takes the mark away); and the answer holds the same amounts, all of them, and nothing has moved that a
-    window remembers.
+    They did, for no alert is open (whoever closes one for another reason takes the mark away); and the answer holds
+    the same amounts, all of them, and nothing has moved that a window remembers.
     """
     known = record.judged
     if not isinstance(known, Judged) or known.rules is not rules or record.alerts or record.doubts:

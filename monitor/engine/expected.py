@@ -49,23 +49,27 @@ def mistakes(
     transfers: Sequence[ExpectedTransfer],
     intervals: Collection[str],
     accounts: Mapping[str, Account],
-    telling: Container[str],
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """What is wrong beyond the shape: (path below `expected_transfers`, sentence).
-
-    `telling` are the providers that tell where money goes.
-    """
+    """What is wrong beyond the shape: (path below `expected_transfers`, sentence)."""
     names = [one.name for one in transfers]
     for index, one in enumerate(transfers):
         if one.name in names[:index]:
             yield (index, "name"), f"there is already an expected transfer {one.name!r}"
         if one.account not in accounts:
             yield (index, "account"), f"there is no account {one.account!r}{suggestion(one.account, accounts)}"
-        elif one.to is not None and accounts[one.account].provider not in telling:
-            yield (index, "to"), "the provider of this account never tells where money went: leave `to` out"
         for place, name in enumerate(one.active):
             if name not in intervals:
                 yield (index, "active", place), f"there is no {name!r} in `time_intervals`{suggestion(name, intervals)}"
+
+
+def doubts(
+    transfers: Sequence[ExpectedTransfer], accounts: Mapping[str, Account], telling: Container[str]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """What will not be as somebody may think; `telling` are the providers that tell where money goes."""
+    for index, one in enumerate(transfers):
+        if one.to is not None and one.account in accounts and accounts[one.account].provider not in telling:
+            what = "its provider never tells where money went, so this covers nothing and all of it is judged"
+            yield (index, "to"), f"{what}; leave `to` out to go by amount and time alone"
 
 
 def by_account(transfers: Iterable[ExpectedTransfer], intervals: Intervals) -> dict[str, tuple[Expected, ...]]:
