@@ -113,6 +113,7 @@ def _inferred(record: Record, snapshot: Snapshot, changes: tuple[Change, ...]) -
 
     The id holds the version read: deciding again gives the same id, the next poll another.
     """
+    known = record.snapshot
     for change in changes:
         if change.measure == "total":
             delta = change.delta
@@ -124,6 +125,7 @@ def _inferred(record: Record, snapshot: Snapshot, changes: tuple[Change, ...]) -
                 amount=delta.copy_abs(),
                 occurred_at=snapshot.observed_at,
                 balance_after=change.after,
+                since=known.seen.get(change.asset, known.observed_at) if known else None,
             )
 
 

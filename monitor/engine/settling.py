@@ -49,6 +49,7 @@ def _legs(events: Iterable[Event], rule: RuleBase, spec: FlowSpec) -> Iterator[L
                 event.amount,
                 event.reference or "",
                 _unexpected(event, spec),
+                since=micros(event.since) if event.since else 0,
             )
 
 

@@ -55,7 +55,8 @@ class Event:
     the provider's own word, or `inferred` for a movement derived from two totals. `late` marks an event
     found after a gap. `account` says whose it is, where movements of several accounts are looked at together.
     `to` is where the money went, empty where the provider does not tell; `expected` is what expected transfers
-    cover of it. `key` is the ledger's, where the id does not hold it. `told` are the rules that told of it.
+    cover of it. `key` is the ledger's, where the id does not hold it. `told` are the rules that told of it. `since`
+    is set where `occurred_at` is only when it was noticed: it happened between the two.
 
     A movement that the provider took back is stored again as `reverted`, and again when it stands after all:
     the last word on an id counts, and `revision` says how many there were before. `imported` were there before
@@ -79,6 +80,7 @@ class Event:
     reverted: bool = False
     revision: int = 0
     imported: bool = False
+    since: datetime | None = None
 
     @property
     def unexpected(self) -> Decimal:

@@ -2,15 +2,16 @@
 
 What went and came under one transaction id belongs together, whichever accounts it was. What is left over is matched
 by amount: one way out with one way in of the same bare asset at another account, not more than went out, less by a fee
-at most, and not further apart in time than transfers take to settle. The pair with the smallest fee goes first, then
-the one closest in time. Two ids on one network are two transfers, never one.
+at most, and not further apart in time than transfers take to settle (those noticed only from one reading to the next: as
+close as they may have been). The pair with the smallest fee goes first, then the one closest in time. Two ids
+on one network are two transfers, never one.
 
 All movements are matched anew each time: in which order they were read does not matter, and what goes together can be
 left out together without a change for the others.
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from heapq import heapify, heappop, heappush
@@ -27,7 +28,7 @@ class Leg(NamedTuple):
     """One end of what may be a transfer. `at` and `overdue` are microseconds since 1970.
 
     `unexpected` is the part of the amount that nobody announced (None: all). `overdue` is when it began to count as
-    not arrived; 0 until then.
+    not arrived; 0 until then. `since` is set where `at` is only when it was noticed: it happened between the two.
     """
 
     # Stored in this order: new fields go to the end and have a default.
@@ -41,6 +42,7 @@ class Leg(NamedTuple):
     reference: str = ""
     unexpected: Decimal | None = None
     overdue: int = 0
+    since: int = 0
 
     @property
     def bare(self) -> str:
@@ -51,6 +53,11 @@ class Leg(NamedTuple):
     def key(self) -> tuple[str, str]:
         """What no other leg has."""
         return self.account, self.id
+
+    @property
+    def vague(self) -> int:
+        """How much earlier than `at` it may have been."""
+        return max(self.at - self.since, 0) if self.since else 0
 
 
 class Fate(NamedTuple):
@@ -126,24 +133,24 @@ class _Matching:
                 self._pair(outs, ins)
 
     def _pair(self, outs: Sequence[int], ins: Sequence[int]) -> None:
-        shelf = _Shelf()
+        shelf = _Shelf(self.legs)
         for came in ins:
-            shelf.put(self.left[came], self.legs[came].at, came)
+            shelf.put(self.left[came], came)
         best = [found for out in outs if (found := self._best(out, shelf))]
         heapify(best)
         while best:
-            _, _, out, came = heappop(best)
+            *_, out, came = heappop(best)
             if not self.left[came]:
                 # Another way out was closer to it: look for the next best.
                 if found := self._best(out, shelf):
                     heappush(best, found)
                 continue
-            shelf.take(self.left[came], self.legs[came].at, came)
+            shelf.take(self.left[came], came)
             self._net(out, came)
             self._spend(out)
             self._join((out, came))
 
-    def _best(self, out: int, shelf: "_Shelf") -> tuple[Decimal, int, int, int] | None:
+    def _best(self, out: int, shelf: "_Shelf") -> tuple[Decimal, int, int, int, int] | None:
         leg = self.legs[out]
 
         def fits(came: int) -> bool:
@@ -151,8 +158,8 @@ class _Matching:
             two_transfers = leg.reference and other.reference and leg.asset == other.asset
             return other.account != leg.account and not two_transfers
 
-        found = shelf.nearest(self.left[out], leg.at, self.apart, fits)
-        return None if found is None else (found[0], found[1], out, found[2])
+        found = shelf.nearest(leg, self.left[out], self.apart, fits)
+        return None if found is None else (found[0], found[1], found[2], out, found[3])
 
     def _sides(self, places: Iterable[int]) -> tuple[list[int], list[int]]:
         outs, ins = list[int](), list[int]()
@@ -182,52 +189,69 @@ class _Matching:
 
 @dataclass(slots=True)
 class _Shelf:
-    """Ways in of one asset, to be found by amount and time."""
+    """Ways in of one asset, by their place among all legs, to be found by amount and time."""
 
+    legs: tuple[Leg, ...]
     amounts: list[Decimal] = field(default_factory=list)
-    places: dict[Decimal, list[tuple[int, int]]] = field(default_factory=dict)
+    places: dict[Decimal, list[int]] = field(default_factory=dict)
+    vaguest: int = 0
 
-    def put(self, amount: Decimal, at: int, place: int) -> None:
+    def put(self, amount: Decimal, place: int) -> None:
         if amount not in self.places:
             insort(self.amounts, amount)
-        insort(self.places.setdefault(amount, []), (at, place))
+        # Places are in the order of time.
+        insort(self.places.setdefault(amount, []), place)
+        self.vaguest = max(self.vaguest, self.legs[place].vague)
 
-    def take(self, amount: Decimal, at: int, place: int) -> None:
-        self.places[amount].remove((at, place))
+    def take(self, amount: Decimal, place: int) -> None:
+        self.places[amount].remove(place)
         if not self.places[amount]:
             del self.places[amount]
             del self.amounts[bisect_left(self.amounts, amount)]
 
     def nearest(
-        self, amount: Decimal, at: int, apart: int, fits: Callable[[int], bool]
-    ) -> tuple[Decimal, int, int] | None:
-        """The fee, the time between, and the place of what goes best with so much sent then."""
+        self, out: Leg, amount: Decimal, apart: int, fits: Callable[[int], bool]
+    ) -> tuple[Decimal, int, int, int] | None:
+        """The fee, the least and the noticed time between, and the place of what goes best with so much of a leg."""
         least = subtract(amount, multiply(amount, FEE_SHARE))
-        for place in range(bisect_right(self.amounts, amount) - 1, -1, -1):
-            came = self.amounts[place]
+        for index in range(bisect_right(self.amounts, amount) - 1, -1, -1):
+            came = self.amounts[index]
             if came < least:
                 break
-            if found := _closest(self.places[came], at, apart, fits):
+            if found := self._closest(out, self.places[came], apart, fits):
                 return subtract(amount, came), *found
         return None
 
+    def _closest(
+        self, out: Leg, places: Sequence[int], apart: int, fits: Callable[[int], bool]
+    ) -> tuple[int, int, int] | None:
+        """Of these the one closest to a leg that fits; of two the earlier."""
+        best: tuple[int, int, int] | None = None
+        for noticed, place in self._outwards(out.at, places):
+            # However vague, no later one can have been closer.
+            if noticed - self.vaguest - out.vague > (apart if best is None else best[0]):
+                break
+            distance = _between(out, self.legs[place])
+            if distance <= apart and (best is None or (distance, noticed) < best[:2]) and fits(place):
+                best = distance, noticed, place
+        return best
 
-def _closest(
-    places: Sequence[tuple[int, int]], at: int, apart: int, fits: Callable[[int], bool]
-) -> tuple[int, int] | None:
-    """The time between, and the place of the one closest to a moment that fits; of two the earlier."""
-    after = bisect_left(places, (at, -1))
-    before = after - 1
-    while before >= 0 or after < len(places):
-        past = at - places[before][0] if before >= 0 else None
-        ahead = places[after][0] - at if after < len(places) else None
-        if past is not None and (ahead is None or past <= ahead):
-            distance, place, before = past, places[before][1], before - 1
-        else:
-            assert ahead is not None
-            distance, place, after = ahead, places[after][1], after + 1
-        if distance > apart:
-            return None
-        if fits(place):
-            return distance, place
-    return None
+    def _outwards(self, at: int, places: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """How far each was noticed from a moment, the nearest first, of two the earlier."""
+        after = bisect_left(places, at, key=lambda place: self.legs[place].at)
+        before = after - 1
+        while before >= 0 or after < len(places):
+            past = at - self.legs[places[before]].at if before >= 0 else None
+            ahead = self.legs[places[after]].at - at if after < len(places) else None
+            if past is not None and (ahead is None or past <= ahead):
+                yield past, places[before]
+                before -= 1
+            else:
+                assert ahead is not None
+                yield ahead, places[after]
+                after += 1
+
+
+def _between(a: Leg, b: Leg) -> int:
+    """The least time that can have been between two movements."""
+    return max(a.at - a.vague - b.at, b.at - b.vague - a.at, 0)

@@ -257,3 +257,18 @@ async def test_a_sum_over_accounts_leaves_out_what_stays_among_them(opened, cloc
     assert await news(one, clock, 10) == [("firing", "USDT", 200)]
     [alert] = await one.alerts()
     assert (alert.labels, alert.details["sum"]) == ({"asset": "USDT"}, "USDT of all accounts")
+
+
+async def test_what_arrived_while_its_account_could_not_be_read_has_arrived(opened, clock):
+    """It counts while nobody can tell; when it is noticed, it may have been there all the time."""
+    one = await opened()
+    clock.now += minutes(1)
+    await one.reads("cold-1", {"USDT": "4000"})
+    assert await news(one, clock, 11) == [("firing", "USDT", 1000)]
+
+    clock.now = NOON + minutes(40)
+    await one.reads("cold-1", {"USDT": "4000"})
+    await one.reads("hot-usdt", {"USDT": "1999"})
+
+    assert await one.judges() == [("resolved", "USDT", 1)]
+    assert await news(one, clock, 60) == []

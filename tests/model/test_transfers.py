@@ -84,6 +84,22 @@ MATCHES = [
         id="the rest of a transaction arrives where no transaction is told",
     ),
     pytest.param(
+        [leg("hot-100", at=1), leg("cold+100", at=40, since=2 * MINUTE)], ["0", "0"], id="noticed after an outage"
+    ),
+    pytest.param(
+        [leg("hot-100", at=40, since=2 * MINUTE), leg("cold+100", at=1)], ["0", "0"], id="its departure was, too"
+    ),
+    pytest.param(
+        [leg("hot-100", at=1), leg("cold+100", at=40, since=12 * MINUTE)],
+        ["100", "100"],
+        id="not even that was in time",
+    ),
+    pytest.param(
+        [leg("hot-100", at=5), leg("cold+100", at=6), leg("warm+100", at=40, since=4 * MINUTE)],
+        ["0", "100", "0"],
+        id="at the same time for all we know is closest",
+    ),
+    pytest.param(
         [leg("hot-100"), leg("cold+99.5", at=1), leg("warm+100", at=9)],
         ["0", "99.5", "0"],
         id="the nearest amount wins",
@@ -220,8 +236,8 @@ def test_without_room_the_oldest_that_are_settled_stand_as_they_are_and_nothing_
 AMOUNTS = st.sampled_from([Decimal(each) for each in ("100", "99.5", "99", "100.0", "50", "49.9", "1")])
 LEGS = st.lists(
     st.builds(
-        lambda at, account, asset, way, amount, reference: Leg(
-            at * MINUTE, account, "", asset, "transfer", way, amount, reference
+        lambda at, account, asset, way, amount, reference, vague: Leg(
+            at * MINUTE, account, "", asset, "transfer", way, amount, reference, since=(at - vague) * MINUTE
         ),
         st.integers(0, 40),
         st.sampled_from(["hot", "cold", "warm"]),
@@ -229,6 +245,7 @@ LEGS = st.lists(
         st.sampled_from(["in", "out"]),
         AMOUNTS,
         st.sampled_from(["", "", "r", "s"]),
+        st.sampled_from([0, 0, 1, 7]),
     ),
     max_size=14,
 ).map(lambda legs: [one._replace(id=f"e{place}") for place, one in enumerate(legs)])
