@@ -110,7 +110,7 @@ def _preview(message: Message, *, redact: bool) -> str:
         return headline(message)
     count = len(episodes) + message.truncated
     if count > 1:
-        return f"{headline(message)}: {count} alerts, the first {_where(episodes[0])}"
+        return f"{headline(message)}: {count} alerts, the first {_where(_first(episodes))}"
     entry = message.alerts[-1].entry
     again = f" ({len({one.entry.id for one in message.alerts})} episodes)" if _again(message) else ""
     fact = _fact(entry, redact=redact)
@@ -271,8 +271,15 @@ def _subjects(message: Message) -> list[Entry]:
     return list(found.values())
 
 
+def _first(episodes: Sequence[Entry]) -> Entry:
+    """What ended because its rule was edited stands before what the rule tells instead."""
+    return next((entry for entry in episodes if entry.status != "resolved"), episodes[0])
+
+
 def _worst(message: Message) -> Entry:
-    return min((one.entry for one in message.alerts), key=lambda entry: list(_COLOURS).index(entry.severity))
+    entries = [one.entry for one in message.alerts]
+    live = [entry for entry in entries if entry.status != "resolved"]
+    return min(live or entries, key=lambda entry: list(_COLOURS).index(entry.severity))
 
 
 def _again(message: Message) -> bool:

@@ -123,7 +123,17 @@ def _choose(owed: Sequence[Owed]) -> tuple[Kind | None, list[Owed], int]:
         if room < 0:
             break
         chosen.append(one)
-    return kind, chosen, len(kinds[kind]) - len(chosen)
+    left = len(kinds[kind]) - len(chosen)
+    if kind == "firing":
+        chosen = [*_replaced(kinds.get("resolved", ()), chosen)[: max(room, 0)], *chosen]
+    return kind, chosen, left
+
+
+def _replaced(ended: Sequence[Owed], begun: Sequence[Owed]) -> list[Owed]:
+    """Those that ended because their rule was edited and tells these instead: one piece of news, not two."""
+    rules = {one.entries[-1].entry.rule for one in begun}
+    last = ((one, one.entries[-1].entry) for one in sorted(ended, key=lambda one: one.rank))
+    return [one for one, entry in last if entry.reason == "superseded" and entry.rule in rules]
 
 
 def _owed(group: Group, now: datetime, *, send_resolved: bool) -> Iterator[Owed]:

@@ -13,7 +13,7 @@ from monitor.engine.pricing import reported
 from monitor.engine.roundup import stream_of
 from monitor.engine.settling import LATENESS
 from monitor.engine.sums import SumStore
-from monitor.model.event import Event, Ledger
+from monitor.model.event import Event, Ledger, digest
 from monitor.model.price import Quote, Quotes
 from monitor.model.record import Account, Record, Roundup, RuleWatch
 from monitor.model.snapshot import Snapshot
@@ -28,10 +28,11 @@ CHUNK = 500
 
 @dataclass(slots=True)
 class Portfolio:
-    """The sums of one rule. `waiting` are the members still to be read, in no order."""
+    """The sums of one rule. `waiting` are the members still to be read, in no order; `stream` as in `stream_of`."""
 
     rule: RuleBase
     members: Mapping[str, Account]
+    stream: str = ""
     sums: dict[str, dict[str, Sum]] = field(default_factory=dict)
     unknown: dict[tuple[str, ...], set[str]] = field(default_factory=dict)
     prices: dict[str, tuple[Quote, str]] = field(default_factory=dict)
@@ -133,13 +134,15 @@ class SumReader:
         watch = account.target
         assert isinstance(watch, RuleWatch)
         rule = self.rules[watch.rule]
-        portfolio = self._portfolios.setdefault(watch.rule, Portfolio(rule, watch.members))
+        portfolio = self._portfolios.get(watch.rule)
+        if portfolio is None:
+            portfolio = self._portfolios[watch.rule] = Portfolio(rule, watch.members, _stream(rule, watch.members))
         await portfolio.refresh(self.store, now)
         prices = portfolio.quotes(now)
         spec = rule.flow()
         if spec is None:
             return Roundup(now, portfolio.sums, ledgers=record.ledgers, unknown=portfolio.unknown, prices=prices)
-        stream = stream_of(rule, spec)
+        stream = portfolio.stream
         since = {
             int(name.removeprefix(stream)): it.checkpoint
             for name, it in record.ledgers.items()
@@ -156,6 +159,14 @@ class SumReader:
         assert isinstance(watch, RuleWatch)
         events, _ = await self.store.moves({}, since)
         return _of(events, watch.members)
+
+
+def _stream(rule: RuleBase, members: Iterable[str]) -> str:
+    spec = rule.flow()
+    if spec is None:
+        return ""
+    # What may be a transfer is remembered with its account.
+    return stream_of(rule, spec, digest(*sorted(members)) if spec.settle is None else "")
 
 
 def reach(spec: FlowSpec) -> timedelta:

@@ -22,13 +22,14 @@ from monitor.rules.facts import FlowSpec, Overview
 _ONE = Decimal(1)
 
 
-def stream_of(rule: RuleBase, spec: FlowSpec) -> str:
+def stream_of(rule: RuleBase, spec: FlowSpec, crew: str = "") -> str:
     """How the names begin of the places up to which the movements were counted.
 
-    Named after all that says what is counted as what: a rule that was edited counts anew.
+    Named after all that says what is counted as what: a rule that was edited counts anew. So does one whose accounts,
+    of which `crew` is a digest, have changed: nothing in a ring tells what a removed one has put there.
     """
     chosen = sorted((label, json.dumps(wanted)) for label, wanted in rule.match.items())
-    told = digest(json.dumps([rule.summed_by, rule.assets, chosen]))
+    told = digest(json.dumps([rule.summed_by, rule.assets, chosen]), *([crew] if crew else []))
     return f"moves|{spec.key('')}|{told}|"
 
 
@@ -46,7 +47,7 @@ def round_up(
     assert isinstance(watch, RuleWatch)
     counted, pieces = reading.events, tuple[Piece, ...]()
     known: Mapping[str, Flow] = {}
-    if spec is not None and any(name.startswith(stream_of(rule, spec)) for name in record.ledgers):
+    if not record.ledgers.keys().isdisjoint(reading.ledgers):
         known = record.flows
     transfers: Mapping[str, tuple[Leg, ...]] = record.transfers
     if spec is not None and spec.settle is not None:

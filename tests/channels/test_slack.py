@@ -110,6 +110,15 @@ def test_the_preview_says_what_happened_in_one_line(name, line):
     assert render(MESSAGES[name])["text"] == line
 
 
+def test_the_preview_is_about_what_fires_now_also_behind_what_it_replaces():
+    closed = entry("old", "resolved", reason="superseded")
+
+    said = render(message(closed, entry("new", severity="warning")))
+
+    assert said["text"] == "[FIRING warning] HotWalletLow: 2 alerts, the first hot-new"
+    assert said["attachments"][0]["color"] == "#e8a33d"
+
+
 @pytest.mark.parametrize(
     ("rule_type", "status", "fact"),
     [

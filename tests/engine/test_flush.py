@@ -130,6 +130,21 @@ def test_a_message_holds_one_kind_and_the_rest_follows_at_once():
     assert said(rest) == ("alert.resolved", [("alr_b1", "resolved", 2)])
 
 
+def test_case_52_what_was_superseded_is_told_with_what_its_rule_tells_instead_as_far_as_there_is_room():
+    closed = [item("resolved", entry(name, "resolved", reason="superseded")) for name in ("b", "c")]
+    other = item("resolved", entry("d", "resolved", reason="superseded", rule="Other"))
+    known = {one.fingerprint: Told(one, 1, NOON) for one in map(entry, "bcd")}
+    opened = [item("firing", entry(str(number))) for number in range(MESSAGE_MAX - 1)]
+
+    message = flush(group(*closed, other, FIRING, open=known), NOON)
+    full = flush(group(*closed, *opened, open=known), NOON)
+
+    both = [("alr_b1", "resolved", 2), ("alr_c1", "resolved", 2), ("alr_a1", "firing", 1)]
+    assert (message.type, news_of([message])) == ("alert.firing", both)
+    assert after_settle(group(other), message, NOON)[1] == NOON, "the other one follows at once"
+    assert (len(full.alerts), full.alerts[0].entry.id, full.truncated) == (MESSAGE_MAX, "alr_b1", 0)
+
+
 def test_a_combined_alert_shares_no_message_with_plain_ones():
     message = flush(group(item("resolved", entry("b", "resolved")), FIRING, RESOLVED, open=told(entry("b"))), NOON)
 

@@ -164,3 +164,16 @@ async def test_case_32_of_too_many_alerts_the_worst_are_told_the_rest_counted_an
     assert (await one.lives(dict.fromkeys(assets, "200"))).alerts == ()
     ended = [told.entry for message in one.chats["ops"].arrived[2:] for told in message.alerts]
     assert sorted((entry.asset, entry.status) for entry in ended) == [(name, "resolved") for name in sorted(assets)]
+
+
+async def test_case_52_what_an_edited_rule_speaks_of_no_more_and_what_it_speaks_of_now_is_one_message(shop):
+    one = shop(low(assets=["USDT"]))
+    await one.lives({"USDT": "40", "BTC": "1"})
+    one.clock.pass_(minutes(2))
+
+    one.rules = (low(assets=["BTC"]),)
+    await one.lives({"USDT": "40", "BTC": "1"})
+
+    assert one.heard()[1:] == [("firing", ("resolved", 2), ("firing", 1))]
+    closed, opened = (told.entry for told in one.chats["ops"].arrived[-1].alerts)
+    assert (closed.asset, closed.reason, opened.asset, opened.reason) == ("USDT", "superseded", "BTC", None)

@@ -280,6 +280,23 @@ async def test_an_edited_window_is_counted_anew_from_what_is_kept(office, clock)
     assert (await edited.alerts())[0].value == 110
 
 
+async def test_case_54_what_left_accounts_that_are_gone_counts_no_more(office, clock):
+    first = await office(drain())
+    for name in ("hot-1", "hot-2", "cold-1"):
+        await first.reads(name, {"USDT": "1000"})
+    await first.reads("hot-1", {"USDT": "890"})
+    await first.reads("hot-2", {"USDT": "940"})
+    assert await first.judges() == [("firing", "USDT", 170)]
+    clock.now += minutes(1)
+
+    second = await office(drain(), accounts=(HOT2, COLD))
+
+    assert await second.judges() == [("resolved", "USDT", 60)]
+    clock.now += minutes(1)
+    await second.reads("cold-1", {"USDT": "950"})
+    assert await second.judges() == [("firing", "USDT", 110)]
+
+
 async def test_movements_told_by_a_ledger_count_like_inferred_ones(office):
     one = await office(drain(kinds=["withdraw"]))
     for name in ("hot-1", "hot-2", "cold-1"):
