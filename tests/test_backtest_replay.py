@@ -207,13 +207,13 @@ INTERVALS = st.sampled_from([minutes(1), seconds(97), minutes(7)])
 
 
 def owed(rows):
-    """Rows without what counts polls: the ids, in which the record's version is."""
+    """Rows without what counts polls: the ids, in which the record's version is, and when the last one was."""
     return [
         (
             at,
             row.news,
             row.targets,
-            replace(row.entry, id="", event=row.entry.event and replace(row.entry.event, id="")),
+            replace(row.entry, id="", event=row.entry.event and replace(row.entry.event, id="", since=None)),
         )
         for at, row in rows
     ]

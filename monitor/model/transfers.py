@@ -2,16 +2,16 @@
 
 What went and came under one transaction id belongs together, whichever accounts it was. What is left over is matched
 by amount: one way out with one way in of the same bare asset at another account, not more than went out, less by a fee
-at most, and not further apart in time than transfers take to settle (those noticed only from one reading to the next: as
-close as they may have been). The pair with the smallest fee goes first, then the one closest in time. Two ids
-on one network are two transfers, never one.
+at most, and not further apart in time than transfers take to settle: those that were only noticed from one reading to
+the next, as close as they may have been. The pair with the smallest fee goes first, then the one closest in time. Two
+ids on one network are two transfers, never one.
 
 All movements are matched anew each time: in which order they were read does not matter, and what goes together can be
 left out together without a change for the others.
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from heapq import heapify, heappop, heappush
@@ -151,14 +151,7 @@ class _Matching:
             self._join((out, came))
 
     def _best(self, out: int, shelf: "_Shelf") -> tuple[Decimal, int, int, int, int] | None:
-        leg = self.legs[out]
-
-        def fits(came: int) -> bool:
-            other = self.legs[came]
-            two_transfers = leg.reference and other.reference and leg.asset == other.asset
-            return other.account != leg.account and not two_transfers
-
-        found = shelf.nearest(leg, self.left[out], self.apart, fits)
+        found = shelf.nearest(self.legs[out], self.left[out], self.apart)
         return None if found is None else (found[0], found[1], found[2], out, found[3])
 
     def _sides(self, places: Iterable[int]) -> tuple[list[int], list[int]]:
@@ -189,50 +182,51 @@ class _Matching:
 
 @dataclass(slots=True)
 class _Shelf:
-    """Ways in of one asset, by their place among all legs, to be found by amount and time."""
+    """Ways in of one asset, by their place among all legs, to be found by amount, account and time."""
 
     legs: tuple[Leg, ...]
     amounts: list[Decimal] = field(default_factory=list)
-    places: dict[Decimal, list[int]] = field(default_factory=dict)
+    places: dict[Decimal, dict[str, list[int]]] = field(default_factory=dict)
     vaguest: int = 0
 
     def put(self, amount: Decimal, place: int) -> None:
         if amount not in self.places:
             insort(self.amounts, amount)
         # Places are in the order of time.
-        insort(self.places.setdefault(amount, []), place)
+        insort(self.places.setdefault(amount, {}).setdefault(self.legs[place].account, []), place)
         self.vaguest = max(self.vaguest, self.legs[place].vague)
 
     def take(self, amount: Decimal, place: int) -> None:
-        self.places[amount].remove(place)
-        if not self.places[amount]:
+        accounts, account = self.places[amount], self.legs[place].account
+        accounts[account].remove(place)
+        if not accounts[account]:
+            del accounts[account]
+        if not accounts:
             del self.places[amount]
             del self.amounts[bisect_left(self.amounts, amount)]
 
-    def nearest(
-        self, out: Leg, amount: Decimal, apart: int, fits: Callable[[int], bool]
-    ) -> tuple[Decimal, int, int, int] | None:
+    def nearest(self, out: Leg, amount: Decimal, apart: int) -> tuple[Decimal, int, int, int] | None:
         """The fee, the least and the noticed time between, and the place of what goes best with so much of a leg."""
         least = subtract(amount, multiply(amount, FEE_SHARE))
         for index in range(bisect_right(self.amounts, amount) - 1, -1, -1):
             came = self.amounts[index]
             if came < least:
                 break
-            if found := self._closest(out, self.places[came], apart, fits):
-                return subtract(amount, came), *found
+            others = (places for account, places in self.places[came].items() if account != out.account)
+            if closest := [found for places in others if (found := self._closest(out, places, apart))]:
+                return subtract(amount, came), *min(closest)
         return None
 
-    def _closest(
-        self, out: Leg, places: Sequence[int], apart: int, fits: Callable[[int], bool]
-    ) -> tuple[int, int, int] | None:
-        """Of these the one closest to a leg that fits; of two the earlier."""
+    def _closest(self, out: Leg, places: Sequence[int], apart: int) -> tuple[int, int, int] | None:
+        """Of these the one closest to a leg that may be its other end; of two the earlier."""
         best: tuple[int, int, int] | None = None
         for noticed, place in self._outwards(out.at, places):
-            # However vague, no later one can have been closer.
-            if noticed - self.vaguest - out.vague > (apart if best is None else best[0]):
+            # However vague, no later one can be closer.
+            if noticed - self.vaguest - out.vague > (apart if best is None else best[0]) or (best and not best[0]):
                 break
-            distance = _between(out, self.legs[place])
-            if distance <= apart and (best is None or (distance, noticed) < best[:2]) and fits(place):
+            other = self.legs[place]
+            distance = _between(out, other)
+            if distance <= apart and (best is None or distance < best[0]) and not _two_transfers(out, other):
                 best = distance, noticed, place
         return best
 
@@ -250,6 +244,11 @@ class _Shelf:
                 assert ahead is not None
                 yield ahead, places[after]
                 after += 1
+
+
+def _two_transfers(a: Leg, b: Leg) -> bool:
+    """Whether both tell a transaction, on one network, and it is not the same."""
+    return bool(a.reference and b.reference) and a.asset == b.asset
 
 
 def _between(a: Leg, b: Leg) -> int:
