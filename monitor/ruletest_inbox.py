@@ -127,6 +127,9 @@ def _entries(message: Message, now: datetime) -> Iterable[Heard]:
     for numbered in message.alerts:
         entry = numbered.entry
         kind: News = _KINDS.get(message.type, "event") if entry.status == "firing" else entry.status
+        if entry.status == "event" and entry.reason is not None:
+            # What was told of an event turned out not to be so.
+            kind = "updated"
         yield Heard(
             now, message.channel, kind, entry.rule, entry.asset or "", entry.account, entry.fingerprint, message.id
         )

@@ -7,14 +7,15 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from monitor.engine.pricing import PriceBook, Seen, Source, bare
-from monitor.model.event import Event, digest
+from monitor.model.event import Correction, Event, digest
 from monitor.model.money import ZERO, text
 from monitor.model.price import Quote
 from monitor.model.record import Answer, Health, Reading
 from monitor.model.snapshot import Outage, Snapshot
-from monitor.ruletest import OUTAGES, Mark, Sample, split_key
+from monitor.ruletest import split_key
 from monitor.ruletest_cases import Member
 from monitor.ruletest_checks import selects
+from monitor.ruletest_series import OUTAGES, Mark, Sample
 
 
 def sample_at(told: tuple[Sample, ...], place: int) -> Sample:
@@ -33,11 +34,12 @@ class Script:
 
     member: Member
     start: datetime
-    _rows: deque[Event] = field(init=False)
+    _rows: deque[tuple[Event, datetime | None]] = field(init=False)
+    _standing: list[tuple[Event, datetime]] = field(default_factory=list)
     _baseline: bool = False
 
     def __post_init__(self) -> None:
-        self._rows = deque(sorted(self._events(), key=lambda event: event.occurred_at))
+        self._rows = deque(sorted(self._events(), key=lambda row: row[0].occurred_at))
 
     def samples(self, place: int) -> dict[str, Sample]:
         """Series → sample of one poll."""
@@ -55,8 +57,11 @@ class Script:
             if isinstance(sample, Decimal):
                 asset, measure = split_key(key)
                 amounts.setdefault(asset, {})[measure] = sample
-        events, told = self._fresh(now) if self.member.nature.ledger else (None, [])
-        return Answer(self._snapshot(amounts, now, known), events), told
+        snapshot = self._snapshot(amounts, now, known)
+        if not self.member.nature.ledger:
+            return Answer(snapshot), []
+        (events, told), (corrections, undone) = self._fresh(now), self._undone(now)
+        return Answer(snapshot, events, corrections=corrections), told + undone
 
     def _snapshot(self, amounts: dict[str, dict[str, Decimal]], now: datetime, known: Snapshot | None) -> Snapshot:
         """What an adapter makes of an answer that lacks some assets: zero only where absence means that."""
@@ -74,25 +79,38 @@ class Script:
     def _fresh(self, now: datetime) -> tuple[tuple[Event, ...], list[str]]:
         """The rows that came since the last good poll; the first one's are history, not news."""
         rows = []
-        while self._rows and self._rows[0].occurred_at <= now:
-            rows.append(self._rows.popleft())
+        while self._rows and self._rows[0][0].occurred_at <= now:
+            row, reverted_at = self._rows.popleft()
+            if reverted_at is None or reverted_at > now:
+                rows.append(row)
+                self._standing += [(row, reverted_at)] if self._baseline and reverted_at else []
         history = "" if self._baseline else " (before the first good poll: history, not news)"
         self._baseline = True
-        told = [
-            " ".join(filter(None, (row.kind, text(row.amount), row.asset, row.direction))) + history for row in rows
-        ]
-        return () if history else tuple(rows), told
+        return () if history else tuple(rows), [_told(row) + history for row in rows]
 
-    def _events(self) -> Iterator[Event]:
+    def _undone(self, now: datetime) -> tuple[tuple[Correction, ...], list[str]]:
+        """What was told before and is taken back by now."""
+        rows = [row for row, reverted_at in self._standing if reverted_at <= now]
+        self._standing = [(row, reverted_at) for row, reverted_at in self._standing if reverted_at > now]
+        found = tuple(Correction("reverted", row.id, row.occurred_at) for row in rows)
+        return found, [f"{_told(row)} is taken back" for row in rows]
+
+    def _events(self) -> Iterator[tuple[Event, datetime | None]]:
         for place, row in enumerate(self.member.story.events):
-            yield Event(
+            event = Event(
                 id=f"evt_{digest(self.member.account.name, str(place))}",
                 asset=row.asset,
                 kind=row.kind,
                 direction=row.direction,
                 amount=row.amount,
                 occurred_at=self.start + row.at,
+                reference=row.reference,
             )
+            yield event, None if row.reverted_at is None else self.start + row.reverted_at
+
+
+def _told(row: Event) -> str:
+    return " ".join(filter(None, (row.kind, text(row.amount), row.asset, row.direction)))
 
 
 def noted(health: Health, reading: Reading, now: datetime) -> Health:

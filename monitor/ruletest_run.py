@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from monitor.engine.decide import Policy
+from monitor.engine.kicks import FOLD
 from monitor.engine.notice import labels_of, labels_of_alert
 from monitor.engine.watch import account_of_checkup, aggregates, match_labels
 from monitor.model.alert import Alert
@@ -51,6 +52,11 @@ class _Watched:
     read: Callable[[datetime], Reading]
     every: timedelta
     look_at: datetime = START
+    looked_at: datetime = START - FOLD
+
+    def hurry(self, now: datetime) -> None:
+        """Something it reads has changed: whatever changes within a second is looked at once."""
+        self.look_at = min(self.look_at, max(now, self.looked_at + FOLD))
 
 
 def run(case: Case, tick: Callable[[], None]) -> Story:
@@ -130,8 +136,7 @@ class _World:
             now = START + place * self.case.interval
             self._poll_all(place, now)
             for one in self.sums:
-                # Whatever the polls of a second change is added up once.
-                one.look_at = now
+                one.hurry(now)
             self._look(now + (self.case.interval if place < last else _INSTANT))
             self.tick()
         self.inbox.deliver(now)
@@ -164,7 +169,7 @@ class _World:
             if one.look_at >= until:
                 return
             self._judge(one.judged, one.read(one.look_at), one.look_at)
-            one.look_at += one.every
+            one.looked_at, one.look_at = one.look_at, one.look_at + one.every
 
     def _judge(self, judged: _Judged, reading: Reading, now: datetime) -> Commit:
         # What was due before is said before: a message never tells what came after it.

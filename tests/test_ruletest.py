@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from monitor import cli
 from monitor.errors import ConfigError
 from monitor.fields import duration_text
-from monitor.ruletest import SAMPLES_MAX, Mark, series
 from monitor.ruletest_cases import load
 from monitor.ruletest_inbox import REMINDERS_MAX
 from monitor.ruletest_report import run_tests
 from monitor.ruletest_run import run
+from monitor.ruletest_series import SAMPLES_MAX, Mark, series
 
 ROOT = Path(__file__).parents[1]
 RULES = """\

@@ -24,6 +24,7 @@ rules:
   - {alert: Outflow, type: large_outflow, above: 100, within: 30m, aggregate: {by: [role], unit: usd}}
   - {alert: Poor, type: low_balance, match: {role: cold}, below: 50}
   - {alert: Gone, type: large_outflow, above: 500}
+  - {alert: Leak, type: large_outflow, above: 500, within: 1h, net_internal: true, settle_within: 10m}
   - {alert: Stale, type: stale}
   - {alert: Down, type: provider_down, after: 5m}
 """
@@ -243,6 +244,46 @@ def test_a_story_of_one_account_is_the_same_in_either_form(written):
     assert [(heard.kind, heard.alert) for _, heard in told[0].heard if heard.alert in ("Drain", "Worth")] == [
         ("firing", "Drain"), ("firing", "Worth"), ("resolved", "Worth"),
     ]  # fmt: skip
+
+
+def test_what_the_provider_takes_back_is_undone_and_what_it_took_back_unread_was_never_there(holds):
+    holds("""
+        account: {name: a, provider: perps}
+        series: {total/USDC: "1000x3 error 1000x10"}
+        prices: {USDC: 1}
+        events:
+          - {at: 1m, kind: withdraw, asset: USDC, amount: 600, direction: out, reverted_at: 5m30s}
+          - {at: 150s, kind: withdraw, asset: USDC, amount: 700, direction: out, reverted_at: 190s}
+        expect:
+          - {at: 1m, alert: Drain, state: firing, value: 600}
+          - {at: 5m, alert: Drain, state: firing, value: 600}
+          - {at: 6m, alert: Drain, state: resolved}
+        expect_notifications: [{channel: ops, alert: Gone, kinds: [event, updated]}]
+        """)
+
+
+def test_the_two_ends_of_a_transfer_are_found_by_its_transaction(holds):
+    end = "kind: {kind}, asset: USDC, amount: {amount}, direction: {way}, reference: {tx}"
+    out, back, other = (
+        end.format(kind=kind, amount=amount, way=way, tx=tx)
+        for kind, amount, way, tx in (
+            ("withdraw", 800, "out", "tx1"), ("deposit", 790, "in", "tx1"), ("deposit", 600, "in", "tx2"),
+        )
+    )  # fmt: skip
+    holds(f"""
+        accounts:
+          - {{name: a, provider: perps, series: {{total/USDC: "1x90"}}, events: [{{at: 1m, {out}}}]}}
+          - {{name: b, provider: perps, series: {{total/USDC: "1x90"}}, events: [{{at: 2m, {back}}}]}}
+          - name: c
+            provider: perps
+            series: {{total/USDC: "1x90"}}
+            events: [{{at: 20m, {out.replace("tx1", "tx3")}}}, {{at: 21m, {other}}}]
+        expect:
+          - {{at: 19m, alert: Leak, state: inactive}}
+          - {{at: 29m50s, alert: Leak, account: c, state: inactive}}
+          - {{at: 30m, alert: Leak, account: c, asset: USDC, state: firing, value: 800}}
+          - {{at: 31m, alert: Leak, account: a, state: inactive}}
+        """)
 
 
 # How providers are doing.
@@ -560,3 +601,16 @@ def test_an_expectation_speaks_of_alerts_that_can_be(mistakes, expected, said, n
     found = mistakes(f"{TWO}{key}: [{{{expected}, {rest}}}]\n")
 
     assert found == [f"t.yaml:8: tests[0].{key}[0].{said}"]
+
+
+def test_what_is_taken_back_was_there_before(mistakes):
+    row = "{at: 5s, kind: withdraw, asset: USDC, amount: 1, reverted_at: 5s}"
+
+    [said] = mistakes(f"""
+        account: {{name: a, provider: perps}}
+        series: {{total/USDC: 1}}
+        events: [{row}]
+        expect: [{{at: 0s, alert: Drain, state: inactive}}]
+        """)
+
+    assert said == "t.yaml:8: tests[0].events[0].reverted_at: what is taken back was there before"
