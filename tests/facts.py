@@ -14,6 +14,7 @@ from monitor.model.record import Account, Answer, Commit, Confirm, Health, Need,
 from monitor.model.snapshot import Outage, Snapshot
 from monitor.rules import AnyRule
 from monitor.rules.facts import Blindness, Checkup, Sighting
+from monitor.store import codec
 from tests.builders import NOON, minutes
 
 MINUTE = minutes(1)
@@ -88,6 +89,13 @@ def answer(amounts=None, *, at=NOON, events=None, **settings):
 
 def outage(at=NOON, kind="unreachable", why="timed out", **settings):
     return Outage(at=at, kind=kind, why=why, **settings)
+
+
+def restarted(record):
+    """The record as a new process reads it."""
+    documents = codec.changed(Record(record.account), record)
+    stored = codec.record(record.account, [b"%d" % record.version, None, *(one or None for one in documents), None])
+    return replace(stored, version=record.version)
 
 
 @dataclass

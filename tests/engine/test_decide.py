@@ -369,6 +369,15 @@ class TestProviders:
         entry = watched.told[0][2]
         assert (entry.provider, entry.account, entry.asset) == ("casino", "", None)
 
+    def test_case_11_however_many_accounts_it_has_it_is_one_alert_and_is_said_once(self):
+        [pseudo] = checkups([account(f"hot-{number}") for number in range(5)]).values()
+        watched = Watched((rule("provider_down", after="2m"),), account=pseudo, record=Record(account=pseudo.name))
+
+        for minute in range(300):
+            watched.see(*self.health(minute, good_at=NOON, failing_since=NOON + seconds(1), why="timed out"))
+
+        assert watched.news == [(3, "firing")]
+
     def test_case_15_refused_credentials_count_at_once(self):
         watched = self.watched()
 

@@ -85,6 +85,13 @@ class TestCase11And12And13Outages:
         assert one.record.alerts[0].observed_at == NOON
         assert one.record.alerts[0].value == 40
 
+    def test_case_11_it_is_the_last_good_value_that_stays_also_when_nobody_was_told_of_it(self):
+        one = watched(renotify_every="50%").reads("40 38 error error 38 error")
+        [alert] = one.record.alerts
+
+        assert one.news == [(0, "firing")]
+        assert (alert.value, alert.observed_at, alert.data) == (38, NOON + minutes(4), "error")
+
     def test_case_11_what_a_partial_answer_lacks_ages_like_an_outage(self):
         one, flags = watched(), []
         for minute, word in enumerate(["40", "_", "_", "_", "_", "40"]):

@@ -9,6 +9,7 @@ from monitor.engine.portfolio import SumReader
 from monitor.engine.watch import STORE_PROVIDER, StoreReader, Watch, aggregates
 from monitor.errors import ProviderUnreachable
 from monitor.model.alert import State
+from monitor.rules.contributors import contributors_of
 from tests.builders import NOON, minutes, seconds
 from tests.facts import account, answer, event, policy, rule
 
@@ -59,10 +60,14 @@ class Office:
         self.book.words[name] = word
         return await self._poll(self.casino, self.accounts[name])
 
-    async def judges(self, name="Tested"):
-        """What the rule owes now: (news, subject or asset, value)."""
+    async def judged(self, name="Tested"):
         polled = await self._poll(self.judging, self.sums[f"aggregate:{name}"])
         assert polled.commit.record.outage is None, polled.commit.record.outage
+        return polled
+
+    async def judges(self, name="Tested"):
+        """What the rule owes now: (news, subject or asset, value)."""
+        polled = await self.judged(name)
         return [(row.news, row.entry.asset, row.entry.value) for row in polled.commit.rows]
 
     async def alerts(self, name="Tested"):
@@ -126,6 +131,42 @@ async def test_case_20_the_last_value_of_an_account_counts_until_it_is_stale_the
     # What is known is enough by itself.
     await one.reads("hot-1", {"USDT": "500"})
     assert await one.judges() == [("resolved", "USDT", 500)]
+
+
+async def test_case_20_who_is_told_of_a_sum_is_told_what_it_is_made_of_and_what_is_missing(office, clock):
+    one = await office(rule("high_balance", above=100, aggregate={"by": ["asset"]}, match={"role": "hot"}))
+    await one.reads("hot-1", {"USDT": "10"})
+    await one.reads("hot-2", {"USDT": "30"})
+    assert await one.judges() == []
+    clock.now += minutes(4)
+
+    # The other one is too old to be counted on, but less than nothing it cannot be.
+    await one.reads("hot-1", {"USDT": "500"})
+    polled = await one.judged()
+
+    [row] = polled.commit.rows
+    assert (row.news, row.entry.value) == ("firing", 500)
+    assert row.entry.annotations["summary"].endswith("(hot-1 500; missing: hot-2)")
+    [alert] = await one.alerts()
+    ages = [(part["account"], part["age"]) for part in contributors_of(alert.details, clock())]
+    assert ages == [("hot-1", minutes(0)), ("hot-2", minutes(4))]
+
+
+async def test_case_52_a_sum_that_is_told_apart_by_other_labels_closes_and_opens_at_once(office):
+    first = await office(low())
+    await first.reads("hot-1", {"USDT": "10"})
+    await first.reads("hot-2", {"USDT": "30"})
+    assert await first.judges() == [("firing", "USDT", 40)]
+
+    edited = await office(low(aggregate={"by": ["role", "asset"]}))
+    polled = await edited.judged()
+
+    assert [(row.news, row.entry.reason, dict(row.entry.labels)) for row in polled.commit.rows] == [
+        ("firing", None, {"role": "hot"}),
+        ("resolved", "superseded", {}),
+    ]
+    assert len({target.group for row in polled.commit.rows for target in row.targets}) == 1
+    assert await edited.judges() == []
 
 
 async def test_an_account_that_comes_back_without_a_change_counts_again(office, clock):

@@ -1,15 +1,20 @@
 """Readings that say less than they seem to: what is missing, and what is older than what is known."""
 
 import asyncio
+import json
+from decimal import Decimal
 
 import fakeredis
 import pytest
 
+from monitor.channels.webhook import render
+from monitor.engine.decide import decide
+from monitor.model.record import Confirm
 from monitor.model.snapshot import Outage
 from monitor.providers import cryptofuse_shapes, kuna_rows
 from monitor.store.redis import RedisStore
-from tests.builders import NOON, minutes, seconds
-from tests.facts import Watched, answer, rule, snapshot
+from tests.builders import NOON, message, minutes, seconds
+from tests.facts import Watched, account, answer, policy, restarted, rule, snapshot
 from tests.fakes import FakeWire, loop_clock, virtual_time
 from tests.scenes import scene
 
@@ -58,10 +63,59 @@ class TestCase17MissingAssets:
         assert [one for one in news(watched) if one[1] == "USDT"] == []
         assert watched.record.snapshot.of("USDT", "total") == 100
 
+    def test_case_17_a_zero_for_what_held_money_is_read_again_before_it_is_judged(self):
+        before = Watched((LOW, OUT)).see(answer({"USDT": "100", "BTC": "2"}), NOON).record
+        shot = cryptofuse_shapes.snapshot(cryptofuse_shapes.parse(FUSE), before.snapshot, (), LATER)
+
+        doubted = decide(before, answer(shot), account(), (LOW, OUT), policy(), LATER)
+
+        assert isinstance(doubted, Confirm)
+        assert doubted.doubts == {"USDT": LATER}
+
+    def test_case_17_what_was_declared_and_never_seen_is_zero_where_zero_rows_are_dropped(self):
+        watched = Watched((LOW,))
+        shot = cryptofuse_shapes.snapshot(cryptofuse_shapes.parse(FUSE), None, ("USDT", "BTC"), NOON)
+
+        watched.see(answer(shot), NOON)
+
+        assert news(watched) == [("Low", "BTC", "firing"), ("Low", "USDT", "firing")]
+
     def test_case_17_what_was_neither_seen_nor_declared_is_no_zero(self):
         shot = cryptofuse_shapes.snapshot(cryptofuse_shapes.parse(FUSE), snapshot({"BTC": "2"}), (), LATER)
 
         assert list(shot.amounts) == ["BTC"]
+
+
+class TestCase22Precision:
+    #: More digits than a float or 28 significant ones hold.
+    DIGITS = "1234567890123456789.012345678901234567"
+
+    def test_case_22_every_digit_gets_from_the_providers_bytes_to_the_receivers(self):
+        held = b'{"wallet_id":"w","balances":{"btc":{"available":%s,"pending":0,"total":%s,"blockchain":"BTC"}}}'
+        written = self.DIGITS.encode()
+        watched = Watched((rule("high_balance", above="1234567890123456789.012345678901234566"),))
+        shot = cryptofuse_shapes.snapshot(cryptofuse_shapes.parse(held % (written, written)), None, (), NOON)
+
+        watched.see(answer(shot), NOON)
+        stored = restarted(watched.record)
+
+        [(_, _, entry)] = watched.told
+        body = json.loads(render(message(entry)))
+        assert body["data"]["alerts"][0]["value"] == self.DIGITS
+        assert (stored.alerts[0].value, stored.snapshot.of("BTC", "total")) == (Decimal(self.DIGITS),) * 2
+
+    def test_case_22_negative_equity_is_an_amount_like_another(self):
+        low = rule("low_balance", measure="equity", below="-100", resolve_above=0)
+        watched = Watched((low,))
+
+        for minute, equity in enumerate(["-99.999", "-100.001", "-1", "0.001"]):
+            at = NOON + minutes(minute)
+            watched.see(answer({"USDC": {"equity": equity}}, at=at), at)
+
+        assert [(minute, kind, str(entry.value)) for minute, kind, entry in watched.told] == [
+            (1, "firing", "-100.001"),
+            (3, "resolved", "0.001"),
+        ]
 
 
 def told_at(amount, minute):

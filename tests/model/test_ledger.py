@@ -139,6 +139,18 @@ def test_a_time_in_the_future_does_not_hide_what_comes_before_it():
     assert [rows[i].at for i in walked.fresh] == [60]
 
 
+@pytest.mark.parametrize("wrong", [10**12, 0], ids=["ahead by days", "behind"])
+def test_case_07_no_clock_decides_what_is_known(wrong):
+    """Whatever a process takes for now while it reads: nothing is told twice, and nothing after it is missed."""
+    rows = [LedgerRow("a", 100), LedgerRow("b", 110)]
+    first = walk(None, rows[:1], overlap=20, keep=50, now=100).ledger
+
+    jumped = walk(first, rows, overlap=20, keep=50, now=wrong)
+    again = walk(jumped.ledger, [*rows, LedgerRow("c", 111)], overlap=20, keep=50, now=112)
+
+    assert (jumped.fresh, again.fresh) == ((1,), (2,))
+
+
 def test_too_many_keys_are_forgotten_from_the_oldest_and_become_history():
     rows = [row(str(at), at) for at in range(50)]
     ledger = walk(None, rows, overlap=OVERLAP, keep=10, now=LATER).ledger

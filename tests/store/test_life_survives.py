@@ -6,10 +6,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.model.record import Record
-from monitor.store import codec
 from tests.builders import NOON, minutes
-from tests.facts import Watched, answer, rule, snapshot
+from tests.facts import Watched, answer, restarted, rule, snapshot
 
 LEVELS = {"warning": {"below": 100, "resolve_above": 120}, "critical": {"below": 50, "resolve_above": 60}}
 RULES = st.builds(
@@ -29,13 +27,6 @@ RULES = st.builds(
     st.sampled_from(["keep_state", "fire", "resolve"]),
 )
 WORDS = st.lists(st.sampled_from(["200", "110", "90", "55", "40", "20", "error", "error", "_"]), max_size=40)
-
-
-def restarted(record):
-    """The record as a new process reads it."""
-    documents = codec.changed(Record(record.account), record)
-    stored = codec.record(record.account, [b"%d" % record.version, None, *(one or None for one in documents), None])
-    return replace(stored, version=record.version)
 
 
 @given(RULES, WORDS)
