@@ -1,13 +1,12 @@
-"""The daemon's life: store, clock, signals, reload and the way out. The only file that reads a clock."""
+"""The daemon's life: store, signals, reload and the way out."""
 
 import asyncio
 import gc
 import signal
 import sys
-import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +16,7 @@ import structlog
 from monitor import __version__
 from monitor import log as logs
 from monitor.channels.http import new_session as new_chat_session
+from monitor.clock import FollowedClock, wall_clock
 from monitor.concerns import Concerns, first_of
 from monitor.config import Config, load
 from monitor.duties import Duties, Duty
@@ -35,42 +35,11 @@ T = TypeVar("T")
 log = structlog.get_logger("monitor.app")
 
 ROLES = frozenset({"poll", "deliver", "api"})
-#: A step back of the store's clock from this on was made on purpose, and is followed.
-STEP = timedelta(seconds=2)
 #: How often the files of the configuration are looked at; one that has changed is read at the next look.
 FILES_EVERY = timedelta(seconds=2)
-#: By so much the store's time may be old when it arrives; that it is behind ours says nothing then.
-LATENCY = timedelta(milliseconds=50)
 #: Net growth in objects after which the garbage collector looks at the young ones, and how many such looks
 #: make one at the older ones. Polls leave no cycles: the default of 700 costs each 20 µs and finds nothing.
 COLLECT_AFTER = (50_000, 20, 20)
-
-
-class FollowedClock:
-    """The store's time, carried on by our own monotonic clock between its answers.
-
-    Where it was ahead it stands still until the store has caught up, rather than step back by a little.
-    """
-
-    def __init__(self) -> None:
-        self._ahead = time.time() - time.monotonic()
-        self._latest = datetime.min.replace(tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        now = datetime.fromtimestamp(self._ahead + time.monotonic(), UTC)
-        if now < self._latest:
-            return self._latest
-        self._latest = now
-        return now
-
-    def follow(self, store_now: datetime) -> None:
-        """Take over what the store just said."""
-        behind = self() - store_now
-        if timedelta(0) <= behind < LATENCY:
-            return
-        if behind >= STEP:
-            self._latest = store_now
-        self._ahead = store_now.timestamp() - time.monotonic()
 
 
 class Daemon:
@@ -98,12 +67,13 @@ class Daemon:
             self.store = await self._open_store(stack)
             self.session = await stack.enter_async_context(new_session(self.config.egress))
             self.chat_session = await stack.enter_async_context(new_chat_session(self.config.egress))
-            self.crew = self._new_crew()
+            self._employ(self.config, self._new_crew(self.config))
             self.duties = Duties(self.store, self.gauges, self.metrics, self.clock, self.concerns)
             stack.push_async_callback(self._finish)
             # It takes a while with many accounts, so before there is anything to hold up.
             calm_collector()
-            await self.crew.start()
+            await self.crew.prepare()
+            self.crew.start()
             await self.duties.start(self.crew, Duty("files", self._look_at_files, FILES_EVERY))
             if "api" in self.roles:
                 self.front = await Front.open(self.config, self.crew, self.duties)
@@ -120,11 +90,15 @@ class Daemon:
         self._exit = max(self._exit, code)
         self._stopping.set()
 
-    def _new_crew(self) -> Crew:
-        self.gauges.expect(self.config.accounts.values())
-        self.gauges.loud = (self.level or self.config.log.level) == "debug"
-        self.metrics.configured(self.config.digest)
-        return Crew(self.config, self.store, self.clock, self.gauges, self.session, self.chat_session, self.roles)
+    def _new_crew(self, config: Config) -> Crew:
+        return Crew(config, self.store, self.clock, self.gauges, self.session, self.chat_session, self.roles)
+
+    def _employ(self, config: Config, crew: Crew) -> None:
+        """From now on this configuration is the one in force."""
+        self.config, self.crew = config, crew
+        self.gauges.expect(config.accounts.values())
+        self.gauges.loud = (self.level or config.log.level) == "debug"
+        self.metrics.configured(config.digest)
 
     async def _open_store(self, stack: AsyncExitStack) -> RedisStore:
         url = self.config.store.url
@@ -158,7 +132,12 @@ class Daemon:
         while await self._unless_stopped(self._reloading.wait()):
             self._reloading.clear()
             asked, self._asked = self._asked, False
-            await self._reload(asked=asked)
+            try:
+                await self._reload(asked=asked)
+            except Exception as bug:
+                # Bulkhead: a file that we cannot even refuse must not end a daemon that works by another one.
+                log.exception("config.bug")
+                self._not_reloaded(f"bug in reading it: {type(bug).__name__}")
 
     async def _unless_stopped(self, work: Coroutine[None, None, T]) -> T | None:
         """What the work says, or None when we are to leave first: reading may never end."""
@@ -185,9 +164,8 @@ class Daemon:
         try:
             config = await self._unless_stopped(aside(partial(load, self.path, sources=sources)))
         except ConfigError as error:
-            self.metrics.reloaded(ok=False)
-            self.concerns.report("ConfigReloadFailed", first_of(error.mistakes))
             log.error("config.reload_failed", mistakes=error.mistakes[:20], count=len(error.mistakes))
+            self._not_reloaded(first_of(error.mistakes))
             return
         finally:
             self.files.sources = sources
@@ -201,27 +179,32 @@ class Daemon:
         self.metrics.reloaded(ok=True)
         self.concerns.settle("ConfigReloadFailed")
 
+    def _not_reloaded(self, why: str) -> None:
+        self.metrics.reloaded(ok=False)
+        self.concerns.report("ConfigReloadFailed", why)
+
     async def _follow(self, config: Config) -> None:
         """Work by another configuration from now on."""
+        hide_secrets(config)
+        crew = self._new_crew(config)
+        await crew.prepare()
         for key in ("store", "http", "egress"):
             if getattr(config, key) != getattr(self.config, key):
                 log.warning("config.needs_restart", key=key)
-        hide_secrets(config)
         logs.configure(self.level or config.log.level, config.log.format, sys.stderr, wall_clock)
         self._retire(self.crew)
-        self.config = config
-        self.crew = self._new_crew()
-        await self.crew.start()
-        await self.crew.probe()
-        self.duties.follow(self.crew)
+        self._employ(config, crew)
+        crew.start()
+        self.duties.follow(crew)
         if "api" in self.roles:
-            self.front.follow(config, self.crew)
+            self.front.follow(config, crew)
+        await crew.probe()
         self.concerns.settle("TemplateError")
         log.info("config.reloaded", accounts=len(config.accounts), digest=config.digest)
 
     def _retire(self, crew: Crew) -> None:
         """Let a crew finish what is in flight while the next one works: one that hangs must not stop the rest."""
-        leaving = asyncio.create_task(crew.stop())
+        leaving = asyncio.create_task(_dismissed(crew))
         self._leaving[leaving] = crew
         leaving.add_done_callback(self._leaving.pop)
 
@@ -247,6 +230,11 @@ class Daemon:
             loop.add_signal_handler(number, self.stop)
         if hasattr(signal, "SIGHUP"):
             loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+
+
+async def _dismissed(crew: Crew) -> None:
+    await crew.stop()
+    crew.dissolve()
 
 
 def run_daemon(path: Path, roles: frozenset[str], level: logs.Level | None) -> int:
@@ -284,11 +272,6 @@ def calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
-
-
-def wall_clock() -> datetime:
-    """The time of day: for log lines, and for commands that need no store."""
-    return datetime.now(UTC)
 
 
 def run_async(main: Callable[[], Coroutine[None, None, int]]) -> int:

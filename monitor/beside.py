@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from monitor import log as logs
-from monitor.app import hide_secrets, wall_clock
+from monitor.app import hide_secrets
+from monitor.clock import wall_clock
 from monitor.config import Config, load
 from monitor.errors import ConfigError
 from monitor.fields import suggestion

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from monitor.api.views import account_view, age_text, stamp
-from monitor.app import wall_clock
 from monitor.beside import FAILED, OK, known, load_config, open_store, print_json
 from monitor.channels.http import Http as ChannelHttp
 from monitor.channels.http import new_session as new_channel_session
 from monitor.checks import counted
+from monitor.clock import wall_clock
 from monitor.config import Config
 from monitor.engine.deliver import Destination, attempt, test_message
 from monitor.engine.watch import STORE_PROVIDER, stand_ins

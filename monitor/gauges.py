@@ -40,6 +40,9 @@ class Gauges:
     def expect(self, accounts: Iterable[Account]) -> None:
         """These accounts are configured; those already known keep their state."""
         old, self.states = self.states, {}
+        for provider in old:
+            # Where none is left, none is counted any more.
+            self.metrics.accounts(provider, {})
         for account in accounts:
             known = old.get(account.provider, {}).get(account.name, "never")
             self.states.setdefault(account.provider, {})[account.name] = known
@@ -73,7 +76,8 @@ class Gauges:
         if isinstance(polled.reading, Answer):
             self.metrics.read(account.provider, polled.read_at)
             self._compare_clocks(account, polled.reading, polled.read_at)
-        if (states := self.states.get(account.provider)) is not None:
+        # Of a crew that is leaving, it may be configured no longer.
+        if account.name in (states := self.states.get(account.provider, {})):
             states[account.name] = "ok" if good else "failing"
 
     def _compare_clocks(self, account: Account, answer: Answer, now: datetime) -> None:

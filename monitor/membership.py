@@ -28,20 +28,25 @@ class Membership:
     standing: Standing = field(default_factory=Standing)
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
     _left: bool = False
+    _news: bool = False
 
-    async def hold(self) -> bool:
-        """Say that we are here; whether it is news how we stand among the others."""
+    async def hold(self) -> None:
+        """Say that we are here, and learn how we stand among the others."""
         if self._left:
-            return False
+            return
         standing = self.standing
         held = await self.store.hold(self.name, self.config.meaning, standing.generation, standing.met)
         before = standing.newest
-        news = standing.take(held)
+        self._news = standing.take(held) or self._news
         if before != standing.newest:
             say = log.info if standing.newest else log.warning
             event = "config.newest" if standing.newest else "config.outdated"
             say(event, generation=standing.generation, newest=held.generation, meaning=self.config.meaning)
         self.gauges.metrics.outdated(outdated=not standing.newest)
+
+    def news(self) -> bool:
+        """Whether that has changed since this was last asked, whoever learned it."""
+        news, self._news = self._news, False
         return news
 
     async def may_close(self) -> bool:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Protocol
 
 import aiohttp
@@ -19,17 +18,15 @@ from monitor.engine.poller import Poller
 from monitor.engine.ports import Claim
 from monitor.engine.retire import sweep
 from monitor.engine.watch import STORE_PROVIDER, Watch, stand_ins
+from monitor.enrolment import CHUNK, Enrolment
 from monitor.errors import StoreUnavailable
 from monitor.feeds import Feeds
 from monitor.gauges import Gauges
 from monitor.membership import Membership
-from monitor.model.record import Account, PriceWatch
-from monitor.schedule import Every, Timetable, first_due, next_due
+from monitor.model.record import Account
 from monitor.staff import destination, means, policy
 from monitor.store.redis import RedisStore
 
-#: Accounts enrolled in one call to the store.
-ENROL_CHUNK = 1_000
 #: Between two tries of something that has to succeed in the end.
 AGAIN = timedelta(seconds=1)
 #: A part that has run for so long since it ended by a bug is well again.
@@ -61,7 +58,7 @@ class Part(Protocol):
 
 @dataclass(slots=True)
 class Crew:
-    """The pollers and deliverers of one configuration. `start` and `stop` are called once each."""
+    """The pollers and deliverers of one configuration. `prepare`, `start` and `stop` are called in this order, once."""
 
     config: Config
     store: RedisStore
@@ -77,6 +74,7 @@ class Crew:
     feeds: Feeds = field(default_factory=Feeds)
     _running: list[asyncio.Task[None]] = field(default_factory=list)
     _member: Membership = field(init=False)
+    _enrolment: Enrolment = field(init=False)
     #: Set once the configuration has its generation: before that no account may be judged by it.
     _held: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
@@ -84,9 +82,10 @@ class Crew:
 
     def __post_init__(self) -> None:
         self._member = Membership(self.store, self.config, self.gauges)
+        self._enrolment = Enrolment(self.config, self.store, self.clock)
 
-    async def start(self) -> None:
-        """Enrol what is configured; poll and deliver it."""
+    async def prepare(self) -> None:
+        """Make the parts, and learn the prices there are. What can go wrong with a configuration goes wrong here."""
         self.feeds = Feeds(self.config.prices)
         self.stand_ins = {**stand_ins(self.config.accounts, self.config.rules), **self.feeds.accounts()}
         self.kicker = Kicker(STORE_PROVIDER, self.store, lambda: self.wake(STORE_PROVIDER))
@@ -97,6 +96,9 @@ class Crew:
             self.deliverers = {name: self._deliverer(name) for name in self.config.channels}
         if "poll" in self.roles:
             self.pollers = {name: self._poller(name, accounts) for name, accounts in self._by_provider().items()}
+
+    def start(self) -> None:
+        """Enrol what is configured; poll and deliver it."""
         self._running = [asyncio.create_task(self._keep(name, part)) for name, part in self._named()]
         self._running.append(asyncio.create_task(self._begin()))
 
@@ -106,6 +108,7 @@ class Crew:
             try:
                 if "poll" in self.roles:
                     await self._member.hold()
+                    self._member.news()
                 self._held.set()
                 await self._catch_up()
                 return
@@ -120,8 +123,10 @@ class Crew:
         """Give every account that has none a due time; for the start, and for a store that was emptied."""
         if "poll" not in self.roles:
             return
+        # First of all: nobody may take an account for nobody's.
+        await self._member.hold()
         for name, poller in self.pollers.items():
-            await self._enrol(name, poller.accounts)
+            await self._enrolment.enrol(name, poller.accounts)
             poller.wake()
         await self._turn_out()
 
@@ -140,8 +145,8 @@ class Crew:
                     # Whoever stops the pollers there are would not stop this one.
                     return
                 self._hire(provider, {})
-            for start in range(0, len(leaving), ENROL_CHUNK):
-                chunk = leaving[start : start + ENROL_CHUNK]
+            for start in range(0, len(leaving), CHUNK):
+                chunk = leaving[start : start + CHUNK]
                 await asyncio.gather(*(self.store.poll_now(provider, name) for name in chunk))
             self.wake(provider)
 
@@ -154,8 +159,10 @@ class Crew:
 
     async def hold(self) -> None:
         """Say to the other processes what we run; where that changes how we stand, catch up."""
-        if self._held.is_set() and "poll" in self.roles and await self._member.hold():
-            self._running.append(asyncio.create_task(self._begin()))
+        if self._held.is_set() and "poll" in self.roles:
+            await self._member.hold()
+            if self._member.news():
+                self._running.append(asyncio.create_task(self._begin()))
 
     async def _catch_up(self) -> None:
         """Bring the store in line with the configuration: due times, and alerts that nothing judges any more."""
@@ -189,6 +196,12 @@ class Crew:
             await self._member.leave()
         if self._running:
             await asyncio.wait(self._running)
+
+    def dissolve(self) -> None:
+        """Let go of the parts, once they have stopped for good. They know their crew, and what holds itself is found
+        only by the collector, which looks seldom."""
+        self.pollers, self.deliverers, self._running = {}, {}, []
+        del self.kicker
 
     async def flush(self) -> None:
         """Tell what is due until nothing is, and note what the last polls showed. For the way out."""
@@ -238,26 +251,11 @@ class Crew:
             found.setdefault(account.provider, {})[account.name] = account
         return found
 
-    async def _enrol(self, provider: str, accounts: Mapping[str, Account]) -> None:
-        now, names = self.clock(), iter(accounts)
-        while chunk := list(islice(names, ENROL_CHUNK)):
-            plans = {name: self._timetable(accounts[name]) for name in chunk}
-            due = {name: first_due(plan, name, now) for name, plan in plans.items()}
-            latest = {name: next_due(plan, name, now) for name, plan in plans.items()}
-            await self.store.enrol(provider, due, latest)
-
-    def _timetable(self, account: Account) -> Timetable:
-        at_once = isinstance(account.target, PriceWatch)
-        return self.config.timetables.get(account.name) or Every(account.interval, *((0,) if at_once else ()))
-
-    def _next_due(self, account: Account, now: datetime) -> datetime:
-        return next_due(self._timetable(account), account.name, now)
-
     def _poller(self, provider: str, accounts: dict[str, Account]) -> Poller:
         config = self.config
         spec = config.providers.get(provider)
         ledgers = spec is not None and spec.tells_events()
-        watch = Watch(policy(config, self.feeds.book), config.rules, self._next_due, ledgers=ledgers)
+        watch = Watch(policy(config, self.feeds.book), config.rules, self._enrolment.next_due, ledgers=ledgers)
         how = means(config, provider, self.store, watch, self.clock, self.session, self._member.standing, self.feeds)
 
         def observe(account: Account, claim: Claim, polled: Polled) -> None:

@@ -17,8 +17,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-#: When a file was written, its size and its inode; None while there is no file to be read.
-Stamp = tuple[int, int, int] | None
+#: When a file was written and when it or who may read it was changed, its size and its inode; None while there is no
+#: file to be read.
+Stamp = tuple[int, int, int, int] | None
 
 
 @dataclass(slots=True)
@@ -70,7 +71,9 @@ def stamp(path: Path) -> Stamp:
         found = path.stat()
     except (OSError, ValueError):
         return None
-    return (found.st_mtime_ns, found.st_size, found.st_ino) if stat.S_ISREG(found.st_mode) else None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:

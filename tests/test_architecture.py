@@ -34,7 +34,7 @@ ADAPTERS = {"providers", "channels", "store", "api", "demo"}
 
 #: Who reads a clock, and why nobody else must.
 CLOCK_READERS = {
-    "app.py": "the process's time, which everything else is given",
+    "clock.py": "the process's time, which everything else is given",
     "store/session.py": "only how long ago the store said its time: it decides when to ask again, nothing more",
 }
 CLOCKS = {
@@ -59,6 +59,7 @@ BULKHEADS = {
     "engine/poll.py": (2, "a bug in one adapter, or in judging its reading, pages like an outage"),
     "engine/poller.py": (1, "one poll does not stop the others"),
     "engine/deliver.py": (2, "a bug in one adapter climbs the ladder; one delivery does not stop the others"),
+    "app.py": (1, "a file that cannot even be refused does not end a daemon that works by another one"),
     "duties.py": (1, "one ring of a bell does not end its duty"),
     "plan.py": (2, "one part does not silence its provider or channel for good; enrolling is tried again"),
     "api/server.py": (1, "one request does not show our insides"),

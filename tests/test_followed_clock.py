@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitor import app
-from monitor.app import FollowedClock
+from monitor import clock
+from monitor.clock import FollowedClock
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -27,7 +27,7 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch):
     found = Machine()
-    monkeypatch.setattr(app, "time", found)
+    monkeypatch.setattr(clock, "time", found)
     return found
 
 

@@ -1,13 +1,17 @@
 """The crew of one configuration: what keeps running, and what is retried."""
 
 import asyncio
+import gc
+import weakref
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
 
+from monitor.engine.kicks import Kicker
 from monitor.engine.poll import Polling
 from monitor.errors import StoreUnavailable
 from monitor.gauges import Gauges
@@ -251,6 +255,82 @@ async def test_an_older_configuration_takes_over_when_nobody_runs_the_newest_any
 
     assert (older._member.standing.generation, newest._member.standing.generation) == (3, 2)
     assert [line["event"] for line in logs] == ["config.outdated", "config.newest"], "news twice"
+
+
+async def test_a_process_that_was_taken_for_gone_enrols_its_accounts_again_when_it_is_back(store, clock):
+    """Two configurations for good: each has accounts of its own. One is paused, and the other sees off its accounts."""
+    mine, other = crew_of(store, clock, "mine", "player-7"), crew_of(store, clock, "other")
+    mine.pollers = {"casino": SimpleNamespace(accounts=mine.config.accounts, wake=list, stop=list)}
+    await mine._begin()
+    await other._begin()
+    await mine.hold()
+    await mine._running[-1]
+    clock.pass_(SILENT_AFTER + seconds(1))
+    await other.hold()
+    await other._running[0]
+    claim = await claimed(store, clock, "player-7")
+    await other._member.see_off(polling(store, clock), claim)
+    assert await store.enrolled("casino") == []
+
+    await mine.hold()
+    await asyncio.gather(*mine._running)
+
+    assert await store.enrolled("casino") == ["player-7"]
+    before = len(mine._running)
+    await mine.hold()
+    assert len(mine._running) == before, "once"
+
+
+async def test_what_a_poll_learned_of_the_others_is_news_to_the_crew_too(store, clock):
+    mine, other = crew_of(store, clock, "mine"), crew_of(store, clock, "other", "player-7")
+    await other._begin()
+    await mine._begin()
+    await store.enrol("gone", {"player-7": clock()})
+    await other._member.leave()
+
+    assert await mine._member.may_close(), "somebody saw off an account"
+    await mine.hold()
+    await asyncio.gather(*mine._running[:1])
+
+    assert mine.hired == ["gone"]
+    for task in mine._running:
+        task.cancel()
+
+
+async def test_an_emptied_store_hears_what_is_run_before_what_is_due(store, clock):
+    """Else an older configuration takes itself for the only one, and sees off what it does not know."""
+    said = []
+
+    class Hearing:
+        def __getattr__(self, name):
+            said.append(name)
+            return getattr(store, name)
+
+    crew = crew_of(Hearing(), clock, "mine", "player-7")
+    crew.pollers = {"casino": SimpleNamespace(accounts=crew.config.accounts, wake=list)}
+
+    await crew.enrol()
+
+    assert said.index("hold") < said.index("enrol")
+
+
+async def test_a_crew_that_was_let_go_leaves_nothing_behind_that_only_the_collector_would_find(store, clock):
+    crew = crew_of(store, clock, "mine", "player-7")
+    crew.kicker = Kicker("@store", store, partial(crew.wake, "@store"))
+    part = Part(0)
+    part.tell, part.accounts, part.wake, part.stop = crew._ring_deliverers, {}, list, part.stopped.set
+    crew.pollers, gone = {"casino": part}, weakref.ref(part)
+    del part
+    await crew._begin()
+    await crew.stop()
+
+    gc.disable()
+    try:
+        crew.dissolve()
+        del crew
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_crew_that_has_stopped_hires_nobody_whom_nobody_would_stop(store, clock):

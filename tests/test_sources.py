@@ -82,6 +82,7 @@ def swapped(folder):
         pytest.param(lambda it: append(it / "players.csv"), id="a list of accounts"),
         pytest.param(lambda it: append(it / "key"), id="a secret"),
         pytest.param(lambda it: replaced(it / "hook"), id="a file put in its place"),
+        pytest.param(lambda it: (it / "key").chmod(0o400), id="who may read a file"),
     ],
 )
 async def test_a_change_of_anything_that_was_read_is_said_once_it_has_come_to_rest(folder, change):

@@ -10,11 +10,15 @@ from typing import NamedTuple
 
 
 class Held(NamedTuple):
-    """How a configuration stands: the newest one's generation, whether it is that, and whether nobody runs another."""
+    """How a configuration stands: the newest one's generation, whether it is that, and whether nobody runs another.
+
+    `missed`: it was silent for so long that others took it for gone, and may have seen off what only it has.
+    """
 
     generation: int
     newest: bool
     alone: bool
+    missed: bool = False
 
 
 @dataclass(slots=True)
@@ -31,7 +35,7 @@ class Standing:
 
     def take(self, held: Held) -> bool:
         """Take over what the store says; whether that is news. An older configuration keeps its generation."""
-        news = (held.newest, held.alone) != (self.newest, self.alone)
+        news = held.missed or (held.newest, held.alone) != (self.newest, self.alone)
         if held.newest:
             self.generation = held.generation
         self.newest, self.alone = held.newest, held.alone

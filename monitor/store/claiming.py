@@ -96,7 +96,7 @@ class ClaimingStore(Session):
         reply = await self._batch.fcall(
             "bm2_hold", [NEWEST, RUNNING], self._now, process, digest, generation, met, patience
         )
-        return Held(int(reply[0]), newest=reply[1] == b"1", alone=reply[2] == b"1")
+        return Held(int(reply[0]), *(said == b"1" for said in reply[1:]))
 
     async def leave(self, process: str) -> None:
         """This process runs its configuration no longer."""

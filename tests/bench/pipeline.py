@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 import aiohttp
 
 from monitor import __version__
-from monitor.app import FollowedClock, calm_collector
+from monitor.app import calm_collector
+from monitor.clock import FollowedClock
 from monitor.concerns import Concerns
 from monitor.engine.decide import Policy
 from monitor.engine.poll import Polled, Polling

@@ -52,6 +52,20 @@ async def test_an_older_configuration_takes_over_only_when_nobody_runs_the_newes
     assert await store.hold("one", "a", 1) == Held(3, newest=True, alone=True)
 
 
+async def test_whoever_was_silent_for_so_long_that_others_took_it_for_gone_is_told(store, clock):
+    assert not (await store.hold("one", "a")).missed, "it was not there before"
+    clock.pass_(SILENT_AFTER)
+    assert not (await store.hold("one", "a", 1)).missed
+    clock.pass_(SILENT_AFTER + seconds(1))
+    assert (await store.hold("one", "a", 1)).missed
+    assert not (await store.hold("one", "a", 1)).missed
+
+    clock.pass_(SILENT_AFTER + seconds(1))
+    await store.hold("two", "b")
+
+    assert (await store.hold("one", "a", 1)).missed, "forgotten by the other one"
+
+
 async def test_a_clock_that_is_set_back_keeps_nobody_out(store, clock):
     await store.hold("one", "a")
     await store.hold("two", "b")

@@ -7,15 +7,19 @@
 --
 -- KEYS  newest, running
 -- ARGV  now, process, digest, generation it has or 0, the highest it met in a record, how long a silent one counts
--- Returns {generation of the newest, '1' if that is this configuration, '1' if nobody runs another one}.
+-- Returns {generation of the newest, '1' if that is this configuration, '1' if nobody runs another one, '1' if this
+-- process was silent for so long that others took it for gone}.
 local function hold(keys, args)
   local now, digest, mine, met, patience = clock(args[1]), args[3], tonumber(args[4]), tonumber(args[5]), tonumber(args[6])
   local running, others = redis.call('HGETALL', keys[2]), {}
-  local alone = '1'
+  local alone, missed = '1', mine > 0 and '1' or '0'
   for i = 1, #running, 2 do
     local at, theirs = string.match(running[i + 1], '^(%d+) (.*)$')
-    if running[i] ~= args[2] then
-      if at and math.abs(now - tonumber(at)) <= patience then
+    local counts = at and math.abs(now - tonumber(at)) <= patience
+    if running[i] == args[2] then
+      missed = counts and '0' or missed
+    else
+      if counts then
         others[theirs] = true
         alone = theirs ~= digest and '0' or alone
       else
@@ -33,13 +37,13 @@ local function hold(keys, args)
     newest, theirs = newest + 1, digest
   end
   if theirs ~= digest then
-    return {whole(newest), '0', alone}
+    return {whole(newest), '0', alone, missed}
   end
   if newest < met then
     newest = met + 1
   end
   redis.call('HSET', keys[1], 'generation', whole(newest), 'digest', digest)
-  return {whole(newest), '1', alone}
+  return {whole(newest), '1', alone, missed}
 end
 
 redis.register_function('bm2_hold', hold)
