@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from monitor.engine.portfolio import Portfolio, SumReader
+from monitor.engine.portfolio import Portfolio
 from monitor.engine.pricing import PriceBook
 from monitor.engine.recall import last_answer, recalled
+from monitor.engine.sumreader import SumReader
 from monitor.explain_subject import Explained, explained
 from monitor.model.alert import EventVerdict, Verdict
 from monitor.model.event import Event
@@ -126,9 +127,9 @@ class Asking:
         for start in range(0, len(names), CHUNK):
             chunk = names[start : start + CHUNK]
             for name, member in zip(chunk, await self.store.load_many(chunk), strict=True):
-                portfolio.take(watch.members[name], member.snapshot, self.now)
+                portfolio.take(watch.members[name], member, self.now)
         sums = portfolio.sums if self.rule.flow() is None else {}
-        prices = portfolio.quotes(self.now)
+        prices = portfolio.quotes()
         return Roundup(self.now, sums, ledgers=record.ledgers, unknown=portfolio.unknown, prices=prices)
 
     async def _tried(self, account: Account, record: Record) -> Tried:

@@ -11,10 +11,10 @@ from monitor.config import Config
 from monitor.engine.decide import Policy
 from monitor.engine.deliver import SEND_TIMEOUT, Destination, Observer
 from monitor.engine.poll import Polling
-from monitor.engine.portfolio import SumReader
 from monitor.engine.ports import Clock, Windows
 from monitor.engine.pricing import PriceBook
 from monitor.engine.route import compile_route
+from monitor.engine.sumreader import SumReader
 from monitor.engine.watch import StoreReader, Watch
 from monitor.feeds import Feeds
 from monitor.model.standing import Standing

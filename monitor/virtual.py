@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from monitor.engine.decide import Policy, decide
 from monitor.engine.doubt import NO_DOUBTS
-from monitor.engine.portfolio import SumReader
-from monitor.engine.sums import SumNews, stamp
+from monitor.engine.sumreader import SumReader
+from monitor.engine.sums import Cursor, SumNews, stamp
 from monitor.model.event import Event
 from monitor.model.record import Account, Commit, Confirm, Need, Reading, Record, Roundup
 from monitor.model.window import micros
@@ -85,12 +85,14 @@ class Shelf:
                 self._changed[name] = self._version
         self._moves += [(self._version, replace(event, account=name)) for event in commit.events]
 
-    async def sum_news(self, since: Mapping[int, int]) -> Mapping[int, SumNews]:
+    async def sum_news(self, since: Mapping[int, Cursor]) -> Mapping[int, SumNews]:
         """As on the port of that name."""
-        known = since.get(_PARTITION, 0)
-        changed = tuple(name for name, version in self._changed.items() if version > known)
-        stale = frozenset(name for name, at in self._stale_at.items() if at <= self.now)
-        return {_PARTITION: SumNews(changed, stale, self._version)}
+        known, cursor = since.get(_PARTITION), Cursor(self._version, self.now)
+        if known is None:
+            return {_PARTITION: SumNews((), (), cursor, whole=True)}
+        changed = tuple(name for name, version in self._changed.items() if version > known.version)
+        stale = tuple(name for name, at in self._stale_at.items() if known.at < at <= self.now)
+        return {_PARTITION: SumNews(changed, stale, cursor)}
 
     async def expect_readings(self, stale_at: Mapping[str, datetime]) -> None:
         """Nothing more: whoever is here was written here, and is counted since."""

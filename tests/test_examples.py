@@ -25,7 +25,7 @@ PARTS = {
     "rules": {
         "aggregate", "balance", "base", "ceiling", "contributors", "event_gap", "facts", "flow", "flow_sums",
         "happening", "levels", "life", "mistakes", "price_missing", "reported", "samples", "sandbox", "self_alert",
-        "templates", "transit", "words", "yardstick", "lateness", "flow_words",
+        "templates", "transit", "unseen", "words", "yardstick", "lateness", "flow_words",
     },
 }  # fmt: skip
 REGISTERED = {

@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from monitor.engine.portfolio import SumReader
+from monitor.engine.sumreader import SumReader
 from monitor.errors import ProviderUnreachable
 from monitor.model.record import Record
 from monitor.virtual import Shelf, at_once
 from tests.builders import seconds
-from tests.engine.test_portfolio import Office, drain, low
 from tests.facts import account
+from tests.office import Office, drain, low
 
 ACCOUNTS = (
     account("hot-1", labels={"role": "hot"}),

@@ -66,7 +66,7 @@ def learn(
         reading = _not_from_the_future(reading, now)
     match reading:
         case Health() | Reports():
-            return record, _of_the_store(reading, account, now)
+            return _reached(record), _of_the_store(reading, account, now)
         case Outage():
             return _learn_outage(record, reading, account, now, doubts)
         case Answer() if overtaken(record, reading.snapshot):
@@ -74,11 +74,16 @@ def learn(
             return known, _nothing_new(record, account, now)
         case Roundup():
             (rule,) = rules
-            return round_up(record, reading, account, rule, now, recorded, book)
+            return round_up(_reached(record), reading, account, rule, now, recorded, book)
         case Answer(corrections=corrections) if corrections and recorded is None:
             return back_to(corrections, rules, record, now)
         case Answer():
             return _learn_answer(record, reading, account, rules, now, recorded, book, doubts, expected, calm=calm)
+
+
+def _reached(record: Record) -> Record:
+    """The record of what is read from the store, now that it is."""
+    return record if record.outage is None else replace(record, outage=None, failing_since=None)
 
 
 def _of_the_store(reading: Health | Reports, account: Account, now: datetime) -> Facts:
@@ -217,6 +222,7 @@ def _following(
         reported=record.reported,
         budgets=budgets,
         residuals=windows.residuals,
+        gap=answer.gap,
         judged=mark,
     )
 

@@ -18,7 +18,7 @@ from monitor.engine.origin import of_provider
 from monitor.engine.ports import Budget, Claim, Clock, PollStore, Provider, Summing
 from monitor.errors import Outdated, ProviderError, ProviderRefused, ProviderThrottled, StoreUnavailable
 from monitor.model.event import Event
-from monitor.model.record import Account, Answer, Commit, Committed, Confirm, Need, Reading, Record, RuleWatch
+from monitor.model.record import Account, Answer, Commit, Committed, Confirm, Need, Reading, Record, Roundup, RuleWatch
 from monitor.model.snapshot import Outage
 from monitor.model.standing import Standing
 from monitor.rules.base import RuleBase
@@ -154,7 +154,11 @@ class _Poll:
                 raise Outdated(self.record.generation)
             if result != "moved":
                 break
-            self.record, now = await polling.store.load(self.account.name), polling.now()
+            known, self.record, now = self.record, await polling.store.load(self.account.name), polling.now()
+            if isinstance(self.reading, Roundup) and known.ledgers != self.record.ledgers:
+                # It says what moved since a place that the record is not at: the record was lost.
+                self.reading = await read(polling, self.account, self.record, self.budget, now)
+                self.read_at = now = polling.now()
         return Polled(
             self.reading, commit, result, next_at, self.started, self.read_at, decided_at, polling.now(), self.outcome
         )  # fmt: skip

@@ -1,29 +1,34 @@
-"""Sums over accounts, kept up with what changes: read from the store as if they were balances.
+"""Sums over accounts, kept up with what changes: made of the records in the store.
 
-The memory of a process is a cache. What is read is newer than the record it is judged with, and movements are read
-from where that record has got to, so each counts once.
+The memory of a process is a cache. What is read is newer than the record it is judged with. Besides what is said to
+have changed, some members are read in turn, so that whatever went wrong is mended.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
+from itertools import chain, cycle, islice
 
-from monitor.engine.ports import Budget
 from monitor.engine.pricing import reported
-from monitor.engine.roundup import stream_of
-from monitor.engine.settling import LATENESS
-from monitor.engine.sums import SumStore
-from monitor.model.event import Event, Ledger, digest
+from monitor.engine.sums import Cursor, SumStore, stale_at
 from monitor.model.price import Quote, Quotes
-from monitor.model.record import Account, Record, Roundup, RuleWatch
+from monitor.model.record import Account, Record
 from monitor.model.snapshot import Snapshot
 from monitor.model.sums import Part, Sum
-from monitor.rules.aggregate import apart, parts_of, subject_of_account
+from monitor.rules.aggregate import parts_of, subject_of_account
 from monitor.rules.base import RuleBase
-from monitor.rules.facts import FlowSpec
+from monitor.rules.unseen import Keys, unseen_keys
 
-#: Records read at once.
-CHUNK = 500
+#: Records read at once: taking them over must not hold up the loop for long.
+CHUNK = 100
+#: Members read in turn at each refresh: so many, or this share of all.
+IN_TURN, IN_TURN_SHARE = 32, 1_000
+#: So many of those who hold an asset are asked for its price when the one who told it last does so no more.
+ASKED = 8
+
+#: What one account adds to: subject and asset.
+Places = tuple[tuple[str, str], ...]
+_NOTHING: Keys = frozenset()
 
 
 @dataclass(slots=True)
@@ -37,80 +42,111 @@ class Portfolio:
     unknown: dict[tuple[str, ...], set[str]] = field(default_factory=dict)
     prices: dict[str, tuple[Quote, str]] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)
-    _versions: dict[int, int] | None = None
-    _stale: frozenset[str] = frozenset()
-    _placed: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    _cursors: Mapping[int, Cursor] = field(default_factory=dict)
+    #: Who was said to be stale, when, and has been taken for known since.
+    _stale: dict[str, datetime] = field(default_factory=dict)
+    _placed: dict[str, Places] = field(default_factory=dict)
+    _open: dict[str, Keys] = field(default_factory=dict)
+    #: A hundred thousand members share a few.
+    _shared: dict[Places, Places] = field(default_factory=dict)
+    _turn: Iterator[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._turn = cycle(tuple(self.members))
 
     async def refresh(self, store: SumStore, now: datetime) -> None:
         """Take over what changed since the last time; the first time, everything. Goes on where it was cut short."""
-        first = self._versions is None
-        news = await store.sum_news(self._versions or {})
-        stale = frozenset(name for each in news.values() for name in each.stale if name in self.members)
-        if first:
+        news = await store.sum_news(self._cursors)
+        if any(each.whole for each in news.values()):
             self.waiting |= self.members.keys()
-        else:
-            self.waiting.update(name for each in news.values() for name in each.changed if name in self.members)
-            # Those that have just become stale, or just come back; and those that are stale only in part.
-            self.waiting |= stale ^ self._stale
-            self.waiting.update(name for name in stale if self._knows(name))
-        self._versions, self._stale = {number: each.version for number, each in news.items()}, stale
+        for each in news.values():
+            self.waiting.update(name for name in each.changed if name in self.members)
+            self._stale.update((name, each.cursor.at) for name in each.stale if name in self.members)
+        self._cursors = {number: each.cursor for number, each in news.items()}
+        turn = max(IN_TURN, len(self.members) // IN_TURN_SHARE)
+        self.waiting.update(self._stale, islice(self._turn, turn), self._tellers(now))
+        # What is stale by the store's clock is stale.
+        now = max(now, *(each.cursor.at for each in news.values()))
         while self.waiting:
-            names = [name for name, _ in zip(self.waiting, range(CHUNK), strict=False)]
-            expected: dict[str, datetime] = {}
-            for name, record in zip(names, await store.load_many(names), strict=True):
-                self.take(self.members[name], record.snapshot, now)
-                if first and record.snapshot is not None:
-                    expected[name] = record.snapshot.observed_at + self.members[name].stale_after
-            await store.expect_readings(expected)
-            self.waiting.difference_update(names)
+            await self._read(store, tuple(islice(self.waiting, CHUNK)), now)
 
-    def take(self, account: Account, snapshot: Snapshot | None, now: datetime) -> None:
+    async def _read(self, store: SumStore, names: Sequence[str], now: datetime) -> None:
+        records = await store.load_many(names)
+        # Those who are new may never have been stamped. Before they are taken: where this is cut short, they stay new.
+        expected = {
+            one.account: stale_at(one.snapshot, self.members[one.account].stale_after)
+            for one in records
+            if one.snapshot is not None and one.account not in self._placed
+        }
+        if expected:
+            await store.expect_readings(expected)
+        for record in records:
+            self.take(self.members[record.account], record, now)
+        self.waiting.difference_update(names)
+
+    def take(self, account: Account, record: Record, now: datetime) -> None:
         """This is what an account has from now on."""
-        for subject, asset in self._placed.pop(account.name, ()):
-            self._drop(subject, asset, account.name)
-        by, placed, known = self.rule.summed_by, list[tuple[str, str]](), False
-        measure = next(iter(self.rule.measures()), "total")
-        for part in parts_of(account, snapshot, measure, now):
-            known = known or part.amount is not None
-            if self.rule.watches(part.asset):
-                subject = subject_of_account(by, account, part.asset)
-                self.sums.setdefault(subject, {}).setdefault(part.asset, Sum()).put(part)
-                placed.append((subject, part.asset))
-        self._placed[account.name] = tuple(placed)
-        unread = snapshot is None if self.rule.flow() is None else not known
-        self._mark(account, unknown=unread and not (placed and self.rule.flow() is None))
-        if snapshot is not None:
+        name, rule = account.name, self.rule
+        # What another provider said is other money.
+        snapshot = record.snapshot if record.provider in ("", account.provider) else None
+        parts = tuple(parts_of(account, snapshot, next(iter(rule.measures()), "total"), now))
+        if rule.flow() is None:
+            self._put(account, parts)
+        else:
+            self._placed[name] = ()
+        self._leave_open(name, unseen_keys(rule, account, snapshot, parts, now, gap=bool(record.gap)))
+        told = self._stale.get(name)
+        if told and ((snapshot and snapshot.observed_at > told) or all(part.amount is None for part in parts)):
+            del self._stale[name]
+        if snapshot is not None and rule.in_usd:
             for asset in snapshot.usd:
-                self._price(asset, account.name, snapshot)
+                self._price(asset, name, snapshot)
+
+    def quotes(self) -> Quotes:
+        """What the members' providers say of prices, as of when they said so."""
+        return {asset: quote for asset, (quote, _) in self.prices.items()}
+
+    def _put(self, account: Account, parts: Sequence[Part]) -> None:
+        rule, by = self.rule, self.rule.summed_by
+        before = self._placed.get(account.name, ())
+        parts = tuple(part for part in parts if rule.watches(part.asset))
+        places = tuple((subject_of_account(by, account, part.asset), part.asset) for part in parts)
+        if places != before:
+            for subject, asset in before:
+                self._drop(subject, asset, account.name)
+            self._placed[account.name] = self._shared.setdefault(places, places)
+        for (subject, asset), part in zip(places, parts, strict=True):
+            sums = self.sums.get(subject) or self.sums.setdefault(subject, {})
+            (sums.get(asset) or sums.setdefault(asset, Sum())).put(part)
 
     def _price(self, asset: str, member: str, snapshot: Snapshot) -> None:
         quote = reported(asset, snapshot)
         if quote and (asset not in self.prices or self.prices[asset][0].at <= quote.at):
-            self.prices[asset] = quote, "" if asset in snapshot.seen else member
+            self.prices[asset] = quote, member
 
-    def quotes(self, now: datetime) -> Quotes:
-        """What the members' providers say of prices. Who is read and not named as changed says the same again."""
-        return {
-            asset: quote._replace(at=now) if member and member not in self._stale else quote
-            for asset, (quote, member) in self.prices.items()
-        }
+    def _tellers(self, now: datetime) -> Iterator[str]:
+        """Whom to ask for prices: who told them last, and where that was long ago some others who hold the asset."""
+        for asset, (quote, member) in self.prices.items():
+            yield member
+            if now - quote.at > 2 * self.members[member].interval:
+                holders = (sums[asset].parts for sums in self.sums.values() if asset in sums)
+                # Who is read moves to the end.
+                yield from islice(chain.from_iterable(holders), ASKED)
 
-    def _mark(self, account: Account, *, unknown: bool) -> None:
-        labels = {**account.labels, "account": account.name, "provider": account.provider}
-        key = apart({label: labels.get(label, "") for label in self.rule.summed_by})
-        if unknown:
-            self.unknown.setdefault(key, set()).add(account.name)
-        elif key in self.unknown:
-            self.unknown[key].discard(account.name)
+    def _leave_open(self, name: str, keys: Keys) -> None:
+        before = self._open.get(name, _NOTHING)
+        if keys == before:
+            return
+        for key in before - keys:
+            self.unknown[key].discard(name)
             if not self.unknown[key]:
                 del self.unknown[key]
-
-    def _knows(self, name: str) -> bool:
-        """Whether any amount of an account is taken for known."""
-        return any(self._part(subject, asset, name).amount is not None for subject, asset in self._placed.get(name, ()))
-
-    def _part(self, subject: str, asset: str, name: str) -> Part:
-        return self.sums[subject][asset].parts[name]
+        for key in keys - before:
+            self.unknown.setdefault(key, set()).add(name)
+        if keys:
+            self._open[name] = keys
+        else:
+            del self._open[name]
 
     def _drop(self, subject: str, asset: str, name: str) -> None:
         sums = self.sums[subject]
@@ -119,60 +155,3 @@ class Portfolio:
             del sums[asset]
         if not sums:
             del self.sums[subject]
-
-
-@dataclass(slots=True)
-class SumReader:
-    """Reads sums from the store, as if they were balances."""
-
-    store: SumStore
-    rules: Mapping[str, RuleBase]
-    _portfolios: dict[str, Portfolio] = field(default_factory=dict)
-
-    async def poll(self, account: Account, record: Record, budget: Budget, now: datetime) -> Roundup:  # noqa: ARG002 - the port's signature
-        """What the accounts of a rule have together, and what moved since the record was written."""
-        watch = account.target
-        assert isinstance(watch, RuleWatch)
-        rule = self.rules[watch.rule]
-        portfolio = self._portfolios.get(watch.rule)
-        if portfolio is None:
-            portfolio = self._portfolios[watch.rule] = Portfolio(rule, watch.members, _stream(rule, watch.members))
-        await portfolio.refresh(self.store, now)
-        prices = portfolio.quotes(now)
-        spec = rule.flow()
-        if spec is None:
-            return Roundup(now, portfolio.sums, ledgers=record.ledgers, unknown=portfolio.unknown, prices=prices)
-        stream = portfolio.stream
-        since = {
-            int(name.removeprefix(stream)): it.checkpoint
-            for name, it in record.ledgers.items()
-            if name.startswith(stream)
-        }
-        events, read = await self.store.moves(since, now - reach(spec))
-        ledgers = {f"{stream}{number}": Ledger(version) for number, version in read.items()}
-        known = watch.members if spec.settle is None else watch.everyone
-        return Roundup(now, {}, _of(events, known), ledgers, portfolio.unknown, prices)
-
-    async def recall(self, account: Account, since: datetime) -> tuple[Event, ...]:
-        """The movements of a rule's accounts recorded since then."""
-        watch = account.target
-        assert isinstance(watch, RuleWatch)
-        events, _ = await self.store.moves({}, since)
-        return _of(events, watch.members)
-
-
-def _stream(rule: RuleBase, members: Iterable[str]) -> str:
-    spec = rule.flow()
-    if spec is None:
-        return ""
-    # What may be a transfer is remembered with its account.
-    return stream_of(rule, spec, digest(*sorted(members)) if spec.settle is None else "")
-
-
-def reach(spec: FlowSpec) -> timedelta:
-    """How old movements may be that still matter to a rule."""
-    return spec.within + (spec.settle or timedelta(0)) + LATENESS
-
-
-def _of(events: Iterable[Event], members: Mapping[str, Account]) -> tuple[Event, ...]:
-    return tuple(event for event in events if event.account in members)

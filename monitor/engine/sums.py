@@ -6,25 +6,47 @@ from typing import NamedTuple, Protocol
 
 from monitor.model.event import Event
 from monitor.model.record import Commit, Record
+from monitor.model.snapshot import Snapshot
+
+#: Processes and the store agree about the time to this much.
+CLOCKS_DIFFER = timedelta(seconds=2)
+
+
+class Cursor(NamedTuple):
+    """How far somebody knows a partition: up to which version, as of when, and of which life of the store."""
+
+    version: int
+    at: datetime
+    epoch: str = ""
+
+    def leads_to(self, later: "Cursor") -> bool:
+        """Whether what happened from here to there can be told: nothing was lost, and no clock was set back."""
+        return (
+            self.epoch == later.epoch and self.version <= later.version and later.at >= self.at - CLOCKS_DIFFER
+        )  # fmt: skip
 
 
 class SumNews(NamedTuple):
-    """What sums need to know of a partition: who has another value, and who is stale. `version` is how far it goes."""
+    """What is new of a partition for sums: who has another value or is back, who has gone stale.
+
+    `cursor` is how far it goes. `whole` says that nobody knows what is new: all of it must be read.
+    """
 
     changed: tuple[str, ...]
-    stale: frozenset[str]
-    version: int
+    stale: tuple[str, ...]
+    cursor: Cursor
+    whole: bool = False
 
 
 class SumStore(Protocol):
     """The part of the store that sums are read from. Every method raises StoreUnavailable when it does not answer."""
 
-    async def sum_news(self, since: Mapping[int, int]) -> Mapping[int, SumNews]:
-        """By partition, what is new for sums since those versions (none: from the beginning)."""
+    async def sum_news(self, since: Mapping[int, Cursor]) -> Mapping[int, SumNews]:
+        """By partition, what is new for sums since then; `whole` where nothing is known."""
         ...
 
     async def expect_readings(self, stale_at: Mapping[str, datetime]) -> None:
-        """Count these accounts as stale from then on, unless a reading has already said otherwise."""
+        """Count these accounts as stale from then on, or from earlier; their next reading says otherwise."""
         ...
 
     async def moves(self, since: Mapping[int, int], at_least: datetime) -> tuple[tuple[Event, ...], Mapping[int, int]]:
@@ -45,10 +67,26 @@ class Stamp(NamedTuple):
 
 def stamp(commit: Commit, stale_after: timedelta | None) -> Stamp | None:
     """What sums are told of a commit; None for one without a reading, and of an account that nobody sums up."""
-    before, after = commit.before.snapshot, commit.record.snapshot
-    if stale_after is None or after is None or after is before:
+    before, after = commit.before, commit.record
+    known, read = before.snapshot, after.snapshot
+    if stale_after is None or read is None or read is known:
         return None
-    oldest = min(after.seen.values(), default=after.observed_at)
-    same = before is not None and before.amounts == after.amounts and before.usd == after.usd
-    settled = same and not after.seen and before is not None and not before.seen
-    return Stamp(oldest + stale_after, changed=not settled)
+    # What was stale meanwhile, or may have been by another clock, has been taken for unknown.
+    same = (
+        known is not None
+        and known.amounts == read.amounts
+        and known.seen == read.seen
+        and before.gap == after.gap
+        and before.provider == after.provider
+        and stale_at(known, stale_after) > read.observed_at + CLOCKS_DIFFER
+    )
+    return Stamp(stale_at(read, stale_after), changed=not same)
+
+
+def stale_at(snapshot: Snapshot, stale_after: timedelta) -> datetime:
+    """When the next of its amounts is stale, of those that were not when it was read."""
+    read_at = snapshot.observed_at
+    if not snapshot.seen:
+        return read_at + stale_after
+    lately = [seen for seen in snapshot.seen.values() if seen + stale_after > read_at]
+    return min(lately, default=read_at) + stale_after

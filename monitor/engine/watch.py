@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from monitor.engine.decide import Policy
-from monitor.engine.portfolio import SumReader, reach
 from monitor.engine.ports import ALONE, Budget, PollStore, Summing
+from monitor.engine.sumreader import SumReader, reach
 from monitor.model.record import Account, Health, MonitorWatch, PriceWatch, ProviderWatch, Record, Roundup, RuleWatch
 from monitor.model.report import Reports
 from monitor.rules.base import RuleBase

@@ -160,6 +160,8 @@ class Record:
     residuals: Mapping[str, Opens] = field(default_factory=dict)
     #: What may still be matched with its other end, by `FlowSpec.suffix`.
     transfers: Mapping[str, tuple[Leg, ...]] = field(default_factory=dict)
+    #: Why movements may be missing that the ledger has and nobody has read yet: `Answer.gap` of the last answer.
+    gap: str = ""
     #: What this process knows of how it was judged last (`engine.calm`); never stored.
     judged: object = field(default=None, compare=False, repr=False)
 

@@ -16,7 +16,6 @@ from monitor.model.sums import ANYTHING, NOT_BELOW_ZERO, SIGNED, Sums, plus
 from monitor.rules.aggregate import (
     Aggregate,
     add_up,
-    apart,
     check_aggregate,
     describe,
     known_end,
@@ -31,6 +30,7 @@ from monitor.rules.contributors import breakdown
 from monitor.rules.facts import Facts, Overview, Sighting
 from monitor.rules.levels import Ladder
 from monitor.rules.templates import amount_of, subject
+from monitor.rules.unseen import unseen_of
 
 Measure = Literal[
     "available", "pending", "held", "locked", "total", "equity", "margin_used", "withdrawable", "referral"
@@ -137,7 +137,7 @@ class BalanceRule(RuleBase):
         for name, parts in sorted(sums.items()):
             interval, unpriced = add_up(parts, prices)
             labels = labels_of_subject(self.summed_by, name) if self.spans else {}
-            unseen = facts.reading.unknown.get(apart(labels), ()) if isinstance(facts, Overview) else ()
+            unseen = unseen_of(facts.reading.unknown, labels, parts) if isinstance(facts, Overview) else ()
             if unseen:
                 interval = plus(interval, ANYTHING if self.measure in SIGNED else NOT_BELOW_ZERO)
             bad, held, decided = rate_interval(interval, self._rate, worst, low=ladder.low)

@@ -1,6 +1,6 @@
 """`aggregate` for rules on flows: movements of several assets, or of several accounts, added up."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -9,11 +9,10 @@ from monitor.model.alert import Severity, Verdict
 from monitor.model.event import Event
 from monitor.model.money import ZERO, add, text
 from monitor.model.record import Need, RuleWatch
-from monitor.model.sums import Interval, total_of, worth
+from monitor.model.sums import ANYTHING, NOT_BELOW_ZERO, NOTHING, Interval, plus, total_of, worth
 from monitor.model.window import Bounds, Flow
 from monitor.rules.aggregate import (
     Rating,
-    apart,
     known_end,
     labels_of_subject,
     of_ring,
@@ -23,6 +22,7 @@ from monitor.rules.aggregate import (
 )
 from monitor.rules.facts import FlowSpec, Overview, Sighting
 from monitor.rules.transit import Netting, netted, tell_transfers
+from monitor.rules.unseen import unseen_of
 
 #: Asset → what moved.
 Moved = Mapping[str, Bounds]
@@ -35,6 +35,9 @@ class Flowing(Netting, Protocol):
     @property
     def spans(self) -> bool: ...
 
+    @property
+    def net(self) -> bool: ...
+
     def bounds(self, ring: Flow | None, spec: FlowSpec, now: datetime) -> Bounds: ...
 
 
@@ -46,14 +49,16 @@ def judge_sums(
     rings, vague = _own(rule, facts, spec) if isinstance(facts, Sighting) else _together(rule, facts, spec)
     prices = facts.prices if unit == "usd" else None
     for subject, moved in sorted(rings.items()):
-        whole = _add_up(moved, prices, open_ended=subject in vague)
+        # What is net of the other way may be less, too.
+        hidden = (ANYTHING if rule.net else NOT_BELOW_ZERO) if subject in vague else NOTHING
+        whole = plus(_add_up(moved, prices), hidden)
         bad, held, decided = rate_interval(whole, rate, worst, low=False)
         if spec.settle is None and not decided and not all(bounds.exact for bounds in moved.values()):
             if facts.recorded is None:
                 yield Need(since=facts.now - spec.within)
                 return
             exact = _exact(rule, facts, spec, subject, moved)
-            whole = _add_up(exact, prices, open_ended=subject in vague)
+            whole = plus(_add_up(exact, prices), hidden)
             bad, held, decided = rate_interval(whole, rate, worst, low=False)
         if bad or subject in facts.alerting:
             labels = labels_of_subject(rule.summed_by, subject) if rule.spans else {}
@@ -99,8 +104,17 @@ def _together(rule: Flowing, facts: Overview, spec: FlowSpec) -> tuple[dict[str,
     # What has an alert and moves no more is over.
     for subject in facts.alerting:
         found.setdefault(subject, {})
-    unknown = facts.reading.unknown
-    return found, {subject for subject in found if apart(labels_of_subject(rule.summed_by, subject)) in unknown}
+    unknown, by = facts.reading.unknown, rule.summed_by
+    vague = {
+        one for one, moved in found.items() if unseen_of(unknown, labels_of_subject(by, one), _named(by, one, moved))
+    }
+    return found, vague
+
+
+def _named(by: Sequence[str], subject: str, moved: Moved) -> Iterable[str]:
+    """The assets that a sum is about, whether they moved or not."""
+    asset = labels_of_subject(by, subject).get("asset")
+    return moved if asset is None else (asset,)
 
 
 def _exact(rule: Flowing, facts: Sighting | Overview, spec: FlowSpec, subject: str, moved: Moved) -> dict[str, Bounds]:
@@ -121,12 +135,11 @@ def _is_of(rule: Flowing, facts: Sighting | Overview, event: Event, subject: str
     return member is not None and subject_of_account(rule.summed_by, member, event.asset) == subject
 
 
-def _add_up(moved: Moved, prices: Mapping[str, Decimal] | None, *, open_ended: bool) -> Interval:
+def _add_up(moved: Moved, prices: Mapping[str, Decimal] | None) -> Interval:
     parts = (Interval(bounds.low, bounds.high) for bounds in moved.values())
     if prices is not None:
         parts = (worth(part, prices.get(asset)) for asset, part in zip(moved, parts, strict=True))
-    low, high = total_of(parts)
-    return Interval(low, None if open_ended else high)
+    return total_of(parts)
 
 
 def _rater(levels: tuple[tuple[Severity, Decimal], ...]) -> Callable[[Decimal], Rating]:

@@ -51,6 +51,7 @@ class _Reading(msgspec.Struct, frozen=True, omit_defaults=True):
     doubts: dict[str, datetime] = {}
     valued: dict[str, Valued] = {}
     reported: dict[str, Quote] = {}
+    gap: str = ""
 
 
 class _Alerts(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -153,6 +154,7 @@ def _record(account: str, stored: list[bytes | None]) -> Record:
         doubts=read.doubts,
         valued=read.valued,
         reported=read.reported,
+        gap=read.gap,
         budgets=judged.budgets,
         generation=int(generation or 0),
         residuals={name: it.opens for name, it in rings.items() if it.opens},
@@ -194,7 +196,7 @@ def changed(before: Record, after: Record) -> tuple[bytes, bytes, bytes, bytes]:
 def _reading_of(record: Record) -> _Reading:
     return _Reading(
         record.snapshot, record.outage, record.failing_since, record.provider, record.began_at, dict(record.doubts),
-        dict(record.valued), dict(record.reported),
+        dict(record.valued), dict(record.reported), record.gap,
     )  # fmt: skip
 
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from monitor.engine.sums import SumNews
+from monitor.engine.sums import CLOCKS_DIFFER, Cursor, SumNews
 from monitor.model.event import Event
-from monitor.model.window import micros
+from monitor.model.window import micros, moment
 from monitor.store import codec
 from monitor.store.keys import Partition
 from monitor.store.session import Session
@@ -19,25 +19,33 @@ CHUNK = 1_000
 class SummingStore(Session):
     """Implements what the polling port has for sums."""
 
-    async def sum_news(self, since: Mapping[int, int]) -> Mapping[int, SumNews]:
-        """By partition, what is new for sums since those versions (none: from the beginning)."""
-        found = await asyncio.gather(*(self._news(one, since.get(one.number, 0)) for one in self.partitions))
+    async def sum_news(self, since: Mapping[int, Cursor]) -> Mapping[int, SumNews]:
+        """By partition, what is new for sums since then; `whole` where nothing is known."""
+        found = await asyncio.gather(*(self._news(one, since.get(one.number)) for one in self.partitions))
         return {one.number: news for one, news in zip(self.partitions, found, strict=True)}
 
-    async def _news(self, where: Partition, version: int) -> SumNews:
-        changed: list[str] = []
+    async def _news(self, where: Partition, since: Cursor | None) -> SumNews:
+        keys = [where.changed, where.seen, where.seq, where.epoch]
+        version, stale_from = ("", "") if since is None else (since.version, micros(since.at - CLOCKS_DIFFER))
+        cursor, changed, stale = None, list[str](), tuple[str, ...]()
         while True:
-            reply = await self._batch.fcall("bm2_news", [where.changed, where.seen], self._now, version, CHUNK)
-            stale, pairs = reply[2 : 2 + int(reply[1])], reply[2 + int(reply[1]) :]
+            reply = await self._batch.fcall("bm2_news", keys, self._now, version, stale_from, CHUNK)
+            first, pairs = 4 + int(reply[3]), reply[4 + int(reply[3]) :]
+            if cursor is None:
+                # As of the first page: who changes meanwhile may come again.
+                cursor = Cursor(int(reply[1]), moment(int(reply[0])), reply[2].decode())
+                stale = tuple(name.decode() for name in reply[4:first])
+                if since is None or not since.leads_to(cursor):
+                    return SumNews((), (), cursor, whole=True)
             changed += [name.decode() for name in pairs[::2]]
-            version = max(version, *map(int, pairs[1::2])) if pairs else version
             if len(pairs) < 2 * CHUNK:
-                return SumNews(tuple(changed), frozenset(name.decode() for name in stale), version)
+                return SumNews(tuple(changed), stale, cursor)
+            version, stale_from = int(pairs[-1]), micros(cursor.at)
 
     async def expect_readings(self, stale_at: Mapping[str, datetime]) -> None:
-        """Count these accounts as stale from then on, unless a reading has already said otherwise."""
+        """Count these accounts as stale from then on, or from earlier; their next reading says otherwise."""
         await self._gather(
-            [("ZADD", self.partition(name).seen, "NX", str(micros(at)), name) for name, at in stale_at.items()]
+            [("ZADD", self.partition(name).seen, "LT", str(micros(at)), name) for name, at in stale_at.items()]
         )
 
     async def moves(self, since: Mapping[int, int], at_least: datetime) -> tuple[tuple[Event, ...], Mapping[int, int]]:

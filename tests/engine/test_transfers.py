@@ -3,8 +3,8 @@
 import pytest
 
 from tests.builders import NOON, minutes
-from tests.engine.test_portfolio import Office
 from tests.facts import account, event, rule
+from tests.office import Office
 
 HOT = account("hot-usdt", labels={"role": "hot", "tier": "one"})
 COLD = account("cold-1", provider="vault", labels={"role": "cold"})
@@ -185,8 +185,8 @@ async def test_case_30_what_came_in_from_our_own_account_is_no_inflow(opened, cl
 async def test_case_30_low_balance_on_the_source_still_counts(opened, clock):
     low = rule("low_balance", alert="Low", below=500)
     one = await opened()
-    one.casino.watching.rules = (low,)
-    one.casino.watching._matched.clear()
+    one.pollings["casino"].watching.rules = (low,)
+    one.pollings["casino"].watching._matched.clear()
 
     polled = await one.reads("hot-usdt", {"USDT": "400"})
     await one.reads("cold-1", {"USDT": "5600"})

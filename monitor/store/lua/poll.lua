@@ -225,18 +225,22 @@ local function commit(keys, args)
   return {'written', version}
 end
 
--- What has another value since the version a sum knows, and what is stale by now.
--- KEYS  changed, seen
--- ARGV  now, version, limit
--- Returns {now, number of stale accounts, them, then (account, version) flat}.
+-- What has another value since the version a sum knows, and what has become stale since the time it asked last.
+-- KEYS  changed, seen, seq, epoch
+-- ARGV  now, version, time ('' for both: only how far it goes), limit
+-- Returns {now, highest version, epoch, number of stale accounts, them, then (account, version) flat}.
 local function news(keys, args)
   local now = clock(args[1])
-  local stale = redis.call('ZRANGEBYSCORE', keys[2], '-inf', whole(now))
-  local reply = {whole(now), tostring(#stale)}
+  local reply = {whole(now), redis.call('GET', keys[3]) or '0', redis.call('GET', keys[4]) or '', '0'}
+  if args[2] == '' then
+    return reply
+  end
+  local stale = redis.call('ZRANGEBYSCORE', keys[2], args[3], whole(now))
+  reply[4] = tostring(#stale)
   for i = 1, #stale do
     reply[#reply + 1] = stale[i]
   end
-  local found = redis.call('ZRANGEBYSCORE', keys[1], '(' .. args[2], '+inf', 'WITHSCORES', 'LIMIT', 0, args[3])
+  local found = redis.call('ZRANGEBYSCORE', keys[1], '(' .. args[2], '+inf', 'WITHSCORES', 'LIMIT', 0, args[4])
   for i = 1, #found, 2 do
     reply[#reply + 1] = found[i]
     reply[#reply + 1] = whole(tonumber(found[i + 1]))

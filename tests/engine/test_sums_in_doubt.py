@@ -1,0 +1,266 @@
+"""Sums over accounts when a reading, a process or the store is not what it was: a sum is never surer than its parts."""
+
+from decimal import Decimal
+
+import pytest
+
+from monitor.errors import ProviderUnreachable
+from tests.builders import minutes, seconds
+from tests.facts import account, answer, event, snapshot
+from tests.office import COLD, HOT, HOT2, Office, drain, low
+
+
+@pytest.fixture
+def office(open_store, clock):
+    async def open_office(*rules, accounts=(HOT, HOT2, COLD)):
+        return Office(await open_store(), clock, rules, accounts)
+
+    return open_office
+
+
+@pytest.fixture(params=["valkey"])
+def open_store(open_store):
+    return open_store
+
+
+def told(amounts, **settings):
+    return lambda now: answer(amounts, at=now, **settings)
+
+
+async def both_hot(one, first="10", second="30"):
+    await one.reads("hot-1", {"USDT": first})
+    await one.reads("hot-2", {"USDT": second})
+
+
+async def data(one):
+    [alert] = await one.alerts()
+    return alert.data
+
+
+class TestGaps:
+    """A ledger that is not read to its end may hide movements: nothing that is above zero is over."""
+
+    async def test_a_flow_alert_holds_while_a_member_has_a_gap_and_resolves_once_that_is_closed(self, office, clock):
+        one = await office(drain(kinds=["withdraw"], match={"role": "hot"}))
+        await one.reads("hot-1", ({"USDT": "1000"}, ()))
+        await one.reads("hot-2", ({"USDT": "1000"}, ()))
+        await one.reads("hot-1", ({"USDT": "800"}, (event("200"),)))
+        assert await one.judges() == [("firing", "USDT", 200)]
+
+        clock.now += minutes(61)
+        await one.reads("hot-1", ({"USDT": "800"}, ()))
+        await one.reads("hot-2", told({"USDT": "1000"}, events=(), gap="page 7: timed out"))
+        assert await one.judges() == []
+        assert await data(one) == "unknown"
+
+        await one.reads("hot-2", ({"USDT": "1000"}, ()))
+        assert await one.judges() == [("resolved", "USDT", 0)]
+
+    async def test_what_is_net_of_the_other_way_cannot_be_told_while_a_member_is_not_known(self, office, clock):
+        one = await office(drain(kinds=["withdraw", "deposit"], match={"role": "hot"}, net=True))
+        await one.reads("hot-1", ({"USDT": "1000"}, ()))
+        await one.reads("hot-2", told({"USDT": "1000"}, events=(), gap="page 7: timed out"))
+        await one.reads("hot-1", ({"USDT": "800"}, (event("200"),)))
+        assert await one.judges() == []
+
+        came = (event("150", "in", kind="deposit", name="e2"),)
+        await one.reads("hot-2", ({"USDT": "1150"}, came))
+        assert await one.judges() == []
+
+
+class TestTime:
+    """What is stale, and what has come back, is noticed whatever else happens meanwhile."""
+
+    async def test_a_first_look_that_was_cut_short_still_notices_who_goes_stale(self, office, clock):
+        one = await office(low())
+        await both_hot(one)
+        # Written before anybody summed them up.
+        for where in one.store.partitions:
+            await one.store._batch.command("DEL", where.seen)
+        loads, whole = one.store.load_many, []
+
+        async def cut_short(names):
+            whole.append(names)
+            if len(whole) == 1:
+                raise TimeoutError
+            return await loads(names)
+
+        one.store.load_many = cut_short
+        with pytest.raises(AssertionError, match="no answer within"):
+            await one.judges()
+        assert await one.judges() == [("firing", "USDT", 40)]
+
+        clock.now += minutes(4)
+        await one.judges()
+        assert await data(one) == "unknown"
+
+    async def test_an_asset_that_left_an_account_is_unknown_in_time_and_the_account_is_not_read_for_ever(
+        self, office, clock
+    ):
+        one = await office(low())
+        await one.reads("hot-1", {"USDT": "10"})
+        await one.reads("hot-2", {"USDT": "30", "BTC": "1"})
+        assert ("firing", "USDT", 40) in await one.judges()
+
+        for _ in range(4):
+            clock.now += minutes(1)
+            await one.reads("hot-1", {"USDT": "10"})
+            await one.reads("hot-2", {"BTC": "1"})
+            await one.judges()
+        [alert] = [alert for alert in await one.alerts() if alert.subject == "USDT"]
+        assert (alert.data, alert.details["missing"]) == ("unknown", "hot-2")
+
+        changed = [await one.store._batch.command("ZRANGE", where.changed, 0, -1) for where in one.store.partitions]
+        for where in one.store.partitions:
+            await one.store._batch.command("DEL", where.changed)
+        await one.reads("hot-2", {"BTC": "1"})
+        again = [await one.store._batch.command("ZRANGE", where.changed, 0, -1) for where in one.store.partitions]
+        assert any(changed)
+        assert not any(again)
+
+    async def test_an_account_that_was_stale_for_a_moment_between_two_looks_counts(self, office, clock):
+        one = await office(low())
+        await both_hot(one)
+        await one.judges()
+        clock.now += minutes(3)
+        await one.judges()
+        assert await data(one) == "unknown"
+        await both_hot(one)
+        clock.now += minutes(3)
+        await both_hot(one)
+        await one.judges()
+
+        assert await data(one) == "ok"
+
+
+class TestStore:
+    """The store may lose everything, or the last second."""
+
+    async def test_after_the_store_was_emptied_nothing_is_known_until_it_is_read_again(self, office, clock):
+        one = await office(low())
+        await both_hot(one)
+        assert await one.judges() == [("firing", "USDT", 40)]
+
+        await one.store._batch.command("FLUSHALL")
+        await one.store.seed_epochs()
+        await one.store.load_functions()
+        clock.now += seconds(1)
+        await one.reads("hot-1", {"USDT": "10"})
+
+        # hot-2 may have anything.
+        assert await one.judges() == []
+        await one.reads("hot-2", {"USDT": "31"})
+        assert await one.judges() == [("firing", "USDT", 41)]
+
+    async def test_a_change_that_a_failover_lost_is_forgotten(self, office, clock):
+        one = await office(low())
+        await both_hot(one)
+        await one.judges()
+        where = one.store.partition("hot-2")
+        before = await one.store._batch.command("DUMP", where.record("hot-2"))
+        await one.reads("hot-2", {"USDT": "35"})
+        await one.judges()
+        assert (await one.alerts())[0].value == 45
+
+        await one.store._batch.command("RESTORE", where.record("hot-2"), 0, before, "REPLACE")
+        clock.now += seconds(1)
+        await one.judges()
+
+        assert (await one.alerts())[0].value == 40
+
+    async def test_a_rule_whose_record_is_gone_counts_again_what_is_kept_and_no_movement_twice(self, office, clock):
+        one = await office(drain())
+        for name in ("hot-1", "hot-2", "cold-1"):
+            await one.reads(name, {"USDT": "1000"})
+        await one.reads("hot-1", {"USDT": "800"})
+        assert await one.judges() == [("firing", "USDT", 200)]
+
+        where = one.store.partition("aggregate:Tested")
+        await one.store._batch.command("DEL", where.record("aggregate:Tested"))
+        await one.reads("hot-2", {"USDT": "950"})
+
+        assert await one.judges() == [("firing", "USDT", 250)]
+
+
+class TestMembers:
+    """Members come, go and change what they are."""
+
+    async def test_what_another_provider_said_of_an_account_is_not_counted(self, office, clock):
+        one = await office(low())
+        await both_hot(one, "10", "500")
+        assert await one.judges() == []
+
+        moved = account("hot-2", labels={"role": "hot"}, provider="bank")
+        other = await office(low(), accounts=(HOT, moved, COLD))
+        assert await other.judges() == []
+        clock.now += seconds(1)
+        await other.reads("hot-2", {"USDT": "500"})
+        await other.reads("hot-1", {"USDT": "11"})
+        assert await other.judges() == []
+        await other.reads("hot-2", {"USDT": "5"})
+        assert await other.judges() == [("firing", "USDT", 16)]
+
+    async def test_an_empty_wallet_is_empty_and_one_that_cannot_be_read_any_more_is_unknown(self, office, clock):
+        one = await office(drain(match={"role": "hot"}), low(alert="Low"))
+        await one.reads("hot-1", {"USDT": "1000"})
+        await one.reads("hot-2", lambda now: answer(snapshot({}, at=now, absent_is_zero=True)))
+        await one.judges("Low")
+        await one.reads("hot-1", {"USDT": "80"})
+        assert await one.judges("Low") == [("firing", "USDT", 80)]
+        assert await one.judges() == [("firing", "USDT", 920)]
+
+        clock.now += minutes(61)
+        await one.reads("hot-1", {"USDT": "80"})
+        await one.judges("Low")
+        [alert] = await one.alerts("Low")
+        assert (alert.data, alert.details["missing"]) == ("unknown", "hot-2")
+        assert await one.judges() == []
+
+        await one.reads("hot-2", lambda now: answer(snapshot({}, at=now, absent_is_zero=True)))
+        assert await one.judges() == [("resolved", "USDT", 0)]
+
+    async def test_a_declared_bare_asset_may_be_on_any_network(self, office):
+        declared = account("hot-2", labels={"role": "hot"}, assets=("USDT",))
+        one = await office(low(), accounts=(HOT, declared))
+        await one.reads("hot-1", {"USDT@ETH": "10"})
+        assert await one.judges() == []
+
+        await one.reads("hot-2", {"USDT@ETH": "20"})
+        assert await one.judges() == [("firing", "USDT@ETH", 30)]
+
+
+class TestPrices:
+    """Prices that the members' providers tell."""
+
+    def usd(self, **amounts):
+        worths = {asset: Decimal(worth) for asset, worth in amounts.items()}
+        return lambda now: answer(snapshot(dict.fromkeys(amounts, "1"), at=now, usd=worths))
+
+    async def test_a_price_is_as_old_as_the_reading_that_told_it(self, office, clock):
+        slow = [
+            account(name, labels={"role": "hot"}, interval=minutes(60), stale_after=minutes(180))
+            for name in ("hot-1", "hot-2")
+        ]
+        one = await office(low(unit="usd", aggregate={"by": []}), accounts=slow)
+        await one.reads("hot-1", self.usd(BTC="20"))
+        await one.reads("hot-2", self.usd(BTC="20"))
+        assert await one.judges() == [("firing", None, 40)]
+
+        clock.now += minutes(6)
+        await one.judges()
+        assert await data(one) == "unknown"
+
+    async def test_a_price_goes_on_being_told_by_others_when_the_one_who_told_it_fails(self, office, clock):
+        one = await office(low(unit="usd", aggregate={"by": []}))
+        await one.reads("hot-1", self.usd(BTC="20"))
+        await one.reads("hot-2", self.usd(BTC="20"))
+        assert await one.judges() == [("firing", None, 40)]
+        for _ in range(3):
+            clock.now += minutes(2)
+            await one.reads("hot-2", ProviderUnreachable("away"))
+            await one.reads("hot-1", self.usd(BTC="20"))
+            await one.judges()
+
+        [alert] = await one.alerts()
+        assert "unpriced" not in alert.details
+        assert alert.details["at_least"] == "20"
