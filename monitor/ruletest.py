@@ -62,7 +62,7 @@ class Movement(_Part):
         return self
 
 
-class Story(WatchedAccount):
+class AccountStory(WatchedAccount):
     """`{name: hot-1, provider: casino, series: {available/USDT: "300000 errorx5"}}`: one account of several"""
 
     series: Mapping[str, Series] = Field(min_length=1, description="measure/asset → samples; all are one answer")
@@ -114,7 +114,7 @@ class RuleTest(_Part):
         default_factory=dict, min_length=1, description="measure/asset → samples; all are one answer"
     )
     events: tuple[Movement, ...] = ()
-    accounts: tuple[Story, ...] = Field(
+    accounts: tuple[AccountStory, ...] = Field(
         default=(), min_length=1, max_length=ACCOUNTS_MAX, description="several, each polled at each interval"
     )
     prices: Mapping[str, PriceSeries] = Field(
@@ -124,11 +124,11 @@ class RuleTest(_Part):
     expect_notifications: tuple[ExpectedNews, ...] = ()
 
     @cached_property
-    def stories(self) -> tuple[Story, ...]:
+    def stories(self) -> tuple[AccountStory, ...]:
         """Every account with what is told of it, in whichever form that was written."""
         if self.account is None:
             return self.accounts
-        return (Story.model_construct(**dict(self.account), series=self.series, events=self.events),)
+        return (AccountStory.model_construct(**dict(self.account), series=self.series, events=self.events),)
 
     @property
     def several(self) -> bool:

@@ -20,7 +20,7 @@ from monitor.mistakes import translated
 from monitor.model.record import Account
 from monitor.providers import PROVIDERS
 from monitor.rules.base import RuleBase
-from monitor.ruletest import RuleTest, RuleTests, Story
+from monitor.ruletest import AccountStory, RuleTest, RuleTests
 from monitor.ruletest_checks import Known, Nature, assets_of, mistakes_of
 from monitor.settings import Defaults
 from monitor.staff import policy as policy_of
@@ -34,7 +34,7 @@ CONFIG_NAME = "config.yaml"
 class Member:
     """An account of a test: what is told of it, and as what it is judged."""
 
-    story: Story
+    story: AccountStory
     account: Account
     nature: Nature
 
@@ -138,7 +138,7 @@ class _File:
     def _natures(self, test: RuleTest) -> list[Nature]:
         return [self._nature(story) for story in test.stories]
 
-    def _nature(self, story: Story) -> Nature:
+    def _nature(self, story: AccountStory) -> Nature:
         """Of a configured provider or a provider type; any other is what the test makes of it."""
         spec: Any = self.config.providers.get(story.provider) if self.config else None
         spec = spec or PROVIDERS.get(story.provider)
@@ -181,7 +181,7 @@ def nearest(folder: Path) -> Path | None:
     return next((path for each in (here, *here.parents) if (path := each / CONFIG_NAME).is_file()), None)
 
 
-def _account(story: Story, interval: timedelta, defaults: Defaults) -> Account:
+def _account(story: AccountStory, interval: timedelta, defaults: Defaults) -> Account:
     return Account(
         name=story.name,
         provider=story.provider,

@@ -8,7 +8,7 @@ from monitor.fields import duration_text, suggestion
 from monitor.mistakes import Steps
 from monitor.model.snapshot import MEASURES
 from monitor.rules.base import RuleBase
-from monitor.ruletest import Expectation, ExpectedNews, Meant, RuleTest, Story, split_key
+from monitor.ruletest import AccountStory, Expectation, ExpectedNews, Meant, RuleTest, split_key
 
 #: Ten years: whatever is added to its times is still a date.
 STORY_MAX = timedelta(days=3650)
@@ -53,7 +53,7 @@ def mistakes_of(
             yield ("expect_notifications", place, *path), what
 
 
-def assets_of(story: Story) -> dict[str, None]:
+def assets_of(story: AccountStory) -> dict[str, None]:
     """Every asset that is told of an account, in its order."""
     told = (event.asset for event in story.events)
     return dict.fromkeys((*(split_key(key)[0] for key in story.series), *story.assets, *told))
@@ -64,7 +64,7 @@ def selects(wanted: str, asset: str) -> bool:
     return wanted in (asset, asset.partition("@")[0])
 
 
-def _of_story(story: Story, nature: Nature, end: timedelta, known: Known) -> Iterator[tuple[Steps, str]]:
+def _of_story(story: AccountStory, nature: Nature, end: timedelta, known: Known) -> Iterator[tuple[Steps, str]]:
     if story.provider not in known.providers and (near := suggestion(story.provider, known.providers)):
         # Another name may be a provider that is still to be configured; this one is a slip.
         yield ("provider",), f"there is no provider {story.provider!r}{near}"
@@ -78,7 +78,7 @@ def _of_story(story: Story, nature: Nature, end: timedelta, known: Known) -> Ite
     yield from _of_events(story, nature, end)
 
 
-def _of_events(story: Story, nature: Nature, end: timedelta) -> Iterator[tuple[Steps, str]]:
+def _of_events(story: AccountStory, nature: Nature, end: timedelta) -> Iterator[tuple[Steps, str]]:
     if story.events and not nature.ledger:
         yield ("events",), f"{story.provider} has no ledger: movements are inferred from differences of total"
         return

@@ -29,6 +29,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 #: What is looked at besides polls is, at most this often between two: a day between polls must not mean thousands.
 LOOKS_MAX = 20
 _INSTANT = timedelta(microseconds=1)
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -53,6 +54,8 @@ class _Watched:
     every: timedelta
     look_at: datetime = START
     looked_at: datetime = START - FOLD
+    #: Whether nothing can change before the next polls.
+    rests: Callable[[], bool] = lambda: False
 
     def hurry(self, now: datetime) -> None:
         """Something it reads has changed: whatever changes within a second is looked at once."""
@@ -105,7 +108,7 @@ class _World:
             assert isinstance(account.target, RuleWatch)
             if account.target.members:
                 one = VirtualSum(account, rules[account.target.rule], policy, self.shelf)
-                yield _Watched(_Judged(one), self._adding_up(one), self._rhythm(account))
+                yield _Watched(_Judged(one), self._adding_up(one), self._rhythm(account), rests=one.rests)
 
     def _adding_up(self, one: VirtualSum) -> Callable[[datetime], Reading]:
         """Reads a sum, and says when some of it becomes unknown: that decides nothing, and so shows nowhere else."""
@@ -169,7 +172,7 @@ class _World:
             if one.look_at >= until:
                 return
             self._judge(one.judged, one.read(one.look_at), one.look_at)
-            one.looked_at, one.look_at = one.look_at, one.look_at + one.every
+            one.looked_at, one.look_at = one.look_at, _NEVER if one.rests() else one.look_at + one.every
 
     def _judge(self, judged: _Judged, reading: Reading, now: datetime) -> Commit:
         # What was due before is said before: a message never tells what came after it.

@@ -136,6 +136,10 @@ class VirtualSum(Virtual):
         self._shelf.now = now
         return at_once(self._reader.poll(self.account, self.record, _FREE, now))
 
+    def rests(self) -> bool:
+        """Whether only another reading can change anything: no window rolls, and no alert waits."""
+        return self.rules[0].flow() is None and not self.record.alerts
+
     def _recall(self, since: datetime) -> tuple[Event, ...]:
         return at_once(self._reader.recall(self.account, since))
 

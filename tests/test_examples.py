@@ -132,3 +132,25 @@ def test_the_demo_runs_on_a_configuration_without_mistakes(tmp_path):
     config = load(tmp_path / "config.yaml")
 
     assert all("plain text" in warning for warning in config.warnings)
+
+
+def test_an_editor_knows_the_two_forms_of_a_rule_test_apart():
+    one = {"account": {"name": "a", "provider": "bank"}, "series": {"total/USDT": "5 refusedx3 _"}}
+    several = {"accounts": [{"name": "a", "provider": "bank", "series": {"total/USDT": 5}}], "prices": {"BTC": "6 _x2"}}
+    stories = {
+        "one": one,
+        "several": several,
+        "both": {**one, **several},
+        "mixed": {**several, "series": one["series"]},
+        "half": {"account": one["account"]},
+        "neither": {},
+        "a slip": {**several, "prices": {"BTC": "error"}},
+    }
+
+    wrong = {
+        name
+        for name, story in stories.items()
+        if not editor("tests").is_valid({"rules": ["x"], "tests": [{"name": "a story", **story}]})
+    }
+
+    assert wrong == stories.keys() - {"one", "several"}
