@@ -24,6 +24,7 @@ rules:
   - {alert: Outflow, type: large_outflow, above: 100, within: 30m, aggregate: {by: [role], unit: usd}}
   - {alert: Poor, type: low_balance, match: {role: cold}, below: 50}
   - {alert: Gone, type: large_outflow, above: 500}
+  - {alert: Slow, type: low_balance, measure: total, aggregate: {unit: usd}, below: 50_000, for: 2m}
   - {alert: Leak, type: large_outflow, above: 500, within: 1h, net_internal: true, settle_within: 10m}
   - {alert: Stale, type: stale}
   - {alert: Down, type: provider_down, after: 5m}
@@ -197,6 +198,33 @@ def test_a_window_over_several_accounts_rolls_between_two_polls(holds):
           - {at: 51m, alert: Outflow, state: resolved}
         """,
         head="rules: [rules.yaml]\ninterval: 20m",
+    )
+
+
+def test_an_alert_on_a_sum_need_not_wait_for_the_next_polls(holds):
+    holds(
+        """
+        account: {name: a, provider: bank, labels: {role: hot}}
+        series: {total/USDT: "60_000 20_000x2"}
+        expect:
+          - {at: 10m, alert: Slow, state: pending}
+          - {at: 11m30s, alert: Slow, state: pending}
+          - {at: 12m, alert: Slow, state: firing}
+        """,
+        head="rules: [rules.yaml]\ninterval: 10m",
+    )
+
+
+def test_what_changes_within_a_second_is_added_up_once(holds):
+    holds(
+        """
+        account: {name: a, provider: bank, labels: {role: hot}}
+        series: {total/USDT: "2000 500x9 600x4"}
+        expect:
+          - {at: 900ms, alert: Worth, state: inactive}
+          - {at: 1s, alert: Worth, state: firing, value: 600}
+        """,
+        head="rules: [rules.yaml]\ninterval: 100ms",
     )
 
 
