@@ -215,6 +215,20 @@ def test_an_alert_on_a_sum_need_not_wait_for_the_next_polls(holds):
     )
 
 
+def test_a_transfer_that_does_not_arrive_counts_from_that_moment_whenever_the_next_poll_is(holds):
+    holds(
+        """
+        accounts:
+          - {name: a, provider: bank, series: {total/USDT: "9000x2 8000x9"}}
+          - {name: b, provider: bank, series: {total/USDT: "1"}}
+        expect:
+          - {at: 17m30s, alert: Leak, account: a, state: inactive}
+          - {at: 19m, alert: Leak, account: a, state: firing, value: 1000}
+        """,
+        head="rules: [rules.yaml]\ninterval: 4m",
+    )
+
+
 def test_what_changes_within_a_second_is_added_up_once(holds):
     holds(
         """
