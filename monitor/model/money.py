@@ -92,7 +92,11 @@ def divide(a: Decimal, b: Decimal) -> Decimal:
 def worth(amount: Decimal, price: Decimal) -> Decimal:
     """amount * price. A price may be periodic (33.33… for a third of 100): its three are worth 100, not 99.99…"""
     product = RATIO.multiply(amount, price)
-    return product if _WHOLE.plus(product) == product else _SHORT.plus(product).normalize(_SHORT)
+    whole = _WHOLE.plus(product)
+    if whole != product:
+        return _SHORT.plus(product).normalize(_SHORT)
+    # A rounded ratio leaves a tail of zeros.
+    return product if len(product.as_tuple().digits) <= MAX_DIGITS else whole.normalize(_WHOLE)
 
 
 def total(values: Iterable[Decimal]) -> Decimal:
@@ -109,5 +113,8 @@ def text(value: Decimal) -> str:
 
 
 def readable(value: Decimal) -> str:
-    """A price or a part of a worth as people read it: at most 15 significant digits."""
-    return text(_READABLE.plus(value).normalize(_READABLE))
+    """A price or a worth as people read it: at most 15 significant digits."""
+    rounded = _READABLE.plus(value)
+    return text(
+        value if rounded == value and len(value.as_tuple().digits) <= _READABLE.prec else rounded.normalize(_READABLE)
+    )

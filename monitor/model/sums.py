@@ -9,7 +9,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from monitor.model.money import ZERO, add, multiply, subtract
+from monitor.model.money import RATIO, ZERO, add, subtract
+from monitor.model.money import worth as worth_of
 
 #: Measures that can be below zero: what an unknown one adds has no lower bound either.
 SIGNED = frozenset({"equity"})
@@ -84,16 +85,16 @@ Sums = Mapping[str, Sum]
 
 
 def plus(a: Interval, b: Interval) -> Interval:
-    """The sum of two amounts that are known as intervals."""
-    low = None if a.low is None or b.low is None else add(a.low, b.low)
-    high = None if a.high is None or b.high is None else add(a.high, b.high)
+    """The sum of two amounts that are known as intervals; beyond a hundred digits, as worths may be, it is rounded."""
+    low = None if a.low is None or b.low is None else RATIO.add(a.low, b.low)
+    high = None if a.high is None or b.high is None else RATIO.add(a.high, b.high)
     return Interval(low, high)
 
 
 def minus(a: Interval, b: Interval) -> Interval:
-    """The difference of two amounts that are known as intervals."""
-    low = None if a.low is None or b.high is None else subtract(a.low, b.high)
-    high = None if a.high is None or b.low is None else subtract(a.high, b.low)
+    """The difference of two amounts that are known as intervals, as exact as their sum."""
+    low = None if a.low is None or b.high is None else RATIO.subtract(a.low, b.high)
+    high = None if a.high is None or b.low is None else RATIO.subtract(a.high, b.low)
     return Interval(low, high)
 
 
@@ -101,7 +102,7 @@ def worth(amount: Interval, price: Decimal | None) -> Interval:
     """An amount at a price. Without one it is worth anything on its side of zero; nothing is worth nothing."""
     low, high = amount
     if price is not None:
-        return Interval(low if low is None else multiply(low, price), high if high is None else multiply(high, price))
+        return Interval(low if low is None else worth_of(low, price), high if high is None else worth_of(high, price))
     if amount == NOTHING:
         return NOTHING
     return Interval(ZERO if low is not None and low >= 0 else None, ZERO if high is not None and high <= 0 else None)

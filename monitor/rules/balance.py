@@ -29,7 +29,7 @@ from monitor.rules.base import RuleBase
 from monitor.rules.contributors import breakdown
 from monitor.rules.facts import Facts, Overview, Sighting
 from monitor.rules.levels import Ladder
-from monitor.rules.templates import amount_of, subject
+from monitor.rules.templates import USD, amount_of, subject
 from monitor.rules.unseen import unseen_of
 
 Measure = Literal[
@@ -37,8 +37,6 @@ Measure = Literal[
 ]
 assert get_args(Measure) == MEASURES
 
-#: The currency of prices; `unit: usd` compares with it.
-USD = "USD"
 _NOTHING: Measures = {}
 _NO_DETAILS: Mapping[str, str] = {}
 

@@ -13,12 +13,12 @@ from monitor.model.extremes import extreme
 from monitor.model.money import ZERO, subtract, text
 from monitor.model.record import Entry
 from monitor.model.window import moment
-from monitor.rules.balance import USD, Measure
+from monitor.rules.balance import Measure
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import ExtremeSpec, Facts, Sighting
 from monitor.rules.flow import check_window
 from monitor.rules.levels import check_flow_order, worst_first
-from monitor.rules.templates import amount_of, subject
+from monitor.rules.templates import USD, amount_of, subject
 from monitor.rules.yardstick import Levels, Yardstick, shares
 
 _KEYS: tuple[Literal["falls_by", "rises_by"], ...] = ("falls_by", "rises_by")

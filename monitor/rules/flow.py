@@ -15,7 +15,6 @@ from monitor.model.money import ZERO, subtract, text
 from monitor.model.record import Entry, Need
 from monitor.model.window import Bounds, Flow, exact_flow, flow_bounds, micros, opening_total
 from monitor.rules.aggregate import Aggregate, check_aggregate, unit_of
-from monitor.rules.balance import USD
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import Facts, FlowSpec, Judgement, Overview, Sighting
 from monitor.rules.flow_sums import judge_sums
@@ -23,6 +22,7 @@ from monitor.rules.flow_words import said_of_flow
 from monitor.rules.lateness import LATENESS, ago, found_late, peak
 from monitor.rules.levels import FlowLevels, check_flow_order, check_written_once, worst_first
 from monitor.rules.mistakes import mistake
+from monitor.rules.templates import USD
 from monitor.rules.transit import BY_ACCOUNT, check_settling
 from monitor.rules.yardstick import Levels, Yardstick, shares, totals_before
 

@@ -21,6 +21,7 @@ from monitor.rules.aggregate import (
     title,
 )
 from monitor.rules.facts import FlowSpec, Overview, Sighting
+from monitor.rules.templates import USD
 from monitor.rules.transit import Netting, netted, tell_transfers
 from monitor.rules.unseen import unseen_of
 
@@ -67,7 +68,7 @@ def judge_sums(
                 details["sum"] = title(labels)
             if isinstance(facts, Overview) and facts.pieces:
                 details |= tell_transfers(rule, facts, spec, subject)
-            said = "USD" if unit == "usd" else (labels.get("asset") or next(iter(moved), "")).partition("@")[0]
+            said = USD if unit == "usd" else (labels.get("asset") or next(iter(moved), "")).partition("@")[0]
             yield Verdict(
                 subject, bad, held, known_end(whole), None, dict(levels), None, said, details,
                 "ok" if decided else "unknown", labels,

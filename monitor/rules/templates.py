@@ -8,7 +8,7 @@ from typing import Protocol
 
 from jinja2 import Template, TemplateError
 
-from monitor.model.money import text
+from monitor.model.money import readable, text
 from monitor.model.record import Entry
 from monitor.rules.contributors import contributors_of
 from monitor.rules.sandbox import filled
@@ -21,6 +21,9 @@ FAILURES = (
     TemplateError, ArithmeticError, AssertionError, TypeError, ValueError, LookupError, AttributeError,
     RuntimeError,
 )  # fmt: skip
+
+#: The unit of worths.
+USD = "USD"
 
 
 class Speaker(Protocol):
@@ -80,4 +83,7 @@ def amount_of(value: Decimal | None, unit: str | None, asset: str | None) -> str
     if value is None:
         return "unknown"
     bare = (asset or "").partition("@")[0]
-    return text(value) if unit is None or unit == bare else f"{text(value)} {unit}"
+    if unit is None or unit == bare:
+        return text(value)
+    # At a price without an end a worth has none either.
+    return f"{(readable if unit == USD else text)(value)} {unit}"

@@ -14,12 +14,11 @@ from monitor.model.money import EXACT, ZERO, subtract, text, total
 from monitor.model.record import Entry
 from monitor.model.residual import Opens, unexplained
 from monitor.model.window import moment
-from monitor.rules.balance import USD
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import Facts, ResidualSpec, Sighting
 from monitor.rules.flow import check_window
 from monitor.rules.levels import FlowLevels, check_flow_order, check_written_once, worst_first
-from monitor.rules.templates import amount_of, subject
+from monitor.rules.templates import USD, amount_of, subject
 from monitor.rules.yardstick import Levels, Yardstick, shares
 
 

@@ -6,13 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.model.money import total
+from monitor.model.money import divide, exact, total
 from monitor.model.sums import ANYTHING, NOT_BELOW_ZERO, NOTHING, Interval, Part, Sum, minus, plus, worth
 
 amounts = st.one_of(
     st.none(), st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**9), max_value=10**9)
 )
 steps = st.lists(st.tuples(st.sampled_from("abcde"), st.one_of(st.just("drop"), amounts), st.booleans()))
+
+
+def plausible(value):
+    try:
+        return exact(value) == value
+    except ValueError:
+        return False
 
 
 def interval(low, high):
@@ -69,3 +76,27 @@ def test_what_is_not_known_has_no_upper_end():
     assert plus(interval("5", "5"), NOT_BELOW_ZERO) == interval("5", None)
     assert plus(interval("5", "5"), ANYTHING) == interval(None, None)
     assert plus(NOTHING, interval("5", "5")).exact
+
+
+def test_worths_at_periodic_prices_add_up():
+    """A provider that says what 3 of an asset are worth says a price without an end; so do two of them."""
+    prices = divide(Decimal(100), Decimal(3)), divide(Decimal("0.000123"), Decimal(70_000))
+    whole = [
+        worth(Interval(Decimal(amount), Decimal(amount)), price)
+        for amount, price in zip((3, 70_000), prices, strict=True)
+    ]
+    part = [
+        worth(Interval(Decimal(amount), Decimal(amount)), price) for amount, price in zip((2, 999), prices, strict=True)
+    ]
+
+    assert plus(*whole) == Interval(Decimal("100.000123"), Decimal("100.000123"))
+    assert plus(*part).exact
+    assert minus(plus(*part), part[1]).low == part[0].low
+
+
+@given(*[st.tuples(*[st.decimals(allow_nan=False, allow_infinity=False).filter(plausible)] * 2)] * 2)
+def test_no_plausible_amounts_and_prices_are_too_much_to_add_up(one, other):
+    parts = [worth(Interval(amount, amount), abs(price)) for amount, price in (one, other)]
+
+    assert plus(*parts).exact
+    assert minus(*parts).exact

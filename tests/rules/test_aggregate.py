@@ -12,7 +12,7 @@ from monitor.rules.aggregate import labels_of_subject, rate_interval, subject_of
 from monitor.rules.contributors import breakdown, contributors_of
 from monitor.rules.facts import Overview
 from tests.builders import NOON, minutes
-from tests.facts import account, rule, sighting, snapshot
+from tests.facts import Watched, account, answer, rule, sighting, snapshot
 
 POOL = account("aggregate:Tested", provider="@store")
 
@@ -209,3 +209,16 @@ def test_a_sum_that_means_nothing_is_refused(settings, said):
 def test_a_flow_that_cannot_be_summed_is_refused(settings, said):
     with pytest.raises(ValidationError, match=said):
         rule("large_outflow", **settings)
+
+
+def test_worths_at_prices_that_a_provider_tells_by_worths_add_up_and_are_told_shortly():
+    """What 3 of an asset are worth may be a price without an end: two such worths are added up all the same."""
+    one = Watched((rule("large_outflow", above=100, within="1h", aggregate={"by": ["account"], "unit": "usd"}),))
+    usd = {"AAA": Decimal(100), "BBB": Decimal("0.000123")}
+
+    one.see(answer(snapshot({"AAA": "3", "BBB": "70000"}, usd=usd)), NOON)
+    one.see(answer(snapshot({"AAA": "0.7", "BBB": "0.007"}, at=NOON + minutes(1), usd=usd)), NOON + minutes(1))
+
+    [(_, news, entry)] = one.told
+    assert (news, entry.value) == ("firing", Decimal("1558.571305571428571428571428571"))
+    assert " 1558.57130557143 USD went out within 1h" in entry.annotations["summary"]
