@@ -24,6 +24,8 @@ FAILURES = (
 
 #: The unit of worths.
 USD = "USD"
+#: A worth of more is told as far as people read it.
+_DIGITS = 15
 
 
 class Speaker(Protocol):
@@ -86,4 +88,5 @@ def amount_of(value: Decimal | None, unit: str | None, asset: str | None) -> str
     if unit is None or unit == bare:
         return text(value)
     # At a price without an end a worth has none either.
-    return f"{(readable if unit == USD else text)(value)} {unit}"
+    endless = unit == USD and len(value.as_tuple().digits) > _DIGITS
+    return f"{readable(value) if endless else text(value)} {unit}"
