@@ -237,7 +237,11 @@ def _ease(
     """A firing alert judged calmer than it is: after `keep` it falls to the worst seen meanwhile."""
     # The window starts with the first calmer reading, so that one adds nothing.
     kept = alert.kept + _elapsed(alert, timing, now) if alert.calm else _NO_TIME
-    seen = worst(level, alert.eased) if alert.calm else level
+    # A window of no length holds this reading alone.
+    seen = worst(level, alert.eased) if alert.calm and timing.keep else level
+    if alert.flapping and kept >= timing.keep and level != seen:
+        # Nothing becomes milder for it, but that window is over.
+        kept, seen = _NO_TIME, level
     if kept < timing.keep or alert.flapping:
         return _seen(replace(alert, calm=True, kept=kept, eased=seen), verdict, now), None
     if seen is None:

@@ -345,6 +345,20 @@ class TestCase25Flapping:
             (7, "updated", "warning"),
         ]
 
+    @pytest.mark.parametrize(
+        ("keep", "series", "over"),
+        [
+            pytest.param("0s", "40 90 200 200 200 200 200 200", 6, id="at once"),
+            pytest.param("2m", "40 90 90 90 200 200 200 200 200 200 200", 8, id="good for all of keep_firing_for by then"),
+        ],
+    )
+    def test_case_25_what_is_good_by_the_time_it_is_calm_is_over_and_not_first_told_as_milder(self, keep, series, over):
+        settings = {"keep_firing_for": keep, "flap": {"max": 1, "within": "4m"}}
+        one = Watched((rule("low_balance", levels=LEVELS, **settings),)).reads(series)
+
+        assert one.news[-1] == (over, "resolved")
+        assert {entry.severity for _, _, entry in one.told} == {"critical"}
+
     def test_case_25_slow_changes_do_not_flap(self):
         one = watched().reads("40 100 " * 10, every=minutes(2))
 
