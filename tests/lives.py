@@ -18,7 +18,7 @@ from monitor.model.event import Event, Ledger
 from monitor.model.record import Answer
 from monitor.model.snapshot import Outage, Snapshot
 from tests.builders import NOON, minutes, seconds
-from tests.facts import policy, rule
+from tests.facts import MINUTE, Watched, account, policy, rule
 
 #: `LIVES=5000 pytest …` looks longer than anybody wants to wait every time.
 some_lives = settings(max_examples=int(os.environ.get("LIVES", "60")), deadline=None)
@@ -49,7 +49,7 @@ class Poll:
     `price` is that of BTC as the provider reports it, `lag` how many minutes ago it says that was.
     """
 
-    wait: timedelta = minutes(1)
+    wait: timedelta = MINUTE
     words: tuple[str, ...] = ("same", "same")
     moved: tuple[Moved, ...] = ()
     locked: int = 0
@@ -231,13 +231,16 @@ def catalogue(ways: Mapping[str, object] = PLAIN, scale: Decimal = _ONE, strict:
         rule("balance_change", alert="RoseUsd", rises_by=over(60), unit="usd", within="4h", **ways),
         rule("unexplained_change", alert="Odd", within="30m", **levels("above", over(5), over(40)), **ways),
         rule("unexplained_change", alert="OddUsd", unit="usd", above=over(20), **ways),
-        rule("runway", alert="Runs", below=f"{10 * strict:f}m", history="1h", min_history="3m", floor=under(15), **ways),
+        rule(
+            "runway", alert="Runs", below=f"{10 * strict:f}m", floor=under(15), history="1h", min_history="3m", **ways
+        ),
         rule("stale", alert="Stale", after="3m", **whole),
         rule("expression", alert="Share", expression=f"available < {under(40)} and locked >= 0", **ways),
         rule("expression", alert="Jump", expression=f"total > previous.total + {over(30)}", **ways),
     )  # fmt: skip
 
 
+RULES = catalogue()
 #: Rules that say the same whenever they are asked about the same amounts: no window, no reading before.
 LEVEL = ("Low", "Levels", "LowUsd", "LowSum", "High", "HighUsd", "Locked", "Share")
 
@@ -251,3 +254,8 @@ def world(scale: Decimal = _ONE):
     payroll = {"name": "payroll", "account": "hot-usdt", "asset": "USDT", "up_to": 10 * scale, "active": ["always"]}
     expected = by_account([ExpectedTransfer.model_validate(payroll)], {"always": [TimeInterval()]})
     return policy(prices={"USDT": _ONE}, expected=expected)
+
+
+def watched(rules=RULES, scale: Decimal = _ONE):
+    """An account whose life is about to begin."""
+    return Watched(rules, account(assets=ASSETS), world(scale))

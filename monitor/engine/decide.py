@@ -24,14 +24,13 @@ from monitor.model.alert import (
     Severity,
     State,
     Target,
-    Timing,
     Verdict,
     advance,
     close,
     opened,
     pause,
 )
-from monitor.model.damping import Turns
+from monitor.model.damping import Timing, Turns
 from monitor.model.event import Event
 from monitor.model.expected import Expected
 from monitor.model.record import Account, Answer, Commit, Confirm, Need, Reading, Record, Row, RuleWatch

@@ -15,7 +15,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
-from monitor.model.damping import FLAP, Flap, Renotify, Turns
+from monitor.model.damping import Timing, Turns
 from monitor.model.event import Event, digest
 
 Severity = Literal["info", "warning", "critical"]
@@ -97,17 +97,6 @@ class EventVerdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
-    """How long bad must last to fire, and good to resolve; the longest gap that counts; when to say less or more."""
-
-    wait: timedelta
-    keep: timedelta
-    tolerance: timedelta
-    flap: Flap = FLAP
-    renotify: Renotify | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Alert:
     """The stored state of an open alert.
 
@@ -181,7 +170,7 @@ def advance(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) -> tu
     else:
         moved, news = _judged(alert, verdict, timing, now)
         if moved is not None and news is not None:
-            moved, news = _turned(alert, moved, news, timing, now)
+            moved, news = _turned(alert, moved, news, verdict, timing, now)
     if moved is None:
         return None, None
     if news is None and verdict.held is not None and moved.state is State.FIRING and timing.renotify is not None:
@@ -191,19 +180,27 @@ def advance(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) -> tu
     return moved, news
 
 
-def _turned(before: Alert, alert: Alert, news: News, timing: Timing, now: datetime) -> tuple[Alert, News]:
+def _turned(
+    before: Alert, alert: Alert, news: News, verdict: Verdict, timing: Timing, now: datetime
+) -> tuple[Alert, News]:
     """Count a change; with one too many the alert is held as firing, at the worst level it has or had."""
     turns = timing.flap.add(alert.turns, now, turned=True)
     if not timing.flap.flaps(turns):
         return replace(alert, turns=turns), news
     level = alert.severity if alert.state is State.FIRING else None
     details = {**alert.details, "flapping": "held"}
-    held = replace(alert, turns=turns, flapping=True, swing=level, details=details)
+    held = replace(alert, turns=turns, flapping=True, swing=_level(before, verdict), details=details)
     if news == "firing" or worst(level, before.severity) == level:
         return held, news
-    # Calmer for all of `keep` already: that is not to be waited for again.
-    held = replace(held, severity=before.severity, calm=True, kept=timing.keep, eased=level)
-    return replace(held, state=State.FIRING, resolved_at=None, reason=None), "updated"
+    if level is None or not alert.calm:
+        # Calmer for all of `keep` already: that is not to be waited for again.
+        held = replace(held, calm=True, kept=timing.keep, eased=level)
+    return replace(held, state=State.FIRING, severity=before.severity, resolved_at=None, reason=None), "updated"
+
+
+def _level(alert: Alert, verdict: Verdict) -> Severity | None:
+    """What a judgement makes of the level an alert has, were it to follow at once."""
+    return worst(verdict.bad, mildest(alert.severity, verdict.held))
 
 
 def _swing(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) -> tuple[Alert | None, News | None]:
@@ -222,7 +219,7 @@ def _judged(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) -> tu
     """What one judgement does to an alert; nothing makes one milder that is flapping."""
     if alert.state is State.PENDING:
         return _wait(alert, verdict, timing, now)
-    level = worst(verdict.bad, mildest(alert.severity, verdict.held))
+    level = _level(alert, verdict)
     if _RANK[level] >= _RANK[alert.severity]:
         assert level is not None
         risen = level != alert.severity

@@ -1,5 +1,6 @@
-"""What keeps an alert from saying too much, or too little: flapping is held, steadily worse is told again."""
+"""What keeps an alert from saying too much, or too little: it waits, flapping is held, steadily worse is told again."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -54,3 +55,14 @@ class Renotify(NamedTuple):
         worse = RATIO.subtract(told, value) if self.low else RATIO.subtract(value, told)
         step = divide(multiply(told.copy_abs(), self.by), _HUNDRED) if self.percent else self.by
         return worse > ZERO and worse >= step
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long bad must last to fire, and good to resolve; the longest gap that counts; when to say less or more."""
+
+    wait: timedelta
+    keep: timedelta
+    tolerance: timedelta
+    flap: Flap = FLAP
+    renotify: Renotify | None = None

@@ -349,7 +349,10 @@ class TestCase25Flapping:
         ("keep", "series", "over"),
         [
             pytest.param("0s", "40 90 200 200 200 200 200 200", 6, id="at once"),
-            pytest.param("2m", "40 90 90 90 200 200 200 200 200 200 200", 8, id="good for all of keep_firing_for by then"),
+            pytest.param(
+                "2m", "40 90 90 90 200 200 200 200 200 200 200", 8, id="good for all of keep_firing_for by then"
+            ),
+            pytest.param("2m", "40 90 90 200 200 200 200 200 200 200", 7, id="good when it began to flap"),
         ],
     )
     def test_case_25_what_is_good_by_the_time_it_is_calm_is_over_and_not_first_told_as_milder(self, keep, series, over):

@@ -12,7 +12,6 @@ from monitor.model.alert import (
     SEVERITIES,
     Alert,
     State,
-    Timing,
     Verdict,
     advance,
     close,
@@ -22,7 +21,7 @@ from monitor.model.alert import (
     pause,
     worst,
 )
-from monitor.model.damping import Flap, Renotify
+from monitor.model.damping import Flap, Renotify, Timing
 from tests.builders import NOON, minutes
 from tests.facts import rule, sighting
 

@@ -6,7 +6,8 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from monitor.model.alert import Timing, Verdict, advance, opened
+from monitor.model.alert import Verdict, advance, opened
+from monitor.model.damping import Timing
 from monitor.model.event import Event, Ledger
 from monitor.model.extremes import Step
 from monitor.model.record import Commit, Point, Record
