@@ -130,7 +130,7 @@ class Asking:
                 portfolio.take(watch.members[name], member, self.now)
         sums = portfolio.sums if self.rule.flow() is None else {}
         prices = portfolio.quotes()
-        return Roundup(self.now, sums, ledgers=record.ledgers, unknown=portfolio.unknown, prices=prices)
+        return Roundup(self.now, sums, (), record.ledgers, portfolio.unknown, prices, portfolio.accounts)
 
     async def _tried(self, account: Account, record: Record) -> Tried:
         found = await self.store.recent_events(account.name, None, EVENTS_MAX)

@@ -4,6 +4,7 @@ The memory of a process is a cache. What is read is newer than the record it is 
 have changed, some members are read in turn, so that whatever went wrong is mended.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,6 +40,7 @@ class Portfolio:
     members: Mapping[str, Account]
     stream: str = ""
     sums: dict[str, dict[str, Sum]] = field(default_factory=dict)
+    accounts: Counter[str] = field(default_factory=Counter)
     unknown: dict[tuple[str, ...], set[str]] = field(default_factory=dict)
     prices: dict[str, tuple[Quote, str]] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)
@@ -114,6 +116,8 @@ class Portfolio:
         if places != before:
             for subject, asset in before:
                 self._drop(subject, asset, account.name)
+            self.accounts.subtract({subject for subject, _ in before})
+            self.accounts.update({subject for subject, _ in places})
             self._placed[account.name] = self._shared.setdefault(places, places)
         for (subject, asset), part in zip(places, parts, strict=True):
             sums = self.sums.get(subject) or self.sums.setdefault(subject, {})

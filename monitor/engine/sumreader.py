@@ -36,7 +36,9 @@ class SumReader:
         prices = portfolio.quotes()
         spec = rule.flow()
         if spec is None:
-            return Roundup(now, portfolio.sums, ledgers=record.ledgers, unknown=portfolio.unknown, prices=prices)
+            return Roundup(
+                now, portfolio.sums, (), record.ledgers, portfolio.unknown, prices, portfolio.accounts
+            )  # fmt: skip
         stream = portfolio.stream
         since = {
             int(name.removeprefix(stream)): it.checkpoint

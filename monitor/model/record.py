@@ -111,8 +111,9 @@ class Roundup(NamedTuple):
     """What the accounts of a rule have together, read from the store like a balance.
 
     `sums` is subject → asset → sum. `events` are the movements since `ledgers` of the record, each with its account;
-    `ledgers` is how far they have been read by now. `unknown` is labels of a sum (their values, `asset` aside) →
-    members of which nothing is known. `prices` are what the members' providers report.
+    `ledgers` is how far they have been read by now. `unknown` is labels of a sum (their values, `asset` aside; see
+    `rules.unseen`) → members of which nothing is known. `prices` are what the members' providers report. `accounts` is
+    subject → how many it sums up.
     """
 
     at: datetime
@@ -121,6 +122,7 @@ class Roundup(NamedTuple):
     ledgers: Mapping[str, Ledger] = _NOTHING
     unknown: Mapping[tuple[str, ...], Collection[str]] = _NOTHING
     prices: Quotes = _NOTHING
+    accounts: Mapping[str, int] = _NOTHING
 
 
 Reading = Answer | Outage | Health | Reports | Roundup

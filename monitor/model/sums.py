@@ -3,12 +3,13 @@
 A sum is kept by putting and dropping parts, so that it costs what changes, not what there is.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from monitor.model.leaders import Leaders
 from monitor.model.money import RATIO, ZERO, add, subtract
 from monitor.model.money import worth as worth_of
 
@@ -51,24 +52,60 @@ class Sum:
     known: Decimal = ZERO
     unknown: int = 0
     unbounded: int = 0
+    _largest: Leaders[Part] | None = None
+    _lacking: Leaders[Part] | None = None
 
     def put(self, part: Part) -> None:
         """Take an account's part in place of the one it had."""
         self.drop(part.account)
         self.parts[part.account] = part
         self._count(part, 1)
+        if (leaders := self._leaders(part)) is not None:
+            leaders.put(part.account, part)
 
     def drop(self, account: str) -> None:
         """Forget an account's part."""
         part = self.parts.pop(account, None)
         if part is not None:
             self._count(part, -1)
+            if (leaders := self._leaders(part)) is not None:
+                leaders.drop(account)
+
+    def largest(self, count: int) -> list[Part]:
+        """The largest parts that are known, on either side of zero; of equal ones the first by name. At most 64."""
+        if self._largest is None:
+            self._largest = self._filled(_by_amount, known=True)
+        found = self._largest.first(count)
+        if found is None:
+            self._largest = self._filled(_by_amount, known=True)
+            found = self._largest.first(count)
+        return found or []
+
+    def lacking(self, count: int) -> list[Part]:
+        """Parts that are not known, the first by name. At most 64."""
+        if not self.unknown:
+            return []
+        if self._lacking is None:
+            self._lacking = self._filled(_by_name, known=False)
+        found = self._lacking.first(count)
+        if found is None:
+            self._lacking = self._filled(_by_name, known=False)
+            found = self._lacking.first(count)
+        return found or []
 
     def interval(self) -> Interval:
         """What the sum is, as far as its parts are known."""
         if not self.unknown:
             return Interval(self.known, self.known)
         return Interval(None if self.unbounded else self.known, None)
+
+    def _leaders(self, part: Part) -> "Leaders[Part] | None":
+        return self._lacking if part.amount is None else self._largest
+
+    def _filled(self, key: Callable[[Part], Any], *, known: bool) -> Leaders[Part]:
+        leaders = Leaders[Part](key)
+        leaders.fill((name, part) for name, part in self.parts.items() if (part.amount is not None) == known)
+        return leaders
 
     def _count(self, part: Part, sign: int) -> None:
         if part.amount is None:
@@ -78,6 +115,15 @@ class Sum:
             self.known = add(self.known, part.amount)
         else:
             self.known = subtract(self.known, part.amount)
+
+
+def _by_amount(part: Part) -> tuple[Decimal, str]:
+    assert part.amount is not None
+    return -abs(part.amount), part.account
+
+
+def _by_name(part: Part) -> str:
+    return part.account
 
 
 #: Asset → sum.

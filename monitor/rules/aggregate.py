@@ -5,7 +5,7 @@ not known.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
@@ -17,7 +17,7 @@ from monitor.model.money import text
 from monitor.model.record import Account
 from monitor.model.snapshot import Snapshot, carry
 from monitor.model.sums import SIGNED, Interval, Part, Sum, Sums, total_of, worth
-from monitor.rules.contributors import NAMED_MAX, contributors, missing_parts
+from monitor.rules.contributors import NAMED_MAX, contributors, missing_names
 from monitor.rules.facts import Prices, Sighting
 from monitor.rules.mistakes import mistake
 
@@ -174,15 +174,19 @@ def known_end(interval: Interval) -> Decimal | None:
 
 
 def describe(
-    sums: Sums, prices: Prices | None, interval: Interval, unpriced: Iterable[str], unseen: Iterable[str]
+    sums: Sums,
+    prices: Prices | None,
+    interval: Interval,
+    unpriced: Iterable[str],
+    unseen: Collection[str],
+    accounts: int,
 ) -> dict[str, str]:
-    """What an alert says of a sum besides its value."""
-    details = {"accounts": str(len({part.account for each in sums.values() for part in each.parts.values()}))}
+    """What an alert says of a sum over so many accounts besides its value."""
+    details = {"accounts": str(accounts)}
     if not interval.exact:
         details |= {"at_least": _end(interval.low), "at_most": _end(interval.high)}
-    if names := sorted({*unseen, *(part.account for part in missing_parts(sums))}):
-        rest = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
-        details["missing"] = ", ".join(names[:NAMED_MAX]) + rest
+    if missing := missing_names(sums, unseen):
+        details["missing"] = missing
     if lacking := sorted(unpriced):
         details["unpriced"] = ", ".join(lacking[:NAMED_MAX])
     return {**details, "contributors": contributors(sums, prices)}

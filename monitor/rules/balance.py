@@ -141,7 +141,8 @@ class BalanceRule(RuleBase):
             bad, held, decided = rate_interval(interval, self._rate, worst, low=ladder.low)
             if not bad and name not in facts.alerting:
                 continue
-            details = describe(parts, prices, interval, unpriced, unseen) | (
+            accounts = facts.reading.accounts.get(name, 0) if isinstance(facts, Overview) else 1
+            details = describe(parts, prices, interval, unpriced, unseen, accounts) | (
                 {"sum": title(labels)} if self.spans else {}
             )
             unit = USD if in_usd else next(iter(parts), "").partition("@")[0]

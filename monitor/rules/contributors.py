@@ -2,7 +2,7 @@
 
 import heapq
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,6 +12,8 @@ from monitor.model.sums import Part, Sums
 
 #: Contributors that are named: the largest, and as many that are missing.
 NAMED_MAX = 10
+#: Up to so many that are missing are counted one by one.
+_COUNTED_MAX = 1_000
 #: Of them so many stand in a sentence.
 _IN_TEXT = 3
 
@@ -23,7 +25,10 @@ def contributors(sums: Sums, prices: Mapping[str, Decimal] | None) -> str:
         NAMED_MAX, _priced(sums, prices), key=lambda one: (-abs(one[0]), one[1].account, one[1].asset)
     )
     told = [_told(part, value) for value, part in known]
-    lacking = sorted(missing_parts(sums), key=lambda part: (part.account, part.asset))
+    lacking = sorted(
+        (part for each in sums.values() for part in each.lacking(NAMED_MAX)),
+        key=lambda part: (part.account, part.asset),
+    )
     told += [_told(part, None) for part in lacking[:NAMED_MAX]]
     return json.dumps(told, ensure_ascii=False)
 
@@ -55,6 +60,21 @@ def breakdown(details: Mapping[str, str]) -> str:
     return f" ({inner})" if inner else ""
 
 
+def missing_names(sums: Sums, unseen: Collection[str]) -> str:
+    """`cold, hot-2 and 7 more`: the accounts of which something is not known; empty for none."""
+    counts = [each.unknown for each in sums.values() if each.unknown] + ([len(unseen)] if unseen else [])
+    if sum(counts) <= _COUNTED_MAX:
+        names: Collection[str] = {*unseen, *(part.account for part in missing_parts(sums))}
+        count, over = len(names), ""
+    else:
+        # Whoever lacks several assets counts once.
+        few = (part.account for each in sums.values() for part in each.lacking(NAMED_MAX))
+        names = {*few, *heapq.nsmallest(NAMED_MAX, unseen)}
+        count, over = max(counts), "" if len(counts) == 1 else "at least "
+    rest = f" and {over}{count - NAMED_MAX} more" if count > NAMED_MAX else ""
+    return ", ".join(sorted(names)[:NAMED_MAX]) + rest
+
+
 def missing_parts(sums: Sums) -> list[Part]:
     """The parts that are not known."""
     return [part for each in sums.values() if each.unknown for part in each.parts.values() if part.amount is None]
@@ -63,9 +83,11 @@ def missing_parts(sums: Sums) -> list[Part]:
 def _priced(sums: Sums, prices: Mapping[str, Decimal] | None) -> Iterator[tuple[Decimal, Part]]:
     for asset, each in sums.items():
         price = None if prices is None else prices.get(asset)
-        for part in each.parts.values():
-            if part.amount is None or (prices is not None and price is None):
-                continue
+        if prices is not None and price is None:
+            continue
+        # At one price the largest amounts are the largest worths.
+        for part in each.largest(NAMED_MAX):
+            assert part.amount is not None
             yield part.amount if price is None else multiply(part.amount, price), part
 
 

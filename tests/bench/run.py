@@ -1,4 +1,4 @@
-"""`python tests/bench/run.py [pipeline] [rules] [latency] [scale] [--json FILE] [--requests N]`
+"""`python tests/bench/run.py [pipeline] [rules] [latency] [scale] [sums] [--json FILE] [--requests N]`
 
 Prints figures and their ratios to a bare loop measured in the same run. Nothing here passes or fails:
 machines differ, ratios travel.
@@ -15,9 +15,15 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.bench import latency, pipeline, rules, scale
+from tests.bench import latency, pipeline, rules, scale, sums
 
-BENCHMARKS = {"pipeline": pipeline.run, "rules": rules.run, "latency": latency.run, "scale": scale.run}
+BENCHMARKS = {
+    "pipeline": pipeline.run,
+    "rules": rules.run,
+    "latency": latency.run,
+    "scale": scale.run,
+    "sums": sums.run,
+}
 
 
 def main() -> None:

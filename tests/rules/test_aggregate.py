@@ -31,7 +31,8 @@ def sums(**by_asset):
 
 def judged(tested, subjects, *, alerting=(), prices=None, unknown=None):
     prices = {name: Decimal(price) for name, price in (prices or {}).items()}
-    reading = Roundup(NOON, subjects, unknown=unknown or {})
+    accounts = {name: len({one for each in found.values() for one in each.parts}) for name, found in subjects.items()}
+    reading = Roundup(NOON, subjects, unknown=unknown or {}, accounts=accounts)
     facts = Overview(NOON, POOL, reading, prices=prices, alerting=frozenset(alerting))
     return {verdict.subject: verdict for verdict in tested.judge(facts)}
 
