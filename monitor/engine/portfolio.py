@@ -121,7 +121,7 @@ class Portfolio:
             self._placed[account.name] = self._shared.setdefault(places, places)
         for (subject, asset), part in zip(places, parts, strict=True):
             sums = self.sums.get(subject) or self.sums.setdefault(subject, {})
-            (sums.get(asset) or sums.setdefault(asset, Sum())).put(part)
+            (sums.get(asset) or sums.setdefault(asset, Sum.leading())).put(part)
 
     def _price(self, asset: str, member: str, snapshot: Snapshot) -> None:
         quote = reported(asset, snapshot)

@@ -55,6 +55,11 @@ class Sum:
     _largest: Leaders[Part] | None = None
     _lacking: Leaders[Part] | None = None
 
+    @classmethod
+    def leading(cls) -> "Sum":
+        """An empty one that will have many parts: it knows the first ones from the start."""
+        return cls(_largest=Leaders(_by_amount), _lacking=Leaders(_by_name))
+
     def put(self, part: Part) -> None:
         """Take an account's part in place of the one it had."""
         self.drop(part.account)

@@ -12,9 +12,9 @@ NAMES = [f"a{number}" for number in range(3 * KEPT)]
 STEPS = st.lists(st.tuples(st.sampled_from(NAMES), st.one_of(st.none(), st.integers(-3, 50).map(str))), max_size=300)
 
 
-@given(st.integers(0, 3 * KEPT), STEPS)
-def test_a_sum_names_its_largest_and_its_missing_parts_whatever_changed_since(there, steps):
-    kept = Sum()
+@given(st.integers(0, 3 * KEPT), STEPS, st.booleans())
+def test_a_sum_names_its_largest_and_its_missing_parts_whatever_changed_since(there, steps, leading):
+    kept = Sum.leading() if leading else Sum()
     for number in range(there):
         kept.put(part(NAMES[number], str(number % 40)))
     kept.largest(10)
