@@ -59,6 +59,9 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 class _Envelope(msgspec.Struct):
     data: msgspec.Raw = msgspec.Raw(b"null")
     result: Any = None
+    #: Not theirs, but of whatever may stand before them: no rows beside a failure are no empty address.
+    success: Any = None
+    error: Any = None
     message: Any = None
     query: Any = None
     access: Any = None
@@ -80,7 +83,7 @@ class Page:
 def parse(body: bytes, address: str) -> Page:
     """One page about `address`; ProviderRefused for an error envelope, ProviderGarbled for anything odd."""
     envelope = decode(body, _Envelope)
-    if envelope.result == "error":
+    if envelope.result == "error" or envelope.success is False or envelope.error:
         raise ProviderRefused(cut(f"error: {envelope.message or 'no reason given'}"), "account")
     given = bytes(envelope.data)
     if given in (b"null", b""):

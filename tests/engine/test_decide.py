@@ -101,8 +101,11 @@ class TestRestart:
     def test_case_01_a_gap_within_the_tolerance_counts_towards_for(self):
         watched = Watched((low(for_="30m"),)).reads("40")
 
+        watched.reads("40", start=NOON + minutes(29))
+        [pending] = watched.record.alerts
         watched.reads("40", start=NOON + minutes(31))
 
+        assert (pending.state, pending.pending_since) == ("pending", NOON)
         assert watched.news == [(31, "firing")]
 
     def test_case_01_after_a_longer_gap_pending_starts_again(self):

@@ -198,7 +198,7 @@ def test_case_40_events_are_never_collapsed_and_each_is_number_one():
     assert after_settle(group(*news), flush(group(*news), NOON), NOON) == ({}, None)
 
 
-def test_a_reminder_comes_at_exactly_the_repeat_interval():
+def test_case_02_a_reminder_comes_at_exactly_the_repeat_interval():
     quiet = group(open=told(entry()))
 
     assert said(quiet, NOON + HOURS4 - seconds(0.001)) == NOON + HOURS4

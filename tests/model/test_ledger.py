@@ -128,7 +128,7 @@ def test_a_walk_that_leaves_a_hole_is_refused():
         step(baseline(row("a", 10)), [row("c", 30)], since=11)
 
 
-def test_a_time_in_the_future_does_not_hide_what_comes_before_it():
+def test_case_07_a_time_in_the_future_does_not_hide_what_comes_before_it():
     ledger = walk(None, [row("a", 10)], overlap=OVERLAP, keep=PLENTY, now=50).ledger
     odd = walk(ledger, [row("a", 10), row("future", 10**9)], overlap=OVERLAP, keep=PLENTY, now=50)
     rows = [row("a", 10), row("b", 60), row("future", 10**9)]

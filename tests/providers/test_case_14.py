@@ -27,6 +27,8 @@ BODIES = {
     "HTML": "<!DOCTYPE html><html><body>Just a moment...</body></html>",
     "an error body": '{"error": "internal error"}',
     "an error envelope": '{"success": false, "data": null, "error": "maintenance", "code": 500}',
+    "an empty list beside an error": '{"success": false, "error": "maintenance", "balances": [], "data": []}',
+    "an empty list of what failed": '{"success": false, "balances": [], "data": []}',
     "an error in their words": '{"result": "error", "message": "try again later"}',
     "a status in the body": '{"statusCode": 500, "message": "Internal server error"}',
     "no data": '{"success": true, "data": null}',

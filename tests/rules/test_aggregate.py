@@ -172,7 +172,7 @@ class TestOneAccount:
         assert (verdict.subject, verdict.bad, verdict.value, verdict.unit) == ("", "warning", 70, "USD")
         assert not tested.spans
 
-    def test_an_asset_that_this_answer_lacks_counts_as_last_read_until_it_is_stale(self):
+    def test_case_20_an_asset_that_this_answer_lacks_counts_as_last_read_until_it_is_stale(self):
         tested = low(unit="usd", aggregate={"by": ["account"]})
         prices = {"USDT": Decimal(1), "BTC": Decimal(50)}
         before = {"USDT": "20", "BTC": "1"}

@@ -1,0 +1,35 @@
+"""What a process does from time to time, for all of its accounts."""
+
+from structlog.testing import capture_logs
+
+from monitor.concerns import Concerns
+from monitor.duties import Duties
+from monitor.gauges import Gauges
+from monitor.metrics import Metrics
+
+
+class Crew:
+    """Whoever enrols the accounts of a process."""
+
+    enrolled = 0
+
+    async def enrol(self):
+        self.enrolled += 1
+
+
+async def test_case_10_the_loss_of_any_partition_is_told_once_and_its_accounts_are_enrolled_again(store, clock):
+    crew, metrics, concerns = Crew(), Metrics("1.0"), Concerns(clock, "web-1:7")
+    duties = Duties(store, Gauges(metrics, clock, concerns), metrics, clock, concerns)
+    duties.follow(crew)
+    await duties._look_for_loss()
+    await store._batch.command("DEL", store.partitions[2].epoch)
+
+    with capture_logs() as logs:
+        for _ in range(3):
+            await duties._look_for_loss()
+
+    assert [(line["event"], line["partitions"], line["of"]) for line in logs] == [("state.lost", 1, 4)]
+    assert [(one.name, one.why) for one in await store.reports(clock())] == [
+        ("StateLost", "1 of its 4 partitions were found empty")
+    ]
+    assert (crew.enrolled, await store.epochs_missing()) == (1, ())
