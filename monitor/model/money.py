@@ -114,7 +114,4 @@ def text(value: Decimal) -> str:
 
 def readable(value: Decimal) -> str:
     """A price or a worth as people read it: at most 15 significant digits."""
-    rounded = _READABLE.plus(value)
-    return text(
-        value if rounded == value and len(value.as_tuple().digits) <= _READABLE.prec else rounded.normalize(_READABLE)
-    )
+    return text(_READABLE.plus(value).normalize(_READABLE))
