@@ -11,6 +11,7 @@ from monitor.engine.calm import is_calm, judged_by
 from monitor.engine.chronicle import Chronicle, would_tell
 from monitor.engine.doubt import NO_DOUBTS, Doubts
 from monitor.engine.learn import learn, points
+from monitor.engine.leavers import leavers, parting, says_so
 from monitor.engine.nodata import data_flag, last_read, supposed, vanished
 from monitor.engine.notice import entry_of_alert, labels_of, labels_of_alert
 from monitor.engine.origin import left_behind, of_provider
@@ -141,7 +142,12 @@ class _Decision:
         for verdict in judged:
             match verdict:
                 case Verdict():
-                    self.judge(rule, known.pop((rule.alert, verdict.subject), None), verdict)
+                    alert = known.pop((rule.alert, verdict.subject), None)
+                    if alert is not None and rule.spans and tuple(alert.labels) != rule.summed_by:
+                        # The same name for another thing: `vip` was a tier, and is a role now.
+                        self._keep(None, *close(alert, "superseded", self.now))
+                        alert = None
+                    self.judge(rule, alert, parting(alert, verdict, self.account))
                 case EventVerdict():
                     chronicle.hear(rule, verdict)
                 case Need():
@@ -152,7 +158,8 @@ class _Decision:
         if verdict.data == "unknown" and verdict.bad is None:
             if alert is not None:
                 # It could be either: why is what there is to say.
-                self.alerts.append(pause(replace(alert, details=verdict.details), "unknown"))
+                alert = pause(replace(alert, details=verdict.details), "unknown")
+                self._keep(rule, alert, "updated" if says_so(alert) else None)
             return
         if alert is None:
             if verdict.bad is None:
@@ -173,6 +180,8 @@ class _Decision:
         ended = alert if moved is None else moved if news == "resolved" else None
         if ended is not None and ended.turns:
             self.ended[ended.fingerprint] = ended.turns
+        if news is None and moved is not None and says_so(moved):
+            news = "updated"
         self._keep(rule, moved, news)
 
     def _opened(self, rule: RuleBase, subject: str, level: Severity, observed_at: datetime | None) -> Alert:
@@ -194,7 +203,8 @@ class _Decision:
                 gone: Reason = "superseded" if alert.rule in self.policy.rules else "rule_removed"
                 self._keep(None, *close(alert, gone, self.now))
             elif isinstance(facts, Overview) and _emptied(rule, alert, facts):
-                self._keep(rule, *close(alert, "account_removed", self.now))
+                left = "account" in alert.labels or leavers(alert, self.account)
+                self._keep(rule, *close(alert, "account_removed" if left else "superseded", self.now))
             elif not judges(rule, alert):
                 # The rule was edited and speaks of other things now.
                 self._keep(rule, *close(alert, "superseded", self.now))

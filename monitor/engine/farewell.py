@@ -1,5 +1,6 @@
 """An account that is configured no longer: its alerts are closed, everybody who was told is told."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -22,12 +23,17 @@ from monitor.model.record import Account, Commit, Record, Row, RuleWatch
 log = structlog.get_logger("monitor.farewell")
 
 
-def depart(record: Record, account: Account, now: datetime) -> Commit:
-    """The record without alerts, and the news that they are over; pending ones were never told."""
+def depart(record: Record, account: Account, now: datetime, names: Collection[str] = ()) -> Commit:
+    """The record without alerts, and the news that they are over; pending ones were never told.
+
+    `names` are those of all rules there are.
+    """
     rows = []
-    # The pseudo account of a rule goes with the rule, or with what it summed up.
-    reason: Reason = "rule_removed" if isinstance(account.target, RuleWatch) else "account_removed"
+    # The pseudo account of a rule goes with the rule, or once that judges each account by itself.
     for alert in record.alerts:
+        reason: Reason = "account_removed"
+        if isinstance(account.target, RuleWatch):
+            reason = "superseded" if alert.rule in names else "rule_removed"
         closed, news = close(alert, reason, now)
         if closed is not None and news is not None:
             entry = entry_of_alert(None, account, closed, now)
@@ -40,7 +46,7 @@ async def farewell(polling: Polling, claim: Claim) -> None:
     store, name = polling.store, claim.account
     record, now = await store.load(name), polling.now()
     if record.alerts:
-        commit = depart(record, stranger(name, polling.provider), now)
+        commit = depart(record, stranger(name, polling.provider), now, polling.watching.policy.rules)
         result = await store.commit(polling.provider, commit, claim, now, generation=polling.standing.generation)
         if result not in ("written", "already"):
             return

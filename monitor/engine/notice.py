@@ -41,7 +41,8 @@ def entry_of_alert(rule: RuleBase | None, account: Account, alert: Alert, now: d
     )
     if rule is None:
         gone = account.name if alert.reason == "account_removed" else alert.rule
-        return replace(entry, annotations={"summary": f"{gone} is no longer configured"})
+        why = "judges other things now" if alert.reason == "superseded" else "is no longer configured"
+        return replace(entry, annotations={"summary": f"{gone} {why}"})
     return _worded(rule, entry, alert.details, now)
 
 

@@ -56,6 +56,7 @@ def breakdown(details: Mapping[str, str]) -> str:
     known = ", ".join(said)
     lacking = [f"missing: {details['missing']}"] if "missing" in details else []
     lacking += [f"no price of {details['unpriced']}"] if "unpriced" in details else []
+    lacking += [f"no longer counted: {details['left']}"] if "left" in details else []
     inner = "; ".join(part for part in (known, *lacking) if part)
     return f" ({inner})" if inner else ""
 

@@ -7,12 +7,12 @@ import pytest
 
 from monitor.engine.farewell import depart, farewell, stranger
 from monitor.engine.poll import Polling
-from monitor.engine.watch import checkups
+from monitor.engine.watch import SUM, Watch, checkups
 from monitor.model.alert import State
 from monitor.model.record import Commit, Record
 from monitor.store.redis import RedisStore
 from tests.builders import NOON, minutes, seconds
-from tests.facts import Watched, account, answer, rule
+from tests.facts import Watched, account, answer, policy, rule
 from tests.fakes import FakeWire
 
 LOW = rule("low_balance", below=50)
@@ -40,6 +40,13 @@ def test_everybody_who_was_told_of_an_alert_is_told_that_it_is_over_and_nobody_o
     assert commit.record == replace(record, alerts=())
 
 
+@pytest.mark.parametrize(("names", "reason"), [((), "rule_removed"), (("Tested",), "superseded")])
+def test_case_52_a_sum_whose_rule_judges_each_account_by_itself_now_is_superseded(names, reason):
+    commit = depart(fired(), stranger(f"{SUM}Tested", "@store"), NOON + minutes(1), names)
+
+    assert [row.entry.reason for row in commit.rows] == [reason]
+
+
 def test_a_provider_that_is_gone_is_known_by_its_own_name():
     [checkup] = checkups([account(provider="casino")]).values()
 
@@ -53,7 +60,7 @@ async def shop():
     store = RedisStore(FakeWire(fakeredis.FakeServer()))
     await store.open(4)
     store.clock_override = lambda: NOON
-    yield store, Polling("casino", None, seconds(10), store, None, lambda: NOON)
+    yield store, Polling("casino", None, seconds(10), store, Watch(policy(), (), None), lambda: NOON)
     await store.close()
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from monitor.errors import ProviderUnreachable
 from tests.builders import minutes, seconds
-from tests.facts import account, answer, event, snapshot
+from tests.facts import account, answer, event, rule, snapshot
 from tests.office import COLD, HOT, HOT2, Office, drain, low
 
 
@@ -25,6 +25,9 @@ def open_store(open_store):
 
 def told(amounts, **settings):
     return lambda now: answer(amounts, at=now, **settings)
+
+
+TOO_MUCH = rule("high_balance", above=35, aggregate={"by": ["asset"]}, match={"role": "hot"})
 
 
 async def both_hot(one, first="10", second="30"):
@@ -227,6 +230,56 @@ class TestMembers:
 
         await one.reads("hot-2", {"USDT@ETH": "20"})
         assert await one.judges() == [("firing", "USDT@ETH", 30)]
+
+
+class TestEdits:
+    """Cases 52 and 54: what becomes of a sum when the configuration is another."""
+
+    async def test_case_54_who_was_told_of_a_sum_is_told_once_that_an_account_left_it(self, office):
+        first = await office(low())
+        await both_hot(first)
+        assert await first.judges() == [("firing", "USDT", 40)]
+
+        second = await office(low(), accounts=(HOT, COLD))
+        polled = await second.judged()
+        [row] = polled.commit.rows
+        assert (row.news, row.entry.value) == ("updated", 10)
+        assert "no longer counted: hot-2 30 USDT" in row.entry.annotations["summary"]
+        assert await second.judges() == []
+
+    async def test_case_54_a_sum_that_is_good_without_the_account_that_left_says_so(self, office):
+        first = await office(TOO_MUCH)
+        await both_hot(first)
+        assert await first.judges() == [("firing", "USDT", 40)]
+
+        second = await office(TOO_MUCH, accounts=(HOT, COLD))
+        [row] = (await second.judged()).commit.rows
+        assert (row.news, row.entry.reason, row.entry.value) == ("resolved", "recovered", 10)
+
+    async def test_case_52_the_same_word_as_another_label_is_another_sum(self, office):
+        accounts = [account(f"a{n}", labels={"role": "vip", "tier": "vip"}) for n in range(2)]
+        usd = {"unit": "usd", "match": {}}
+        first = await office(low(**usd, aggregate={"by": ["role"]}), accounts=accounts)
+        for one in accounts:
+            await first.reads(one.name, TestPrices().usd(BTC="20"))
+        assert await first.judges() == [("firing", None, 40)]
+
+        edited = await office(low(**usd, aggregate={"by": ["tier"]}), accounts=accounts)
+        rows = (await edited.judged()).commit.rows
+        said = [(row.news, row.entry.reason, dict(row.entry.labels)) for row in rows]
+        assert said == [("resolved", "superseded", {"role": "vip"}), ("firing", None, {"tier": "vip"})]
+        assert len({row.entry.id for row in rows}) == 2
+
+    async def test_a_sum_whose_asset_nobody_has_any_more_is_superseded_while_its_accounts_are_there(self, office):
+        one = await office(low())
+        for name in ("hot-1", "hot-2"):
+            await one.reads(name, lambda now: answer(snapshot({"USDT": "1"}, at=now, absent_is_zero=True)))
+        assert await one.judges() == [("firing", "USDT", 2)]
+        for name in ("hot-1", "hot-2"):
+            await one.reads(name, lambda now: answer(snapshot({"USDT@ETH": "500"}, at=now, absent_is_zero=True)))
+
+        [row] = (await one.judged()).commit.rows
+        assert (row.news, row.entry.reason, row.entry.asset) == ("resolved", "superseded", "USDT")
 
 
 class TestPrices:
