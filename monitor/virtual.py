@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from monitor.engine.decide import Policy, decide
 from monitor.engine.doubt import NO_DOUBTS
 from monitor.engine.sumreader import SumReader
-from monitor.engine.sums import Cursor, SumNews, stamp
+from monitor.engine.sums import Cursor, Moves, SumNews, stamp
 from monitor.model.event import Event
 from monitor.model.record import Account, Commit, Confirm, Need, Reading, Record, Roundup
 from monitor.model.window import micros
@@ -97,12 +97,12 @@ class Shelf:
     async def expect_readings(self, stale_at: Mapping[str, datetime]) -> None:
         """Nothing more: whoever is here was written here, and is counted since."""
 
-    async def moves(self, since: Mapping[int, int], at_least: datetime) -> tuple[tuple[Event, ...], Mapping[int, int]]:
+    async def moves(self, since: Mapping[int, int], at_least: datetime) -> Moves:
         """As on the port of that name."""
         start = max(since.get(_PARTITION, 0) + 1, micros(at_least))
         rows = self._moves[bisect_left(self._moves, start, key=itemgetter(0)) :]
         read = rows[-1][0] if rows else since.get(_PARTITION, 0)
-        return tuple(event for _, event in rows), {_PARTITION: read} if read else {}
+        return Moves(tuple(event for _, event in rows), {_PARTITION: read} if read else {})
 
     async def load_many(self, accounts: Sequence[str]) -> list[Record]:
         """As on the port of that name."""

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import structlog
+
 from monitor.engine.portfolio import Portfolio
 from monitor.engine.ports import Budget
 from monitor.engine.roundup import stream_of
@@ -11,9 +13,15 @@ from monitor.engine.settling import LATENESS
 from monitor.engine.sums import SumStore
 from monitor.model.event import Event, Ledger, digest
 from monitor.model.record import Account, Record, Roundup, RuleWatch
+from monitor.model.window import micros
 from monitor.rules.aggregate import subject_of_account
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import FlowSpec
+
+log = structlog.get_logger("monitor.sums")
+
+#: How the name begins of the time until which movements are missed that were not kept.
+_CUT = "cut|"
 
 
 @dataclass(slots=True)
@@ -45,17 +53,23 @@ class SumReader:
             for name, it in record.ledgers.items()
             if name.startswith(stream)
         }
-        events, read = await self.store.moves(since, now - reach(spec))
-        ledgers = {f"{stream}{number}": Ledger(version) for number, version in read.items()}
+        moves = await self.store.moves(since, now - reach(spec))
+        ledgers = {f"{stream}{number}": Ledger(version) for number, version in moves.read.items()}
+        # What was lost is missed for as long as it would have counted.
+        cut_until = micros(now + reach(spec)) if moves.cut else record.ledgers.get(_CUT + stream, Ledger(0)).checkpoint
+        cut = cut_until > micros(now)
+        if cut:
+            ledgers[_CUT + stream] = Ledger(cut_until)
+        if moves.cut:
+            log.error("sums.movements_lost", rule=rule.alert, why="more than are kept of a partition")
         known = watch.members if spec.settle is None else watch.everyone
-        return Roundup(now, {}, _of(events, known), ledgers, portfolio.unknown, prices)
+        return Roundup(now, {}, _of(moves.events, known), ledgers, portfolio.unknown, prices, cut=cut)
 
     async def recall(self, account: Account, since: datetime) -> tuple[Event, ...]:
         """The movements of a rule's accounts recorded since then."""
         watch = account.target
         assert isinstance(watch, RuleWatch)
-        events, _ = await self.store.moves({}, since)
-        return _of(events, watch.members)
+        return _of((await self.store.moves({}, since)).events, watch.members)
 
 
 def _stream(rule: RuleBase, members: Mapping[str, Account]) -> str:

@@ -38,6 +38,14 @@ class SumNews(NamedTuple):
     whole: bool = False
 
 
+class Moves(NamedTuple):
+    """Movements, and by partition how far they go. `cut`: they were so many that some are not kept any more."""
+
+    events: tuple[Event, ...]
+    read: Mapping[int, int]
+    cut: bool = False
+
+
 class SumStore(Protocol):
     """The part of the store that sums are read from. Every method raises StoreUnavailable when it does not answer."""
 
@@ -49,8 +57,8 @@ class SumStore(Protocol):
         """Count these accounts as stale from then on, or from earlier; their next reading says otherwise."""
         ...
 
-    async def moves(self, since: Mapping[int, int], at_least: datetime) -> tuple[tuple[Event, ...], Mapping[int, int]]:
-        """By partition, the movements since those versions, none recorded before `at_least`; and how far it goes."""
+    async def moves(self, since: Mapping[int, int], at_least: datetime) -> Moves:
+        """By partition, the movements since those versions, none recorded before `at_least`."""
         ...
 
     async def load_many(self, accounts: Sequence[str]) -> list[Record]:

@@ -113,7 +113,7 @@ class Roundup(NamedTuple):
     `sums` is subject → asset → sum. `events` are the movements since `ledgers` of the record, each with its account;
     `ledgers` is how far they have been read by now. `unknown` is labels of a sum (their values, `asset` aside; see
     `rules.unseen`) → members of which nothing is known. `prices` are what the members' providers report. `accounts` is
-    subject → how many it sums up.
+    subject → how many it sums up. `cut`: movements may be missing, of anybody.
     """
 
     at: datetime
@@ -123,6 +123,7 @@ class Roundup(NamedTuple):
     unknown: Mapping[tuple[str, ...], Collection[str]] = _NOTHING
     prices: Quotes = _NOTHING
     accounts: Mapping[str, int] = _NOTHING
+    cut: bool = False
 
 
 Reading = Answer | Outage | Health | Reports | Roundup

@@ -107,7 +107,9 @@ def _together(rule: Flowing, facts: Overview, spec: FlowSpec) -> tuple[dict[str,
         found.setdefault(subject, {})
     unknown, by = facts.reading.unknown, rule.summed_by
     vague = {
-        one for one, moved in found.items() if unseen_of(unknown, labels_of_subject(by, one), _named(by, one, moved))
+        subject
+        for subject, moved in found.items()
+        if facts.reading.cut or unseen_of(unknown, labels_of_subject(by, subject), _named(by, subject, moved))
     }
     return found, vague
 
@@ -124,7 +126,9 @@ def _exact(rule: Flowing, facts: Sighting | Overview, spec: FlowSpec, subject: s
     moves = (event for event in (*(facts.recorded or ()), *new) if spec.counts(event))
     events = {(event.account, event.id): event for event in moves if _is_of(rule, facts, event, subject)}.values()
     sums = {asset: rule.exactly((e for e in events if e.asset == asset), spec, facts.now) for asset in moved}
-    return {asset: Bounds(amount, amount) for asset, amount in sums.items()}
+    # Where fewer movements are kept than were counted, what was counted is what is known.
+    fits = {asset: moved[asset].low <= amount <= moved[asset].high for asset, amount in sums.items()}
+    return {asset: Bounds(amount, amount) if fits[asset] else moved[asset] for asset, amount in sums.items()}
 
 
 def _is_of(rule: Flowing, facts: Sighting | Overview, event: Event, subject: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from monitor.engine.sums import CLOCKS_DIFFER, Cursor, SumNews
+from monitor.engine.sums import CLOCKS_DIFFER, Cursor, Moves, SumNews
 from monitor.model.event import Event
 from monitor.model.window import micros, moment
 from monitor.store import codec
@@ -14,6 +14,8 @@ from monitor.store.session import Session
 
 #: Changed accounts, and movements, asked of a partition in one call.
 CHUNK = 1_000
+#: Movements of a partition that are kept at most; `poll.lua` has the same number.
+MOVES_MAX = 100_000
 
 
 class SummingStore(Session):
@@ -48,12 +50,14 @@ class SummingStore(Session):
             [("ZADD", self.partition(name).seen, "LT", str(micros(at)), name) for name, at in stale_at.items()]
         )
 
-    async def moves(self, since: Mapping[int, int], at_least: datetime) -> tuple[tuple[Event, ...], Mapping[int, int]]:
-        """By partition, the movements since those versions, none recorded before `at_least`; and how far it goes."""
+    async def moves(self, since: Mapping[int, int], at_least: datetime) -> Moves:
+        """By partition, the movements since those versions, none recorded before `at_least`."""
         oldest = max(0, micros(at_least))
         found = await asyncio.gather(*(self._moves(one, since.get(one.number, 0), oldest) for one in self.partitions))
         read = {one.number: version for one, (_, version) in zip(self.partitions, found, strict=True) if version}
-        return tuple(event for events, _ in found for event in events), read
+        # What was read is all there is, and as much as there can be.
+        cut = any(len(events) >= MOVES_MAX for events, _ in found)
+        return Moves(tuple(event for events, _ in found for event in events), read, cut)
 
     async def _moves(self, where: Partition, version: int, oldest: int) -> tuple[list[Event], int]:
         events: list[Event] = []

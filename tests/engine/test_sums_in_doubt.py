@@ -1,11 +1,13 @@
 """Sums over accounts when a reading, a process or the store is not what it was: a sum is never surer than its parts."""
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from monitor.errors import ProviderUnreachable
-from tests.builders import minutes, seconds
+from monitor.store import summing
+from tests.builders import NOON, minutes, seconds
 from tests.facts import account, answer, event, rule, snapshot
 from tests.office import COLD, HOT, HOT2, Office, drain, low
 
@@ -183,6 +185,52 @@ class TestStore:
         await one.reads("hot-2", {"USDT": "950"})
 
         assert await one.judges() == [("firing", "USDT", 250)]
+
+
+class TestTooManyMovements:
+    """The movements kept for sums are bounded: what was lost may have been anything."""
+
+    async def test_a_sum_that_missed_movements_resolves_only_once_they_could_not_count_any_more(
+        self, office, clock, monkeypatch
+    ):
+        monkeypatch.setattr(summing, "MOVES_MAX", 1)
+        one = await office(drain(kinds=["withdraw"]))
+        for name in ("hot-1", "hot-2", "cold-1"):
+            await one.reads(name, ({"USDT": "1000"}, ()))
+        await one.reads("hot-1", ({"USDT": "800"}, (event("200"),)))
+        assert await one.judges() == [("firing", "USDT", 200)]
+
+        monkeypatch.setattr(summing, "MOVES_MAX", 100_000)
+        told = []
+        for _ in range(3):
+            clock.now += minutes(61)
+            for name in ("hot-1", "hot-2", "cold-1"):
+                await one.reads(name, ({"USDT": "800"}, ()))
+            told.append((await one.judges(), [alert.data for alert in await one.alerts()]))
+        assert told == [([], ["unknown"]), ([("resolved", "USDT", 0)], []), ([], [])]
+
+    def test_the_store_keeps_as_many_as_it_is_thought_to_keep(self):
+        lua = (Path(summing.__file__).parent / "lua/poll.lua").read_text()
+
+        assert f"local MOVES_MAX = {summing.MOVES_MAX}\n" in lua
+
+    async def test_a_movement_that_is_kept_no_more_still_counts_where_it_was_counted(self, office, clock):
+        one = await office(drain(kinds=["withdraw"]))
+        for name in ("hot-1", "hot-2", "cold-1"):
+            await one.reads(name, ({"USDT": "1000"}, ()))
+        await one.reads("hot-1", ({"USDT": "940"}, (event("60", at=NOON),)))
+        clock.now += seconds(70)
+        await one.reads("hot-2", ({"USDT": "950"}, (event("50", at=clock.now, name="e2"),)))
+        assert await one.judges() == [("firing", "USDT", 110)]
+        for where in one.store.partitions:
+            await one.store._batch.command("DEL", where.moves)
+
+        # The first movement is in the bucket that leaves the window.
+        clock.now += minutes(59)
+        for name in ("hot-1", "hot-2", "cold-1"):
+            await one.reads(name, ({"USDT": "940"}, ()))
+        assert await one.judges() == []
+        assert await data(one) == "unknown"
 
 
 class TestMembers:
