@@ -263,11 +263,11 @@ async def test_without_a_crash_everything_is_told_once(on_valkey):
     assert world.read_twice == 1, "the drain was told without a second look"
 
 
-async def test_no_crash_loses_or_invents_anything_on_a_real_server(on_valkey):
+async def test_case_39_no_crash_loses_or_invents_anything_on_a_real_server(on_valkey):
     assert await every_crash(on_valkey) > 150, "the fuse never reached the interesting places"
 
 
-async def test_no_crash_loses_or_invents_anything_on_fakeredis(on_fakeredis):
+async def test_case_39_no_crash_loses_or_invents_anything_on_fakeredis(on_fakeredis):
     assert await every_crash(on_fakeredis, step=13) > 150
 
 
