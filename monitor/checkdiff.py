@@ -13,9 +13,11 @@ from rich.progress import Progress
 from monitor.beside import OK, load_config, open_store, print_json
 from monitor.checks import counted
 from monitor.config import Config
+from monitor.engine.decide import Policy
 from monitor.engine.foresee import Change, foresee, forget
 from monitor.engine.watch import STORE_PROVIDER, Watch, stand_ins
 from monitor.errors import StoreUnusable
+from monitor.feeds import Feeds
 from monitor.model.record import Account, Need, Record
 from monitor.staff import policy
 from monitor.store.redis import RedisStore
@@ -61,22 +63,27 @@ async def _compare(config: Config) -> Difference:
         enrolled = {
             name: provider
             for provider in await store.providers()
-            if provider != STORE_PROVIDER
+            # The others stand for what is no account: the store itself, sources of prices.
+            if not provider.startswith("@")
             for name in await store.enrolled(provider)
         }
         found.added = sorted(config.accounts.keys() - enrolled.keys())
         found.removed = sorted(enrolled.keys() - config.accounts.keys())
-        await _Foreseer(config, store, now, enrolled).run(found)
+        feeds = Feeds(config.prices)
+        await feeds.refresh(store)
+        await _Foreseer(config, store, now, enrolled, policy(config, feeds.book)).run(found)
     return found
 
 
 class _Foreseer:
     """Goes through all that is configured, and all that has alerts."""
 
-    def __init__(self, config: Config, store: RedisStore, now: datetime, enrolled: dict[str, str]) -> None:
+    def __init__(
+        self, config: Config, store: RedisStore, now: datetime, enrolled: dict[str, str], policy: Policy
+    ) -> None:
         self.config, self.store, self.now, self.enrolled = config, store, now, enrolled
         self.watched = {**config.accounts, **stand_ins(config.accounts, config.rules)}
-        self.policy = policy(config)
+        self.policy = policy
         self.watches: dict[str, Watch] = {}
 
     async def run(self, found: Difference) -> None:

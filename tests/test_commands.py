@@ -6,16 +6,20 @@ import sys
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import structlog
 
 from monitor import cli
+from monitor.config import load
 from monitor.engine.watch import STORE_PROVIDER
+from monitor.feeds import Feeds
 from monitor.model.alert import pause
+from monitor.model.price import Posted, Quote
 from monitor.store.redis import RedisStore
-from tests.builders import NOON, commit, seconds
+from tests.builders import NOON, commit, minutes, seconds
 from tests.facts import Watched, account, answer, outage, policy, rule, snapshot
 from tests.fakes import FakeClock
 
@@ -398,6 +402,28 @@ class TestCheckDiff:
         lived.write_text("rules: [{alert: Blind, type: stale, after: 1m}, " + self.RULES.partition("[")[2])
 
         assert run("check", "--diff")[1] == "config.yaml: no alert would close, open or change\n"
+
+    def test_case_19_what_is_worth_something_is_judged_by_the_prices_that_were_fetched(
+        self, run, lived, folder, valkey_server
+    ):
+        source = '{type: http_json, url: "https://prices.example/all", path: "@", max_age: 15m}'
+        with (folder / "config.yaml").open("a") as config:
+            config.write(f"prices: [{source}]\n")
+        lived.write_text("rules: [{alert: Poor, type: low_balance, below: 30, unit: usd}, " + self.RULES[8:])
+        opens = json.loads(run("check", "--diff", "--json")[1])["opens"]
+        assert [one["rule"] for one in opens] == ["PriceMissing"]
+
+        async def fetched(store):
+            [price] = load(folder / "config.yaml", secrets=False).prices
+            feed = next(iter(Feeds([price])._feeds.values()))
+            await store.post_prices(feed.name, Posted(feed.of, NOON, {"USDT": Quote(Decimal(1), NOON)}), minutes(15))
+            await store.enrol(f"@prices:{feed.name}", {f"prices:{feed.name}": NOON})
+
+        in_store(valkey_server.url, fetched)
+
+        told = json.loads(run("check", "--diff", "--json")[1])
+        assert told["opens"] == []
+        assert told["accounts"]["removed"] == [], "where prices come from is no account"
 
     def test_nothing_is_written(self, run, lived, valkey_server):
         def seen():

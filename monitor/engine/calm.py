@@ -35,6 +35,8 @@ def is_calm(record: Record, answer: Answer, rules: tuple[RuleBase, ...]) -> bool
         return False
     if answer.events or answer.corrections or answer.imported or answer.gap or answer.lost:
         return False
+    if answer.explained and any(answer.explained.values()):
+        return False
     before, after = record.snapshot, answer.snapshot
     return (
         before is not None and not before.seen and before.missing == after.missing and before.amounts == after.amounts

@@ -20,6 +20,8 @@ MONEY = ("total", "available", "equity")
 PAUSE = timedelta(seconds=2)
 #: A zero is doubted no longer than this, however often reading it again failed.
 DOUBTED_FOR = timedelta(seconds=10)
+#: What nobody could read since is read again this often at least: not only tomorrow, where that is the timetable.
+DOUBTED_EVERY = timedelta(minutes=1)
 
 #: Asset → when a reading of it was first doubted.
 Doubts = Mapping[str, datetime]
@@ -77,9 +79,10 @@ def verdict(record: Record, reading: Reading, doubts: Doubts) -> DoubtOutcome:
     return "confirmed" if doubts.keys() <= set(again) else "refuted"
 
 
-def hurries(record: Record, doubts: Doubts, now: datetime) -> bool:
-    """Whether an account is read again soon: something is still in doubt, since just now or since this poll."""
-    return bool(record.doubts) and (bool(doubts) or any(_young(at, now) for at in record.doubts.values()))
+def hurry(record: Record, doubts: Doubts, account: Account, now: datetime) -> timedelta:
+    """How soon an account with doubts is read again, whatever its timetable says; `doubts` are those of this poll."""
+    fresh = doubts or any(_young(at, now) for at in record.doubts.values())
+    return pause_of(account) if fresh else DOUBTED_EVERY
 
 
 def _young(at: datetime, now: datetime) -> bool:

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from monitor.engine.decide import Policy, decide, judges
 from monitor.engine.doubt import NO_DOUBTS
 from monitor.engine.farewell import depart, stranger
+from monitor.engine.recall import last_answer
 from monitor.engine.retire import retire
 from monitor.fields import duration_text
 from monitor.model.alert import Alert, State
@@ -40,7 +41,7 @@ def foresee(
     Need when the stored events are required. What is not read now, and what stands for a provider or a sum, only
     loses the alerts that no rule judges.
     """
-    commit = _judged(record, account, rules, policy, recorded)
+    commit = _judged(record, account, rules, policy, now, recorded)
     if isinstance(commit, Need):
         return commit
     if commit is None:
@@ -62,16 +63,18 @@ def _judged(
     account: Account,
     rules: tuple[RuleBase, ...],
     policy: Policy,
+    now: datetime,
     recorded: tuple[Event, ...] | None,
 ) -> Commit | Need | None:
-    reading: Answer | Outage
+    reading: Answer | Outage | None
     if record.failing_since is not None and record.outage is not None:
         # Read as good it would seem to have recovered from being stale.
         reading, at = record.outage, record.outage.at
-    elif record.snapshot is not None:
-        reading, at = Answer(record.snapshot, events=(), ledgers=record.ledgers), record.snapshot.observed_at
     else:
-        return None
+        reading = last_answer(record, account, now)
+        if reading is None:
+            return None
+        at = reading.snapshot.observed_at
     decision = decide(record, reading, account, rules, policy, at, recorded)
     if isinstance(decision, Confirm):
         # It was read twice already, when it was judged.

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from monitor.engine.decide import Policy, decide
-from monitor.engine.doubt import PAUSE, DoubtOutcome, Doubts, hurries, pause_of, verdict
+from monitor.engine.doubt import PAUSE, DoubtOutcome, Doubts, hurry, pause_of, verdict
 from monitor.engine.origin import of_provider
 from monitor.engine.ports import Budget, Claim, Clock, PollStore, Provider, Summing
 from monitor.errors import Outdated, ProviderError, ProviderRefused, ProviderThrottled, StoreUnavailable
@@ -205,9 +205,7 @@ class _Poll:
         # A throttled account keeps its rhythm: its quota is paused for all, and staleness is still judged.
         if isinstance(self.reading, Outage) and self.reading.scope == "credentials":
             return max(due, now + REFUSED_PAUSE)
-        if hurries(following, self.doubts, now):
-            return min(due, now + pause_of(self.account))
-        return due
+        return due if not following.doubts else min(due, now + hurry(following, self.doubts, self.account, now))
 
 
 async def read(polling: Polling, account: Account, record: Record, budget: Budget, started: datetime) -> Reading:

@@ -1,12 +1,14 @@
 """What an unchanged poll leaves out changes nothing."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.engine.calm import is_calm, judged_by
+from monitor.model.event import Ledger
 from monitor.model.record import Record
 from tests.builders import NOON, minutes
 from tests.facts import Watched, answer, event, outage, rule, snapshot
@@ -86,6 +88,17 @@ def test_an_unchanged_poll_is_calm_and_only_restless_rules_judge_it():
 )
 def test_a_poll_that_brings_anything_or_an_account_with_an_alert_is_not_calm(first, second, settings):
     assert not calm_after(first, second, **settings)
+
+
+def test_what_a_ledger_explains_that_no_total_shows_is_not_calm():
+    """A row that moved nothing we can see, without an event of its own."""
+    watched = Watched((rule("unexplained_change", alert="Odd", above=1, within="1m"),))
+    told = {"events": (), "ledgers": {"history": Ledger(1)}}
+    for minute, moved in enumerate(("0", "30", "0", "0")):
+        shot = snapshot({"USDT": "100"}, at=NOON + minutes(minute))
+        watched.see(answer(shot, **told, explained={"USDT": Decimal(moved)}), NOON + minutes(minute))
+
+    assert [(minute, news) for minute, news, _ in watched.told] == [(1, "firing"), (2, "resolved")]
 
 
 def test_rules_that_were_reloaded_judge_what_the_others_had_judged():

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -291,6 +292,23 @@ class TestWhenTheSecondReadingFails:
         assert waits[0] == PAUSE
         assert waits[-1] == minutes(1)
         assert waits == sorted(waits)
+
+    @virtual_time
+    async def test_case_18_an_account_that_is_polled_once_a_day_is_not_in_doubt_until_tomorrow(self):
+        """The zero is seen, and then the provider is away for an hour."""
+        daily = replace(HOT, interval=timedelta(days=1))
+        down = [ProviderUnreachable("down")] * 40
+        async with scene("100", "0", *down, "0", rules=RULES, hot=daily) as it:
+            await it.poll()
+            await asyncio.sleep(timedelta(days=1).total_seconds())
+            begun = loop_clock()
+            while not rows(polled := await it.poll()):
+                await asyncio.sleep((polled.next_at - loop_clock()).total_seconds())
+            took = loop_clock() - begun
+
+        assert minutes(30) < took < minutes(45), "once a minute, until somebody knows"
+        assert rows(polled) == [("Low", "firing"), ("Out", "event")]
+        assert polled.next_at - polled.read_at > minutes(60), "in its rhythm again"
 
     @virtual_time
     async def test_case_15_a_refusal_slows_down_also_then(self):
