@@ -25,10 +25,13 @@ class Membership:
     store: RedisStore
     config: Config
     gauges: Gauges
-    standing: Standing = field(default_factory=Standing)
+    standing: Standing = field(init=False)
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
     _left: bool = False
     _news: bool = False
+
+    def __post_init__(self) -> None:
+        self.standing = Standing(name=self.config.meaning)
 
     async def hold(self) -> None:
         """Say that we are here, and learn how we stand among the others."""

@@ -23,6 +23,9 @@ from tests.builders import minutes, seconds
 from tests.facts import account
 from tests.fakes import loop_clock, virtual_time
 
+#: The configuration of a crew that has nothing to do.
+NOTHING = SimpleNamespace(meaning="nothing")
+
 
 @dataclass
 class Part:
@@ -42,7 +45,7 @@ class Part:
 @virtual_time
 async def test_a_bug_in_a_poller_or_a_deliverer_is_logged_and_does_not_silence_it_for_good():
     part = Part(failures=2)
-    crew = Crew(None, None, loop_clock, *[None] * 3, roles=frozenset())
+    crew = Crew(NOTHING, None, loop_clock, *[None] * 3, roles=frozenset())
     with capture_logs() as logs:
         task = asyncio.create_task(crew._keep("provider casino", part))
         await asyncio.sleep(2 * AGAIN.total_seconds() + 0.1)
@@ -69,7 +72,7 @@ class Enrolling(Crew):
 
 @virtual_time
 async def test_enrolling_goes_on_until_the_store_is_there():
-    crew = Enrolling(*[None] * 6, roles=frozenset())
+    crew = Enrolling(NOTHING, *[None] * 5, roles=frozenset())
 
     await crew._begin()
 
@@ -85,7 +88,7 @@ async def test_a_bug_in_enrolling_is_logged_and_enrolling_goes_on():
             if self.tries < 3:
                 raise AssertionError("a schedule nobody understands")
 
-    crew = Buggy(*[None] * 6, roles=frozenset())
+    crew = Buggy(NOTHING, *[None] * 5, roles=frozenset())
     with capture_logs() as logs:
         await crew._begin()
 
@@ -109,7 +112,7 @@ class Channel:
 @virtual_time
 async def test_on_the_way_out_a_slow_channel_takes_no_time_from_the_others():
     slow, quick = Channel(20), Channel(0.1)
-    crew = Crew(*[None] * 6, roles=frozenset(), deliverers={"slow": slow, "quick": quick})
+    crew = Crew(NOTHING, *[None] * 5, roles=frozenset(), deliverers={"slow": slow, "quick": quick})
 
     with suppress(TimeoutError):
         async with asyncio.timeout(30):
@@ -120,7 +123,7 @@ async def test_on_the_way_out_a_slow_channel_takes_no_time_from_the_others():
 
 @virtual_time
 async def test_or_until_nobody_wants_it_any_more():
-    crew = Enrolling(*[None] * 6, roles=frozenset())
+    crew = Enrolling(NOTHING, *[None] * 5, roles=frozenset())
     begun = asyncio.create_task(crew._begin())
     await asyncio.sleep(0)
 
@@ -132,7 +135,7 @@ async def test_or_until_nobody_wants_it_any_more():
 
 async def test_a_reload_tries_channels_at_once_that_refused_us(store, clock):
     await store.pause("ops", clock() + AGAIN * 600)
-    crew = Crew(None, store, *[None] * 4, roles=frozenset(), deliverers={"ops": None})
+    crew = Crew(NOTHING, store, *[None] * 4, roles=frozenset(), deliverers={"ops": None})
 
     await crew.probe()
 
@@ -144,7 +147,7 @@ async def test_a_reload_does_not_end_for_a_store_that_is_away():
         async def pause(self, *_):
             raise StoreUnavailable("away")
 
-    crew = Crew(None, Away(), *[None] * 4, roles=frozenset(), deliverers={"ops": None})
+    crew = Crew(NOTHING, Away(), *[None] * 4, roles=frozenset(), deliverers={"ops": None})
     with capture_logs() as logs:
         await crew.probe()
 

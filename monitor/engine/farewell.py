@@ -47,7 +47,8 @@ async def farewell(polling: Polling, claim: Claim) -> None:
     record, now = await store.load(name), polling.now()
     if record.alerts:
         commit = depart(record, stranger(name, polling.provider), now, polling.watching.policy.rules)
-        result = await store.commit(polling.provider, commit, claim, now, generation=polling.standing.generation)
+        # Seen off, not judged: a process that has it after all, and was only taken for gone, may go on with it.
+        result = await store.commit(polling.provider, commit, claim, now, generation=record.generation)
         if result not in ("written", "already"):
             return
         await store.move(name)

@@ -15,7 +15,7 @@ from monitor.model.snapshot import Outage
 
 log = structlog.get_logger("monitor.poller")
 
-#: A claimed account that nobody configured here is due again soon, for the process that knows it.
+#: So long an account is left to the processes that know it, or that run the newer configuration.
 STRANGER_PAUSE = timedelta(seconds=5)
 #: A wait for quota longer than this is an outage, so that staleness is judged; a shorter one is just a pause.
 QUOTA_PATIENCE = timedelta(seconds=5)
@@ -59,7 +59,7 @@ class Prepaid:
 
 async def pass_on(polling: Polling, claim: Claim) -> None:
     """Another process may know it, or a reload is under way."""
-    await polling.store.postpone_poll(polling.provider, claim, STRANGER_PAUSE)
+    await polling.store.pass_on(polling.provider, claim, STRANGER_PAUSE, polling.standing.name)
 
 
 @dataclass(slots=True)
@@ -135,7 +135,7 @@ class Poller:
             return min(LOOK_AGAIN, self._starved_until - now) if room > 0 else LOOK_AGAIN
         store, provider = self.polling.store, self.polling.provider
         try:
-            claims = await store.claim(provider, room, self.polling.lease)
+            claims = await store.claim(provider, room, self.polling.lease, self.polling.standing.name)
             self.claimed(self.polling.now() - now)
             self.follow(claims.now)
             starved = await self._start(claims.claims)
@@ -209,10 +209,9 @@ class Poller:
             log.exception("poll.bug", account=claim.account)
 
     async def _leave_to(self, newer: Outdated, claim: Claim, budget: Prepaid) -> None:
-        """Give an account back to the processes that run the newer configuration, and let them claim first."""
+        """Give an account back to the processes that run the newer configuration."""
         self.polling.standing.meet(newer.generation)
-        self._starved_until = self.polling.now() + STRANGER_PAUSE
-        await self.polling.store.release(self.polling.provider, [claim])
+        await pass_on(self.polling, claim)
         if budget.paid and self.windows:
             await self.polling.store.give_back(self.polling.provider, self.windows, budget.paid)
 

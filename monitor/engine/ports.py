@@ -113,8 +113,11 @@ class PollStore(SumStore, Protocol):
         """Forget the due times of accounts that are no longer configured."""
         ...
 
-    async def claim(self, provider: str, limit: int, lease: timedelta) -> Claims:
-        """Lease up to `limit` due accounts of a provider; an expired lease is due again."""
+    async def claim(self, provider: str, limit: int, lease: timedelta, configuration: str = "") -> Claims:
+        """Lease up to `limit` due accounts of a provider; an expired lease is due again.
+
+        Not those that this configuration has just passed on.
+        """
         ...
 
     async def take_one(self, provider: str, account: str, lease: timedelta) -> Claim | None:
@@ -125,8 +128,8 @@ class PollStore(SumStore, Protocol):
         """Give unused claims back: due at once."""
         ...
 
-    async def postpone_poll(self, provider: str, claim: Claim, wait: timedelta) -> None:
-        """Give one claim back, due only after `wait`."""
+    async def pass_on(self, provider: str, claim: Claim, wait: timedelta, configuration: str) -> None:
+        """Give a claim back, due at once for those that run another configuration, and for this one after `wait`."""
         ...
 
     async def poll_now(self, provider: str, account: str) -> None:

@@ -23,7 +23,8 @@ class Held(NamedTuple):
 
 @dataclass(slots=True)
 class Standing:
-    """What this process knows of that. `met` is the highest generation that it found in a record.
+    """What this process knows of that. `name` is that of its configuration, `met` the highest generation that it found
+    in a record.
 
     `newest`: no other configuration was started or reloaded since; `alone`: no process runs another one.
     """
@@ -32,6 +33,7 @@ class Standing:
     newest: bool = True
     alone: bool = True
     met: int = 0
+    name: str = ""
 
     def take(self, held: Held) -> bool:
         """Take over what the store says; whether that is news. An older configuration keeps its generation."""

@@ -133,9 +133,10 @@ class ClaimingStore(Session):
             )
         )
 
-    async def claim(self, provider: str, limit: int, lease: timedelta) -> Claims:
+    async def claim(self, provider: str, limit: int, lease: timedelta, configuration: str = "") -> Claims:
         """Lease up to `limit` due accounts of a provider; an expired lease is due again.
 
+        Not those that this configuration has just passed on.
         Only partitions that can have something due are asked; all of them once a second.
         """
         watch, claims = self._watch(provider), list[Claim]()
@@ -150,7 +151,7 @@ class ClaimingStore(Session):
             if not candidates or room <= 0:
                 break
             asked = candidates if whole and turn == 0 else candidates[: _few(room, turn)]
-            found, now_us = await self._claim_among(provider, _shares(room, asked), lease)
+            found, now_us = await self._claim_among(provider, _shares(room, asked), lease, configuration)
             claims += found
             # The next call begins with whom there was no room for, or a backlog would starve the others.
             watch.start = candidates[min(room, len(asked)) % len(candidates)]
@@ -162,10 +163,10 @@ class ClaimingStore(Session):
         return Claims(moment(now_us), tuple(claims), None if next_us is None else moment(next_us))
 
     async def _claim_among(
-        self, provider: str, shares: Sequence[tuple[int, int]], lease: timedelta
+        self, provider: str, shares: Sequence[tuple[int, int]], lease: timedelta, configuration: str
     ) -> tuple[list[Claim], int]:
         answers = await asyncio.gather(
-            *(self._claim_in(provider, self.partitions[one], share, lease) for one, share in shares)
+            *(self._claim_in(provider, self.partitions[one], share, lease, configuration) for one, share in shares)
         )
         return [claim for found, _ in answers for claim in found], max(now for _, now in answers)
 
@@ -173,12 +174,15 @@ class ClaimingStore(Session):
         """Every partition, beginning with this one."""
         return [*range(start, len(self.partitions)), *range(start)]
 
-    async def _claim_in(self, provider: str, where: Partition, limit: int, lease: timedelta) -> tuple[list[Claim], int]:
+    async def _claim_in(
+        self, provider: str, where: Partition, limit: int, lease: timedelta, configuration: str
+    ) -> tuple[list[Claim], int]:
         watch = self._watch(provider)
         # What is expected there from now on may come after the server has looked.
         watch.next_us.pop(where.number, None)
         touched = [where.due(provider), where.leased(provider), where.clock(provider), where.last(provider)]
-        reply = await self._batch.fcall("bm2_claim", touched, self._now, limit, lease // _MICROSECOND)
+        touched.append(where.passed(provider))
+        reply = await self._batch.fcall("bm2_claim", touched, self._now, limit, lease // _MICROSECOND, configuration)
         now_us, token = int(reply[0]), int(reply[2])
         if self.clock_override is None:
             self._follow(now_us)
@@ -206,30 +210,37 @@ class ClaimingStore(Session):
 
     async def release(self, provider: str, claims: Sequence[Claim]) -> None:
         """Give unused claims back: due at once."""
-        await self._give(provider, [(claim, "at", micros(claim.due_at)) for claim in claims])
-
-    async def postpone_poll(self, provider: str, claim: Claim, wait: timedelta) -> None:
-        """Give one claim back, due only after `wait`."""
-        await self._give(provider, [(claim, "in", wait // _MICROSECOND)])
-
-    async def _give(self, provider: str, claims: Sequence[tuple[Claim, str, int]]) -> None:
-        calls = []
-        for claim, how, number in claims:
-            where = self.partition(claim.account)
-            calls.append(
+        await asyncio.gather(
+            *(
                 self._batch.fcall(
                     "bm2_release",
                     [where.due(provider), where.leased(provider)],
                     self._now,
-                    how,
                     claim.account,
                     claim.token,
-                    number,
+                    micros(claim.due_at),
                 )
+                for claim in claims
+                for where in (self.partition(claim.account),)
             )
-        await asyncio.gather(*calls)
-        for claim, _, _ in claims:
+        )
+        for claim in claims:
             self._watch(provider).expect(self.partition(claim.account).number, 0)
+
+    async def pass_on(self, provider: str, claim: Claim, wait: timedelta, configuration: str) -> None:
+        """Give a claim back, due at once for those that run another configuration, and for this one after `wait`."""
+        where = self.partition(claim.account)
+        await self._batch.fcall(
+            "bm2_pass_on",
+            [where.due(provider), where.leased(provider), where.passed(provider)],
+            self._now,
+            claim.account,
+            claim.token,
+            micros(claim.due_at),
+            configuration,
+            wait // _MICROSECOND,
+        )
+        self._watch(provider).expect(where.number, 0)
 
     async def poll_now(self, provider: str, account: str) -> None:
         """Make an account due now; during its poll, one more follows."""

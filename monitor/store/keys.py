@@ -85,6 +85,10 @@ class Partition:
         """Sorted set account → the end of its lease, which is also the fencing token. Commits remove it."""
         return f"{self.tag}:leased:{provider}"
 
+    def passed(self, provider: str) -> str:
+        """Hash `<configuration> <account>` → how long it leaves that to the others. Claims remove what is over."""
+        return f"{self.tag}:passed:{provider}"
+
     def clock(self, provider: str) -> str:
         """Hash `seen` → latest time a claim saw, `token` → the highest token given. Two fields for ever."""
         return f"{self.tag}:clock:{provider}"

@@ -96,3 +96,18 @@ async def test_one_without_alerts_is_just_forgotten(shop):
 
     assert await store.enrolled("casino") == []
     assert (await store.load("player-7")).version == 0
+
+
+async def test_who_sees_an_account_off_has_not_judged_it_an_older_configuration_that_has_it_may_go_on(shop):
+    """Its process was only paused, and taken for gone."""
+    store, polling = shop
+    record = fired()
+    claim = await taken(store, record.account)
+    first = Commit(before=Record(record.account), record=record)
+    assert await store.commit("casino", first, claim, NOON, generation=2) == "written"
+    polling.standing.generation = 3
+
+    await farewell(polling, await taken(store, record.account))
+
+    left = await store.load(record.account)
+    assert (left.alerts, left.generation) == ((), 2)

@@ -16,6 +16,7 @@ from monitor.engine.poller import STORE_PAUSE, STRANGER_PAUSE, Poller
 from monitor.engine.ports import Claims
 from monitor.engine.watch import Watch
 from monitor.errors import ProviderRefused, ProviderThrottled, ProviderUnreachable, StoreUnavailable
+from monitor.model.standing import Standing
 from monitor.schedule import Every, next_due
 from monitor.store.redis import RedisStore
 from tests.builders import NOON, minutes, seconds
@@ -76,9 +77,9 @@ class Office:
 
     async def hire(self, bank, *accounts, provider="casino", room=20, windows=(), timeout=10, rules=(), **more):
         watch = Watch(policy(), rules, lambda one, now: next_due(Every(one.interval, 0), one.name, now))
-        store = more.pop("store", self.store)
+        store, name = more.pop("store", self.store), f"configuration-{len(self.pollers)}"
         poller = Poller(
-            Polling(provider, bank, seconds(timeout), store, watch, loop_clock),
+            Polling(provider, bank, seconds(timeout), store, watch, loop_clock, standing=Standing(name=name)),
             {one.name: one for one in accounts},
             concurrency=room,
             windows=windows,
@@ -393,6 +394,23 @@ class TestQuota:
 
 class TestStrangers:
     @virtual_time
+    async def test_two_configurations_keep_neither_from_what_only_it_has(self):
+        """Both claim what the other one has; the older one also what the newer one has judged."""
+        older, newer = Bank(), Bank()
+        async with office() as it:
+            often = {"interval": seconds(1)}
+            await it.hire(older, account("hot", **often), account("mine", **often))
+            theirs = await it.hire(
+                newer, account("hot", **often), account("theirs", **often), store=await new_store(it.server)
+            )
+            theirs.polling.standing.generation = 2
+            await asyncio.sleep(120)
+
+        assert len(older.times("mine")) > 40
+        assert len(newer.times("theirs")) > 40
+        assert len(newer.times("hot")) > 40
+
+    @virtual_time
     async def test_an_account_nobody_configured_here_is_left_to_who_did(self):
         ours, theirs = Bank(), Bank()
         async with office() as it:
@@ -665,8 +683,8 @@ async def test_what_a_newer_configuration_has_judged_is_left_to_it_at_once():
         theirs.polling.standing.generation = 2
         await asyncio.sleep(60)
         before, refused = len(older.times("hot")), []
-        leave_to = it.pollers[0].polling.store.release
-        it.pollers[0].polling.store.release = lambda *given: (refused.append(given), leave_to(*given))[1]
+        leave_to = it.pollers[0].polling.store.pass_on
+        it.pollers[0].polling.store.pass_on = lambda *given: (refused.append(given), leave_to(*given))[1]
         await asyncio.sleep(120)
 
         assert len(older.times("hot")) == before

@@ -129,15 +129,35 @@ async def test_a_claim_given_back_is_due_at_once(store):
     assert again.due_at == NOON - seconds(3)
 
 
-async def test_a_claim_can_be_put_off(store, clock):
-    await store.enrol("casino", {"stranger": NOON})
-    [claim] = await claimed(store)
+async def test_a_claim_that_is_passed_on_is_found_by_another_configuration_at_once_and_by_this_one_later(store, clock):
+    await store.enrol("casino", {"stranger": NOON, "known": NOON + seconds(9)})
+    claims = await store.claim("casino", 9, seconds(30), "ours")
+    await store.pass_on("casino", claims.claims[0], seconds(5), "ours")
 
-    await store.postpone_poll("casino", claim, seconds(5))
+    for _ in range(2):
+        claims = await store.claim("casino", 9, seconds(30), "ours")
+        assert (claims.claims, claims.next_at) == ((), NOON + seconds(5))
+    [theirs] = (await store.claim("casino", 9, seconds(30), "theirs")).claims
+    assert (theirs.account, theirs.due_at) == ("stranger", NOON)
+
+    await store.pass_on("casino", theirs, seconds(5), "theirs")
+    for nobody in ("ours", "theirs"):
+        assert (await store.claim("casino", 9, seconds(30), nobody)).claims == (), "it does not go to and fro"
+    clock.pass_(seconds(5))
+    assert [one.account for one in (await store.claim("casino", 9, seconds(30), "ours")).claims] == ["stranger"]
+
+
+async def test_who_passes_a_claim_on_that_is_no_longer_his_changes_nothing(store, clock):
+    await store.enrol("casino", {"stranger": NOON})
+    [old] = (await store.claim("casino", 9, seconds(30), "ours")).claims
+    clock.pass_(seconds(31))
+    [new] = (await store.claim("casino", 9, seconds(30), "theirs")).claims
+
+    await store.pass_on("casino", old, seconds(5), "ours")
 
     assert await names(store) == []
-    clock.pass_(seconds(5))
-    assert await names(store) == ["stranger"]
+    record = await store.load("stranger")
+    assert await store.commit("casino", commit(record), new, NOON) == "written"
 
 
 async def test_only_the_holder_can_give_a_claim_back(store, clock):

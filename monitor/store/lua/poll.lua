@@ -1,13 +1,42 @@
 -- Claims and commits of polls. Everything in one partition.
 
--- KEYS  due, leased, clock, last
--- ARGV  now, limit, lease length
+-- Take out of the due ones what this configuration has passed on lately: the others shall find it. Returns what was
+-- taken, as (due time, account) flat, and when the first of it is to be looked at again.
+local function set_aside(due, passed, configuration, now)
+  local found, again = {}, nil
+  local marks = redis.call('HGETALL', passed)
+  for i = 1, #marks, 2 do
+    local by, account = string.match(marks[i], '^(%S*) (.*)$')
+    local ends = tonumber(marks[i + 1])
+    local at = by == configuration and ends > now and score(due, account)
+    if ends <= now then
+      redis.call('HDEL', passed, marks[i])
+    elseif at then
+      redis.call('ZREM', due, account)
+      found[#found + 1] = whole(at)
+      found[#found + 1] = account
+      again = math.min(again or ends, ends)
+    end
+  end
+  return found, again
+end
+
+-- KEYS  due, leased, clock, last, passed
+-- ARGV  now, limit, lease length, configuration
 -- Returns {now, next time or '', token, then (account, due time, version or '') flat}.
 local function claim(keys, args)
   local now = clock(args[1])
   follow(keys[3], now, {keys[1], keys[2]})
+  local kept, again = {}, nil
+  if redis.call('EXISTS', keys[5]) == 1 then
+    kept, again = set_aside(keys[1], keys[5], args[4], now)
+  end
   local token, found = lease(keys[1], keys[2], keys[3], now, tonumber(args[2]), tonumber(args[3]))
-  local reply = {whole(now), earliest(first(keys[1]), first(keys[2])), whole(token)}
+  local coming = first(keys[1])
+  local reply = {whole(now), earliest(coming and again and math.min(coming, again) or coming or again, first(keys[2])), whole(token)}
+  for i = 1, #kept, 2 do
+    redis.call('ZADD', keys[1], kept[i], kept[i + 1])
+  end
   local versions = #found > 0 and redis.call('HMGET', keys[4], unpack(members(found)))
   for i = 1, #found, 2 do
     reply[#reply + 1] = found[i]
@@ -62,17 +91,14 @@ local function dismiss(keys, args)
   return 1
 end
 
--- Give claims back, due at the given time, or that long from now. Nothing happens to a lease no longer ours.
+-- Give claims back, due as they were. Nothing happens to a lease no longer ours.
 -- KEYS  due, leased
--- ARGV  now, 'at' or 'in', then triples of (account, token, due time or wait)
+-- ARGV  now, then triples of (account, token, due time)
 local function release(keys, args)
   local now = clock(args[1])
-  for i = 3, #args, 3 do
+  for i = 2, #args, 3 do
     if score(keys[2], args[i]) == tonumber(args[i + 1]) then
       local at = tonumber(args[i + 2])
-      if args[2] == 'in' then
-        at = now + at
-      end
       redis.call('ZREM', keys[2], args[i])
       -- Asked for during the lease: that wish stands.
       if redis.call('ZREM', keys[1], args[i]) == 1 then
@@ -80,6 +106,20 @@ local function release(keys, args)
       end
       redis.call('ZADD', keys[1], whole(at), args[i])
     end
+  end
+  return 1
+end
+
+-- Give a claim back for those that run another configuration: due as it was, but this one looks at it again only after
+-- a while.
+-- KEYS  due, leased, passed
+-- ARGV  now, account, token, due time, configuration, how long it is left to the others
+local function pass_on(keys, args)
+  local now, account = clock(args[1]), args[2]
+  if score(keys[2], account) == tonumber(args[3]) then
+    redis.call('ZREM', keys[2], account)
+    redis.call('ZADD', keys[1], 'LT', args[4], account)
+    redis.call('HSET', keys[3], args[5] .. ' ' .. account, whole(now + tonumber(args[6])))
   end
   return 1
 end
@@ -278,6 +318,7 @@ redis.register_function('bm2_take_one', take)
 redis.register_function('bm2_enrol', enrol)
 redis.register_function('bm2_dismiss', dismiss)
 redis.register_function('bm2_release', release)
+redis.register_function('bm2_pass_on', pass_on)
 redis.register_function('bm2_poll_now', poll_now)
 redis.register_function('bm2_commit', commit)
 redis.register_function('bm2_news', news)
