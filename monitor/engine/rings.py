@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from monitor.engine.movements import Moved
 from monitor.model.event import Correction, Event
-from monitor.model.record import Answer, Need, Reading, Record
+from monitor.model.record import Answer, Need, Reading, Record, Roundup
 from monitor.model.snapshot import Change, Snapshot
 from monitor.model.window import Coverage, Flow, begun, micros, record_flow, record_opening, undo_flow
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import FlowSpec
-from monitor.rules.lateness import found_late
+from monitor.rules.lateness import in_time
 
 
 class Counted(NamedTuple):
@@ -51,12 +51,12 @@ def longest(rules: tuple[RuleBase, ...], record: Record, now: datetime) -> Need:
 
 
 def reaching(need: Need, reading: Reading, rules: tuple[RuleBase, ...], record: Record, now: datetime) -> Need:
-    """The same and what the windows held that late movements belong to: one loading answers every rule."""
-    late = found_late(reading.events or (), now) if isinstance(reading, Answer) else ()
+    """The same and what the windows held that new movements belong to: one loading answers every rule."""
+    new = in_time(reading.events or (), now) if isinstance(reading, Answer | Roundup) else ()
     windows = [spec.within for rule in rules if (spec := rule.flow())]
-    if not late or not windows:
+    if not new or not windows:
         return need
-    since = min(event.occurred_at for event in late) - max(windows)
+    since = min(event.occurred_at for event in new) - max(windows)
     return Need(since=min(need.since, max(since, record.began_at or since)))
 
 

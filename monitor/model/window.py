@@ -66,6 +66,10 @@ class Bounds(NamedTuple):
     def exact(self) -> bool:
         return self.low == self.high
 
+    def nearest(self, amount: Decimal) -> Decimal:
+        """The amount, or the bound that it is beyond: what the ledger holds no more has moved all the same."""
+        return min(max(amount, self.low), self.high)
+
 
 def flow(within: timedelta, buckets: int = BUCKETS, since: int = 0) -> Flow:
     """An empty ring for a window."""
@@ -74,8 +78,9 @@ def flow(within: timedelta, buckets: int = BUCKETS, since: int = 0) -> Flow:
 
 
 def record_flow(ring: Flow, events: Iterable[Event], now: datetime) -> Flow:
-    """The ring with these events in it and buckets older than the window dropped."""
+    """The ring with these events in it and buckets older than the window dropped, or than those that end at them."""
     sums, latest = dict(ring.sums), micros(now) // ring.width
+    ends = latest
     if sums and max(sums) > latest:
         # A clock that was ahead must not make a movement count for longer than the window.
         ahead = [sums.pop(bucket) for bucket in tuple(sums) if bucket >= latest]
@@ -84,9 +89,12 @@ def record_flow(ring: Flow, events: Iterable[Event], now: datetime) -> Flow:
         if event.direction is None:
             continue
         bucket = min(micros(event.occurred_at) // ring.width, latest)
+        if bucket < latest - ring.buckets:
+            continue
+        ends = min(ends, bucket)
         came, went = sums.get(bucket, (ZERO, ZERO))
         sums[bucket] = (add(came, event.amount), went) if event.direction == "in" else (came, add(went, event.amount))
-    kept = {bucket: pair for bucket, pair in sums.items() if bucket >= latest - ring.buckets}
+    kept = {bucket: pair for bucket, pair in sums.items() if bucket >= ends - ring.buckets}
     return ring if kept == ring.sums else replace(ring, sums=kept)
 
 
@@ -161,6 +169,11 @@ def flow_bounds(ring: Flow, direction: Direction, within: timedelta, now: dateti
             whole = add(whole, pair[side])
     part = ring.sums.get(straddling, (ZERO, ZERO))[side]
     return Bounds(whole, add(whole, part))
+
+
+def gross_flow(ring: Flow, direction: Direction) -> Decimal:
+    """All that a ring holds of one direction: no less than any window that ends within this poll."""
+    return total(pair[0 if direction == "in" else 1] for pair in ring.sums.values())
 
 
 def exact_flow(events: Iterable[Event], direction: Direction, within: timedelta, now: datetime) -> Decimal:

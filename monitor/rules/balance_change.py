@@ -16,8 +16,7 @@ from monitor.model.window import moment
 from monitor.rules.balance import Measure
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import ExtremeSpec, Facts, Sighting
-from monitor.rules.flow import check_window
-from monitor.rules.levels import check_flow_order, worst_first
+from monitor.rules.levels import check_flow_order, check_window, worst_first
 from monitor.rules.templates import USD, amount_of, subject
 from monitor.rules.yardstick import Levels, Yardstick, shares
 

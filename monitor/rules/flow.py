@@ -13,28 +13,20 @@ from monitor.model.alert import EventVerdict, Severity, Verdict
 from monitor.model.event import Direction, Event
 from monitor.model.money import ZERO, subtract, text
 from monitor.model.record import Entry, Need
-from monitor.model.window import Bounds, Flow, exact_flow, flow_bounds, micros, opening_total
+from monitor.model.window import Bounds, Flow, exact_flow, flow_bounds, gross_flow, micros, opening_total
 from monitor.rules.aggregate import Aggregate, check_aggregate, unit_of
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import Facts, FlowSpec, Judgement, Overview, Sighting
 from monitor.rules.flow_sums import judge_sums
 from monitor.rules.flow_words import said_of_flow
-from monitor.rules.lateness import LATENESS, ago, found_late, peak
-from monitor.rules.levels import FlowLevels, check_flow_order, check_written_once, worst_first
+from monitor.rules.lateness import ago, all_moves, new_moves, peak, reach_back
+from monitor.rules.levels import FlowLevels, check_flow_order, check_window, check_written_once, worst_first
 from monitor.rules.mistakes import mistake
 from monitor.rules.templates import USD
 from monitor.rules.transit import BY_ACCOUNT, check_settling
 from monitor.rules.yardstick import Levels, Yardstick, shares, totals_before
 
 _NOTHING_MOVED = Bounds(ZERO, ZERO)
-_SHORTEST = timedelta(seconds=1)
-_LONGEST = timedelta(days=366)
-
-
-def check_window(window: timedelta, key: str = "within") -> None:
-    """ValueError for a window that no ring could be made for."""
-    if not _SHORTEST <= window <= _LONGEST:
-        raise ValueError(f"`{key}` is at least 1s and at most 366d")
 
 
 class FlowRule(RuleBase):
@@ -139,10 +131,8 @@ class FlowRule(RuleBase):
     def _windows(self, facts: Sighting, spec: FlowSpec) -> Iterator[Verdict | Need]:
         named = facts.snapshot.amounts
         moved = {event.asset: None for event in facts.events if event.asset not in named}
-        late = {event.id: event.asset for event in found_late(facts.events, facts.now) if spec.counts(event)}
-        if late and facts.recorded is None:
-            yield Need(since=facts.now - LATENESS)
-            return
+        new = new_moves(facts.events, self.direction, spec, facts.now) if facts.events else {}
+        moves: Mapping[str, list[Event]] | None = None
         for asset in (*named, *moved):
             if not self.watches(asset):
                 continue
@@ -154,31 +144,55 @@ class FlowRule(RuleBase):
                 yardstick = self._plain_yardstick
             if yardstick is None:
                 continue
-            if yardstick.undecided(bounds):
+            over = asset in new and self._may_be_over(facts, spec, ring, new[asset], yardstick, bounds)
+            if over or yardstick.undecided(bounds):
                 if facts.recorded is None:
                     yield Need(since=facts.now - spec.within)
                     return
-                amount = self.exactly(_all(facts, asset, spec), spec, facts.now)
+                moves = moves or all_moves(facts, spec)
+                amount = bounds.nearest(self.exactly(moves.get(asset, ()), spec, facts.now))
                 bounds = Bounds(amount, amount)
-            if asset in late.values() and (past := self._past(facts, asset, spec, late, yardstick, bounds)):
-                yield past
-                continue
+                if over and (past := self._past(facts, asset, spec, moves[asset], new[asset], yardstick, bounds)):
+                    yield past
+                    continue
             told = asset in named and asset in facts.alerting and not facts.gap
             if told or yardstick.exceeded(bounds.low):
                 verdict = self._verdict(asset, bounds, yardstick, self._expected(facts, asset, spec))
                 # The events still missing may make it as bad as it was.
                 yield verdict._replace(held=yardstick.levels[0][0]) if facts.gap else verdict
 
+    def _may_be_over(
+        self, facts: Sighting, spec: FlowSpec, ring: Flow | None, new: list[Event], yardstick: Yardstick, bounds: Bounds
+    ) -> bool:
+        """Whether a window that these new movements belong to may be over, and have been worse than the present one."""
+        start = facts.now - spec.within
+        if reach_back(new, start if facts.previous is None else max(start, facts.previous.observed_at)):
+            return True
+        whole = ZERO if ring is None else gross_flow(ring, self.direction)
+        return yardstick.exceeded(whole) != yardstick.exceeded(bounds.low)
+
     def _past(
-        self, facts: Sighting, asset: str, spec: FlowSpec, late: Mapping[str, str], yardstick: Yardstick, bounds: Bounds
+        self,
+        facts: Sighting,
+        asset: str,
+        spec: FlowSpec,
+        moves: list[Event],
+        new: list[Event],
+        yardstick: Yardstick,
+        bounds: Bounds,
     ) -> Verdict | None:
-        """The verdict on a window that is over, and was worse than the present one, by what was found late of it."""
-        moves = tuple(spec.as_counted(event) for event in _all(facts, asset, spec))
-        top = peak(moves, late, self.direction, spec.within, net=self.net)
+        """The verdict on a window that is over, and was worse than the present one, by what is new of it."""
+        top = peak(moves, new, self.way, spec.within)
         if top is None or top.amount <= bounds.high or not yardstick.exceeded(top.amount):
             return None
         verdict = self._verdict(asset, Bounds(top.amount, top.amount), yardstick, "")
         return verdict._replace(details={**verdict.details, "ago": ago(top.at, facts.now)})
+
+    def way(self, event: Event) -> Decimal:
+        """What a movement adds to what went this rule's way; it takes from that when it went the other way."""
+        if event.direction == self.direction:
+            return event.amount
+        return event.amount.copy_negate() if self.net and event.direction is not None else ZERO
 
     def bounds(self, ring: Flow | None, spec: FlowSpec, now: datetime) -> Bounds:
         """What went over the window, as far as a ring tells."""
@@ -219,9 +233,9 @@ class FlowRule(RuleBase):
         return Verdict(asset, level, level, value, None, thresholds, None, self._unit_of(asset), details)
 
     def _movements(self, facts: Sighting) -> Iterator[EventVerdict]:
-        befores = totals_before(facts) if self._percent else {}
+        befores, spec = totals_before(facts) if self._percent else {}, FlowSpec(timedelta(0), self.kinds)
         for event in facts.events:
-            if event.direction != self.direction or not self._counts(event) or not self.watches(event.asset):
+            if event.direction != self.direction or not spec.counts(event) or not self.watches(event.asset):
                 continue
             yardstick = self._yardstick(facts, event.asset, befores.get(event.id))
             amount = event.unexpected if self.excess else event.amount
@@ -249,9 +263,6 @@ class FlowRule(RuleBase):
             now = facts.snapshot.of(asset, "total")
             return now if now is not None or facts.previous is None else facts.previous.of(asset, "total")
         return opening_total(ring, spec.within, facts.now)
-
-    def _counts(self, event: Event) -> bool:
-        return FlowSpec(_SHORTEST, self.kinds).counts(event)
 
     def _unit_of(self, asset: str) -> str:
         return USD if self.unit == "usd" else asset.partition("@")[0]
@@ -285,9 +296,3 @@ class FlowRule(RuleBase):
     def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
         share = f"{self._rungs[0][1]}"
         return said_of_flow(entry, details, self.direction, self.within, share, excess=self.excess)
-
-
-def _all(facts: Sighting, asset: str, spec: FlowSpec) -> Iterable[Event]:
-    """The movements that count, the stored ones and this poll's, each once."""
-    moves = (e for e in (*(facts.recorded or ()), *facts.events) if e.asset == asset and spec.counts(e))
-    return {event.id: event for event in moves}.values()

@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Self, TypeVar
 
@@ -14,6 +15,13 @@ from monitor.model.money import text
 from monitor.rules.mistakes import mistake
 
 _T = TypeVar("_T")
+_SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=366)
+
+
+def check_window(window: timedelta, key: str = "within") -> None:
+    """ValueError for a window that no ring could be made for."""
+    if not _SHORTEST <= window <= _LONGEST:
+        raise ValueError(f"`{key}` is at least 1s and at most 366d")
 
 
 class LowLevel(BaseModel):

@@ -17,8 +17,7 @@ from monitor.model.window import Flow, flow, micros
 from monitor.rules.balance import Measure
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import Facts, FlowSpec, Sighting
-from monitor.rules.flow import check_window
-from monitor.rules.levels import Ladder, Rung, check_order, check_written_once, worst_first
+from monitor.rules.levels import Ladder, Rung, check_order, check_window, check_written_once, worst_first
 from monitor.rules.sandbox import amount, duration
 from monitor.rules.templates import subject
 

@@ -16,8 +16,7 @@ from monitor.model.residual import Opens, unexplained
 from monitor.model.window import moment
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import Facts, ResidualSpec, Sighting
-from monitor.rules.flow import check_window
-from monitor.rules.levels import FlowLevels, check_flow_order, check_written_once, worst_first
+from monitor.rules.levels import FlowLevels, check_flow_order, check_window, check_written_once, worst_first
 from monitor.rules.templates import USD, amount_of, subject
 from monitor.rules.yardstick import Levels, Yardstick, shares
 

@@ -149,13 +149,13 @@ class TestCase37LateEvents:
 
         assert one.told[0][2].annotations["summary"] == "hot-usdt USDT 60 went out, above 50, occurred 43m ago"
 
-    def test_case_37_what_is_later_than_a_day_counts_in_no_window_and_is_told_by_itself(self):
+    def test_case_37_what_is_later_than_a_week_counts_in_no_window_and_is_told_by_itself(self):
         one = Watched((QUICK, OUT))
         sees(one, NOON)
 
-        sees(one, NOON + minutes(1500), late("500", 10, "old"))
+        sees(one, NOON + minutes(10_100), late("500", 10, "old"))
 
-        assert told(one) == [(1500, "Out", "event")]
+        assert told(one) == [(10_100, "Out", "event")]
         assert [each.id for each in one.stored] == ["old"]
 
     def test_case_37_net_of_what_came_in_within_the_same_window(self):

@@ -111,14 +111,18 @@ def test_bounds_that_agree_are_the_exact_sum(history):
 
 
 @given(histories())
-def test_a_ring_holds_no_more_than_its_window(history):
+def test_a_ring_holds_no_more_than_its_window_and_at_first_the_one_that_ends_at_what_is_new(history):
     within, polls = history
     ring = flow(within)
 
     for now, events in polls:
         ring = record_flow(ring, events, now)
+        ends = min(micros(each) // ring.width for each in (now, *(one.occurred_at for one in events)))
+        ends = max(ends, micros(now) // ring.width - BUCKETS)
+        assert all(bucket >= ends - BUCKETS for bucket in ring.sums)
+        assert len(ring.sums) <= 2 * BUCKETS + 1
+        ring = record_flow(ring, (), now)
         assert all(bucket >= micros(now) // ring.width - BUCKETS for bucket in ring.sums)
-        assert len(ring.sums) <= BUCKETS + 1
 
 
 @given(histories(steps_back=True))
