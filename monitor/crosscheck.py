@@ -16,6 +16,7 @@ from monitor.mistakes import Mistake, Steps, dotted
 from monitor.model.record import Account
 from monitor.pricecheck import forgeable, namesakes, unpriceable
 from monitor.providers.base import ProviderSettings
+from monitor.rules.aggregate import OWN
 from monitor.rules.base import RuleBase
 from monitor.settings import Settings
 from monitor.yamlfile import Document
@@ -216,6 +217,7 @@ def _check_rules(settings: Settings, roster: Roster, rules: list[Located], found
             found.warnings.append(located.at("match", what="matches no account"))
         if watched:
             _check_rule(located, watched, found)
+            _check_labels(located, roster, found)
         if sound and watched and located.rule.in_usd and (what := unpriceable(located.rule, settings.prices, watched)):
             found.mistakes.append(located.at("unit", what=what))
 
@@ -240,6 +242,16 @@ def _check_rule(located: Located, watched: Sequence[ProviderSettings], found: Fi
         near = suggestion(wanted[0], reported)
         what = f"{types} reports no {' or '.join(wanted[:3])}{near}"
         found.warnings.append(located.at("kinds", what=what))
+
+
+def _check_labels(located: Located, roster: Roster, found: Findings) -> None:
+    """A label in `by` that nobody has tells nothing apart."""
+    wanted = [label for label in located.rule.summed_by if label not in OWN]
+    known = {label for account in roster.accounts.values() for label in account.labels} if wanted else set()
+    for label in wanted:
+        if label not in known:
+            what = f"no account has the label {label!r}{suggestion(label, known)}"
+            found.warnings.append(located.at("aggregate", "by", what=what))
 
 
 def _check_ledger(located: Located, watched: Sequence[ProviderSettings], types: str, found: Findings) -> None:

@@ -429,6 +429,12 @@ def test_case_22_comparing_in_the_wrong_unit_is_a_mistake(written, prices, rule,
         ),
         pytest.param(
             KUNA + CHANNEL,
+            LOW.replace("below", "aggregate: {by: [rool, asset]}, below"),
+            "rules/a.yaml:2: Low.aggregate.by: no account has the label 'rool'",
+            id="a sum by a label that nobody has",
+        ),
+        pytest.param(
+            KUNA + CHANNEL,
             LOW.replace("below", "match: {role: cold}, below"),
             "rules/a.yaml:2: Low.match: matches no account",
             id="a rule that watches nothing",

@@ -23,6 +23,8 @@ from monitor.rules.mistakes import mistake
 
 #: A value's worst level that is breached, and the worst it has not recovered from.
 Rating = tuple[Severity | None, Severity | None]
+#: Labels that only alerts have.
+_OF_ALERTS = frozenset({"rule", "rule_type", "severity"})
 #: Labels that tell accounts apart; the others are the accounts' own.
 OWN = frozenset({"account", "provider", "asset"})
 
@@ -50,6 +52,9 @@ def check_aggregate(rule: Any) -> None:
         return
     if len(set(aggregate.by)) < len(aggregate.by):
         raise mistake("a label is there twice", "aggregate", "by")
+    for label in aggregate.by:
+        if label in _OF_ALERTS:
+            raise mistake(f"`{label}` is of alerts, accounts do not have it", "aggregate", "by")
     if aggregate.unit is not None and "unit" in rule.model_fields_set and aggregate.unit != rule.unit:
         raise mistake(f"`unit: {rule.unit}` of the rule contradicts it", "aggregate", "unit")
     if unit_of(rule) != "usd" and "asset" not in aggregate.by:
@@ -82,7 +87,7 @@ def apart(labels: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(value for label, value in labels.items() if label != "asset")
 
 
-#: Between a sum's name and an asset in the name of a ring; neither holds a control character.
+#: Before a sum's name, so that it cannot be taken for another kind of name, and between it and an asset.
 _SEPARATOR = "\x1f"
 
 
@@ -93,12 +98,12 @@ def subject_of_account(by: Sequence[str], account: Account, asset: str) -> str:
 
 def ring_name(subject: str, asset: str) -> str:
     """What stands for the asset in the name of a sum's ring."""
-    return f"{subject}{_SEPARATOR}{asset}"
+    return f"{_SEPARATOR}{subject}{_SEPARATOR}{asset}"
 
 
 def of_ring(key: str) -> tuple[str, str]:
     """The sum and the asset of a ring, by its name."""
-    subject, _, rest = key.partition(_SEPARATOR)
+    subject, _, rest = key.removeprefix(_SEPARATOR).rpartition(_SEPARATOR)
     return subject, rest.partition("|")[0]
 
 

@@ -329,6 +329,28 @@ class TestEdits:
         [row] = (await one.judged()).commit.rows
         assert (row.news, row.entry.reason, row.entry.asset) == ("resolved", "superseded", "USDT")
 
+    @pytest.mark.parametrize("role", ["|hot", '["a", "b"]', "\x1etransfers", "a\x1fb", ""])
+    async def test_movements_are_remembered_whatever_the_labels_of_their_accounts_say(self, office, clock, role):
+        one = account("hot-1", labels={"role": role})
+        tested = drain(kinds=["withdraw"], unit="usd", aggregate={"by": ["role"]})
+        first = await office(tested, accounts=(one,))
+        await first.reads(
+            "hot-1", lambda now: answer(snapshot({"BTC": "9"}, at=now, usd={"BTC": Decimal(900)}), events=())
+        )
+        await first.reads(
+            "hot-1",
+            lambda now: answer(
+                snapshot({"BTC": "7"}, at=now, usd={"BTC": Decimal(700)}), events=(event("2", asset="BTC"),)
+            ),
+        )
+        assert await first.judges() == [("firing", None, 200)]
+
+        second = await office(tested, accounts=(one,))
+        clock.now += seconds(1)
+        assert await second.judges() == []
+        [alert] = await second.alerts()
+        assert (alert.value, dict(alert.labels)) == (200, {"role": role})
+
 
 class TestPrices:
     """Prices that the members' providers tell."""

@@ -193,6 +193,7 @@ class TestOneAccount:
         ({"aggregate": {"by": ["asset"], "unit": "usd"}, "unit": "asset"}, "contradicts"),
         ({"aggregate": {"by": ["asset"]}, "on_no_data": "fire"}, "always holds its alert"),
         ({"aggregate": {"over": ["asset"]}}, "over"),
+        ({"aggregate": {"by": ["severity", "asset"]}}, "is of alerts"),
     ],
 )
 def test_a_sum_that_means_nothing_is_refused(settings, said):
