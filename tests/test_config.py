@@ -430,7 +430,7 @@ def test_case_22_comparing_in_the_wrong_unit_is_a_mistake(written, prices, rule,
         pytest.param(
             KUNA + CHANNEL,
             LOW.replace("below", "aggregate: {by: [rool, asset]}, below"),
-            "rules/a.yaml:2: Low.aggregate.by: no account has the label 'rool'",
+            "rules/a.yaml:2: Low.aggregate.by: no account has the label 'rool', did you mean 'role'?",
             id="a sum by a label that nobody has",
         ),
         pytest.param(
