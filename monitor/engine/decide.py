@@ -12,7 +12,7 @@ from monitor.engine.chronicle import Chronicle, would_tell
 from monitor.engine.doubt import NO_DOUBTS, Doubts
 from monitor.engine.learn import learn, points
 from monitor.engine.leavers import leavers, parting, says_so
-from monitor.engine.nodata import data_flag, last_read, supposed, vanished
+from monitor.engine.nodata import data_flag, last_read, supposed, vanished, without_gap
 from monitor.engine.notice import entry_of_alert, labels_of, labels_of_alert
 from monitor.engine.origin import left_behind, of_provider
 from monitor.engine.pricing import PriceBook, valued
@@ -55,6 +55,11 @@ class Policy:
     book: PriceBook = field(default_factory=PriceBook)
     expected: Mapping[str, tuple[Expected, ...]] = field(default_factory=dict)
 
+    def bearable(self, account: Account) -> timedelta:
+        """The longest gap between two looks at an account that still counts as having looked."""
+        # Of an account that is polled every two hours, two hours without a reading are no gap.
+        return max(self.tolerance, 2 * account.interval)
+
     def expects(self, account: Account) -> tuple[Expected, ...]:
         """The transfers that an account is expected to make."""
         return self.expected.get(account.name, ())
@@ -82,7 +87,7 @@ def decide(
     following, facts = learned
     decision = _Decision(record=following, account=account, policy=policy, now=now)
     chronicle = Chronicle(account, policy.route, now)
-    known = {(alert.rule, alert.subject): alert for alert in record.alerts}
+    known = {(alert.rule, alert.subject): alert for alert in without_gap(ours, policy.bearable(account), now)}
     for rule in judged_by(ours, rules).restless if calm else rules:
         if not decision.hear(rule, rule.judge(facts), known, chronicle):
             return reaching(longest(rules, ours, now), reading, rules, ours, now)
@@ -171,8 +176,7 @@ class _Decision:
         timing = Timing(
             wait=rule.wait,
             keep=rule.keep_firing_for,
-            # Of an account that is polled every two hours, two hours without a reading are no gap.
-            tolerance=max(self.policy.tolerance, 2 * self.account.interval),
+            tolerance=self.policy.bearable(self.account),
             flap=rule.damping,
             renotify=rule.renotify,
         )

@@ -1,13 +1,33 @@
 """What is known of a subject that a reading says nothing of, and what a rule's `on_no_data` makes of that. Pure."""
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from monitor.model.alert import Alert, DataFlag, Severity, Verdict
+from monitor.model.alert import Alert, DataFlag, Severity, State, Verdict
+from monitor.model.record import Record
 from monitor.model.snapshot import Snapshot
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import Blindness, Facts, Sighting
+
+
+def without_gap(record: Record, bearable: timedelta, now: datetime) -> Iterable[Alert]:
+    """The open alerts; pending ones begin anew where nobody has asked for longer than that.
+
+    While we ask and are not told their timer pauses, for however long. While we do not ask, anything may have been.
+    """
+    asked = [known.observed_at] if (known := record.snapshot) else []
+    if record.outage is not None:
+        asked.append(record.outage.at)
+    if not record.alerts or not asked or now - max(asked) <= bearable:
+        return record.alerts
+    return [
+        replace(alert, pending_since=now, waited=timedelta(0), counted_at=now)
+        if alert.state is State.PENDING and alert.counted_at is None
+        else alert
+        for alert in record.alerts
+    ]
 
 
 def last_read(rule: RuleBase, subject: str, facts: Facts, known: Snapshot | None) -> datetime | None:

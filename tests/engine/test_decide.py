@@ -116,6 +116,22 @@ class TestRestart:
         assert watched.news == []
         assert watched.record.alerts[0].pending_since == NOON + minutes(61)
 
+    @pytest.mark.parametrize(
+        ("failed", "away", "waits"),
+        [
+            pytest.param(1, 61, 20, id="we were away: it starts again, though the last poll had failed"),
+            pytest.param(1, 60, 10, id="we were away, and not for too long: the rest of it is waited"),
+            pytest.param(99, 1, 10, id="the provider was away, for longer: the rest of it is waited"),
+        ],
+    )
+    def test_case_01_a_gap_after_a_poll_that_failed_is_a_gap_and_an_outage_is_none(self, failed, away, waits):
+        watched = Watched((low(for_="20m"),)).reads("40 " * 11 + "error " * failed)
+        back = 10 + failed + away
+
+        watched.reads("40 " * 30, start=NOON + minutes(back))
+
+        assert watched.news == [(back + waits, "firing")]
+
     def test_case_01_the_time_between_two_ordinary_polls_is_no_gap_however_long_it_is(self):
         daily = account(interval=minutes(1440), stale_after=minutes(3 * 1440))
         watched = Watched((low(for_="36h"),), account=daily).reads("40 40 40", every=minutes(1440))
