@@ -45,7 +45,7 @@ class Portfolio:
     prices: dict[str, tuple[Quote, str]] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)
     _cursors: Mapping[int, Cursor] = field(default_factory=dict)
-    #: Who was said to be stale, when, and has been taken for known since.
+    #: Who was said to be stale, in part at least, and when; looked at until that cannot change by itself.
     _stale: dict[str, datetime] = field(default_factory=dict)
     _placed: dict[str, Places] = field(default_factory=dict)
     _open: dict[str, Keys] = field(default_factory=dict)
@@ -98,7 +98,10 @@ class Portfolio:
             self._placed[name] = ()
         self._leave_open(name, unseen_keys(rule, account, snapshot, parts, now, gap=bool(record.gap)))
         told = self._stale.get(name)
-        if told and ((snapshot and snapshot.observed_at > told) or all(part.amount is None for part in parts)):
+        # One that was read since has been stamped anew; one that is stale as a whole cannot become more so.
+        if told and (
+            snapshot is None or snapshot.observed_at > told or now - snapshot.observed_at >= account.stale_after
+        ):
             del self._stale[name]
         if snapshot is not None and rule.in_usd:
             for asset in snapshot.usd:
