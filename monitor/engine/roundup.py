@@ -46,9 +46,8 @@ def round_up(
     spec, watch = rule.flow(), account.target
     assert isinstance(watch, RuleWatch)
     counted, pieces = reading.events, tuple[Piece, ...]()
-    known: Mapping[str, Flow] = {}
-    if not record.ledgers.keys().isdisjoint(reading.ledgers):
-        known = record.flows
+    begins = record.ledgers.keys().isdisjoint(reading.ledgers)
+    known: Mapping[str, Flow] = {} if begins else record.flows
     transfers: Mapping[str, tuple[Leg, ...]] = record.transfers
     if spec is not None and spec.settle is not None:
         result = settled(record, reading.events, rule, spec, now)
@@ -70,6 +69,7 @@ def round_up(
         prices=book.prices(_as_snapshot(reading, flows, pieces), now, reading.prices),
         alerting=frozenset([alert.subject for alert in record.alerts if _is_of(alert, rule, watch)]),
         pieces=pieces,
+        events=() if begins else reading.events,
     )
 
 

@@ -66,9 +66,9 @@ class Bounds(NamedTuple):
     def exact(self) -> bool:
         return self.low == self.high
 
-    def nearest(self, amount: Decimal) -> Decimal:
-        """The amount, or the bound that it is beyond: what the ledger holds no more has moved all the same."""
-        return min(max(amount, self.low), self.high)
+    def narrowed(self, amount: Decimal) -> "Bounds":
+        """What the stored movements come to; where fewer of them are kept than were counted, what was counted."""
+        return Bounds(amount, amount) if self.low <= amount <= self.high else self
 
 
 def flow(within: timedelta, buckets: int = BUCKETS, since: int = 0) -> Flow:

@@ -163,8 +163,8 @@ class Checkup:
 
 class Overview(NamedTuple):
     """What the accounts of a rule have together. `flows` are the rings after this reading's movements were counted, by
-    subject and asset; `pieces` is what counts of transfers besides, and what is in transit. The rest is as in a
-    Sighting."""
+    subject and asset; `pieces` is what counts of transfers besides, and what is in transit; `events` are those of the
+    reading that are news: none where the rule begins to count. The rest is as in a Sighting."""
 
     now: datetime
     account: Account
@@ -174,6 +174,7 @@ class Overview(NamedTuple):
     prices: Prices = _NOTHING
     alerting: frozenset[str] = frozenset()
     pieces: tuple[Piece, ...] = ()
+    events: tuple[Event, ...] = ()
 
 
 Facts = Sighting | Blindness | Checkup | Reports | Overview

@@ -150,8 +150,7 @@ class FlowRule(RuleBase):
                     yield Need(since=facts.now - spec.within)
                     return
                 moves = moves or all_moves(facts, spec)
-                amount = bounds.nearest(self.exactly(moves.get(asset, ()), spec, facts.now))
-                bounds = Bounds(amount, amount)
+                bounds = bounds.narrowed(self.exactly(moves.get(asset, ()), spec, facts.now))
                 if over and (past := self._past(facts, asset, spec, moves[asset], new[asset], yardstick, bounds)):
                     yield past
                     continue
@@ -165,8 +164,7 @@ class FlowRule(RuleBase):
         self, facts: Sighting, spec: FlowSpec, ring: Flow | None, new: list[Event], yardstick: Yardstick, bounds: Bounds
     ) -> bool:
         """Whether a window that these new movements belong to may be over, and have been worse than the present one."""
-        start = facts.now - spec.within
-        if reach_back(new, start if facts.previous is None else max(start, facts.previous.observed_at)):
+        if reach_back(new, facts, spec.within):
             return True
         whole = ZERO if ring is None else gross_flow(ring, self.direction)
         return yardstick.exceeded(whole) != yardstick.exceeded(bounds.low)
@@ -183,7 +181,7 @@ class FlowRule(RuleBase):
     ) -> Verdict | None:
         """The verdict on a window that is over, and was worse than the present one, by what is new of it."""
         top = peak(moves, new, self.way, spec.within)
-        if top is None or top.amount <= bounds.high or not yardstick.exceeded(top.amount):
+        if top is None or top.amount <= bounds.low or not yardstick.exceeded(top.amount):
             return None
         verdict = self._verdict(asset, Bounds(top.amount, top.amount), yardstick, "")
         return verdict._replace(details={**verdict.details, "ago": ago(top.at, facts.now)})

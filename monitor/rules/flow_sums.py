@@ -1,26 +1,30 @@
 """`aggregate` for rules on flows: movements of several assets, or of several accounts, added up."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from monitor.model.alert import Severity, Verdict
 from monitor.model.event import Event
-from monitor.model.money import ZERO, add, text
+from monitor.model.money import RATIO, ZERO, add, text, total
 from monitor.model.record import Need, RuleWatch
 from monitor.model.sums import ANYTHING, NOT_BELOW_ZERO, NOTHING, Interval, plus, total_of, worth
-from monitor.model.window import Bounds, Flow
+from monitor.model.window import Bounds, Flow, gross_flow
 from monitor.rules.aggregate import (
+    Rated,
     Rating,
     known_end,
     labels_of_subject,
     of_ring,
     rate_interval,
+    ring_name,
     subject_of_account,
     title,
 )
 from monitor.rules.facts import FlowSpec, Overview, Sighting
+from monitor.rules.lateness import ago, new_moves, peak, reach_back
 from monitor.rules.templates import USD
 from monitor.rules.transit import Netting, netted, tell_transfers
 from monitor.rules.unseen import unseen_of
@@ -41,38 +45,110 @@ class Flowing(Netting, Protocol):
 
     def bounds(self, ring: Flow | None, spec: FlowSpec, now: datetime) -> Bounds: ...
 
+    def way(self, event: Event) -> Decimal: ...
+
+
+class _Known(NamedTuple):
+    """What went: by asset, in all, and how that is rated. `ended` is when, where it is of a window that is over."""
+
+    moved: Moved
+    whole: Interval
+    rated: Rated
+    ended: datetime | None = None
+
 
 def judge_sums(
     rule: Flowing, facts: Sighting | Overview, spec: FlowSpec, levels: tuple[tuple[Severity, Decimal], ...], unit: str
 ) -> Iterator[Verdict | Need]:
-    """Verdicts on what moved in all; Need when a threshold lies within the bounds of a ring."""
-    rate, worst = _rater(levels), levels[0][0]
-    rings, vague = _own(rule, facts, spec) if isinstance(facts, Sighting) else _together(rule, facts, spec)
-    prices = facts.prices if unit == "usd" else None
-    for subject, moved in sorted(rings.items()):
-        # What is net of the other way may be less, too.
-        hidden = (ANYTHING if rule.net else NOT_BELOW_ZERO) if subject in vague else NOTHING
-        whole = plus(_add_up(moved, prices), hidden)
-        bad, held, decided = rate_interval(whole, rate, worst, low=False)
-        if spec.settle is None and not decided and not all(bounds.exact for bounds in moved.values()):
-            if facts.recorded is None:
-                yield Need(since=facts.now - spec.within)
-                return
-            exact = _exact(rule, facts, spec, subject, moved)
-            whole = plus(_add_up(exact, prices), hidden)
-            bad, held, decided = rate_interval(whole, rate, worst, low=False)
-        if bad or subject in facts.alerting:
-            labels = labels_of_subject(rule.summed_by, subject) if rule.spans else {}
-            details = _describe(moved, whole, prices)
-            if rule.spans and "account" not in labels:
-                details["sum"] = title(labels)
-            if isinstance(facts, Overview) and facts.pieces:
-                details |= tell_transfers(rule, facts, spec, subject)
-            said = USD if unit == "usd" else (labels.get("asset") or next(iter(moved), "")).partition("@")[0]
-            yield Verdict(
-                subject, bad, held, known_end(whole), None, dict(levels), None, said, details,
-                "ok" if decided else "unknown", labels,
-            )  # fmt: skip
+    """Verdicts on what moved in all; Need when only the movements themselves can tell."""
+    yield from _Judging(rule, facts, spec, levels, unit).verdicts()
+
+
+@dataclass(slots=True)
+class _Judging:
+    """The sums of one reading while they are judged."""
+
+    rule: Flowing
+    facts: Sighting | Overview
+    spec: FlowSpec
+    levels: tuple[tuple[Severity, Decimal], ...]
+    unit: str
+
+    def verdicts(self) -> Iterator[Verdict | Need]:
+        """As `judge_sums` says."""
+        rule, facts, spec = self.rule, self.facts, self.spec
+        rings, vague = _own(rule, facts, spec) if isinstance(facts, Sighting) else _together(rule, facts, spec)
+        new = _new(rule, facts, spec) if facts.events and spec.settle is None else {}
+        rings |= {subject: {} for subject in new.keys() - rings.keys()}
+        for subject, moved in sorted(rings.items()):
+            # What is net of the other way may be less, too.
+            hidden = (ANYTHING if rule.net else NOT_BELOW_ZERO) if subject in vague else NOTHING
+            known = self._rated(moved, hidden)
+            over = subject in new and self._may_be_over(subject, known, new[subject])
+            vaguely = spec.settle is None and not known.rated.decided and not all(each.exact for each in moved.values())
+            if over or vaguely:
+                if facts.recorded is None:
+                    yield Need(since=facts.now - spec.within)
+                    return
+                moves = _moves(rule, facts, spec, subject)
+                known = self._rated(_exact(rule, facts, spec, moves, moved), hidden)
+                known = (self._past(moves, new[subject], known) if over else None) or known
+            if known.rated.bad or subject in facts.alerting:
+                yield self._verdict(subject, known)
+
+    @property
+    def _prices(self) -> Mapping[str, Decimal] | None:
+        return self.facts.prices if self.unit == "usd" else None
+
+    def _level(self, amount: Decimal) -> Rating:
+        level = next((severity for severity, threshold in self.levels if amount > threshold), None)
+        return level, level
+
+    def _rated(self, moved: Moved, hidden: Interval, ended: datetime | None = None) -> _Known:
+        whole = plus(_add_up(moved, self._prices), hidden)
+        return _Known(moved, whole, rate_interval(whole, self._level, self.levels[0][0], low=False), ended)
+
+    def _may_be_over(self, subject: str, known: _Known, new: Sequence[Event]) -> bool:
+        """Whether a window that these new movements belong to may be over, and have been worse than the present one."""
+        if reach_back(new, self.facts, self.spec.within):
+            return True
+        gross = {asset: _gross(self.rule, self.facts, self.spec, subject, asset) for asset in known.moved}
+        return self._rated(gross, NOTHING).rated.bad != known.rated.bad
+
+    def _past(self, moves: Mapping[str, Sequence[Event]], new: Sequence[Event], now: _Known) -> _Known | None:
+        """What went in a window that is over, if that was worse than the present one."""
+        prices, within = self._prices, self.spec.within
+
+        def way(event: Event) -> Decimal:
+            amount = self.rule.way(event)
+            return amount if prices is None else RATIO.multiply(amount, prices.get(event.asset, ZERO))
+
+        top = peak((event for each in moves.values() for event in each), new, way, within)
+        if top is None:
+            return None
+        sums = {
+            asset: total(self.rule.way(one) for one in each if top.at - within < one.occurred_at <= top.at)
+            for asset, each in moves.items()
+        }
+        past = self._rated({asset: Bounds(amount, amount) for asset, amount in sums.items()}, NOTHING, top.at)
+        worse = now.whole.low is None or (past.whole.low is not None and past.whole.low > now.whole.low)
+        return past if past.rated.bad and worse else None
+
+    def _verdict(self, subject: str, known: _Known) -> Verdict:
+        rule, facts, (bad, held, decided) = self.rule, self.facts, known.rated
+        labels = labels_of_subject(rule.summed_by, subject) if rule.spans else {}
+        details = _describe(known.moved, known.whole, self._prices)
+        if known.ended is not None:
+            details["ago"] = ago(known.ended, facts.now)
+        if rule.spans and "account" not in labels:
+            details["sum"] = title(labels)
+        if isinstance(facts, Overview) and facts.pieces:
+            details |= tell_transfers(rule, facts, self.spec, subject)
+        unit = USD if self.unit == "usd" else (labels.get("asset") or next(iter(known.moved), "")).partition("@")[0]
+        return Verdict(
+            subject, bad, held, known_end(known.whole), None, dict(self.levels), None, unit, details,
+            "ok" if decided else "unknown", labels,
+        )  # fmt: skip
 
 
 def _own(rule: Flowing, facts: Sighting, spec: FlowSpec) -> tuple[dict[str, dict[str, Bounds]], set[str]]:
@@ -120,24 +196,51 @@ def _named(by: Sequence[str], subject: str, moved: Moved) -> Iterable[str]:
     return moved if asset is None else (asset,)
 
 
-def _exact(rule: Flowing, facts: Sighting | Overview, spec: FlowSpec, subject: str, moved: Moved) -> dict[str, Bounds]:
-    """The same from the movements themselves: the stored ones and this reading's, each once."""
+def _new(rule: Flowing, facts: Sighting | Overview, spec: FlowSpec) -> dict[str, list[Event]]:
+    """Subject → the new movements whose windows are to be judged."""
+    found: dict[str, list[Event]] = {}
+    for asset, events in new_moves(facts.events, rule.direction, spec, facts.now).items():
+        for event in events if rule.watches(asset) else ():
+            if (subject := _subject_of(rule, facts, event)) is not None:
+                found.setdefault(subject, []).append(event)
+    return found
+
+
+def _gross(rule: Flowing, facts: Sighting | Overview, spec: FlowSpec, subject: str, asset: str) -> Bounds:
+    """All that the ring of an asset holds."""
+    ring = facts.flows.get(spec.key(asset if isinstance(facts, Sighting) else ring_name(subject, asset)))
+    amount = ZERO if ring is None else gross_flow(ring, rule.direction)
+    return Bounds(amount, amount)
+
+
+def _moves(rule: Flowing, facts: Sighting | Overview, spec: FlowSpec, subject: str) -> dict[str, list[Event]]:
+    """Asset → the movements of a sum: the stored ones and this reading's, each once, each with what counts of it."""
     new = facts.events if isinstance(facts, Sighting) else facts.reading.events
-    moves = (event for event in (*(facts.recorded or ()), *new) if spec.counts(event))
-    events = {(event.account, event.id): event for event in moves if _is_of(rule, facts, event, subject)}.values()
-    sums = {asset: rule.exactly((e for e in events if e.asset == asset), spec, facts.now) for asset in moved}
-    # Where fewer movements are kept than were counted, what was counted is what is known.
-    fits = {asset: moved[asset].low <= amount <= moved[asset].high for asset, amount in sums.items()}
-    return {asset: Bounds(amount, amount) if fits[asset] else moved[asset] for asset, amount in sums.items()}
+    last = {(event.account, event.id): event for event in (*(facts.recorded or ()), *new) if spec.counts(event)}
+    found: dict[str, list[Event]] = {}
+    for event in last.values():
+        if not event.reverted and rule.watches(event.asset) and _subject_of(rule, facts, event) == subject:
+            found.setdefault(event.asset, []).append(spec.as_counted(event))
+    return found
 
 
-def _is_of(rule: Flowing, facts: Sighting | Overview, event: Event, subject: str) -> bool:
+def _exact(
+    rule: Flowing, facts: Sighting | Overview, spec: FlowSpec, moves: Mapping[str, Iterable[Event]], moved: Moved
+) -> dict[str, Bounds]:
+    """What went, from the movements themselves."""
+    return {
+        asset: bounds.narrowed(rule.exactly(moves.get(asset, ()), spec, facts.now)) for asset, bounds in moved.items()
+    }
+
+
+def _subject_of(rule: Flowing, facts: Sighting | Overview, event: Event) -> str | None:
+    """The sum that a movement belongs to; None for one of an account that is no member."""
     if isinstance(facts, Sighting):
-        return True
+        return event.asset if "asset" in rule.summed_by else ""
     watch = facts.account.target
     assert isinstance(watch, RuleWatch)
     member = watch.members.get(event.account)
-    return member is not None and subject_of_account(rule.summed_by, member, event.asset) == subject
+    return None if member is None else subject_of_account(rule.summed_by, member, event.asset)
 
 
 def _add_up(moved: Moved, prices: Mapping[str, Decimal] | None) -> Interval:
@@ -145,14 +248,6 @@ def _add_up(moved: Moved, prices: Mapping[str, Decimal] | None) -> Interval:
     if prices is not None:
         parts = (worth(part, prices.get(asset)) for asset, part in zip(moved, parts, strict=True))
     return total_of(parts)
-
-
-def _rater(levels: tuple[tuple[Severity, Decimal], ...]) -> Callable[[Decimal], Rating]:
-    def rate(amount: Decimal) -> Rating:
-        level = next((severity for severity, threshold in levels if amount > threshold), None)
-        return level, level
-
-    return rate
 
 
 def _describe(moved: Moved, whole: Interval, prices: Mapping[str, Decimal] | None) -> dict[str, str]:

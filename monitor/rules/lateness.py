@@ -12,7 +12,7 @@ from typing import NamedTuple
 from monitor.fields import duration_text
 from monitor.model.event import Direction, Event
 from monitor.model.money import RATIO, ZERO
-from monitor.rules.facts import FlowSpec, Sighting
+from monitor.rules.facts import FlowSpec, Overview, Sighting
 
 #: How late a movement may be found for its window to be judged. One that is later still is stored, and told
 #: where each movement is judged by itself.
@@ -40,8 +40,11 @@ def new_moves(events: Iterable[Event], direction: Direction, spec: FlowSpec, now
     return found
 
 
-def reach_back(new: Iterable[Event], since: datetime) -> bool:
-    """Whether a window that ends at one of these may begin before what a ring holds, which was last read at `since`."""
+def reach_back(new: Iterable[Event], facts: Sighting | Overview, within: timedelta) -> bool:
+    """Whether a window that ends at one of these may begin before what a ring still holds of it."""
+    since = facts.now - within
+    if isinstance(facts, Sighting) and facts.previous is not None:
+        since = max(since, facts.previous.observed_at)
     return any(event.late or event.occurred_at <= since for event in new)
 
 

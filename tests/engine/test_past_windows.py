@@ -1,29 +1,117 @@
 """Sums over windows against a reference that knows nothing of rings: every window of the past, by brute force."""
 
-from hypothesis import example, given
+from dataclasses import replace
+from decimal import Decimal
+
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOON, seconds
-from tests.facts import Watched, answer, event, rule, snapshot
+from monitor.engine.decide import decide
+from monitor.model.event import Ledger
+from monitor.model.record import Commit, Need, Record, Roundup, RuleWatch
+from tests.builders import NOON, minutes, seconds
+from tests.facts import Watched, account, answer, event, policy, rule, snapshot
 
 #: Occurred, found so much later (seconds), amount.
 MOVES = st.lists(st.tuples(st.integers(0, 600), st.integers(0, 200), st.integers(1, 80)), max_size=8)
+WITHIN = st.sampled_from([1, 7, 60, 240])
+BY_ACCOUNT = {"aggregate": {"by": ["account"], "unit": "usd"}}
+HOT, COLD = account("hot-usdt", labels={"role": "hot"}), account("cold-1", labels={"role": "hot"})
 
 
-@given(MOVES, st.integers(1, 90), st.sampled_from([1, 7, 60, 240]))
-@example([(1, 0, 60), (22, 0, 60)], 60, 60)
-@example([(5, 0, 120)], 60, 1)
+def found(moves, every):
+    """Second of each poll → what it finds."""
+    for at in range(0, 900 + every, every):
+        yield (
+            at,
+            tuple(
+                event(
+                    str(amount), name=f"e{n}", at=NOON + seconds(when), late=after > 100, asset=("USDT", "USDC")[n % 2]
+                )
+                for n, (when, after, amount) in sorted(enumerate(moves), key=lambda one: one[1][0] + one[1][1])
+                if at - every < when + after <= at
+            ),
+        )
+
+
+def worst(moves, within):
+    return max((sum(a for other, _, a in moves if at - within < other <= at) for at, _, _ in moves), default=0)
+
+
+def fired(one):
+    return any(news == "firing" for _, news in one.news)
+
+
+def watched(moves, every, **said):
+    one = Watched(
+        (rule("large_outflow", above=100, **said),),
+        policy=policy("ops", prices=dict.fromkeys(("USDT", "USDC"), Decimal(1))),
+    )
+    for at, events in found(moves, every):
+        now = NOON + seconds(at)
+        one.see(answer(snapshot({"USDT": "40", "USDC": "40"}, at=now), events=events), now)
+    return one
+
+
+@given(MOVES, st.integers(1, 90), WITHIN)
 def test_case_37_a_sum_fires_exactly_when_some_window_was_bad(moves, every, within):
     """However seldom the account is polled: the windows that ended between two polls are judged as well."""
-    one = Watched((rule("large_outflow", above=100, within=f"{within}s"),))
-    waiting = sorted((at + after, at, amount, n) for n, (at, after, amount) in enumerate(moves))
-    for at in range(0, 900 + every, every):
-        now = NOON + seconds(at)
-        found = [event(str(amount), name=f"e{n}", at=NOON + seconds(when), late=seen - when > 100)
-                 for seen, when, amount, n in waiting if at - every < seen <= at]  # fmt: skip
-        one.see(answer(snapshot(at=now), events=tuple(found)), now)
+    moves = [move for n, move in enumerate(moves) for move in (move, (0, 0, 0))][:-1]
 
-    worst = max(
-        (sum(a for other, _, a in moves if at - within < other <= at) for at, _, _ in moves), default=0
-    )  # fmt: skip
-    assert any(news == "firing" for _, news in one.news) == (worst > 100)
+    assert fired(watched(moves, every, within=f"{within}s")) == (worst(moves, within) > 100)
+
+
+@given(MOVES, st.integers(1, 90), WITHIN)
+def test_case_37_so_does_one_over_all_assets(moves, every, within):
+    assert fired(watched(moves, every, within=f"{within}s", **BY_ACCOUNT)) == (worst(moves, within) > 100)
+
+
+class Sums:
+    """A rule over two accounts, given what moved at them."""
+
+    def __init__(self, tested):
+        members = {one.name: one for one in (HOT, COLD)}
+        self.rule, self.now = tested, NOON
+        self.account = account("aggregate:Tested", provider="@store", target=RuleWatch("Tested", members, members))
+        self.record, self.stored, self.told = Record(self.account.name), (), []
+
+    def reads(self, now, *events):
+        version = self.record.version + 1
+        reading = Roundup(now, events=events, ledgers={"stream": Ledger(version)})
+        given = (self.record, reading, self.account, (self.rule,), policy("ops"), now)
+        self.stored += events
+        commit = decide(*given)
+        if isinstance(commit, Need):
+            commit = decide(*given, tuple(one for one in self.stored if one.occurred_at >= commit.since))
+        assert isinstance(commit, Commit)
+        self.record = replace(commit.record, version=version)
+        self.told += [(row.news, row.entry) for row in commit.rows]
+
+
+@given(MOVES, st.integers(1, 90), WITHIN)
+def test_case_37_so_does_one_over_several_accounts(moves, every, within):
+    one = Sums(rule("large_outflow", above=100, within=f"{within}s", aggregate={"by": ["role", "asset"]}))
+    one.reads(NOON - minutes(1))
+    for at, events in found(moves, every):
+        both = (replace(each, asset="USDT", account=("hot-usdt", "cold-1")[n % 2]) for n, each in enumerate(events))
+        one.reads(NOON + seconds(at), *both)
+
+    assert any(news == "firing" for news, _ in one.told) == (worst(moves, within) > 100)
+
+
+def test_a_drain_over_all_assets_that_is_found_late_says_when_and_of_what():
+    one = watched([(0, 200, 60), (5, 195, 50)], 30, within="1m", **BY_ACCOUNT)
+
+    [first, *_] = [entry for _, _, entry in one.told]
+    assert first.value == 110
+    said = "hot-usdt 110 USD went out within 1m, above 100 USD (60 USDT, 50 USDC), occurred 3m ago"
+    assert first.annotations["summary"] == said
+    assert one.news == [(3.5, "firing"), (4, "resolved")]
+
+
+def test_a_rule_that_begins_to_count_tells_nothing_of_windows_that_are_over():
+    one = Sums(rule("large_outflow", above=100, within="1m", aggregate={"by": ["asset"]}))
+
+    one.reads(NOON, event("500", at=NOON - minutes(5), account="hot-usdt"))
+
+    assert one.told == []
