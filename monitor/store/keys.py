@@ -68,7 +68,8 @@ class Partition:
 
     @property
     def seen(self) -> str:
-        """Sorted set account → when its last reading is stale, of accounts that are summed up. `dismiss` removes it."""
+        """Sorted set account → when the next of what was read of it is stale, of accounts that are summed up. `dismiss`
+        removes it."""
         return f"{self.tag}:seen"
 
     @property

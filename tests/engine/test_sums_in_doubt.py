@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.engine import portfolio
 from monitor.errors import ProviderUnreachable
 from monitor.store import summing
 from tests.builders import NOON, minutes, seconds
@@ -23,6 +24,12 @@ def office(open_store, clock):
 @pytest.fixture(params=["valkey"])
 def open_store(open_store):
     return open_store
+
+
+@pytest.fixture(autouse=True)
+def nothing_mended(monkeypatch):
+    """What is told of changes must do, without reading members in turn."""
+    monkeypatch.setattr(portfolio, "IN_TURN", 0)
 
 
 def told(amounts, **settings):
@@ -123,6 +130,12 @@ class TestTime:
         assert any(changed)
         assert not any(again)
 
+        await one.reads("hot-1", {"USDT": "10"})
+        await one.reads("hot-2", {"USDT": "30", "BTC": "1"})
+        await one.judges()
+        [alert] = [alert for alert in await one.alerts() if alert.subject == "USDT"]
+        assert (alert.data, alert.value) == ("ok", 40)
+
     async def test_an_account_that_was_stale_for_a_moment_between_two_looks_counts(self, office, clock):
         one = await office(low())
         await both_hot(one)
@@ -157,7 +170,8 @@ class TestStore:
         await one.reads("hot-2", {"USDT": "31"})
         assert await one.judges() == [("firing", "USDT", 41)]
 
-    async def test_a_change_that_a_failover_lost_is_forgotten(self, office, clock):
+    async def test_a_change_that_a_failover_lost_is_forgotten(self, office, clock, monkeypatch):
+        monkeypatch.setattr(portfolio, "IN_TURN", 1)
         one = await office(low())
         await both_hot(one)
         await one.judges()
@@ -168,8 +182,9 @@ class TestStore:
         assert (await one.alerts())[0].value == 45
 
         await one.store._batch.command("RESTORE", where.record("hot-2"), 0, before, "REPLACE")
-        clock.now += seconds(1)
-        await one.judges()
+        for _ in range(2):
+            clock.now += seconds(1)
+            await one.judges()
 
         assert (await one.alerts())[0].value == 40
 
@@ -248,6 +263,7 @@ class TestMembers:
         await other.reads("hot-2", {"USDT": "500"})
         await other.reads("hot-1", {"USDT": "11"})
         assert await other.judges() == []
+        assert not other.reader._portfolios["Tested"].unknown
         await other.reads("hot-2", {"USDT": "5"})
         assert await other.judges() == [("firing", "USDT", 16)]
 
