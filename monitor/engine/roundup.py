@@ -50,7 +50,7 @@ def round_up(
     known: Mapping[str, Flow] = {} if begins else record.flows
     transfers: Mapping[str, tuple[Leg, ...]] = record.transfers
     if spec is not None and spec.settle is not None:
-        result = settled(record, reading.events, rule, spec, now)
+        result = settled(record, reading.events, rule, spec, now, begins=begins)
         # What is still remembered one by one needs no ring.
         counted, pieces = tuple(piece.as_event() for piece in result.folded), result.pieces
         transfers = {spec.suffix: result.legs} if result.legs else {}

@@ -12,20 +12,30 @@ from monitor.model.window import micros
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import FlowSpec
 
-#: How much later than they occur movements are expected to be found, at most.
+#: How much later than they occur movements are recorded, at most, where nothing is out of order: so long they are
+#: kept for rules that read them one after the other.
 LATENESS = timedelta(hours=1)
+#: For how long the other end of a transfer may be found, by whichever rule.
+ENDS_KEPT = timedelta(days=1)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def settled(record: Record, events: Iterable[Event], rule: RuleBase, spec: FlowSpec, now: datetime) -> Settled:
-    """What the remembered movements and these come to by now."""
+def settled(
+    record: Record, events: Iterable[Event], rule: RuleBase, spec: FlowSpec, now: datetime, *, begins: bool
+) -> Settled:
+    """What the remembered movements and these come to by now; where the rule `begins` these are history."""
     assert spec.settle is not None, "asked only where transfers settle"
-    terms = Terms(spec.settle // _MICROSECOND, spec.within // _MICROSECOND, LATENESS // _MICROSECOND)
+    terms = Terms(spec.settle // _MICROSECOND, spec.within // _MICROSECOND, ENDS_KEPT // _MICROSECOND)
     # The last word on each.
     last = {(event.account, event.id): event for event in events}.values()
     gone = {(event.account, event.id) for event in last if event.reverted}
     known = tuple(leg for leg in record.transfers.get(spec.suffix, ()) if not gone or leg.key not in gone)
-    return settle(known, _legs(last, rule, spec), terms, micros(now))
+    legs, at = _legs(last, rule, spec), micros(now)
+    return settle(known, legs if begins else (_found(leg, terms, at) for leg in legs), terms, at)
+
+
+def _found(leg: Leg, terms: Terms, now: int) -> Leg:
+    return leg._replace(found=now) if leg.at + terms.settle <= now else leg
 
 
 def _legs(events: Iterable[Event], rule: RuleBase, spec: FlowSpec) -> Iterator[Leg]:

@@ -29,6 +29,7 @@ class Leg(NamedTuple):
 
     `unexpected` is the part of the amount that nobody announced (None: all). `overdue` is when it began to count as
     not arrived; 0 until then. `since` is set where `at` is only when it was noticed: it happened between the two.
+    `found` is set where it was found when its time was up already: its other end may be found as late.
     """
 
     # Stored in this order: new fields go to the end and have a default.
@@ -43,6 +44,7 @@ class Leg(NamedTuple):
     unexpected: Decimal | None = None
     overdue: int = 0
     since: int = 0
+    found: int = 0
 
     @property
     def bare(self) -> str:

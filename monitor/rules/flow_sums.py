@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
@@ -26,7 +26,7 @@ from monitor.rules.aggregate import (
 from monitor.rules.facts import FlowSpec, Overview, Sighting
 from monitor.rules.lateness import ago, new_moves, peak, reach_back
 from monitor.rules.templates import USD
-from monitor.rules.transit import Netting, netted, tell_transfers
+from monitor.rules.transit import Netting, counting, found_late, netted, tell_transfers
 from monitor.rules.unseen import unseen_of
 
 #: Asset → what moved.
@@ -78,20 +78,21 @@ class _Judging:
         """As `judge_sums` says."""
         rule, facts, spec = self.rule, self.facts, self.spec
         rings, vague = _own(rule, facts, spec) if isinstance(facts, Sighting) else _together(rule, facts, spec)
-        new = _new(rule, facts, spec) if facts.events and spec.settle is None else {}
+        new = _new(rule, facts, spec)
         rings |= {subject: {} for subject in new.keys() - rings.keys()}
         for subject, moved in sorted(rings.items()):
             # What is net of the other way may be less, too.
             hidden = (ANYTHING if rule.net else NOT_BELOW_ZERO) if subject in vague else NOTHING
             known = self._rated(moved, hidden)
-            over = subject in new and self._may_be_over(subject, known, new[subject])
+            over = subject in new and (spec.settle is not None or self._may_be_over(subject, known, new[subject]))
             vaguely = spec.settle is None and not known.rated.decided and not all(each.exact for each in moved.values())
             if over or vaguely:
-                if facts.recorded is None:
+                if spec.settle is None and facts.recorded is None:
                     yield Need(since=facts.now - spec.within)
                     return
                 moves = _moves(rule, facts, spec, subject)
-                known = self._rated(_exact(rule, facts, spec, moves, moved), hidden)
+                if spec.settle is None:
+                    known = self._rated(_exact(rule, facts, spec, moves, moved), hidden)
                 known = (self._past(moves, new[subject], known) if over else None) or known
             if known.rated.bad or subject in facts.alerting:
                 yield self._verdict(subject, known)
@@ -139,7 +140,8 @@ class _Judging:
         labels = labels_of_subject(rule.summed_by, subject) if rule.spans else {}
         details = _describe(known.moved, known.whole, self._prices)
         if known.ended is not None:
-            details["ago"] = ago(known.ended, facts.now)
+            # What did not arrive counts when it should have.
+            details["ago"] = ago(known.ended - (self.spec.settle or timedelta(0)), facts.now)
         if rule.spans and "account" not in labels:
             details["sum"] = title(labels)
         if isinstance(facts, Overview) and facts.pieces:
@@ -198,6 +200,8 @@ def _named(by: Sequence[str], subject: str, moved: Moved) -> Iterable[str]:
 
 def _new(rule: Flowing, facts: Sighting | Overview, spec: FlowSpec) -> dict[str, list[Event]]:
     """Subject → the new movements whose windows are to be judged."""
+    if isinstance(facts, Overview) and spec.settle is not None:
+        return found_late(rule, facts, spec)
     found: dict[str, list[Event]] = {}
     for asset, events in new_moves(facts.events, rule.direction, spec, facts.now).items():
         for event in events if rule.watches(asset) else ():
@@ -215,6 +219,8 @@ def _gross(rule: Flowing, facts: Sighting | Overview, spec: FlowSpec, subject: s
 
 def _moves(rule: Flowing, facts: Sighting | Overview, spec: FlowSpec, subject: str) -> dict[str, list[Event]]:
     """Asset → the movements of a sum: the stored ones and this reading's, each once, each with what counts of it."""
+    if isinstance(facts, Overview) and spec.settle is not None:
+        return counting(rule, facts, spec, subject)
     new = facts.events if isinstance(facts, Sighting) else facts.reading.events
     last = {(event.account, event.id): event for event in (*(facts.recorded or ()), *new) if spec.counts(event)}
     found: dict[str, list[Event]] = {}

@@ -77,11 +77,29 @@ def judged(rule: Netting, facts: Overview, spec: FlowSpec) -> Iterator[tuple[str
             yield subject_of_account(rule.summed_by, member, piece.leg.asset), piece
 
 
+def found_late(rule: Netting, facts: Overview, spec: FlowSpec) -> dict[str, list[Event]]:
+    """Subject → what has just been found not to have arrived, long after it should have."""
+    found: dict[str, list[Event]] = {}
+    for subject, piece in judged(rule, facts, spec):
+        if piece.why == "late" and piece.leg.direction == rule.direction:
+            found.setdefault(subject, []).append(piece.as_event())
+    return found
+
+
+def counting(rule: Netting, facts: Overview, spec: FlowSpec, subject: str) -> dict[str, list[Event]]:
+    """Asset → what counts of transfers, in windows that are over too."""
+    found: dict[str, list[Event]] = {}
+    for of, piece in judged(rule, facts, spec):
+        if of == subject and piece.why != "transit":
+            found.setdefault(piece.leg.asset, []).append(piece.as_event())
+    return found
+
+
 def tell_transfers(rule: Netting, facts: Overview, spec: FlowSpec, subject: str) -> dict[str, str]:
     """What an alert says of transfers: those under way, and those that did not arrive in time."""
     ours = [piece for of, piece in judged(rule, facts, spec) if of == subject and piece.leg.direction == rule.direction]
     start, told = micros(facts.now - spec.within), dict[str, str]()
-    missing = [piece for piece in ours if piece.why == "missing" and piece.at > start]
+    missing = [piece for piece in ours if piece.why in ("missing", "late") and piece.at > start]
     if missing:
         assert spec.settle is not None
         told["stuck"] = _stuck(missing, rule.direction, duration_text(spec.settle))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,3 +116,62 @@ def test_a_rule_that_begins_to_count_tells_nothing_of_windows_that_are_over():
     one.reads(NOON, event("500", at=NOON - minutes(5), account="hot-usdt"))
 
     assert one.told == []
+
+
+class TestTransfersFoundLate:
+    """`net_internal` after hours in which nobody was read: 100 an hour may leave, and transfers take ten minutes."""
+
+    @pytest.fixture
+    def one(self):
+        sums = Sums(rule("large_outflow", above=100, within="1h", net_internal=True))
+        sums.reads(NOON - minutes(1))
+        return sums
+
+    def left(self, amount, minute, name="out", account="hot-usdt"):
+        return event(str(amount), name=name, at=NOON + minutes(minute), account=account, late=True)
+
+    def came(self, amount, minute, name="in", account="cold-1"):
+        return event(str(amount), "in", name=name, at=NOON + minutes(minute), account=account)
+
+    @pytest.mark.parametrize("minute", [15, 30, 180, 1_000])
+    def test_both_ends_of_a_sweep_are_found_within_seconds_of_each_other(self, one, minute):
+        one.reads(NOON + minutes(minute), self.left(500, 1))
+        one.reads(NOON + minutes(minute) + seconds(20), self.came(500, 2))
+        for later in range(minute + 1, minute + 90):
+            one.reads(NOON + minutes(later))
+
+        assert one.told == []
+
+    @pytest.mark.parametrize("minute", [15, 30, 180, 1_000])
+    def test_a_theft_is_told_when_its_other_end_had_the_time_to_be_found(self, one, minute):
+        one.reads(NOON + minutes(minute), self.left(500, 1))
+        for later in range(minute + 1, minute + 90):
+            one.reads(NOON + minutes(later))
+
+        assert [news for news, _ in one.told] == ["firing", "resolved"]
+        _, entry = one.told[0]
+        assert (entry.started_at, entry.value) == (NOON + minutes(minute + 10), 500)
+
+    def test_one_end_was_read_in_time_and_the_other_hours_later(self, one):
+        one.reads(NOON + minutes(2), self.came(500, 2))
+        for minute in range(3, 300):
+            one.reads(NOON + minutes(minute), *([self.left(500, 1)] if minute == 200 else ()))
+
+        assert one.told == []
+
+    def test_a_day_of_payments_is_not_one_window(self, one):
+        one.reads(NOON + minutes(1_440), *(self.left(60, 60 * n, f"e{n}") for n in range(24)))
+        for later in range(1_441, 1_540):
+            one.reads(NOON + minutes(later))
+
+        assert one.told == []
+
+    def test_a_theft_among_them_says_when_it_was(self, one):
+        paid = [self.left(60, 60 * n, f"e{n}") for n in range(24)]
+        one.reads(NOON + minutes(1_440), *paid, self.left(50, 610, "theft"))
+        one.reads(NOON + minutes(1_450))
+        one.reads(NOON + minutes(1_451))
+
+        assert [news for news, _ in one.told] == ["firing", "resolved"]
+        said = one.told[0][1].annotations["summary"]
+        assert said == "hot-usdt USDT 110 went out within 1h, above 100, occurred 14h ago"

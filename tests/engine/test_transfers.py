@@ -232,7 +232,7 @@ async def test_what_became_overdue_while_nobody_looked_is_told(opened, clock):
     assert await news(one, clock, 45) == [("firing", "USDT", 600)]
 
 
-async def test_without_movement_for_long_nothing_is_remembered(opened, clock):
+async def test_without_movement_for_a_day_nothing_is_remembered(opened, clock):
     one = await opened()
     await one.reads("cold-1", {"USDT": "4000"})
     await one.reads("hot-usdt", {"USDT": "1700"})
@@ -241,7 +241,7 @@ async def test_without_movement_for_long_nothing_is_remembered(opened, clock):
     assert [leg.account for leg in legs] == ["cold-1", "hot-usdt"]
     assert await news(one, clock, 9) == []
 
-    for minute in (11, 69, 71):
+    for minute in (11, 69, 1_449, 1_451):
         await news(one, clock, minute)
 
     assert (await one.store.load("aggregate:Tested")).transfers == {}
