@@ -96,6 +96,7 @@ class Daemon:
     def _employ(self, config: Config, crew: Crew) -> None:
         """From now on this configuration is the one in force."""
         self.config, self.crew = config, crew
+        self.store.keep = _kept(config)
         self.gauges.expect(config.accounts.values())
         self.gauges.loud = (self.level or config.log.level) == "debug"
         self.metrics.configured(config.digest)
@@ -108,9 +109,7 @@ class Daemon:
             stack.push_async_callback(server.stop)
             watcher = asyncio.create_task(self._watch(server))
             stack.callback(watcher.cancel)
-        history = self.config.history
-        keep = Keep(age=history.keep, points=history.max_points, events=history.max_events)
-        store = await RedisStore.connect(url, keep=keep)
+        store = await RedisStore.connect(url, keep=_kept(self.config))
         stack.push_async_callback(store.close)
         return store
 
@@ -230,6 +229,12 @@ class Daemon:
             loop.add_signal_handler(number, self.stop)
         if hasattr(signal, "SIGHUP"):
             loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+
+
+def _kept(config: Config) -> Keep:
+    """How much history a configuration wants."""
+    history = config.history
+    return Keep(age=history.keep, points=history.max_points, events=history.max_events)
 
 
 async def _dismissed(crew: Crew) -> None:

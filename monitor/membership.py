@@ -64,7 +64,7 @@ class Membership:
             return
         if claim.account in self.config.accounts:
             # It has moved to another provider, and its alerts with it.
-            await self.store.dismiss(polling.provider, [claim.account])
+            await self.store.dismiss(polling.provider, [claim.account], moved=True)
         else:
             await farewell(polling, claim)
         if not await self.may_close():

@@ -1,7 +1,9 @@
 """The daemon as an object: what a process that runs cannot be made to do."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
@@ -42,7 +44,8 @@ async def test_a_configuration_that_cannot_be_worked_by_leaves_the_one_in_force(
         async def prepare(self):
             raise ValueError("nobody thought of that")
 
-    daemon.store = daemon.session = daemon.chat_session = None
+    daemon.session = daemon.chat_session = None
+    daemon.store = SimpleNamespace(keep=None)
     before = daemon.config, daemon._new_crew(daemon.config)
     daemon._employ(*before)
     monkeypatch.setattr(app, "Crew", Broken)
@@ -57,3 +60,30 @@ async def test_a_configuration_that_cannot_be_worked_by_leaves_the_one_in_force(
     assert (daemon.config, daemon.crew) == before
     assert daemon._leaving == {}
     assert [name for name, _ in daemon.concerns._held] == ["ConfigReloadFailed"]
+
+
+async def test_a_reload_changes_how_much_history_is_kept(daemon, monkeypatch):
+    class Idle(app.Crew):
+        async def prepare(self):
+            self.kicker = None
+
+        def start(self):
+            pass
+
+        async def probe(self):
+            daemon.stop()
+
+    daemon.session = daemon.chat_session = None
+    daemon.store, daemon.duties = SimpleNamespace(keep=None), SimpleNamespace(follow=lambda _crew: None)
+    daemon.roles = frozenset()
+    monkeypatch.setattr(app, "Crew", Idle)
+    monkeypatch.setattr(app.logs, "configure", lambda *_: None)
+    daemon._employ(daemon.config, daemon._new_crew(daemon.config))
+    daemon.path.write_text("version: 1\nrules: []\nhistory: {keep: 1d}\n")
+
+    with capture_logs():
+        daemon._hang_up()
+        async with asyncio.timeout(5):
+            await daemon._serve()
+
+    assert daemon.store.keep.age == timedelta(days=1)

@@ -198,10 +198,10 @@ async def test_an_account_that_a_reload_brings_back_while_it_is_seen_off_is_poll
         def __getattr__(self, name):
             return getattr(store, name)
 
-        async def dismiss(self, *args):
+        async def dismiss(self, *args, **how):
             await store.hold("another", "with it")
             await store.enrol("casino", {"player-7": clock()})
-            await store.dismiss(*args)
+            await store.dismiss(*args, **how)
 
     before._member.store = Reloading()
     await before._member.see_off(polling(before._member.store, clock), claim)

@@ -109,8 +109,8 @@ class PollStore(SumStore, Protocol):
         """The accounts of a provider that are due some time or being polled."""
         ...
 
-    async def dismiss(self, provider: str, accounts: Sequence[str]) -> None:
-        """Forget the due times of accounts that are no longer configured."""
+    async def dismiss(self, provider: str, accounts: Sequence[str], *, moved: bool = False) -> None:
+        """Forget the due times of accounts that are no longer configured; sums do too, unless they have `moved`."""
         ...
 
     async def claim(self, provider: str, limit: int, lease: timedelta, configuration: str = "") -> Claims:

@@ -116,8 +116,11 @@ class ClaimingStore(Session):
         found = await self._gather([("ZRANGE", key, "0", "-1") for key in sets])
         return [name.decode() for names in found for name in names]
 
-    async def dismiss(self, provider: str, accounts: Sequence[str]) -> None:
-        """Forget the due times of accounts that are no longer configured; a poll under way is lost."""
+    async def dismiss(self, provider: str, accounts: Sequence[str], *, moved: bool = False) -> None:
+        """Forget the due times of accounts that are no longer configured; a poll under way is lost.
+
+        Sums forget them too, unless they have `moved` to another provider.
+        """
         by_partition: dict[Partition, list[str]] = {}
         for account in accounts:
             by_partition.setdefault(self.partition(account), []).append(account)
@@ -125,7 +128,10 @@ class ClaimingStore(Session):
             *(
                 self._batch.fcall(
                     "bm2_dismiss",
-                    [where.due(provider), where.leased(provider), where.last(provider), where.changed, where.seen],
+                    [
+                        *(where.due(provider), where.leased(provider), where.last(provider)),
+                        *(() if moved else (where.changed, where.seen)),
+                    ],
                     *part,
                 )
                 for where, args in by_partition.items()

@@ -1,9 +1,12 @@
 """Claims: who polls what, and when."""
 
+from decimal import Decimal
 from itertools import pairwise
 
 import pytest
 
+from monitor.engine.ports import Summing
+from monitor.model.record import Point
 from tests.builders import NOON, commit, minutes, seconds
 
 LEASE = seconds(30)
@@ -205,6 +208,23 @@ async def test_a_dismissed_account_is_never_due_again_even_if_it_was_being_polle
     assert answer == "lost"
     clock.pass_(minutes(60))
     assert await names(store) == []
+
+
+@pytest.mark.parametrize(("moved", "known"), [(False, ()), (True, ("hot",))])
+async def test_sums_hear_of_an_account_that_its_old_provider_dismissed_after_the_new_one_had_polled_it(
+    store, moved, known
+):
+    await store.enrol("casino", {"hot": NOON})
+    await store.enrol("custody", {"hot": NOON})
+    before = {number: news.cursor for number, news in (await store.sum_news({})).items()}
+    [claim] = await claimed(store, "custody")
+    change = commit(await store.load("hot"))._replace(points=(Point("USDT", "total", Decimal(40), NOON),))
+    assert await store.commit("custody", change, claim, NOON, Summing(minutes(3), None)) == "written"
+
+    await store.dismiss("casino", ["hot"], moved=moved)
+
+    news = (await store.sum_news(before)).values()
+    assert tuple(name for each in news for name in each.changed) == known
 
 
 @pytest.mark.parametrize("step", [3, 3600, 86_400 * 365])

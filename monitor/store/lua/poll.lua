@@ -78,15 +78,17 @@ local function enrol(keys, args)
   return 1
 end
 
--- KEYS  due, leased, last, changed, seen
+-- KEYS  due, leased, last; of accounts that are gone altogether also changed, seen
 -- ARGV  accounts
 local function dismiss(keys, args)
   for _, account in ipairs(args) do
     redis.call('ZREM', keys[1], account)
     redis.call('ZREM', keys[2], account)
     redis.call('HDEL', keys[3], account)
-    redis.call('ZREM', keys[4], account)
-    redis.call('ZREM', keys[5], account)
+    if keys[4] then
+      redis.call('ZREM', keys[4], account)
+      redis.call('ZREM', keys[5], account)
+    end
   end
   return 1
 end
