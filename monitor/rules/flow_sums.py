@@ -29,6 +29,8 @@ from monitor.rules.templates import USD
 from monitor.rules.transit import Netting, counting, found_late, netted, tell_transfers
 from monitor.rules.unseen import unseen_of
 
+#: Subject → asset → movements.
+_Moves = dict[str, dict[str, list[Event]]]
 #: Asset → what moved.
 Moved = Mapping[str, Bounds]
 _ASSETS_MAX = 10
@@ -78,7 +80,7 @@ class _Judging:
         """As `judge_sums` says."""
         rule, facts, spec = self.rule, self.facts, self.spec
         rings, vague = _own(rule, facts, spec) if isinstance(facts, Sighting) else _together(rule, facts, spec)
-        new = _new(rule, facts, spec)
+        new, movements = _new(rule, facts, spec), _Moves()
         rings |= {subject: {} for subject in new.keys() - rings.keys()}
         for subject, moved in sorted(rings.items()):
             # What is net of the other way may be less, too.
@@ -90,7 +92,8 @@ class _Judging:
                 if spec.settle is None and facts.recorded is None:
                     yield Need(since=facts.now - spec.within)
                     return
-                moves = _moves(rule, facts, spec, subject)
+                movements = movements or _moves(rule, facts, spec)
+                moves = movements.get(subject, {})
                 if spec.settle is None:
                     known = self._rated(_exact(rule, facts, spec, moves, moved), hidden)
                 known = (self._past(moves, new[subject], known) if over else None) or known
@@ -217,16 +220,18 @@ def _gross(rule: Flowing, facts: Sighting | Overview, spec: FlowSpec, subject: s
     return Bounds(amount, amount)
 
 
-def _moves(rule: Flowing, facts: Sighting | Overview, spec: FlowSpec, subject: str) -> dict[str, list[Event]]:
-    """Asset → the movements of a sum: the stored ones and this reading's, each once, each with what counts of it."""
+def _moves(rule: Flowing, facts: Sighting | Overview, spec: FlowSpec) -> _Moves:
+    """The stored movements and this reading's, each once, each with what counts of it."""
     if isinstance(facts, Overview) and spec.settle is not None:
-        return counting(rule, facts, spec, subject)
+        return counting(rule, facts, spec)
     new = facts.events if isinstance(facts, Sighting) else facts.reading.events
     last = {(event.account, event.id): event for event in (*(facts.recorded or ()), *new) if spec.counts(event)}
-    found: dict[str, list[Event]] = {}
+    found = _Moves()
     for event in last.values():
-        if not event.reverted and rule.watches(event.asset) and _subject_of(rule, facts, event) == subject:
-            found.setdefault(event.asset, []).append(spec.as_counted(event))
+        if not event.reverted and rule.watches(event.asset):
+            subject = _subject_of(rule, facts, event)
+            if subject is not None:
+                found.setdefault(subject, {}).setdefault(event.asset, []).append(spec.as_counted(event))
     return found
 
 

@@ -55,15 +55,9 @@ def check_settling(rule: Any) -> None:
 
 def netted(rule: Netting, facts: Overview, spec: FlowSpec) -> Mapping[str, Mapping[str, Decimal]]:
     """Subject → asset → what went over the window, transfers that arrived left out."""
-    moves: dict[str, dict[str, list[Event]]] = {}
-    for subject, piece in judged(rule, facts, spec):
-        # What is in transit does not count, but it is to be told with what does.
-        events = moves.setdefault(subject, {}).setdefault(piece.leg.asset, [])
-        if piece.why != "transit":
-            events.append(piece.as_event())
     return {
         subject: {asset: rule.exactly(events, spec, facts.now) for asset, events in assets.items()}
-        for subject, assets in moves.items()
+        for subject, assets in counting(rule, facts, spec).items()
     }
 
 
@@ -86,12 +80,14 @@ def found_late(rule: Netting, facts: Overview, spec: FlowSpec) -> dict[str, list
     return found
 
 
-def counting(rule: Netting, facts: Overview, spec: FlowSpec, subject: str) -> dict[str, list[Event]]:
-    """Asset → what counts of transfers, in windows that are over too."""
-    found: dict[str, list[Event]] = {}
-    for of, piece in judged(rule, facts, spec):
-        if of == subject and piece.why != "transit":
-            found.setdefault(piece.leg.asset, []).append(piece.as_event())
+def counting(rule: Netting, facts: Overview, spec: FlowSpec) -> dict[str, dict[str, list[Event]]]:
+    """Subject → asset → what counts of transfers, in windows that are over too."""
+    found: dict[str, dict[str, list[Event]]] = {}
+    for subject, piece in judged(rule, facts, spec):
+        # What is in transit does not count, but it is to be told with what does.
+        events = found.setdefault(subject, {}).setdefault(piece.leg.asset, [])
+        if piece.why != "transit":
+            events.append(piece.as_event())
     return found
 
 
