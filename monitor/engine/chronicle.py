@@ -1,8 +1,11 @@
 """What rules tell of movements: each once, under an id that comes from it, and again when it is taken back. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
+from operator import itemgetter
 
 from monitor.engine.notice import entry_of_event, labels_of
 from monitor.engine.route import Router
@@ -32,11 +35,11 @@ class Chronicle:
     def rows(self, facts: Facts, rules: Iterable[RuleBase]) -> Iterator[Row]:
         """What is owed: new movements, then those that are taken back or stand again."""
         for rule, verdicts in self.heard.values():
-            chosen, more = _worst_late(verdicts)
-            worst = max(chosen, key=_rank) if more else None
+            chosen, counted = _worst_late(verdicts)
+            worst = _worst_of_those(chosen, counted)
             for verdict in chosen:
                 entry = self._entry(rule, verdict)
-                yield self._row(_with_more(entry, more) if verdict is worst else entry)
+                yield self._row(_with_more(entry, len(counted)) if verdict is worst else entry)
         if isinstance(facts, Sighting) and facts.corrected:
             yield from self._corrections(facts.corrected, {rule.alert: rule for rule in rules})
 
@@ -82,16 +85,31 @@ def would_tell(facts: Facts, rules: Iterable[RuleBase]) -> int:
     return sum(isinstance(verdict, EventVerdict) for verdict in judged)
 
 
-def _worst_late(verdicts: list[EventVerdict]) -> tuple[list[EventVerdict], int]:
-    """What is told, in its order, and how many that were found late are only counted."""
-    late = [verdict for verdict in verdicts if verdict.event.late]
+def _worst_late(verdicts: list[EventVerdict]) -> tuple[list[EventVerdict], list[EventVerdict]]:
+    """What is told, in its order, and what was found late and is only counted."""
+    late = sorted((verdict for verdict in verdicts if verdict.event.late), key=_rank, reverse=True)
     if len(late) <= LATE_MAX:
-        return verdicts, 0
-    counted = {verdict.event.id for verdict in sorted(late, key=_rank, reverse=True)[LATE_MAX:]}
-    return [verdict for verdict in verdicts if verdict.event.id not in counted], len(counted)
+        return verdicts, []
+    # Amounts in two units compare with nothing: the worst in each goes before the second worst in any.
+    seen = Counter[tuple[str, str | None]]()
+    places: list[tuple[int, int]] = []
+    for verdict in late:
+        places.append((-SEVERITIES.index(verdict.severity), seen[verdict.severity, verdict.unit]))
+        seen[verdict.severity, verdict.unit] += 1
+    ranked = [verdict for _, verdict in sorted(zip(places, late, strict=True), key=itemgetter(0))]
+    counted = {verdict.event.id for verdict in ranked[LATE_MAX:]}
+    return [verdict for verdict in verdicts if verdict.event.id not in counted], ranked[LATE_MAX:]
 
 
-def _rank(verdict: EventVerdict) -> tuple[int, object]:
+def _worst_of_those(chosen: list[EventVerdict], counted: list[EventVerdict]) -> EventVerdict | None:
+    """The one to name what was only counted: the worst that is told in the unit of the worst of these."""
+    if not counted:
+        return None
+    alike = [verdict for verdict in chosen if verdict.unit == counted[0].unit and verdict.event.late]
+    return max(alike or chosen, key=_rank)
+
+
+def _rank(verdict: EventVerdict) -> tuple[int, Decimal]:
     return SEVERITIES.index(verdict.severity), verdict.value
 
 

@@ -108,6 +108,19 @@ class TestCase36Gap:
         assert (len(message.alerts), message.truncated) == (LATE_MAX, 412 - LATE_MAX)
         assert b'"late":true' in render(message)
 
+    def test_case_36_much_of_a_small_coin_hides_nothing_of_a_large_one(self):
+        """Amounts of two assets compare with nothing: the worst of each is told before the second worst of any."""
+        one = Watched((rule("large_outflow", above=1, alert="Any"),))
+        sees(one, NOON)
+        dust = [late(str(1_000_000 + n), n / 10, f"dust{n}", asset="SHIB") for n in range(40)]
+
+        sees(one, NOON + minutes(50), *dust, late("5", 1, "theft", asset="BTC"))
+
+        names = {entry.event.id for _, _, entry in one.told}
+        assert names == {"theft"} | {f"dust{n}" for n in range(40 - LATE_MAX + 1, 40)}
+        [counting] = [entry for _, _, entry in one.told if entry.more]
+        assert (counting.event.asset, counting.more) == ("SHIB", 41 - LATE_MAX)
+
 
 class TestCase37LateEvents:
     def test_case_37_the_window_it_belongs_to_is_computed_again_and_fires_now(self):
