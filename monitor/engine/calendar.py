@@ -6,7 +6,7 @@ first one after the jump: a range that lies within the jump is empty that day.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = 24 * 60
-_MINUTE = timedelta(minutes=1)
+_MINUTE, _WEEK = timedelta(minutes=1), timedelta(days=8)
 _RANGE = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)-(?:([01]?\d|2[0-3]):([0-5]\d)|(24):(00))", re.ASCII)
 _WEEKDAY = f"({'|'.join(WEEKDAYS)})"
 _WEEKDAYS = re.compile(rf"{_WEEKDAY}(?:-{_WEEKDAY})?", re.ASCII)
@@ -132,17 +132,31 @@ def window(intervals: Iterable[TimeInterval], moment: datetime) -> datetime | No
     return min(begun, default=None)
 
 
+def last_window(intervals: Iterable[TimeInterval], since: datetime, until: datetime) -> datetime | None:
+    """When the last range began that has a moment after `since` and up to `until`; None when there is none."""
+    weekly = max(since, until - _WEEK)
+    begun = (
+        start
+        for one in intervals
+        for start, end in _ranges(one, weekly.astimezone(one.home).date(), until.astimezone(one.home).date())
+        if start <= until and end > since
+    )
+    return max(begun, default=None)
+
+
 def _window(interval: TimeInterval, moment: datetime) -> datetime | None:
     today = moment.astimezone(interval.home).date()
+    return next((start for start, end in _ranges(interval, today, today) if start <= moment < end), None)
+
+
+def _ranges(interval: TimeInterval, first: date, last: date) -> Iterator[tuple[datetime, datetime]]:
+    """When the ranges begin and end that may touch these days."""
     # A range past midnight, or past a clock's change of date, began on the day before.
-    for day in (today - timedelta(days=1), today):
-        if day.weekday() not in interval.days:
-            continue
-        for times in interval.times:
-            start = _instant(interval.home, day, times.start)
-            if start <= moment < _instant(interval.home, day, times.end):
-                return start
-    return None
+    for place in range(-1, (last - first).days + 1):
+        day = first + timedelta(days=place)
+        if day.weekday() in interval.days:
+            for times in interval.times:
+                yield _instant(interval.home, day, times.start), _instant(interval.home, day, times.end)
 
 
 @lru_cache(maxsize=4096)

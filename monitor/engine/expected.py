@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from monitor.engine.calendar import TimeInterval, window
+from monitor.engine.calendar import TimeInterval, last_window, window
 from monitor.fields import Amount, suggestion
 from monitor.model.expected import Expected, address
 from monitor.model.record import Account
@@ -38,8 +38,10 @@ class ExpectedTransfer(BaseModel):
         """What the decisions work with. Every interval it names exists."""
         times = tuple(one for name in self.active for one in intervals[name])
 
-        def began(moment: datetime) -> int | None:
+        def began(moment: datetime, since: datetime | None) -> int | None:
             start = window(times, moment)
+            if start is None and since is not None:
+                start = last_window(times, since, moment)
             return None if start is None else micros(start)
 
         return Expected(self.name, self.asset, self.up_to, began, frozenset(map(address, self.to or ())))

@@ -31,13 +31,14 @@ Budgets = Mapping[str, Mapping[int, Used]]
 class Expected:
     """Up to an amount of an asset that may leave an account in each window, if given to some addresses only.
 
-    `window` tells when the window of a moment began, in µs since 1970; None outside all windows.
+    `window` tells when the window of a moment began, in µs since 1970; None outside all windows. Of what was only
+    noticed at that moment and may have been at any time since another one, it is the last window between the two.
     """
 
     name: str
     asset: str
     up_to: Decimal
-    window: Callable[[datetime], int | None]
+    window: Callable[[datetime, datetime | None], int | None]
     to: frozenset[str] = frozenset()
 
     def covers(self, event: Event) -> bool:
@@ -70,7 +71,7 @@ def _covered(transfers: tuple[Expected, ...], used: dict[str, dict[int, Used]], 
     uses: list[Use] = []
     left = event.amount
     for transfer in transfers:
-        window = transfer.window(event.occurred_at) if left and transfer.covers(event) else None
+        window = transfer.window(event.occurred_at, event.since) if left and transfer.covers(event) else None
         if window is None:
             continue
         windows = used.get(transfer.name, {})

@@ -164,8 +164,9 @@ class FlowRule(RuleBase):
         self, facts: Sighting, spec: FlowSpec, ring: Flow | None, new: list[Event], yardstick: Yardstick, bounds: Bounds
     ) -> bool:
         """Whether a window that these new movements belong to may be over, and have been worse than the present one."""
-        if reach_back(new, facts, spec.within):
-            return True
+        over = reach_back(new, facts, spec.within, net=self.net)
+        if over or self.net:
+            return over
         whole = ZERO if ring is None else gross_flow(ring, self.direction)
         return yardstick.exceeded(whole) != yardstick.exceeded(bounds.low)
 

@@ -114,8 +114,9 @@ class _Judging:
 
     def _may_be_over(self, subject: str, known: _Known, new: Sequence[Event]) -> bool:
         """Whether a window that these new movements belong to may be over, and have been worse than the present one."""
-        if reach_back(new, self.facts, self.spec.within):
-            return True
+        over = reach_back(new, self.facts, self.spec.within, net=self.rule.net)
+        if over or self.rule.net:
+            return over
         gross = {asset: _gross(self.rule, self.facts, self.spec, subject, asset) for asset in known.moved}
         return self._rated(gross, NOTHING).rated.bad != known.rated.bad
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import groupby
 from typing import NamedTuple
 
 from monitor.fields import duration_text
@@ -40,10 +41,13 @@ def new_moves(events: Iterable[Event], direction: Direction, spec: FlowSpec, now
     return found
 
 
-def reach_back(new: Iterable[Event], facts: Sighting | Overview, within: timedelta) -> bool:
-    """Whether a window that ends at one of these may begin before what a ring still holds of it."""
+def reach_back(new: Iterable[Event], facts: Sighting | Overview, within: timedelta, *, net: bool) -> bool:
+    """Whether a window that ends at one of these may begin before what a ring still holds of it.
+
+    What is `net` of the other way is judged as it stood at each reading: what came back before that is no news.
+    """
     since = facts.now - within
-    if isinstance(facts, Sighting) and facts.previous is not None:
+    if isinstance(facts, Sighting) and facts.previous is not None and not net:
         since = max(since, facts.previous.observed_at)
     return any(event.late or event.occurred_at <= since for event in new)
 
@@ -64,15 +68,20 @@ def peak(
     held, names = deque[tuple[Event, Decimal, bool]](), {(event.account, event.id) for event in new}
     running, count = ZERO, 0
     best: Peak | None = None
-    for event in sorted(events, key=lambda each: each.occurred_at):
-        held.append((event, way(event), (event.account, event.id) in names))
-        running, count = RATIO.add(running, held[-1][1]), count + held[-1][2]
-        while held[0][0].occurred_at <= event.occurred_at - within:
+    for at, together in groupby(sorted(events, key=_when), key=_when):
+        for event in together:
+            held.append((event, way(event), (event.account, event.id) in names))
+            running, count = RATIO.add(running, held[-1][1]), count + held[-1][2]
+        while held[0][0].occurred_at <= at - within:
             _, amount, was_new = held.popleft()
             running, count = RATIO.subtract(running, amount), count - was_new
         if count and (best is None or running > best.amount):
-            best = Peak(running, event.occurred_at)
+            best = Peak(running, at)
     return best
+
+
+def _when(event: Event) -> datetime:
+    return event.occurred_at
 
 
 def ago(then: datetime, now: datetime) -> str:

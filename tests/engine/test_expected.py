@@ -170,6 +170,28 @@ def test_with_addresses_only_what_went_there_and_nowhere_else_is_expected(to, ex
     assert one.stored[0].amount - one.stored[0].unexpected == expected
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "covered"),
+    [
+        (-10, 0, True),
+        (59, 61, True),
+        (-10, 70, True),
+        (60, 61, False),
+        (-10, -1, False),
+        (3 * 24 * 60, 10 * 24 * 60, True),
+        (3 * 24 * 60, 6 * 24 * 60, False),
+    ],
+)
+def test_a_movement_that_is_only_noticed_may_have_been_at_any_time_since_the_reading_before(before, after, covered):
+    """Paid at 12:59:30 and read at 13:01, or during an outage: it is the payroll all the same."""
+    one = watched(OUT)
+    for minute, total in ((before, "100"), (after, "30")):
+        now = NOON + minutes(minute)
+        one.see(answer({"USDT": total}, at=now), now)
+
+    assert [news for _, news in one.news] == ([] if covered else ["event"])
+
+
 def test_what_is_found_late_uses_the_budget_of_the_window_it_occurred_in():
     one = watched(OUT)
     sees(one, NOON + 7 * DAY, event("100", name="new", at=NOON + 7 * DAY))

@@ -110,6 +110,28 @@ def test_a_drain_over_all_assets_that_is_found_late_says_when_and_of_what():
     assert one.news == [(3.5, "firing"), (4, "resolved")]
 
 
+def test_what_came_back_before_anybody_looked_is_no_net_outflow_but_an_outflow():
+    one = Watched(
+        tuple(rule("large_outflow", above=100, within="1h", net=net, alert=f"Net{net}") for net in (True, False))
+    )
+    one.see(answer(snapshot(), events=()), NOON)
+
+    moves = event("300", name="a", at=NOON + seconds(10)), event("300", "in", name="b", at=NOON + seconds(20))
+    one.see(answer(snapshot(at=NOON + minutes(1)), events=moves), NOON + minutes(1))
+
+    assert [entry.rule for _, _, entry in one.told] == ["NetFalse"]
+
+
+def test_what_went_and_came_in_one_instant_is_no_net_outflow_whenever_it_is_found():
+    one = Watched((rule("large_outflow", above=100, within="1m", net=True),))
+    one.see(answer(snapshot(), events=()), NOON)
+
+    moves = (event("300", way, name=way, at=NOON, late=True) for way in ("out", "in"))
+    one.see(answer(snapshot(at=NOON + minutes(9)), events=tuple(moves)), NOON + minutes(9))
+
+    assert one.told == []
+
+
 def test_a_rule_that_begins_to_count_tells_nothing_of_windows_that_are_over():
     one = Sums(rule("large_outflow", above=100, within="1m", aggregate={"by": ["asset"]}))
 
