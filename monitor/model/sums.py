@@ -142,13 +142,6 @@ def plus(a: Interval, b: Interval) -> Interval:
     return Interval(low, high)
 
 
-def minus(a: Interval, b: Interval) -> Interval:
-    """The difference of two amounts that are known as intervals, as exact as their sum."""
-    low = None if a.low is None or b.high is None else RATIO.subtract(a.low, b.high)
-    high = None if a.high is None or b.low is None else RATIO.subtract(a.high, b.low)
-    return Interval(low, high)
-
-
 def worth(amount: Interval, price: Decimal | None) -> Interval:
     """An amount at a price. Without one it is worth anything on its side of zero; nothing is worth nothing."""
     low, high = amount

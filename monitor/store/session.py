@@ -103,11 +103,6 @@ class Session:
         """When each partition was first used, as it was written then; None: it has lost everything."""
         return tuple(await self._gather([("GET", one.epoch) for one in self.partitions]))
 
-    async def epochs_missing(self) -> tuple[int, ...]:
-        """Partitions that have lost everything since they were first used: the store was emptied."""
-        found = await self.epochs()
-        return tuple(one.number for one, epoch in zip(self.partitions, found, strict=True) if epoch is None)
-
     async def seed_epochs(self) -> None:
         """Mark every partition as used from now on."""
         started = str(micros(await self.time()))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.model.money import divide, exact, total
-from monitor.model.sums import ANYTHING, NOT_BELOW_ZERO, NOTHING, Interval, Part, Sum, minus, plus, worth
+from monitor.model.sums import ANYTHING, NOT_BELOW_ZERO, NOTHING, Interval, Part, Sum, plus, worth
 
 amounts = st.one_of(
     st.none(), st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**9), max_value=10**9)
@@ -44,17 +44,16 @@ def test_a_running_sum_is_what_adding_up_its_parts_gives(history):
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "summed", "differing"),
+    ("a", "b", "summed"),
     [
-        (("1", "2"), ("10", "20"), ("11", "22"), ("-19", "-8")),
-        (("1", None), ("10", "20"), ("11", None), ("-19", None)),
-        ((None, "2"), ("10", "20"), (None, "22"), (None, "-8")),
-        (("1", "1"), (None, None), (None, None), (None, None)),
+        (("1", "2"), ("10", "20"), ("11", "22")),
+        (("1", None), ("10", "20"), ("11", None)),
+        ((None, "2"), ("10", "20"), (None, "22")),
+        (("1", "1"), (None, None), (None, None)),
     ],
 )
-def test_an_end_that_nobody_knows_stays_unknown(a, b, summed, differing):
+def test_an_end_that_nobody_knows_stays_unknown(a, b, summed):
     assert plus(interval(*a), interval(*b)) == interval(*summed)
-    assert minus(interval(*a), interval(*b)) == interval(*differing)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +90,6 @@ def test_worths_at_periodic_prices_add_up():
 
     assert plus(*whole) == Interval(Decimal("100.000123"), Decimal("100.000123"))
     assert plus(*part).exact
-    assert minus(plus(*part), part[1]).low == part[0].low
 
 
 @given(*[st.tuples(*[st.decimals(allow_nan=False, allow_infinity=False).filter(plausible)] * 2)] * 2)
@@ -99,4 +97,3 @@ def test_no_plausible_amounts_and_prices_are_too_much_to_add_up(one, other):
     parts = [worth(Interval(amount, amount), abs(price)) for amount, price in (one, other)]
 
     assert plus(*parts).exact
-    assert minus(*parts).exact
