@@ -105,7 +105,7 @@ def _count(
     oldest = micros(now) // flow(spec.within).width - BUCKETS
     suffix = spec.key("")
     kept = {key: ring for key, ring in known.items() if key.endswith(suffix) and max(ring.sums, default=-1) >= oldest}
-    new = {key: _moved_on(kept.get(key, flow(spec.within)), moved, spec, now) for key, moved in by_ring.items()}
+    new = {key: _moved_on(known.get(key, flow(spec.within)), moved, spec, now) for key, moved in by_ring.items()}
     return {**kept, **new} if new or len(kept) < len(known) else known
 
 

@@ -159,7 +159,9 @@ class BalanceChange(RuleBase):
         return f"{subject(entry)} {way} by {value} within {duration_text(self.within)}{ends}, more than {limit}"
 
     def recovered(self, entry: Entry) -> str:
-        way = "below its highest" if self._falls else "above its lowest"
+        way, end = ("below its highest", "highest") if self._falls else ("above its lowest", "lowest")
+        if not entry.value:
+            return f"{subject(entry)} is at its {end} of {duration_text(self.within)} again"
         value = amount_of(entry.value, entry.unit, entry.asset)
         return f"{subject(entry)} is {value} {way} of {duration_text(self.within)}, which is good again"
 

@@ -18,7 +18,7 @@ from monitor.rules.aggregate import Aggregate, check_aggregate, unit_of
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import Facts, FlowSpec, Judgement, Overview, Sighting
 from monitor.rules.flow_sums import judge_sums
-from monitor.rules.flow_words import said_of_flow
+from monitor.rules.flow_words import said_of_calm, said_of_flow
 from monitor.rules.lateness import ago, all_moves, new_moves, peak, reach_back
 from monitor.rules.levels import FlowLevels, check_flow_order, check_window, check_written_once, worst_first
 from monitor.rules.mistakes import mistake
@@ -293,5 +293,8 @@ class FlowRule(RuleBase):
         return self.unit == "percent" or self._rungs[0][1].percent
 
     def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
-        share = f"{self._rungs[0][1]}"
-        return said_of_flow(entry, details, self.direction, self.within, share, excess=self.excess)
+        share = str(dict(self._rungs).get(entry.severity, self._rungs[0][1]))
+        return said_of_flow(entry, details, self.direction, self.within, share, excess=self.excess, net=self.net)
+
+    def recovered(self, entry: Entry) -> str:
+        return said_of_calm(entry, self.summed_by, self.direction, self.within, net=self.net)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monitor.engine.decide import decide
@@ -90,6 +90,7 @@ class Sums:
 
 
 @given(MOVES, st.integers(1, 90), WITHIN)
+@example([(137, 48, 34), (289, 93, 77), (77, 48, 34)], 77, 240)
 def test_case_37_so_does_one_over_several_accounts(moves, every, within):
     one = Sums(rule("large_outflow", above=100, within=f"{within}s", aggregate={"by": ["role", "asset"]}))
     one.reads(NOON - minutes(1))
@@ -130,6 +131,27 @@ def test_what_went_and_came_in_one_instant_is_no_net_outflow_whenever_it_is_foun
     one.see(answer(snapshot(at=NOON + minutes(9)), events=tuple(moves)), NOON + minutes(9))
 
     assert one.told == []
+
+
+def test_texts_name_the_share_of_the_level_that_fired_and_say_what_is_good_again_and_of_whom():
+    levels = {"warning": {"above": "10%"}, "critical": {"above": "50%"}}
+    one = Watched((rule("large_outflow", levels=levels, within="5m"), rule("large_outflow", above="15%", alert="One")))
+    one.reads("100 80 " + "80 " * 8)
+
+    assert [entry.annotations["summary"] for _, _, entry in one.told] == [
+        "hot-usdt USDT 20 went out within 5m, above 10 (10% of 100)",
+        "hot-usdt USDT 20 went out, above 15 (15%)",
+        "hot-usdt USDT 0 went out within 5m, no longer above 10",
+    ]
+
+    both = Sums(rule("large_outflow", above=100, within="5m", net=True, aggregate={"by": ["role", "asset"]}))
+    both.reads(NOON - minutes(1))
+    both.reads(NOON, event("300", account="hot-usdt"), event("30", "in", name="b", account="cold-1"))
+    both.reads(NOON + minutes(6))
+    assert [entry.annotations["summary"] for _, entry in both.told] == [
+        "USDT of role=hot 270 went out, net of what came in, within 5m, above 100",
+        "USDT of role=hot 0 went out, net of what came in, within 5m, no longer above 100",
+    ]
 
 
 def test_a_rule_that_begins_to_count_tells_nothing_of_windows_that_are_over():
