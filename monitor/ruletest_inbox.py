@@ -25,7 +25,7 @@ _KINDS: Mapping[str, News] = {
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One alert in one message to one channel; alerts of one message share its id."""
+    """One alert in one message to one channel; alerts of one message share its id. `number` is its `sequence`."""
 
     at: datetime
     channel: str
@@ -35,6 +35,7 @@ class Heard:
     account: str
     fingerprint: str
     message: str
+    number: int
 
 
 @dataclass(slots=True)
@@ -130,9 +131,8 @@ def _entries(message: Message, now: datetime) -> Iterable[Heard]:
         if entry.status == "event" and entry.reason is not None:
             # What was told of an event turned out not to be so.
             kind = "updated"
-        yield Heard(
-            now, message.channel, kind, entry.rule, entry.asset or "", entry.account, entry.fingerprint, message.id
-        )
+        asset, number = entry.asset or "", numbered.sequence
+        yield Heard(now, message.channel, kind, entry.rule, asset, entry.account, entry.fingerprint, message.id, number)
 
 
 def _fresh(target: Target, now: datetime) -> Group:

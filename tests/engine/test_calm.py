@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from monitor.engine.calm import is_calm, judged_by
 from monitor.model.event import Ledger
-from monitor.model.record import Record
+from monitor.model.record import Answer, Record
 from tests.builders import NOON, minutes
 from tests.facts import Watched, answer, event, outage, rule, snapshot
+from tests.lives import RULES as CATALOGUE
+from tests.lives import WAYS, Life, Poll, catalogue, lives, named, some_lives
+from tests.lives import watched as watched_life
 
 RULES = (
     rule("low_balance", alert="Low", below=50, resolve_above=60, for_="2m", on_no_data="resolve"),
@@ -41,7 +44,7 @@ class Forgetful(Watched):
         return super().see(reading, now)
 
 
-def lives(history, rules, kind):
+def lived(history, rules, kind):
     watched, last = kind(rules), "55"
     for place, word in enumerate(history):
         now = NOON + minutes(place)
@@ -58,10 +61,42 @@ def lives(history, rules, kind):
 def test_a_poll_that_leaves_out_what_cannot_have_changed_owes_what_every_rule_would_say(history, rules):
     rules = tuple(each for each in OWN if each in rules)
 
-    quick, whole = lives(history, rules, Watched), lives(history, rules, Forgetful)
+    quick, whole = lived(history, rules, Watched), lived(history, rules, Forgetful)
 
     assert quick.told == whole.told
     assert quick.record == whole.record
+
+
+QUIET = st.sampled_from(["same", "same", "same", "same", "same", "97", "130", "_"])
+PRICES = st.sampled_from([1, 2, 3, None])
+
+
+@some_lives
+@given(
+    lives(30, words=st.tuples(QUIET, QUIET), price=PRICES), WAYS, st.sets(st.sampled_from([r.alert for r in CATALOGUE]))
+)
+def test_nor_does_it_under_moving_prices_a_ledger_and_expected_transfers(life, ways, names):
+    quick, whole = watched_life(named(catalogue(ways), names)), watched_life(named(catalogue(ways), names))
+    for now, reading in life.readings():
+        quick.see(reading, now)
+        whole.record = replace(whole.record, judged=None)
+        whole.see(reading, now)
+
+    assert quick.told == whole.told
+    assert quick.record == whole.record
+
+
+def test_the_lives_above_have_calm_polls():
+    """Else the comparison would compare nothing."""
+    rules = named(CATALOGUE, {"High", "HighUsd", "Fell", "Odd", "Out"})
+    one, calm = watched_life(rules), []
+    for now, reading in Life(
+        [Poll(), Poll(), Poll(price=3), Poll(words=("130", "same")), Poll()], ledger=True
+    ).readings():
+        calm.append(isinstance(reading, Answer) and is_calm(one.record, reading, rules))
+        one.see(reading, now)
+
+    assert calm == [False, True, True, False, False]
 
 
 def calm_after(first, second, *, rules=OWN, events=None):

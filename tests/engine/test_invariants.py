@@ -1,15 +1,22 @@
 """What holds whatever happens to an account: the same news, however it is restarted, repeated, disturbed or scaled."""
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from decimal import Decimal
+from hashlib import blake2b
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.model.record import Record
 from monitor.model.snapshot import Outage
+from monitor.store import codec
 from tests.builders import minutes
 from tests.facts import outage
-from tests.lives import LEVEL, RULES, WAYS, again, catalogue, lives, named, some_lives, watched
+from tests.lives import LEVEL, RULES, WAYS, Life, Moved, Poll, again, catalogue, lives, named, some_lives, watched
 from tests.store.test_life_survives import restarted
 
 
@@ -162,3 +169,60 @@ def firing(one):
 
 def movements(one):
     return {entry.id for _, news, entry in one.told if news == "event"}
+
+
+def other_way_round(reading):
+    """The same answer, its assets told in the other order."""
+    if isinstance(reading, Outage):
+        return reading
+    shot = reading.snapshot
+    amounts, usd = (dict(reversed(each.items())) for each in (shot.amounts, shot.usd))
+    return reading._replace(snapshot=replace(shot, amounts=amounts, usd=usd, missing=shot.missing[::-1]))
+
+
+@some_lives
+@given(lives(), WAYS)
+def test_in_which_order_assets_are_told_is_no_matter_but_for_the_order_of_news_of_one_poll(life, ways):
+    rules = catalogue(ways)
+
+    plain = lived(life.readings(), rules)
+    turned = lived([(now, other_way_round(reading)) for now, reading in life.readings()], rules)
+
+    def key(row):
+        return row[0], row[2].rule, row[2].asset or "", row[2].id
+
+    assert sorted(turned.told, key=key) == sorted(plain.told, key=key)
+
+
+SOME = ["same", "15", "same", "97", "_", "same", "55", "130", "0", "same", "40"]
+
+
+def everything_told():
+    """Lives without chance, and all that comes of them: rows, stored movements, documents but for their order."""
+    moved = (Moved("USDT", -30), Moved("BTC", 20, "deposit"), Moved("USDT", -3, "fee", 2, 7))
+    ways = {"for_": "1m", "keep_firing_for": "2m", "flap": {"max": 2, "within": "10m"}, "on_no_data": "fire"}
+    for step in range(1, 8):
+        words = [(SOME[place * step % 11], SOME[place * (step + 3) % 11]) for place in range(40)]
+        life = [
+            Poll(words=each, moved=moved[: place % 4], price=1 + place % 3, failed=place % 9 == 8)
+            for place, each in enumerate(words)
+        ]
+        one = lived(Life(life, ledger=step % 2 == 0).readings(), catalogue(ways))
+        documents = codec.changed(Record(one.record.account), one.record)
+        yield repr((one.told, one.stored)), [json.dumps(json.loads(it), sort_keys=True) for it in documents if it]
+
+
+def name(told):
+    return blake2b(repr(told).encode()).hexdigest()
+
+
+def test_another_process_that_hashes_otherwise_tells_the_same_under_the_same_ids():
+    said = [name(each) for each in everything_told()]
+    script = (
+        "from tests.engine.test_invariants import everything_told as told, name\n[print(name(one)) for one in told()]"
+    )
+
+    for seed in ("1", "2"):
+        settings = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run([sys.executable, "-c", script], env=settings, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == said

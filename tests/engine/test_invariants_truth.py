@@ -71,11 +71,16 @@ def between(value, bad, good):
     return None if value is None else "bad" if bad(value) else "good" if good(value) else "neither"
 
 
-def lowest_sum(diary, at):
+def sum_of_all(diary, at):
+    """What is not known may be anything above nothing; what has no price is at least worth its sign."""
     known = [asset for asset in ASSETS if (read := diary.read(asset, at)) and at - read < STALE_AFTER]
-    amounts = [diary.worth(asset, diary.known(asset, "available", at)[-1][1], at) for asset in known]
-    whole, sure = sum(one for one in amounts if one is not None), len(known) == len(ASSETS) and None not in amounts
-    return "good" if whole >= 150 else "bad" if sure else None
+    amounts = {asset: diary.known(asset, "available", at)[-1][1] for asset in known}
+    worths = {asset: diary.worth(asset, amount, at) for asset, amount in amounts.items()}
+    unpriced = [amounts[asset] for asset, worth in worths.items() if worth is None]
+    whole = sum(worth for worth in worths.values() if worth is not None)
+    if whole >= 150 and not any(amount < 0 for amount in unpriced):
+        return "good"
+    return "bad" if whole < 150 and len(known) == len(ASSETS) and not any(amount > 0 for amount in unpriced) else None
 
 
 def fell(diary, asset, at):
@@ -96,7 +101,7 @@ TRUTH = {
     "LowUsd": lambda d, a, t: between(
         d.worth(a, d.value(a, "available", t), t), lambda v: v < 100, lambda v: v > 120
     ),
-    "LowSum": lambda d, _, t: lowest_sum(d, t),
+    "LowSum": lambda d, _, t: sum_of_all(d, t),
     "High": lambda d, a, t: between(d.value(a, "available", t), lambda v: v > 60, lambda v: v < 50),
     "HighUsd": lambda d, a, t: between(
         d.worth(a, d.value(a, "available", t), t), lambda v: v > 150, lambda v: v <= 150
