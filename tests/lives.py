@@ -136,8 +136,9 @@ def again(reading: Answer | Outage) -> Answer | Outage:
 
 #: Below, at and above the thresholds, and nothing at all; most polls find nothing new.
 WORDS = st.sampled_from(["same", "same", "same", "0", "15", "20", "40", "50", "55", "60", "70", "97", "130", "_"])
+#: Some of them add up to just less than a window.
 WAITS = st.sampled_from(
-    [minutes(1), minutes(1), minutes(1), seconds(1), seconds(20), minutes(3), minutes(20), minutes(180)]
+    [minutes(1), minutes(1), minutes(1), seconds(1), seconds(20), seconds(55), minutes(3), minutes(20), minutes(180)]
 )
 MOVES = st.builds(
     Moved,

@@ -13,7 +13,7 @@ from monitor.model.record import Answer, Record
 from tests.builders import NOON, minutes
 from tests.facts import Watched, answer, event, outage, rule, snapshot
 from tests.lives import RULES as CATALOGUE
-from tests.lives import WAYS, Life, Poll, catalogue, lives, named, some_lives
+from tests.lives import WAYS, Life, Moved, Poll, catalogue, lives, named, some_lives
 from tests.lives import watched as watched_life
 
 RULES = (
@@ -71,10 +71,16 @@ QUIET = st.sampled_from(["same", "same", "same", "same", "same", "97", "130", "_
 PRICES = st.sampled_from([1, 2, 3, None])
 
 
-@some_lives
-@given(
-    lives(30, words=st.tuples(QUIET, QUIET), price=PRICES), WAYS, st.sets(st.sampled_from([r.alert for r in CATALOGUE]))
+STILL = lives(
+    30,
+    words=st.tuples(QUIET, QUIET),
+    price=PRICES,
+    moved=st.sampled_from([(), (), (), (), (Moved("BTC", -3),), (Moved("USDT", 21, delay=1), Moved("USDT", -21))]),
 )
+
+
+@some_lives
+@given(STILL, WAYS, st.sets(st.sampled_from([each.alert for each in CATALOGUE]), max_size=4))
 def test_nor_does_it_under_moving_prices_a_ledger_and_expected_transfers(life, ways, names):
     quick, whole = watched_life(named(catalogue(ways), names)), watched_life(named(catalogue(ways), names))
     for now, reading in life.readings():

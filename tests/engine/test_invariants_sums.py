@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from monitor.engine.pricing import PriceBook, Static
 from monitor.engine.watch import aggregates
-from monitor.model.record import Answer, Record
+from monitor.model.record import Record
 from monitor.model.residual import unexplained
 from monitor.model.window import exact_flow, flow_bounds
 from monitor.virtual import Shelf, VirtualSum
@@ -27,10 +27,11 @@ def test_what_moved_is_what_the_ledger_explains_and_what_it_does_not(life, resta
     for now, reading in life.readings():
         before = one.record.snapshot
         one.see(reading, now)
+        after = one.record.snapshot
         if restart:
             one.record = restarted(one.record)
-        after = one.record.snapshot
-        if not isinstance(reading, Answer) or after is before:
+        if after is before:
+            # An outage, or an answer that is older than what is known: it teaches nothing.
             continue
         for event in reading.events or ():
             # A row that comes before its asset was ever read is part of what was read first.
