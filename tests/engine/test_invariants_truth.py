@@ -156,7 +156,9 @@ def holds_true(row, diary, rules, now, reading):
     if row.news == "resolved":
         assert entry.reason == "recovered"
         assert entry.value is None or entry.rule in TRUTH or not beyond(one, entry)
-    if entry.rule in TRUTH and row.news in ("firing", "resolved"):
+    # What the ledger tells late is bad in the window it belongs to, however little there is in the one of now.
+    found_late = entry.rule == "OutWithin" and row.news == "firing" and reading.events
+    if entry.rule in TRUTH and row.news in ("firing", "resolved") and not found_late:
         judged, span = ("bad", one.wait) if row.news == "firing" else ("good", one.keep_firing_for)
         opposite = {"bad": "good", "good": "bad"}[judged]
         said = [TRUTH[entry.rule](diary, asset, at) for at, _ in diary.pages if now - span <= at]
