@@ -190,6 +190,6 @@ def priced(details: Mapping[str, str]) -> str:
     now = f"{details['amount']} at {details['price']}"
     if "by_price" not in details:
         return f" ({now})"
-    then = f"{details['previous_amount']} at {details['previous_price']}"
+    then = f"at {details['valued_at']} {details['previous_amount']} at {details['previous_price']}"
     moved = f"by price {details['by_price']} USD, by quantity {details['by_quantity']} USD"
-    return f" ({now}; {then} at {details['valued_at']}: {moved})"
+    return f" ({now}; {then}, so {moved})"

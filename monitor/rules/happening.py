@@ -8,11 +8,10 @@ from pydantic import Field
 from monitor.fields import Amount
 from monitor.model.alert import EventVerdict
 from monitor.model.event import Event
-from monitor.model.money import text
 from monitor.model.record import Entry
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import Facts, Sighting
-from monitor.rules.templates import subject
+from monitor.rules.templates import movement, subject
 
 
 class EventRule(RuleBase):
@@ -45,6 +44,5 @@ class EventRule(RuleBase):
         event = entry.event
         if event is None:
             return f"{subject(entry)} {self.type}"
-        way = f" {event.direction}" if event.direction else ""
         late = f", found late: it occurred at {event.occurred_at:%Y-%m-%d %H:%M:%S} UTC" if event.late else ""
-        return f"{subject(entry)} {event.kind.replace('_', ' ')} {text(event.amount)}{way}{late}"
+        return f"{movement(entry, event)}{late}"

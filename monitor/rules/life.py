@@ -12,7 +12,7 @@ from monitor.model.event import Event
 from monitor.model.money import text
 from monitor.model.record import Entry
 from monitor.rules.mistakes import mistake
-from monitor.rules.templates import subject
+from monitor.rules.templates import movement, subject
 
 if TYPE_CHECKING:
     from monitor.rules.base import RuleBase
@@ -62,9 +62,7 @@ def caveat(limit: FlapLimit, entry: Entry, details: Mapping[str, str]) -> str:
 
 def _correction(entry: Entry, event: Event) -> str:
     """What became of a movement that was told before; empty for one that is told for the first time."""
-    way = f" {event.direction}" if event.direction else ""
-    when = f"{event.occurred_at:%Y-%m-%d %H:%M:%S} UTC"
-    what = f"{subject(entry)} {event.kind.replace('_', ' ')} {text(event.amount)}{way} of {when}"
+    what = f"{movement(entry, event)} at {event.occurred_at:%Y-%m-%d %H:%M:%S} UTC"
     match entry.reason:
         case "event_reverted":
             return f"{what} was taken back: it is no longer in the provider's ledger"

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from jinja2 import Template, TemplateError
 
+from monitor.model.event import Event
 from monitor.model.money import readable, text
 from monitor.model.record import Entry
 from monitor.rules.contributors import contributors_of
@@ -78,6 +79,12 @@ def subject(entry: Entry) -> str:
     """`hot-usdt USDT available`: what an entry is about, as far as it names it."""
     parts = (entry.account or entry.provider, entry.asset, entry.measure)
     return " ".join(part for part in parts if part)
+
+
+def movement(entry: Entry, event: Event) -> str:
+    """`hot-usdt USDT withdraw of 60 out`: a row of a ledger in words."""
+    way = f" {event.direction}" if event.direction else ""
+    return f"{subject(entry)} {event.kind.replace('_', ' ')} of {text(event.amount)}{way}"
 
 
 def amount_of(value: Decimal | None, unit: str | None, asset: str | None) -> str:

@@ -61,7 +61,7 @@ class TestCase23Reverts:
         assert (first.id, first.fingerprint, first.value) == (second.id, second.fingerprint, second.value)
         assert second.event.reverted
         assert second.annotations["summary"] == (
-            "hot-usdt USDT withdraw 60 out of 2026-11-20 12:00:00 UTC was taken back: "
+            "hot-usdt USDT withdraw of 60 out at 2026-11-20 12:00:00 UTC was taken back: "
             "it is no longer in the provider's ledger"
         )
 

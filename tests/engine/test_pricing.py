@@ -215,7 +215,7 @@ def test_case_24_a_low_worth_says_how_much_of_the_fall_is_price_and_how_much_is_
     assert (entry.value, entry.previous, entry.unit) == (36_000, 60_000, "USD")
     assert entry.annotations["summary"] == (
         "hot-usdt BTC available 36000.0 USD is below 50000 USD (0.9 at 40000; "
-        "1 at 60000 at 2026-11-20T12:00:00Z: by price -20000 USD, by quantity -4000 USD)"
+        "at 2026-11-20T12:00:00Z 1 at 60000, so by price -20000 USD, by quantity -4000 USD)"
     )
 
 

@@ -165,7 +165,7 @@ def test_without_a_summary_every_rule_speaks_plainly(rule_type):
             "hot-out USDT 250000 came in, above 80000", id="an inflow",
         ),
         pytest.param(
-            rule("event"), event_entry(measure=None), "hot-out USDT withdraw 250000 out", id="an event",
+            rule("event"), event_entry(measure=None), "hot-out USDT withdraw of 250000 out", id="an event",
         ),
         pytest.param(
             rule("stale"), entry(asset=None, measure=None, value=Decimal(300), unit="s"),
