@@ -268,7 +268,7 @@ class TestStatus:
     def test_when_nobody_polls_it_asks_whether_a_daemon_runs(self, run, valkey_server, overdue, asks):
         async def polled(store):
             at = datetime.now(UTC) - seconds(overdue)
-            await store.enrol("bank", dict.fromkeys(("hot", "cold"), datetime.now(UTC)))
+            await store.enrol("bank", dict.fromkeys(("hot", "cold"), NOON))
             for claim in (await store.claim("bank", 9, seconds(30))).claims:
                 assert await store.commit("bank", commit(await store.load(claim.account)), claim, at) == "written"
 
