@@ -112,10 +112,13 @@ def same_again(before, after):
 @given(
     lives(price=st.sampled_from([1, 2, 3]), lag=st.none()),
     WAYS,
-    st.lists(st.tuples(st.integers(0, 13), st.integers(1, 300)), max_size=4),
+    st.lists(st.tuples(st.integers(0, 13), st.integers(1, 100)), max_size=4),
 )
 def test_an_outage_that_ends_as_it_began_only_delays_what_rules_on_levels_owe(life, ways, outages):
-    """`for` and `keep_firing_for` pause in it: all that follows comes later by as long as it was. Prices grow old."""
+    """`for` and `keep_firing_for` pause in it: all that follows comes later by as long as it was.
+
+    Prices grow old meanwhile; and between two polls there is never more time than `outage_tolerance`.
+    """
     ways = {**ways, "on_no_data": "keep_state", "flap": {"max": 100}}
     rules = named(catalogue(ways), LEVEL)
     quiet, delayed, delay = life.readings(), [], minutes(0)
