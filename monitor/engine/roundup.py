@@ -3,13 +3,14 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from monitor.engine.pricing import PriceBook
 from monitor.engine.settling import settled
 from monitor.model.alert import Alert
 from monitor.model.event import Event, digest, standing
+from monitor.model.price import Quotes
 from monitor.model.record import Account, Record, Roundup, RuleWatch
 from monitor.model.settlement import Piece
 from monitor.model.snapshot import Snapshot
@@ -20,6 +21,8 @@ from monitor.rules.base import RuleBase
 from monitor.rules.facts import FlowSpec, Overview
 
 _ONE = Decimal(1)
+#: No source of prices says that older ones hold.
+PRICES_KEPT = timedelta(days=1)
 
 
 def stream_of(rule: RuleBase, spec: FlowSpec, crew: str = "") -> str:
@@ -57,16 +60,15 @@ def round_up(
     elif transfers:
         transfers = {}
     flows = known if spec is None else _count(known, counted, watch, rule, spec, now)
-    following = record
-    if flows != record.flows or reading.ledgers != record.ledgers or transfers != record.transfers:
-        following = replace(record, flows=flows, ledgers=reading.ledgers, transfers=transfers)
-    return following, Overview(
+    reported = _reported(record.reported, reading.prices, now) if rule.in_usd else {}
+    following = replace(record, flows=flows, ledgers=reading.ledgers, transfers=transfers, reported=reported)
+    return record if following == record else following, Overview(
         now=now,
         account=account,
         reading=reading,
         flows=flows,
         recorded=None if recorded is None else standing(recorded),
-        prices=book.prices(_as_snapshot(reading, flows, pieces), now, reading.prices),
+        prices=book.prices(_as_snapshot(reading, flows, pieces), now, reported),
         alerting=frozenset([alert.subject for alert in record.alerts if _is_of(alert, rule, watch)]),
         pieces=pieces,
         events=() if begins else reading.events,
@@ -77,6 +79,15 @@ def _is_of(alert: Alert, rule: RuleBase, watch: RuleWatch) -> bool:
     """Whether an alert is about what this rule tells apart now, and about an account that it is still over."""
     labels = alert.labels
     return tuple(labels) == rule.summed_by and ("account" not in labels or labels["account"] in watch.members)
+
+
+def _reported(known: Quotes, told: Quotes, now: datetime) -> Quotes:
+    """The newest price of each asset, also of one that no member holds any more: a restart must not forget it."""
+    newest = {
+        **known,
+        **{asset: quote for asset, quote in told.items() if asset not in known or known[asset].at <= quote.at},
+    }
+    return {asset: quote for asset, quote in newest.items() if now - quote.at <= PRICES_KEPT}
 
 
 def _as_snapshot(reading: Roundup, flows: Mapping[str, Flow], pieces: tuple[Piece, ...]) -> Snapshot:

@@ -403,3 +403,15 @@ class TestPrices:
         [alert] = await one.alerts()
         assert "unpriced" not in alert.details
         assert alert.details["at_least"] == "20"
+
+    async def test_a_price_that_nobody_can_tell_any_more_is_known_to_a_process_that_starts_later(self, office, clock):
+        tested = rule("large_outflow", above=50, within="1h", unit="usd", aggregate={"by": ["role"]})
+        one = await office(tested, accounts=(HOT,))
+        await one.reads("hot-1", lambda now: answer(snapshot({"BTC": "3"}, at=now, usd={"BTC": Decimal(90)})))
+        await one.judges()
+        clock.now += minutes(1)
+        await one.reads("hot-1", lambda now: answer(snapshot({"BTC": "0"}, at=now)))
+
+        other = await office(tested, accounts=(HOT,))
+
+        assert await other.judges() == [("firing", None, 90)]
