@@ -4,6 +4,7 @@ Decimals are strings, times ISO 8601 in UTC. Fields that a reader does not know 
 writer did not have take their defaults: so two releases can share a store.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -114,6 +115,15 @@ def dump(value: Any) -> bytes:
     if len(text) > DOCUMENT_MAX:
         raise StoreError(f"a {type(value).__name__} of {len(text)} bytes is too large to be stored")
     return text
+
+
+#: What most events have nothing to say in: name → what it is then.
+_USUAL = {one.name: one.default for one in dataclasses.fields(Event)}
+
+
+def dump_event(event: Event) -> bytes:
+    """A movement as JSON without what is as usual: a ledger is the largest thing there is."""
+    return dump({name: value for name, usual in _USUAL.items() if (value := getattr(event, name)) != usual})
 
 
 def record(account: str, stored: list[bytes | None]) -> Record:

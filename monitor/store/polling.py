@@ -120,7 +120,7 @@ class PollingStore(ClaimingStore):
         args: list[str | bytes | int] = [
             has_alerts, SWEEP_DELAY // _MICROSECOND, keep.age // _MICROSECOND, keep.events, keep.points,
             len(commit.rows), *map(codec.dump, commit.rows),
-            len(commit.events), *map(codec.dump, commit.events),
+            len(commit.events), *map(codec.dump_event, commit.events),
         ]  # fmt: skip
         for (asset, at_us), measures in charts.items():
             args += [asset, at_us, len(measures) // 2, *measures]
