@@ -21,7 +21,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from monitor.model.money import exact, text
+from monitor.model.money import exact, multiply, text
 
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d|w))+", re.ASCII)
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)", re.ASCII)
@@ -32,8 +32,14 @@ _UNITS = {
 }  # fmt: skip
 _AMOUNT = re.compile(r"[+-]?(?:\d[\d_]*)(?:\.[\d_]*\d)?", re.ASCII)
 _WITH_UNIT = re.compile(rf"(?P<before>[$€]?\s?)(?P<amount>{_AMOUNT.pattern})(?P<after>\s?[A-Za-z@$€]*)", re.ASCII)
+#: What people write behind a number for its zeros.
+_MULTIPLES = {
+    "k": 10**3, "m": 10**6, "mn": 10**6, "mln": 10**6, "mio": 10**6, "b": 10**9, "bn": 10**9,
+}  # fmt: skip
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s?%", re.ASCII)
 _DURATION_MAX = 64
+#: Advice repeats what was written only when it is not longer.
+_REPEATED_MAX = 60
 _CENTURY = timedelta(days=36_500)
 #: Stands for every secret while secrets are not read (`check --no-secrets`).
 UNREAD = "unread"
@@ -100,18 +106,37 @@ def amount(value: object) -> Decimal:
         return exact(Decimal(value))
     if isinstance(value, str) and _AMOUNT.fullmatch(value):
         return exact(Decimal(value.replace("_", "")))
-    _refuse_unit(value)
+    if isinstance(value, str) and len(value) <= _REPEATED_MAX:
+        if _PERCENT.fullmatch(value):
+            raise ValueError(f"{value!r} is a percentage, which is not possible here: write an amount like 250_000")
+        _refuse_unit(value, "an amount like 250_000")
     raise ValueError(f'{str(value)[:60]!r} is not an amount, write it like 250_000 or "0.01"')
 
 
-def _refuse_unit(value: object) -> None:
-    """`80000 USD` is compared with nothing: a threshold has the unit that its rule says."""
-    if isinstance(value, str) and len(value) <= 60 and (match := _WITH_UNIT.fullmatch(value)):
-        written = (match["before"] + match["after"]).strip().lower()
-        if not written:
-            return
-        unit = "of worths `unit: usd`" if written in ("$", "usd") else "of one asset `assets: […]`"
+def _refuse_unit(value: str, wanted: str) -> None:
+    """`80000 USD` is compared with nothing: a threshold has the unit that its rule says.
+
+    No advice may make a threshold another one: `80k` is not answered with 80.
+    """
+    match = _WITH_UNIT.fullmatch(value)
+    before, after = (match["before"].strip(), match["after"].strip()) if match else ("", "")
+    lasts = _DURATION.fullmatch(value) is not None
+    if match and (many := _MULTIPLES.get(after.lower())):
+        what = "is a duration, or did" if lasts else "is no amount: did"
+        meant = _grouped(multiply(Decimal(match["amount"].replace("_", "")), Decimal(many)))
+        raise ValueError(f"{value!r} {what} you mean {meant}{' with `unit: usd`' if before else ''}?")
+    if lasts:
+        raise ValueError(f"{value!r} is a duration; write {wanted}")
+    # One letter right behind the number may be the zeros of another language.
+    if match and (before or (after and not re.search(r"\d[A-Za-z]$", value))):
+        unit = "of worths `unit: usd`" if (before + after).lower() in ("$", "usd") else "name the asset in `asset(s)`"
         raise ValueError(f"{value!r} is more than an amount: write {match['amount']}, and {unit}")
+
+
+def _grouped(value: Decimal) -> str:
+    """As people write it: `1_500_000`."""
+    whole, dot, fraction = format(value, ",f").replace(",", "_").partition(".")
+    return (whole + dot + fraction.rstrip("0")).rstrip(".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +159,8 @@ def threshold(value: object) -> Threshold:
     try:
         return Threshold(amount(value))
     except ValueError:
-        _refuse_unit(value)
+        if isinstance(value, str) and len(value) <= _REPEATED_MAX:
+            _refuse_unit(value, "an amount like 250_000 or 25%")
         raise ValueError(f"{str(value)[:60]!r} is neither an amount (250_000) nor a percentage (25%)") from None
 
 

@@ -297,6 +297,52 @@ def test_a_mistake_in_a_rule_begins_with_the_alerts_name(written, rule, said):
     assert found.startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("low_balance, below: 80k", "below: '80k' is no amount: did you mean 80_000?"),
+        ("low_balance, below: 1.5M", "below: '1.5M' is no amount: did you mean 1_500_000?"),
+        ("low_balance, below: 2b", "below: '2b' is no amount: did you mean 2_000_000_000?"),
+        ("low_balance, below: -1.2345k", "below: '-1.2345k' is no amount: did you mean -1_234.5?"),
+        ("low_balance, below: 5m", "below: '5m' is a duration, or did you mean 5_000_000?"),
+        ("low_balance, below: $80k", "below: '$80k' is no amount: did you mean 80_000 with `unit: usd`?"),
+        ("low_balance, below: 5 mio", "below: '5 mio' is no amount: did you mean 5_000_000?"),
+        ("low_balance, below: 80t", "below: '80t' is not an amount, write it like 250_000 or \"0.01\""),
+        ("low_balance, below: 4h", "below: '4h' is a duration; write an amount like 250_000"),
+        (
+            "low_balance, below: 1, renotify_every: 4h",
+            "renotify_every: '4h' is a duration; write an amount like 250_000 or 25%",
+        ),
+        (
+            "large_outflow, above: 1h30m, within: 1h",
+            "above: '1h30m' is a duration; write an amount like 250_000 or 25%",
+        ),
+        ("large_outflow, above: 40k, within: 1h", "above: '40k' is no amount: did you mean 40_000?"),
+        (
+            "low_balance, below: 25%",
+            "below: '25%' is a percentage, which is not possible here: write an amount like 250_000",
+        ),
+        (
+            "runway, below: 24h, quantile: 90%",
+            "quantile: '90%' is a percentage, which is not possible here: write 0.9",
+        ),
+    ],
+)
+def test_no_advice_on_an_amount_makes_it_another_one(written, rule, said):
+    found = mistakes(written, KUNA, **rules(f"rules:\n  - {{alert: Low, type: {rule}}}\n"))
+
+    assert found == [f"rules/a.yaml:2: Low.{said}"]
+
+
+def test_a_budget_with_a_suffix_is_asked_about(written):
+    expected = "expected_transfers: [{name: p, account: treasury, asset: BTC, up_to: 180k, active: [noon]}]\n"
+    noon = "time_intervals: {noon: [{times: ['12:00-13:00']}]}\n"
+
+    found = mistakes(written, KUNA + CHANNEL + expected + noon)
+
+    assert found == ["config.yaml:10: expected_transfers[0].up_to: '180k' is no amount: did you mean 180_000?"]
+
+
 CHAIN = """\
   chain: {type: kaiko, auth: {api_key: {env: KEY}}, accounts: {cold: {addresses: [bc1q0123456789]}}}
 """
@@ -380,7 +426,7 @@ def test_accounts_without_a_ledger_are_named_where_others_have_one(written):
         pytest.param(
             "[]",
             "{alert: Low, type: low_balance, below: 2 BTC}",
-            "Low.below: '2 BTC' is more than an amount: write 2, and of one asset `assets: […]`",
+            "Low.below: '2 BTC' is more than an amount: write 2, and name the asset in `asset(s)`",
             id="an amount of one asset",
         ),
         pytest.param(

@@ -82,7 +82,7 @@ def test_an_amount_keeps_every_digit(written, meant):
 
 
 @pytest.mark.parametrize(
-    "written", [1.5, True, None, "", "1e5", " 5", "5 ", "1,000", "NaN", "Infinity", "٣", "25%", ".5", [], {}]
+    "written", [1.5, True, None, "", "1e5", " 5", "5 ", "1,000", "NaN", "Infinity", "٣", ".5", [], {}]
 )
 def test_what_is_no_amount_is_refused(written):
     with pytest.raises(ValueError, match="is not an amount, write it like 250_000"):

@@ -6,9 +6,9 @@ from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from monitor.fields import Amount, Duration, duration_text
+from monitor.fields import Amount, Duration, duration_text, threshold
 from monitor.model.alert import Severity, Verdict
 from monitor.model.money import RATIO, ZERO, divide, multiply, subtract, text
 from monitor.model.pace import nearest_rank, outflows, rounded
@@ -30,6 +30,14 @@ _DIGITS = 3
 _MILLION = Decimal(1_000_000)
 _HOUR = Decimal(3_600)
 _NO_TIME = timedelta(0)
+
+
+def _share(value: object) -> object:
+    """A share of one; a percentage is told how to be written as such."""
+    if isinstance(value, str) and value.endswith("%"):
+        share = divide(threshold(value).value, Decimal(100))
+        raise ValueError(f"{value!r} is a percentage, which is not possible here: write {text(share)}")
+    return value
 
 
 class RunwayLevel(BaseModel):
@@ -67,7 +75,7 @@ class Runway(RuleBase):
     min_history: Duration | None = Field(
         default=None, gt=_NO_TIME, description="unknown before so much is known; default: a seventh of `history`"
     )
-    quantile: Amount = Field(
+    quantile: Annotated[Amount, BeforeValidator(_share)] = Field(
         default=Decimal("0.9"), gt=0, le=1, description="the share of `history` in which no more went out"
     )
 
