@@ -16,7 +16,7 @@ from monitor.model.window import moment
 from monitor.rules.balance import Measure
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import ExtremeSpec, Facts, Sighting
-from monitor.rules.levels import check_flow_order, check_window, worst_first
+from monitor.rules.levels import amounts_of, check_flow_order, check_window, worst_first
 from monitor.rules.templates import USD, amount_of, subject
 from monitor.rules.yardstick import Levels, Yardstick, shares
 
@@ -135,7 +135,7 @@ class BalanceChange(RuleBase):
 
     @cached_property
     def _amounts(self) -> Levels:
-        return tuple((severity, threshold.value) for severity, threshold in self._rungs)
+        return amounts_of(self._rungs)
 
     @cached_property
     def _percent(self) -> bool:

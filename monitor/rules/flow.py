@@ -20,7 +20,7 @@ from monitor.rules.facts import Facts, FlowSpec, Judgement, Overview, Sighting
 from monitor.rules.flow_sums import judge_sums
 from monitor.rules.flow_words import said_of_calm, said_of_flow
 from monitor.rules.lateness import ago, all_moves, new_moves, peak, reach_back
-from monitor.rules.levels import FlowLevels, check_flow_order, check_window, check_written_once, worst_first
+from monitor.rules.levels import FlowLevels, amounts_of, check_flow_order, check_window, check_written_once, rungs_above
 from monitor.rules.mistakes import mistake
 from monitor.rules.templates import USD
 from monitor.rules.transit import BY_ACCOUNT, check_settling
@@ -279,14 +279,11 @@ class FlowRule(RuleBase):
 
     @cached_property
     def _rungs(self) -> list[tuple[Severity, Threshold]]:
-        if self.levels is None:
-            assert self.above is not None
-            return [(self.severity, self.above)]
-        return [(severity, level.above) for severity, level in worst_first(self.levels)]
+        return rungs_above(self.severity, self.above, self.levels)
 
     @cached_property
     def _amounts(self) -> Levels:
-        return tuple((severity, threshold.value) for severity, threshold in self._rungs)
+        return amounts_of(self._rungs)
 
     @cached_property
     def _percent(self) -> bool:

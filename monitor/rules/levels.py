@@ -1,7 +1,7 @@
 """Thresholds per severity: how they are written, that they make sense together, and how a value is rated."""
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -150,6 +150,21 @@ def check_order(ladder: Ladder, key: str, back: str, told: Callable[[Decimal], s
         if worse.back is not None and beyond(recovered, worse.back):
             said = f"{back} {told(worse.back)} is past the point where {milder.severity} has recovered"
             raise mistake(f"{said}, {told(recovered)}", "levels", worse.severity)
+
+
+def rungs_above(
+    severity: Severity, above: Threshold | None, levels: Mapping[Severity, FlowLevel] | None
+) -> list[tuple[Severity, Threshold]]:
+    """The thresholds that stand on a rule, or in its `levels`, worst first."""
+    if levels is None:
+        assert above is not None, "one of them is written"
+        return [(severity, above)]
+    return [(each, level.above) for each, level in worst_first(levels)]
+
+
+def amounts_of(rungs: Iterable[tuple[Severity, Threshold]]) -> tuple[tuple[Severity, Decimal], ...]:
+    """The same as plain numbers."""
+    return tuple((severity, threshold.value) for severity, threshold in rungs)
 
 
 def check_flow_order(rungs: list[tuple[Severity, Threshold]], key: str = "above") -> None:

@@ -16,7 +16,7 @@ from monitor.model.residual import Opens, unexplained
 from monitor.model.window import moment
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import Facts, ResidualSpec, Sighting
-from monitor.rules.levels import FlowLevels, check_flow_order, check_window, check_written_once, worst_first
+from monitor.rules.levels import FlowLevels, amounts_of, check_flow_order, check_window, check_written_once, rungs_above
 from monitor.rules.templates import USD, amount_of, subject
 from monitor.rules.yardstick import Levels, Yardstick, shares
 
@@ -108,14 +108,11 @@ class UnexplainedChange(RuleBase):
 
     @cached_property
     def _rungs(self) -> list[tuple[Severity, Threshold]]:
-        if self.levels is None:
-            assert self.above is not None
-            return [(self.severity, self.above)]
-        return [(severity, level.above) for severity, level in worst_first(self.levels)]
+        return rungs_above(self.severity, self.above, self.levels)
 
     @cached_property
     def _amounts(self) -> Levels:
-        return tuple((severity, threshold.value) for severity, threshold in self._rungs)
+        return amounts_of(self._rungs)
 
     @cached_property
     def _percent(self) -> bool:
