@@ -11,6 +11,7 @@ import aiohttp
 import structlog
 
 from monitor.config import Config
+from monitor.engine.afresh import Afresh
 from monitor.engine.deliverer import Deliverer
 from monitor.engine.kicks import Kicker
 from monitor.engine.poll import Polled, Polling
@@ -71,6 +72,7 @@ class Crew:
     deliverers: dict[str, Deliverer] = field(default_factory=dict)
     stand_ins: Mapping[str, Account] = field(default_factory=dict)
     kicker: Kicker = field(init=False)
+    afresh: Afresh = field(init=False)
     feeds: Feeds = field(default_factory=Feeds)
     _running: list[asyncio.Task[None]] = field(default_factory=list)
     _member: Membership = field(init=False)
@@ -88,6 +90,8 @@ class Crew:
         """Make the parts, and learn the prices there are. What can go wrong with a configuration goes wrong here."""
         self.feeds = Feeds(self.config.prices)
         self.stand_ins = {**stand_ins(self.config.accounts, self.config.rules), **self.feeds.accounts()}
+        rules = {rule.alert: rule for rule in self.config.rules}
+        self.afresh = Afresh(self.store, {**self.config.accounts, **self.stand_ins}, rules, self.clock)
         self.kicker = Kicker(STORE_PROVIDER, self.store, lambda: self.wake(STORE_PROVIDER))
         with suppress(StoreUnavailable):
             # Before the first poll is judged.
@@ -284,7 +288,7 @@ class Crew:
         settings = self.config.channels[name]
         limit = settings.rate_limit or settings.RATE
         rate = None if limit is None else (limit.requests, limit.per)
-        where = destination(name, settings, self.chat_session, self.gauges.attempted)
+        where = destination(name, settings, self.chat_session, self.gauges.attempted, self.afresh)
         return Deliverer(where, self.store, self.clock, rate, self.gauges.claimed)
 
 

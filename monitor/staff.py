@@ -9,7 +9,7 @@ from monitor.channels.base import ChannelSettings
 from monitor.channels.http import Http as ChannelHttp
 from monitor.config import Config
 from monitor.engine.decide import Policy
-from monitor.engine.deliver import SEND_TIMEOUT, Destination, Observer
+from monitor.engine.deliver import SEND_TIMEOUT, Destination, Observer, Refresher
 from monitor.engine.poll import Polling
 from monitor.engine.ports import Clock, Windows
 from monitor.engine.pricing import PriceBook
@@ -73,7 +73,9 @@ def means(
     return Means(polling, settings.max_concurrency, settings.quota(), settings.poll_cost())
 
 
-def destination(name: str, settings: ChannelSettings, session: aiohttp.ClientSession, observe: Observer) -> Destination:
+def destination(
+    name: str, settings: ChannelSettings, session: aiohttp.ClientSession, observe: Observer, afresh: Refresher
+) -> Destination:
     """Where a channel's messages go."""
     return Destination(
         name=name,
@@ -81,4 +83,5 @@ def destination(name: str, settings: ChannelSettings, session: aiohttp.ClientSes
         send_resolved=settings.send_resolved,
         timeout=settings.timeout or SEND_TIMEOUT,
         observe=observe,
+        afresh=afresh,
     )

@@ -5,8 +5,8 @@ A crash anywhere needs no recovery: the lease ends, and what was frozen goes out
 
 import asyncio
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -18,6 +18,7 @@ from monitor.engine.ports import Channel, Clock, DeliveryStore
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected, StoreUnavailable
 from monitor.model.event import digest
 from monitor.model.group import Group, Message
+from monitor.model.record import Entry
 
 #: One attempt of a channel whose `timeout` is not set, and the most that may be set.
 SEND_TIMEOUT = timedelta(seconds=10)
@@ -44,19 +45,28 @@ Outcome = Literal["sent", "failed", "rejected"]
 Observer = Callable[[Outcome, Message, timedelta], None]
 
 
+#: The same alerts as they stand by now: asked of those a reminder is about.
+Refresher = Callable[[Sequence[Entry]], Awaitable[Sequence[Entry]]]
+
+
+async def _as_told(entries: Sequence[Entry]) -> Sequence[Entry]:
+    return entries
+
+
 def _nobody(_outcome: Outcome, _message: Message, _took: timedelta) -> None:
     pass
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """One configured channel, ready to send. `observe` is for metrics."""
+    """One configured channel, ready to send. `observe` is for metrics, `afresh` for reminders."""
 
     name: str
     adapter: Channel
     send_resolved: bool = True
     timeout: timedelta = SEND_TIMEOUT
     observe: Observer = _nobody
+    afresh: Refresher = _as_told
 
     def __post_init__(self) -> None:
         assert self.timeout <= SEND_TIMEOUT_MAX, "an attempt must end before its lease does"
@@ -80,6 +90,8 @@ async def tell(store: DeliveryStore, destination: Destination, group: Group, clo
     if not isinstance(message, Message):
         await store.defer(group, message)
         return
+    if message.type == "alert.reminder" and message is not group.telling:
+        message = await _reminding(message, destination.afresh)
     frozen = await store.freeze(group, message)
     if frozen is None:
         log.info("delivery.lost_claim", channel=destination.name, group=group.id)
@@ -93,6 +105,13 @@ async def tell(store: DeliveryStore, destination: Destination, group: Group, clo
     told, due_at = after_settle(frozen, message, clock())
     if await store.settle(frozen, told, due_at) and group.attempts:
         log.info("delivery.recovered", channel=group.channel, notification=message.id, attempts=group.attempts)
+
+
+async def _reminding(message: Message, afresh: Refresher) -> Message:
+    """A reminder with what is known now."""
+    fresh = await afresh([numbered.entry for numbered in message.alerts])
+    alerts = (replace(told, entry=entry) for told, entry in zip(message.alerts, fresh, strict=True))
+    return replace(message, alerts=tuple(alerts))
 
 
 async def attempt(destination: Destination, message: Message, clock: Clock) -> str:

@@ -169,7 +169,11 @@ def _movement(item: Item) -> Owed:
 
 
 def _content(message: Message) -> tuple[object, ...]:
-    return (message.type, message.alerts, message.truncated, message.forget, frozenset(message.keys))
+    alerts: tuple[object, ...] = message.alerts
+    if message.type == "alert.reminder":
+        # Its facts are put in after it was composed, and what was tried goes out again as it is.
+        alerts = tuple((told.entry.id, told.sequence) for told in message.alerts)
+    return (message.type, alerts, message.truncated, message.forget, frozenset(message.keys))
 
 
 def _told(group: Group, message: Message, now: datetime, *, heard: bool) -> dict[str, Told | None]:
