@@ -60,13 +60,14 @@ class Gauges:
         if account.provider.startswith("@"):
             # It stands for something else than a balance.
             return
-        self.metrics.poll(
-            account.provider,
-            _outcome(polled),
-            took=polled.read_at - polled.started_at,
-            lateness=polled.started_at - claim.due_at,
-            interval=account.interval,
-        )
+        if not (isinstance(polled.reading, Outage) and polled.reading.asked_at):
+            self.metrics.poll(
+                account.provider,
+                _outcome(polled),
+                took=polled.read_at - polled.started_at,
+                lateness=polled.started_at - claim.due_at,
+                interval=account.interval,
+            )
         if polled.doubt is not None:
             self.metrics.doubted(account.provider, polled.doubt)
         self.metrics.recorded(account.provider, len(polled.commit.events))

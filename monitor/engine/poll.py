@@ -16,6 +16,7 @@ from monitor.engine.decide import Policy, decide
 from monitor.engine.doubt import PAUSE, DoubtOutcome, Doubts, hurry, pause_of, verdict
 from monitor.engine.origin import of_provider
 from monitor.engine.ports import Budget, Claim, Clock, PollStore, Provider, Summing
+from monitor.engine.refused import again, still_refused
 from monitor.errors import Outdated, ProviderError, ProviderRefused, ProviderThrottled, StoreUnavailable
 from monitor.model.event import Event
 from monitor.model.record import Account, Answer, Commit, Committed, Confirm, Need, Reading, Record, Roundup, RuleWatch
@@ -25,8 +26,6 @@ from monitor.rules.base import RuleBase
 
 log = structlog.get_logger("monitor.poll")
 
-#: After a refusal a person must act; asking faster gets keys banned.
-REFUSED_PAUSE = timedelta(minutes=5)
 #: How an outage begins that is our own fault: an adapter, or what judges its readings, is broken.
 BUG = "bug in the"
 #: A decision is taken again when somebody else wrote the record in between (an acknowledgement).
@@ -79,6 +78,11 @@ class Polling:
     #: Whence the events of a window are loaded; None: from the account's own ledger.
     recall: Callable[[Account, datetime], Awaitable[tuple[Event, ...]]] | None = None
     standing: Standing = field(default_factory=Standing)
+    #: Since when these credentials are used.
+    since: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "since", self.now())
 
     @property
     def lease(self) -> timedelta:
@@ -101,7 +105,8 @@ async def poll(polling: Polling, account: Account, claim: Claim, budget: Budget,
     record = await polling.store.load(account.name)
     if record.generation > polling.standing.generation:
         raise Outdated(record.generation)
-    reading = await read(polling, account, record, budget, started)
+    refused = _refused(polling, account, claim, record, started)
+    reading = refused or await read(polling, account, record, budget, started)
     one = _Poll(polling, account, claim, budget, started, record, reading, polling.now(), rest)
     try:
         polled = await one.write()
@@ -202,10 +207,19 @@ class _Poll:
 
     def _next_at(self, following: Record, now: datetime) -> datetime:
         due = self.polling.watching.next_due(self.account, now)
-        # A throttled account keeps its rhythm: its quota is paused for all, and staleness is still judged.
+        # One that is throttled or refused keeps its rhythm, for staleness is still judged; nobody is asked.
         if isinstance(self.reading, Outage) and self.reading.scope == "credentials":
-            return max(due, now + REFUSED_PAUSE)
+            return due
         return due if not following.doubts else min(due, now + hurry(following, self.doubts, self.account, now))
+
+
+def _refused(polling: Polling, account: Account, claim: Claim, record: Record, now: datetime) -> Outage | None:
+    """What an account whose credentials were refused is judged by while the provider is left alone."""
+    outage = record.outage
+    if outage is None or outage.scope != "credentials":
+        return None
+    planned = polling.watching.next_due(account, outage.at)
+    return again(outage, now) if still_refused(outage, polling.since, planned, claim.due_at, now) else None
 
 
 async def read(polling: Polling, account: Account, record: Record, budget: Budget, started: datetime) -> Reading:

@@ -226,6 +226,9 @@ class Poller:
         """Fold a poll into the next health note."""
         at = polled.read_at
         match polled.reading:
+            case Outage(asked_at=datetime()):
+                # Nobody was asked.
+                pass
             case Answer():
                 # What failed before it is over; what fails after it begins anew.
                 self._good_at, self._failing_since = at, None

@@ -53,13 +53,17 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A poll that failed: a fact, never a zero. `scope` is set for refusals."""
+    """A poll that failed: a fact, never a zero. `scope` is set for refusals.
+
+    `asked_at` is set where nobody was asked for this one: it repeats what the provider said then.
+    """
 
     at: datetime
     kind: OutageKind
     why: str
     scope: Literal["credentials", "account"] | None = None
     wait: timedelta | None = None
+    asked_at: datetime | None = None
 
 
 class Change(NamedTuple):

@@ -11,9 +11,10 @@ import fakeredis
 import pytest
 from structlog.testing import capture_logs
 
-from monitor.engine.poll import REFUSED_PAUSE, Polling
+from monitor.engine.poll import Polling
 from monitor.engine.poller import STORE_PAUSE, STRANGER_PAUSE, Poller
 from monitor.engine.ports import Claims
+from monitor.engine.refused import REFUSED_PAUSE
 from monitor.engine.watch import Watch
 from monitor.errors import ProviderRefused, ProviderThrottled, ProviderUnreachable, StoreUnavailable
 from monitor.model.standing import Standing
@@ -452,6 +453,91 @@ class TestTrouble:
             assert len(bank.asked) == 1
             await asyncio.sleep(2)
             assert len(bank.asked) == 2
+
+    @pytest.mark.parametrize(
+        ("wait", "told"),
+        [
+            pytest.param({}, 7, id="at once"),
+            pytest.param({"for": "5s"}, 12, id="`for` counts too"),
+        ],
+    )
+    @virtual_time
+    async def test_case_15_what_is_refused_is_stale_as_soon_as_anything_else(self, wait, told):
+        bank = Bank()
+        async with office() as it:
+            start = loop_clock()
+            await it.hire(bank, account(interval=seconds(1)), rules=(rule("stale", after="6s", **wait),))
+            await asyncio.sleep(0.5)
+            bank.words["*"] = ProviderRefused("403", "credentials")
+            await asyncio.sleep(REFUSED_PAUSE.total_seconds())
+
+        assert [
+            round((polled.read_at - start).total_seconds())
+            for _, polled in it.observed
+            for row in polled.commit.rows
+            if row.news == "firing"
+        ] == [told]
+        assert len(bank.asked) == 2
+
+    @virtual_time
+    async def test_case_15_a_level_of_what_is_refused_fires_for_lack_of_data_when_it_is_stale(self):
+        bank = Bank(words={"*": "500"})
+        low = rule("low_balance", below=100, on_no_data="fire")
+        async with office() as it:
+            start = loop_clock()
+            await it.hire(bank, account(interval=seconds(1), stale_after=seconds(3)), rules=(low,))
+            await asyncio.sleep(0.5)
+            bank.words["*"] = ProviderRefused("403", "credentials")
+            await asyncio.sleep(30)
+
+        news = [(round((p.read_at - start).total_seconds()), r.news) for _, p in it.observed for r in p.commit.rows]
+        assert news == [(4, "firing")]
+        assert len(bank.asked) == 2
+
+    @virtual_time
+    async def test_who_wants_a_poll_now_has_mended_the_credentials(self):
+        bank = Bank(words={"*": ProviderRefused("401", "credentials")})
+        async with office() as it:
+            poller = await it.hire(bank, account(interval=seconds(30)))
+            await asyncio.sleep(70)
+            assert len(bank.asked) == 1
+
+            bank.words.clear()
+            await it.store.poll_now("casino", "hot-usdt")
+            poller.wake()
+            await asyncio.sleep(1)
+
+        assert bank.answered == ["hot-usdt"]
+
+    @virtual_time
+    async def test_who_starts_anew_may_have_other_credentials(self):
+        bank, mended = Bank(words={"*": ProviderRefused("401", "credentials")}), Bank()
+        async with office() as it:
+            old = await it.hire(bank, account(interval=seconds(1)))
+            await asyncio.sleep(10)
+            old.stop()
+            await asyncio.sleep(1)
+            await it.hire(mended, account(interval=seconds(1)))
+            await asyncio.sleep(2)
+
+        assert (len(bank.asked), mended.answered[:1]) == (1, ["hot-usdt"])
+
+    @virtual_time
+    async def test_while_nobody_is_asked_the_quota_is_others_and_no_news_of_the_provider_come(self):
+        bank = Bank(words={"refused": ProviderRefused("401", "credentials")})
+        async with office() as it:
+            poller = await it.hire(
+                bank,
+                account("refused", interval=seconds(1)),
+                account("good", interval=seconds(1)),
+                windows=((70, minutes(1)),),
+            )
+            await asyncio.sleep(1.5)
+            refused_at = poller._refused_at
+            await asyncio.sleep(55)
+
+        assert len(bank.times("good")) == 57
+        assert poller._refused_at == refused_at
 
     @virtual_time
     async def test_a_bug_in_one_poll_is_logged_and_stops_no_other(self):
