@@ -12,7 +12,7 @@ from monitor.engine.chronicle import Chronicle, would_tell
 from monitor.engine.doubt import NO_DOUBTS, Doubts
 from monitor.engine.learn import learn, points
 from monitor.engine.leavers import leavers, parting, says_so
-from monitor.engine.nodata import data_flag, last_read, supposed, vanished, without_gap
+from monitor.engine.nodata import data_flag, last_read, read_again, supposed, vanished, without_gap
 from monitor.engine.notice import entry_of_alert, labels_of, labels_of_alert
 from monitor.engine.origin import left_behind, of_provider
 from monitor.engine.pricing import PriceBook, valued
@@ -152,7 +152,7 @@ class _Decision:
                         # The same name for another thing: `vip` was a tier, and is a role now.
                         self._keep(None, *close(alert, "superseded", self.now))
                         alert = None
-                    self.judge(rule, alert, parting(alert, verdict, self.account))
+                    self.judge(rule, alert, read_again(alert, parting(alert, verdict, self.account)))
                 case EventVerdict():
                     chronicle.hear(rule, verdict)
                 case Need():
@@ -249,7 +249,8 @@ class _Decision:
             entry = entry_of_alert(rule, self.account, alert, self.now)
             if news != "resolved":
                 # An alert tells for ever whom it told first: a later route only adds channels.
-                alert = replace(alert, targets=_union(alert.targets, self.policy.route(labels_of(entry))))
+                targets = _union(alert.targets, self.policy.route(labels_of(entry)))
+                alert = replace(alert, targets=targets, told_labels=entry.labels)
             self.rows.append(Row(news=news, entry=entry, targets=alert.targets))
         if news != "resolved":
             self.alerts.append(alert)

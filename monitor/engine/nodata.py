@@ -73,6 +73,17 @@ def supposed(alert: Alert, level: Severity | None, read_at: datetime | None) -> 
     )
 
 
+def read_again(alert: Alert | None, verdict: Verdict) -> Verdict:
+    """The verdict saying, of an alert that only ever fired because nothing was read, since when that was.
+
+    Such an alert has no threshold; a reading that is bad makes it one like any other.
+    """
+    if alert is None or verdict.bad is not None or verdict.data != "ok" or alert.state is not State.FIRING:
+        return verdict
+    since = alert.details.get("read_again") or (alert.threshold is None and alert.details.get("no_data_since"))
+    return verdict._replace(details={**verdict.details, "read_again": since}) if since else verdict
+
+
 def vanished(rule: RuleBase, facts: Facts, known: Snapshot | None) -> Iterator[tuple[datetime, Verdict]]:
     """Of a rule with `on_no_data: fire`: the assets last known that have gone unread for too long, as bad.
 

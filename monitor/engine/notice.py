@@ -40,10 +40,18 @@ def entry_of_alert(rule: RuleBase | None, account: Account, alert: Alert, now: d
         reason=alert.reason,
     )
     if rule is None:
-        gone = account.name if alert.reason == "account_removed" else alert.rule
-        why = "judges other things now" if alert.reason == "superseded" else "is no longer configured"
-        return replace(entry, annotations={"summary": f"{gone} {why}"})
+        # What is gone has no labels any more, but those who were told of it filter by them.
+        labels = alert.told_labels or entry.labels
+        return replace(entry, labels=labels, annotations={"summary": _gone(account, alert)})
     return _worded(rule, entry, alert.details, now)
+
+
+def _gone(account: Account, alert: Alert) -> str:
+    """Why an alert is over that no rule judges any more."""
+    if alert.reason == "superseded":
+        whom = _name(account, alert.labels) or _provider(account, alert.labels)
+        return f"{alert.rule} no longer judges {whom}" if whom else f"{alert.rule} judges other things now"
+    return f"{account.name if alert.reason == 'account_removed' else alert.rule} is no longer configured"
 
 
 def _worded(rule: RuleBase, entry: Entry, details: Mapping[str, str], now: datetime) -> Entry:

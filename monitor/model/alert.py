@@ -104,7 +104,7 @@ class Alert:
     `eased` is the worst level seen within it, None when all of it was good. `counted_at` is None while both
     timers pause. `told` is the value of its newest news. `turns` are its latest changes, of earlier episodes too; while
     they are so many that it is `flapping` it is held as firing, and `swing` is the level it would have. `labels` are
-    those of a sum."""
+    those of a sum; `told_labels` those people were told, which outlive account and rule."""
 
     fingerprint: str
     id: str
@@ -136,6 +136,7 @@ class Alert:
     flapping: bool = False
     swing: Severity | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    told_labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def fingerprint(rule: str, account: str, subject: str) -> str:
@@ -246,8 +247,7 @@ def _ease(
         done = replace(alert, state=State.RESOLVED, resolved_at=now, reason=reason)
         return _seen(done, verdict, now), "resolved"
     # Good only lately: that was a window of the milder level, and the next window begins here.
-    calmer = level != seen
-    fallen = replace(alert, severity=seen, calm=calmer, kept=_NO_TIME, eased=level if calmer else None)
+    fallen = replace(alert, severity=seen, calm=level != seen, kept=_NO_TIME, eased=None if level == seen else level)
     return _seen(fallen, verdict, now), "updated"
 
 

@@ -163,11 +163,36 @@ class BalanceRule(RuleBase):
     def _wanted(self) -> frozenset[str]:
         return frozenset(self.assets)
 
-    def sentence(self, entry: Entry, relation: str, details: Mapping[str, str] = _NO_DETAILS) -> str:
-        """`hot-usdt USDT available 412.50 is below 80000`"""
-        value, threshold = (amount_of(x, entry.unit, entry.asset) for x in (entry.value, entry.threshold))
-        who = f"{details['sum']} {entry.measure}" if "sum" in details else subject(entry)
-        return f"{who} {value} {relation} {threshold}{breakdown(details)}{priced(details)}"
+    def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
+        """`hot-usdt USDT available 412.50 is below 80000`; of one that is held, what it has to reach"""
+        low, value, at = self.ladder.low, entry.value, entry.threshold
+        bad, good = ("below", "above") if low else ("above", "below")
+        if value is None or at is None or (value < at if low else value > at):
+            return self._sentence(entry, f"is {bad} {self._amount(entry, at)}", details)
+        back = self.recoveries().get(entry.severity)
+        if back is not None and (value <= back if low else value >= back):
+            return self._sentence(entry, f"is not yet {good} {self._amount(entry, back)} again", details)
+        return self._sentence(entry, f"is no longer {bad} {self._amount(entry, at)}, but only lately", details)
+
+    def recovered(self, entry: Entry) -> str:
+        was = "below" if self.ladder.low else "above"
+        return self._sentence(entry, f"has recovered, it was {was} {self._amount(entry, entry.threshold)}", _NO_DETAILS)
+
+    def _sentence(self, entry: Entry, said: str, details: Mapping[str, str]) -> str:
+        stands = f"{self._who(entry, details)} {self._amount(entry, entry.value)}"
+        return f"{stands} {said}{breakdown(details)}{priced(details)}"
+
+    def _who(self, entry: Entry, details: Mapping[str, str]) -> str:
+        """Whom a sentence is about; of a sum the labels that tell it apart."""
+        if not self.spans:
+            return subject(entry)
+        own = {**entry.labels, "account": entry.account, "provider": entry.provider, "asset": entry.asset or ""}
+        name = details.get("sum") or title({label: own.get(label, "") for label in self.summed_by})
+        return " ".join(part for part in (name, entry.measure) if part)
+
+    @staticmethod
+    def _amount(entry: Entry, value: Decimal | None) -> str:
+        return amount_of(value, entry.unit, entry.asset)
 
 
 def _split(before: Decimal, value: Decimal, then: Valued, price: Decimal) -> Mapping[str, str]:

@@ -156,7 +156,9 @@ class BalanceChange(RuleBase):
         ends = f", from {details[self._name]} to {details['now']}" if self._name in details else ""
         written = next((said for severity, said in self._rungs if severity == entry.severity), None)
         limit = f"{written} ({threshold})" if written and written.percent else threshold
-        return f"{subject(entry)} {way} by {value} within {duration_text(self.within)}{ends}, more than {limit}"
+        lately = entry.value is not None and entry.threshold is not None and entry.value <= entry.threshold
+        beyond = f"but only lately no longer more than {limit}" if lately else f"more than {limit}"
+        return f"{subject(entry)} {way} by {value} within {duration_text(self.within)}{ends}, {beyond}"
 
     def recovered(self, entry: Entry) -> str:
         way, end = ("below its highest", "highest") if self._falls else ("above its lowest", "lowest")

@@ -21,7 +21,7 @@ from monitor.rules.life import FlapLimit, caveat, check_life
 from monitor.rules.mistakes import mistake, mistakes
 from monitor.rules.samples import SAMPLE_NOW, AnyText, samples
 from monitor.rules.sandbox import compiled, filled
-from monitor.rules.templates import FAILURES, subject, template_fields
+from monitor.rules.templates import FAILURES, amount_of, subject, template_fields
 
 #: Labels that every alert has from elsewhere; a rule cannot set them.
 RESERVED_LABELS = frozenset({"rule", "rule_type", "severity", "provider", "account", "asset"})
@@ -125,10 +125,15 @@ class RuleBase(BaseModel):
         """The built-in text: said when there is no `summary`, or when a template fails."""
         if entry.status != "resolved" and (said := self.caveat(entry, details)):
             return said
+        if "read_again" in details and entry.reason in (None, "recovered"):
+            value = "" if entry.value is None else f", as {amount_of(entry.value, entry.unit, entry.asset)}"
+            return f"{subject(entry)} is being read again, for the first time since {details['read_again']}{value}"
         if entry.status != "resolved":
             return self.breached(entry, details)
         if entry.reason == "recovered":
             return self.recovered(entry)
+        if entry.reason == "superseded":
+            return f"{self.alert} no longer judges {subject(entry) or 'what it did'}"
         return f"{subject(entry) or self.alert} is closed: {(entry.reason or 'ended').replace('_', ' ')}"
 
     def caveat(self, entry: Entry, details: Mapping[str, str]) -> str:

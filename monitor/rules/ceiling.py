@@ -1,13 +1,11 @@
 """What `high_balance` and `locked_funds` share: a measure of each asset that should stay low."""
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from monitor.fields import Amount
-from monitor.model.record import Entry
 from monitor.rules.balance import BalanceRule
 from monitor.rules.levels import (
     HighLevels,
@@ -43,9 +41,3 @@ class CeilingRule(BalanceRule):
             return Ladder((Rung(self.severity, self.above, self.resolve_below),), low=False)
         rungs = (Rung(level, it.above, it.resolve_below) for level, it in worst_first(self.levels))
         return Ladder(tuple(rungs), low=False)
-
-    def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
-        return self.sentence(entry, "is above", details)
-
-    def recovered(self, entry: Entry) -> str:
-        return self.sentence(entry, "has recovered, it was above")

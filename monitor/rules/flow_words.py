@@ -36,7 +36,9 @@ def said_of_flow(
     besides = f", besides what was expected ({details['expected']})" if "expected" in details else ""
     if entry.event is not None and excess and entry.event.expected:
         return f"{subject(entry)} {_expectation(entry.event)}: {value} is above {threshold}{rate}{parts}"
-    return f"{who} {least}{value} {way}{span}, above {threshold}{rate}{parts}{besides}{transfers}"
+    lately = entry.value is not None and entry.threshold is not None and entry.value <= entry.threshold
+    limit = f"but only lately no longer above {threshold}" if lately else f"above {threshold}"
+    return f"{who} {least}{value} {way}{span}, {limit}{rate}{parts}{besides}{transfers}"
 
 
 def said_of_calm(entry: Entry, by: Sequence[str], direction: Direction, within: timedelta | None, *, net: bool) -> str:

@@ -1,13 +1,11 @@
 """`low_balance`: a measure is below a threshold."""
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from monitor.fields import Amount
-from monitor.model.record import Entry
 from monitor.rules.balance import BalanceRule
 from monitor.rules.levels import (
     Ladder,
@@ -44,9 +42,3 @@ class LowBalance(BalanceRule):
             return Ladder((Rung(self.severity, self.below, self.resolve_above),), low=True)
         rungs = (Rung(level, it.below, it.resolve_above) for level, it in worst_first(self.levels))
         return Ladder(tuple(rungs), low=True)
-
-    def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
-        return self.sentence(entry, "is below", details)
-
-    def recovered(self, entry: Entry) -> str:
-        return self.sentence(entry, "has recovered, it was below")

@@ -10,6 +10,7 @@ from monitor.engine.poll import Polling
 from monitor.engine.watch import SUM, Watch, checkups
 from monitor.model.alert import State
 from monitor.model.record import Commit, Record
+from monitor.store import codec
 from monitor.store.redis import RedisStore
 from tests.builders import NOON, minutes, seconds
 from tests.facts import Watched, account, answer, policy, rule
@@ -38,6 +39,16 @@ def test_everybody_who_was_told_of_an_alert_is_told_that_it_is_over_and_nobody_o
     )  # fmt: skip
     assert row.entry.annotations == {"summary": f"{record.account} is no longer configured"}
     assert commit.record == replace(record, alerts=())
+
+
+def test_an_account_that_is_gone_ends_its_alerts_with_the_labels_they_were_told_with():
+    watched = Watched((LOW,), account=account(labels={"role": "hot"})).reads("40")
+    [(_, _, fired_as)] = watched.told
+    stored = codec.record("hot-usdt", [b"1", None, None, *codec.changed(Record("hot-usdt"), watched.record)[1:], None])
+
+    [row] = depart(stored, stranger("hot-usdt", "casino"), NOON + minutes(1)).rows
+
+    assert row.entry.labels == fired_as.labels == {"role": "hot"}
 
 
 @pytest.mark.parametrize(("names", "reason"), [((), "rule_removed"), (("Tested",), "superseded")])

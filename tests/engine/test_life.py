@@ -206,6 +206,20 @@ class TestOnNoData:
         assert entry.annotations["summary"] == "too low"
         assert "could not be read since" in entry.annotations["caveat"]
 
+    @pytest.mark.parametrize(("settings", "ends"), [({}, 5), ({"keep_firing_for": "2m"}, 7)])
+    def test_what_only_fired_for_no_data_is_read_again_and_was_never_below(self, settings, ends):
+        one = watched(on_no_data="fire", **settings).reads("3000 error error error error 3000 3000 3000 3000")
+
+        assert one.news == [(4, "firing"), (ends, "resolved")]
+        assert one.told[-1][2].annotations["summary"] == (
+            "hot-usdt USDT available is being read again, for the first time since 2026-11-20T12:00:00Z, as 3000"
+        )
+
+    def test_what_was_bad_meanwhile_has_recovered_like_any_other(self):
+        one = watched(on_no_data="fire").reads("3000 error error error error 40 3000")
+
+        assert one.told[-1][2].annotations["summary"] == ("hot-usdt USDT available 3000 has recovered, it was below 50")
+
     def test_fire_speaks_of_the_assets_last_known_that_the_rule_watches(self):
         one = Watched((low(on_no_data="fire", assets=["USDT", "BTC", "ETH"]),))
         one.see(answer({"USDT": "100", "BTC": "100", "DOGE": "100"}), NOON)

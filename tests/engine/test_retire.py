@@ -98,6 +98,7 @@ def test_case_52_a_rule_that_gives_an_account_up_is_not_removed():
     [row] = retire(watched.record, HOT, (), frozenset({"Tested"}), NOON).rows
 
     assert (row.news, row.entry.reason) == ("resolved", "superseded")
+    assert row.entry.annotations == {"summary": "Tested no longer judges hot-usdt"}
 
 
 @virtual_time

@@ -145,6 +145,57 @@ def test_without_a_summary_every_rule_speaks_plainly(rule_type):
 
 
 @pytest.mark.parametrize(
+    ("made", "value", "said"),
+    [
+        (rule("low_balance", below=100, resolve_above=120), "99", "99 is below 100"),
+        (rule("low_balance", below=100, resolve_above=120), "110", "110 is not yet above 120 again"),
+        (rule("low_balance", below=100, resolve_above=120), "130", "130 is no longer below 100, but only lately"),
+        (rule("low_balance", below=100), "100", "100 is no longer below 100, but only lately"),
+        (rule("high_balance", above=100, resolve_below=80), "101", "101 is above 100"),
+        (rule("high_balance", above=100, resolve_below=80), "80", "80 is not yet below 80 again"),
+        (rule("locked_funds", above=100, resolve_below=80), "90", "90 is not yet below 80 again"),
+        (
+            rule("low_balance", levels={"warning": {"below": 100, "resolve_above": 120}, "critical": {"below": 50}}),
+            "110",
+            "110 is not yet above 120 again",
+        ),
+    ],
+)
+def test_an_alert_that_is_held_says_what_it_has_to_reach(made, value, said):
+    told = entry(severity="warning", value=Decimal(value), threshold=Decimal(100))
+
+    assert render(made, told, details={}, now=NOON)["summary"] == f"hot-a USDT available {said}"
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (
+            rule("large_outflow", above=100, within="1h"),
+            "hot-a USDT 70 went out within 1h, but only lately no longer above 100",
+        ),
+        (
+            rule("balance_change", falls_by=100, within="1h"),
+            "hot-a USDT fell by 70 within 1h, but only lately no longer more than 100",
+        ),
+    ],
+)
+def test_a_sum_that_is_kept_firing_is_not_said_to_be_above(made, said):
+    told = entry(measure=None, value=Decimal(70), threshold=Decimal(100))
+
+    assert render(made, told, details={}, now=NOON)["summary"] == said
+
+
+def test_a_sum_is_named_by_its_labels_also_when_it_is_good_again():
+    made = rule("low_balance", below=80_000, aggregate={"by": ["role", "asset"]})
+    told = entry(status="resolved", account="", provider="", labels={"role": "hot"}, value=Decimal(90_000))
+
+    assert render(made, told, details={}, now=NOON)["summary"] == (
+        "USDT of role=hot available 90000 has recovered, it was below 80000"
+    )
+
+
+@pytest.mark.parametrize(
     ("made", "told", "text"),
     [
         pytest.param(annotated(), entry(), "hot-a USDT available 412.50 is below 80000", id="low"),
