@@ -5,12 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
+from itertools import chain
 
 from pydantic import BaseModel, SecretStr
 
+from monitor import doubts
 from monitor.accounts import Roster
 from monitor.channels.base import insecure
-from monitor.engine.expected import doubts, mistakes
+from monitor.engine.expected import doubts as expected_doubts
+from monitor.engine.expected import mistakes
 from monitor.fields import UNREAD, duration_text, suggestion
 from monitor.mistakes import Mistake, Steps, dotted
 from monitor.model.record import Account
@@ -25,8 +28,6 @@ from monitor.yamlfile import Document
 TOKEN_MIN = 16
 #: Where a rule says which measures it reads; a percentage is one of `total`.
 _MEASURE_KEYS = ("measure", "expression", "above")
-#: What a glob is made of; a name without these is looked up, not searched.
-_MAGIC = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,11 @@ def _check_expected(settings: Settings, roster: Roster, found: Findings) -> None
     written = found.document.value.get("time_intervals")
     intervals = list(written) if isinstance(written, dict) else list(settings.time_intervals)
     broken = _broken_accounts(roster, found.document)
-    for path, what in doubts(settings.expected_transfers, roster.accounts, telling):
+    odd = chain(
+        expected_doubts(settings.expected_transfers, roster.accounts, telling),
+        doubts.of_expected(settings.expected_transfers, roster.accounts),
+    )
+    for path, what in odd:
         found.doubt(("expected_transfers", *path), what)
     for path, what in mistakes(settings.expected_transfers, intervals, roster.accounts):
         if path[1:] == ("account",) and settings.expected_transfers[int(path[0])].account in broken:
@@ -209,17 +214,27 @@ def _check_rules(settings: Settings, roster: Roster, rules: list[Located], found
     sound = "prices" in settings.model_fields_set or "prices" not in found.document.value
     if not rules:
         found.doubt(("rules",), "there is no rule, nothing will ever be told")
+    audience = doubts.Audience(roster)
     for located in rules:
-        watched: list[ProviderSettings] = [
-            settings.providers[name] for name in sorted(_watched(located.rule, settings, roster))
-        ]
-        if not watched and settings.providers:
-            found.warnings.append(located.at("match", what="matches no account"))
+        rule, matched = located.rule, audience.of(located.rule)
+        names = {account.provider for account in matched}
+        if rule.judges_provider:
+            names = {name for name in settings.providers if rule.matches({"provider": name})}
+        watched: list[ProviderSettings] = [settings.providers[name] for name in sorted(names)]
         if watched:
             _check_rule(located, watched, found)
             _check_labels(located, roster, found)
-        if sound and watched and located.rule.in_usd and (what := unpriceable(located.rule, settings.prices, watched)):
+        elif settings.providers:
+            for path, what in doubts.unmatched(rule, audience, settings.providers):
+                found.warnings.append(located.at(*path, what=what))
+        for path, what in doubts.of_rule(rule, matched, settings.history.keep):
+            found.warnings.append(located.at(*path, what=what))
+        if sound and watched and rule.in_usd and (what := unpriceable(rule, settings.prices, watched)):
             found.mistakes.append(located.at("unit", what=what))
+    if settings.route is not None:
+        judging = [located.rule for located in rules]
+        for path, what in doubts.of_route(settings.route, audience, judging, settings.providers):
+            found.doubt(("route", *path), what)
 
 
 def _check_rule(located: Located, watched: Sequence[ProviderSettings], found: Findings) -> None:
@@ -241,7 +256,7 @@ def _check_rule(located: Located, watched: Sequence[ProviderSettings], found: Fi
     if wanted and not set(wanted) & set(reported):
         near = suggestion(wanted[0], reported)
         what = f"{types} reports no {' or '.join(wanted[:3])}{near}"
-        found.warnings.append(located.at("kinds", what=what))
+        found.warnings.append(located.at("kinds" if "kinds" in rule.model_fields_set else "type", what=what))
 
 
 def _check_labels(located: Located, roster: Roster, found: Findings) -> None:
@@ -270,29 +285,3 @@ def _check_ledger(located: Located, watched: Sequence[ProviderSettings], types: 
         found.mistakes.append(located.at("type", what=what))
     elif lacking:
         found.warnings.append(located.at("type", what=f"{lacking} has no ledger for it: its accounts are not judged"))
-
-
-def _watched(rule: RuleBase, settings: Settings, roster: Roster) -> set[str]:
-    """The providers of the accounts that a rule matches."""
-    if rule.judges_provider:
-        return {name for name in settings.providers if rule.matches({"provider": name})}
-    found: set[str] = set()
-    seen: set[tuple[str, int]] = set()
-    by_name = "account" in rule.match
-    for account in _candidates(rule, roster):
-        # Accounts share their label mappings, so a hundred thousand are a handful of cases.
-        case = (account.provider, id(account.labels))
-        if account.provider in found or (not by_name and case in seen):
-            continue
-        seen.add(case)
-        if rule.matches({**account.labels, "provider": account.provider, "account": account.name}):
-            found.add(account.provider)
-    return found
-
-
-def _candidates(rule: RuleBase, roster: Roster) -> Iterable[Account]:
-    wanted = rule.match.get("account", "*")
-    names = (wanted,) if isinstance(wanted, str) else wanted
-    if any(_MAGIC & set(name) for name in names):
-        return roster.accounts.values()
-    return [roster.accounts[name] for name in names if name in roster.accounts]

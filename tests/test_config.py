@@ -482,7 +482,7 @@ def test_case_22_comparing_in_the_wrong_unit_is_a_mistake(written, prices, rule,
         pytest.param(
             KUNA + CHANNEL,
             LOW.replace("below", "match: {role: cold}, below"),
-            "rules/a.yaml:2: Low.match: matches no account",
+            "rules/a.yaml:2: Low.match.role: matches no account: no role is 'cold' (hot)",
             id="a rule that watches nothing",
         ),
         pytest.param(

@@ -21,7 +21,7 @@ class Liquidation(EventRule):
     kinds: tuple[Kind, ...] = Field(default=LIQUIDATIONS, min_length=1, description="adl_liquidation only when named")
 
     def event_kinds(self) -> tuple[str, ...]:
-        return self.kinds if "kinds" in self.model_fields_set else ()
+        return self.kinds
 
     def fits(self, event: Event) -> bool:
         return event.kind in self.kinds

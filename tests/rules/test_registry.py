@@ -82,7 +82,8 @@ def test_a_rule_says_which_accounts_measures_and_kinds_it_is_about():
     assert (low.measures(), low.event_kinds()) == (("held",), ())
     assert (flow.measures(), flow.event_kinds()) == ((), ("funding",))
     assert rule("large_outflow", above="5%").measures() == ("total",)
-    assert rule("event").event_kinds() == rule("liquidation").event_kinds() == ()
+    assert rule("event").event_kinds() == ()
+    assert rule("liquidation").event_kinds() == ("market_liquidation", "backstop_liquidation")
 
 
 @pytest.mark.parametrize("name", ["", "1st", "has space", "x" * 129, "Umläut"])
