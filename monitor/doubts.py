@@ -16,7 +16,7 @@ from monitor.engine.route import EVERY_LABEL, Route
 from monitor.fields import duration_text, suggestion
 from monitor.mistakes import Steps, clip
 from monitor.model.alert import SEVERITIES
-from monitor.model.labels import matches
+from monitor.model.labels import compile_match
 from monitor.model.record import Account
 from monitor.rules import RULES
 from monitor.rules.base import RESERVED_LABELS, RuleBase
@@ -95,7 +95,7 @@ def unmatched(rule: RuleBase, audience: Audience, providers: Collection[str]) ->
         if label not in known and "" not in _values(wanted):
             yield ("match", label), f"matches no account: {whose} label {label!r}{_near(label, known)}"
             said = True
-        elif not any(matches({label: wanted}, {label: value}) for value in ("", *known.get(label, ()))):
+        elif not _any(label, wanted, ("", *known.get(label, ()))):
             yield ("match", label), f"matches no account: {_never(label, _values(wanted), known[label])}"
             said = True
     if not said:
@@ -175,7 +175,7 @@ def _of_route(route: Route, known: Mapping[str, Collection[str]], path: Steps) -
         if label not in names and values:
             yield (*path, "match", label), f"no alert has the label {label!r}{_near(label, names)}"
         elif label in known:
-            dead = [value for value in values if not any(matches({label: value}, {label: is_}) for is_ in known[label])]
+            dead = [value for value in values if not _any(label, value, known[label])]
             if dead:
                 yield (*path, "match", label), _never(label, dead, known[label])
     for index, label in enumerate(route.group_by or ()):
@@ -183,6 +183,11 @@ def _of_route(route: Route, known: Mapping[str, Collection[str]], path: Steps) -
             yield (*path, "group_by", index), f"no alert has the label {label!r}{_near(label, names)}"
     for index, child in enumerate(route.routes):
         yield from _of_route(child, known, (*path, "routes", index))
+
+
+def _any(label: str, wanted: str | Sequence[str], values: Iterable[str]) -> bool:
+    fits = compile_match({label: wanted})
+    return any(fits({label: value}) for value in values)
 
 
 def _never(label: str, wanted: Sequence[str], known: Collection[str]) -> str:

@@ -211,7 +211,10 @@ def _what(detail: ErrorDetails) -> str:
         if len(known) == 1:
             return f"must be {known[0]}, got {clip(repr(given))}"
         return f"{clip(str(given))!r} is not one of {', '.join(known)}{suggestion(str(given), known)}"
-    if kind == "string_type" and isinstance(given, int | Decimal):
+    if kind == "string_type" and isinstance(given, Decimal):
+        # `55e84` is no longer known as it was written, and an id copied from here would be another one.
+        return "must be text, write it in quotes"
+    if kind == "string_type" and isinstance(given, int):
         shown = str(given).lower() if isinstance(given, bool) else str(given)
         return f'must be text, write it in quotes: "{clip(shown)}"'
     if kind in _LIMITS:

@@ -5,6 +5,7 @@ asset called `NO` stays a word, of two equal keys neither silently wins, and a f
 more than it is worth. YAML 1.1's octal, hexadecimal, base-60, date and float forms are refused or left text.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,9 @@ MAX_MISTAKES = 200
 Events = Iterator[Any]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+#: Text that begins with what YAML takes for something else.
+_SPECIAL = re.compile(r"[:,\[{-]\s+(?:\{\{|[@%`])")
+_TWO_COLONS = re.compile(r":\s.*:(?:\s|$)")
 _UNPRINTABLE = yaml.reader.Reader.NON_PRINTABLE
 
 
@@ -119,8 +123,19 @@ def _problem(error: yaml.MarkedYAMLError, text: str, line: int) -> str:
     written = text.split("\n")[line - 1 : line]
     if written and "\t" in written[0][: len(written[0]) - len(written[0].lstrip())]:
         return "a tab in the indentation, use spaces"
+    if "quoted scalar" in (error.context or "") and "end of stream" in (error.problem or "") and error.context_mark:
+        return f"the quote that opens in line {error.context_mark.line + 1} is never closed"
     said = " ".join(part for part in (error.context, error.problem) if part)
-    return clip(said or "syntax error", 200)
+    return clip(said or "syntax error", 200) + _hint(said, written[0] if written else "")
+
+
+def _hint(said: str, written: str) -> str:
+    """What people most often meant who wrote such a line."""
+    if _SPECIAL.search(written) or ("mapping values are not allowed" in said and _TWO_COLONS.search(written)):
+        return "; put the text in quotes"
+    if "',' or" in said:
+        return "; a comma is missing, or a text with `: ` in it needs quotes"
+    return "; look at the indentation" if "mapping values are not allowed" in said else ""
 
 
 @dataclass(slots=True)
@@ -233,7 +248,8 @@ class _Builder:
             value, _ = self.node(event, events, (*path, "?"))
         if isinstance(value, str):
             return value
-        self.say(line, path, "a key must be text")
+        braces = isinstance(event, yaml.MappingStartEvent) and event.flow_style
+        self.say(line, path, "{{ begins no text: put it in quotes" if braces else "a key must be text")
         return "?"
 
     def merge(self, value: Any, lines: Lines, line: int, path: Steps) -> list[tuple[dict[str, Any], Lines]]:

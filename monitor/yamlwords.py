@@ -40,7 +40,7 @@ def plain(text: str) -> Any:
     number = Decimal(text.replace("_", "")) if len(text) <= MAX_DIGITS else None
     # 1e999999999 is a small file and a huge number.
     if number is None or (number and abs(number.adjusted()) > MAX_DIGITS):
-        raise ValueError(f"{clip(text)} is too large or too long for a number")
+        raise ValueError(f"{clip(text)} is too large or too long for a number: put it in quotes if it is text")
     return int(number) if _INTEGER.fullmatch(text) else number
 
 

@@ -343,6 +343,20 @@ def test_a_budget_with_a_suffix_is_asked_about(written):
     assert found == ["config.yaml:10: expected_transfers[0].up_to: '180k' is no amount: did you mean 180_000?"]
 
 
+@pytest.mark.parametrize(
+    ("wallet", "said"),
+    [
+        ("12345", 'must be text, write it in quotes: "12345"'),
+        ("55e84", "must be text, write it in quotes"),
+        ("550e8400", "550e8400 is too large or too long for a number: put it in quotes if it is text"),
+    ],
+)
+def test_an_id_that_looks_like_a_number_is_never_repeated_as_another_one(written, wallet, said):
+    found = mistakes(written, KUNA.replace("w1", wallet))
+
+    assert found == [f"config.yaml:8: providers.custody.accounts.treasury.wallet_id: {said}"]
+
+
 CHAIN = """\
   chain: {type: kaiko, auth: {api_key: {env: KEY}}, accounts: {cold: {addresses: [bc1q0123456789]}}}
 """

@@ -71,7 +71,11 @@ def test_a_scalar_means_what_it_looks_like(written, meant):
         ("a: 0b11", 'f.yaml:1: a: 0b11 looks binary, write "0b11" if it is text'),
         ("a: -.INF", 'f.yaml:1: a: -.INF is not a number, write "-.INF" if it is text'),
         ("a: .nan", 'f.yaml:1: a: .nan is not a number, write ".nan" if it is text'),
-        ("a: 1e999999999", "f.yaml:1: a: 1e999999999 is too large or too long for a number"),
+        ("a: 1e9999", "f.yaml:1: a: 1e9999 is too large or too long for a number: put it in quotes if it is text"),
+        ("w: 550e8400", "f.yaml:1: w: 550e8400 is too large or too long for a number: put it in quotes if it is text"),
+        ('a: 1\nb: "x\nc: 2\n', "f.yaml:4: not valid YAML: the quote that opens in line 2 is never closed"),
+        ("a:\n  b: 'x\n", "f.yaml:3: not valid YAML: the quote that opens in line 2 is never closed"),
+        ("a: {{ account }}", "f.yaml:1: a: {{ begins no text: put it in quotes"),
         ("a: 1\nb:\n  c: 2\n  c: 3", "f.yaml:4: b.c: given twice, first in line 3"),
         ('1: a\n"1": b', "f.yaml:2: 1: given twice, first in line 1"),
         ("a: 1\n---\nb: 2", "f.yaml:2: a second document (---), one file holds one"),
@@ -99,6 +103,24 @@ def test_a_syntax_error_names_its_line():
     [said] = mistakes("a: 1\nb: [1, 2\nc: 3")
 
     assert said.startswith("f.yaml:3: not valid YAML: ")
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("a: low: top up", "; put the text in quotes"),
+        ("a: {{ account }} is low", "; put the text in quotes"),
+        ("a: {b: {{ account }} is low}", "; put the text in quotes"),
+        ("a: @ops", "; put the text in quotes"),
+        ("a: {b: low: top up}", "; a comma is missing, or a text with `: ` in it needs quotes"),
+        ("a: 1\n  b: 2", "; look at the indentation"),
+        ("a: - b", "not allowed in this context"),
+    ],
+)
+def test_a_text_that_yaml_takes_for_something_else_wants_quotes(written, hint):
+    [said] = mistakes(written)
+
+    assert said.endswith(hint)
 
 
 def test_keys_are_their_literal_text():
