@@ -21,7 +21,7 @@ from monitor.model.record import Account
 from monitor.providers import PROVIDERS
 from monitor.rules.base import RuleBase
 from monitor.ruletest import AccountStory, RuleTest, RuleTests
-from monitor.ruletest_checks import Known, Nature, assets_of, mistakes_of
+from monitor.ruletest_checks import OVERLAP, Known, Nature, assets_of, mistakes_of
 from monitor.settings import Defaults
 from monitor.staff import policy as policy_of
 from monitor.yamlfile import Document
@@ -145,7 +145,7 @@ class _File:
         if spec is None:
             return Nature(ledger=bool(story.events))
         ledger = spec.tells_events()
-        return Nature(spec.MEASURES, spec.KINDS if ledger else (), ledger, spec.DROPS_ZERO)
+        return Nature(spec.MEASURES, spec.KINDS if ledger else (), ledger, spec.DROPS_ZERO, _overlap(spec))
 
     def _known(self) -> Known:
         """What the tests may speak of."""
@@ -179,6 +179,14 @@ def nearest(folder: Path) -> Path | None:
     """The nearest `config.yaml`, in this folder or above it."""
     here = folder.resolve()
     return next((path for each in (here, *here.parents) if (path := each / CONFIG_NAME).is_file()), None)
+
+
+def _overlap(spec: Any) -> timedelta:
+    """How far back a provider's ledger is read again; of a mere type only the fields are known."""
+    if isinstance(spec, type):
+        field = spec.model_fields.get("overlap")  # type: ignore[attr-defined]  # a type of providers
+        return OVERLAP if field is None else field.default
+    return getattr(spec, "overlap", OVERLAP)
 
 
 def _account(story: AccountStory, interval: timedelta, defaults: Defaults) -> Account:

@@ -12,16 +12,22 @@ from monitor.ruletest import AccountStory, Expectation, ExpectedNews, Meant, Rul
 
 #: Ten years: whatever is added to its times is still a date.
 STORY_MAX = timedelta(days=3650)
+#: What a provider that is still to be chosen is taken to have.
+OVERLAP = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Nature:
-    """What a test needs to know of an account's provider. `kinds` is empty where any will do."""
+    """What a test needs to know of an account's provider. `kinds` is empty where any will do.
+
+    What is found after more than `overlap` without a reading is late.
+    """
 
     measures: tuple[str, ...] = MEASURES
     kinds: tuple[str, ...] = ()
     ledger: bool = False
     drops_zero: bool = False
+    overlap: timedelta = OVERLAP
 
 
 @dataclass(frozen=True, slots=True)

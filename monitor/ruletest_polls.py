@@ -10,8 +10,9 @@ from monitor.engine.pricing import PriceBook, Seen, Source, bare
 from monitor.model.event import Correction, Event, digest
 from monitor.model.money import ZERO, text
 from monitor.model.price import Quote
-from monitor.model.record import Answer, Health, Reading
+from monitor.model.record import Answer, Health, Reading, Record
 from monitor.model.snapshot import Outage, Snapshot
+from monitor.providers.times import late_before
 from monitor.ruletest import split_key
 from monitor.ruletest_cases import Member
 from monitor.ruletest_checks import selects
@@ -45,8 +46,8 @@ class Script:
         """Series → sample of one poll."""
         return {key: sample_at(told, place) for key, told in self.member.story.series.items()}
 
-    def reading(self, place: int, now: datetime, known: Snapshot | None) -> tuple[Reading, list[str]]:
-        """What a poll reads, and what is to be said of the movements in it. `known` is what was read before."""
+    def reading(self, place: int, now: datetime, record: Record) -> tuple[Reading, list[str]]:
+        """What a poll reads, and what is to be said of the movements in it. `record` is what was known before."""
         samples = self.samples(place)
         for sample in samples.values():
             if isinstance(sample, Mark) and (kind := OUTAGES.get(sample)):
@@ -57,11 +58,12 @@ class Script:
             if isinstance(sample, Decimal):
                 asset, measure = split_key(key)
                 amounts.setdefault(asset, {})[measure] = sample
-        snapshot = self._snapshot(amounts, now, known)
+        snapshot = self._snapshot(amounts, now, record.snapshot)
         if not self.member.nature.ledger:
             return Answer(snapshot), []
-        (events, told), (corrections, undone) = self._fresh(now), self._undone(now)
-        return Answer(snapshot, events, corrections=corrections), told + undone
+        late = late_before(record, now, self.member.nature.overlap)
+        (events, told), (corrections, undone) = self._fresh(now, late), self._undone(now)
+        return Answer(snapshot, events, corrections=corrections, restated=tuple(undone)), told + undone
 
     def _snapshot(self, amounts: dict[str, dict[str, Decimal]], now: datetime, known: Snapshot | None) -> Snapshot:
         """What an adapter makes of an answer that lacks some assets: zero only where absence means that."""
@@ -76,13 +78,16 @@ class Script:
                 amounts[asset] = dict.fromkeys(nature.measures, ZERO)
         return Snapshot(now, amounts, absent_is_zero=True)
 
-    def _fresh(self, now: datetime) -> tuple[tuple[Event, ...], list[str]]:
-        """The rows that came since the last good poll; the first one's are history, not news."""
+    def _fresh(self, now: datetime, late: datetime) -> tuple[tuple[Event, ...], list[str]]:
+        """The rows that came since the last good poll; the first one's are history, not news.
+
+        Those from before `late` were found after a gap.
+        """
         rows = []
         while self._rows and self._rows[0][0].occurred_at <= now:
             row, reverted_at = self._rows.popleft()
             if reverted_at is None or reverted_at > now:
-                rows.append(row)
+                rows.append(replace(row, late=row.occurred_at < late))
                 self._standing += [(row, reverted_at)] if self._baseline and reverted_at else []
         history = "" if self._baseline else " (before the first good poll: history, not news)"
         self._baseline = True

@@ -158,7 +158,7 @@ class _World:
 
     def _poll(self, script: Script, judged: _Judged, place: int, now: datetime) -> None:
         account = script.member.account
-        reading, moved = script.reading(place, now, judged.virtual.record.snapshot)
+        reading, moved = script.reading(place, now, judged.virtual.record)
         whose = f"{account.name}: " if self.case.test.several else ""
         self.story.movements += [(now - START, whose + one) for one in moved]
         self.health[account.provider] = noted(self.health[account.provider], reading, now)

@@ -1,14 +1,19 @@
 """Rule tests of several accounts: what a story of them may say, and what rules over them make of it."""
 
 import json
+from dataclasses import replace
 from textwrap import dedent, indent
 
 import pytest
 
 from monitor.errors import ConfigError
+from monitor.model.record import Record
+from monitor.model.snapshot import Snapshot
 from monitor.ruletest_cases import load
+from monitor.ruletest_polls import Script
 from monitor.ruletest_report import run_tests
 from monitor.ruletest_run import run
+from tests.builders import NOON, minutes
 
 RULES = """\
 rules:
@@ -28,6 +33,9 @@ rules:
   - {alert: Leak, type: large_outflow, above: 500, within: 1h, net_internal: true, settle_within: 10m}
   - {alert: Stale, type: stale}
   - {alert: Down, type: provider_down, after: 5m}
+  - {alert: Odd, type: unexplained_change, match: {role: odd}, above: 1, for: 4m}
+  - {alert: Burst, type: large_outflow, match: {role: odd}, above: 5, within: 10m}
+  - {alert: Row, type: event, match: {role: odd}, kinds: [transfer]}
 """
 CONFIG = """\
 version: 1
@@ -301,6 +309,58 @@ def test_what_the_provider_takes_back_is_undone_and_what_it_took_back_unread_was
           - {at: 5m, alert: Drain, state: firing, value: 600}
           - {at: 6m, alert: Drain, state: resolved}
         expect_notifications: [{channel: ops, alert: Gone, kinds: [event, updated]}]
+        """)
+
+
+def test_case_37_what_is_read_after_a_gap_is_judged_in_the_window_it_belongs_to(holds):
+    holds("""
+        account: {name: w, provider: kaiko, labels: {role: odd}}
+        series: {total/BTC: "10x2 errorx60 2x20"}
+        events:
+          - {at: 2m30s, kind: transfer, asset: BTC, amount: 4, direction: out}
+          - {at: 9m, kind: transfer, asset: BTC, amount: 4, direction: out}
+        expect:
+          - {at: 61m, alert: Burst, state: inactive}
+          - {at: 62m, alert: Burst, state: firing, value: 8}
+        """)
+
+
+def test_what_is_read_after_a_gap_is_told_as_late(written):
+    path = written("""
+        account: {name: w, provider: kaiko, labels: {role: odd}}
+        series: {total/BTC: "10x2 error 2x2"}
+        events:
+          - {at: 2m, kind: transfer, asset: BTC, amount: 4, direction: out}
+          - {at: 4m, kind: transfer, asset: BTC, amount: 4, direction: out}
+        expect_notifications: [{channel: ops, alert: Row, kinds: [event, event]}]
+        """)
+
+    [case] = load([path], None)
+    script, record = Script(case.members[0], NOON), Record("w", version=1, snapshot=Snapshot(NOON, {}))
+    script.reading(0, NOON, record)
+    [after, _], [usual, _] = (
+        script.reading(place, NOON + minutes(place), one)
+        for place, one in ((3, replace(record, failing_since=NOON + minutes(2))), (4, record))
+    )
+
+    assert [row.late for reading in (after, usual) for row in reading.events] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        pytest.param("10x2 7x3 10x9", id="with its row"),
+        pytest.param("10x2 7x2 10x9", id="a poll before"),
+        pytest.param("10x2 7x4 10x9", id="a poll after"),
+        pytest.param("10x20", id="it never went"),
+    ],
+)
+def test_case_23_what_is_taken_back_explains_that_it_comes_back(holds, samples):
+    holds(f"""
+        account: {{name: w, provider: kaiko, labels: {{role: odd}}}}
+        series: {{total/BTC: "{samples}"}}
+        events: [{{at: 2m, kind: transfer, asset: BTC, amount: 3, direction: out, reverted_at: 5m}}]
+        expect_notifications: [{{channel: ops, alert: Odd, kinds: []}}]
         """)
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from monitor.model.event import Event
-from monitor.model.money import ZERO, add
+from monitor.engine.movements import Moved
+from monitor.model.money import ZERO, add, subtract
 from monitor.model.record import Answer, Record
 from monitor.model.residual import Opens, alive, settle
 from monitor.model.snapshot import Change
@@ -16,7 +16,7 @@ def account_for(
     record: Record,
     answer: Answer,
     changes: tuple[Change, ...],
-    events: tuple[Event, ...],
+    movements: Moved,
     rules: tuple[RuleBase, ...],
     now: datetime,
 ) -> Mapping[str, Opens]:
@@ -25,9 +25,9 @@ def account_for(
     known = record.residuals
     if not read and not known:
         return known
-    explained = _explained(answer, events)
+    explained = _explained(answer, movements)
     moved = {change.asset: change.delta for change in changes if change.measure == "total"}
-    counts = _counts(record, answer)
+    counts = _counts(record, answer, movements)
     found: dict[str, Opens] = {}
     for rule, spec in read:
         for asset in {*explained, *moved, *(key.partition("|")[0] for key in known)}:
@@ -47,27 +47,39 @@ def account_for(
     return known if found == known else found
 
 
-def _explained(answer: Answer, events: tuple[Event, ...]) -> Mapping[str, Decimal]:
-    """Asset → what the ledger says its total moved by; assets that the ledger does not cover are not in it."""
+def _explained(answer: Answer, movements: Moved) -> Mapping[str, Decimal]:
+    """Asset → what the ledger says its total moved by; assets that the ledger does not cover are not in it.
+
+    A row that is taken back explains the way back.
+    """
     if answer.events is None:
         return {}
     if answer.explained is not None:
         return answer.explained
     sums: dict[str, Decimal] = dict.fromkeys(answer.snapshot.amounts, ZERO)
-    for event in events:
+    for event in (*movements.events, *movements.regained):
         sums[event.asset] = add(sums.get(event.asset, ZERO), event.signed)
+    for event in movements.undone:
+        sums[event.asset] = subtract(sums.get(event.asset, ZERO), event.signed)
     return sums
 
 
-def _counts(record: Record, answer: Answer) -> bool:
+def _counts(record: Record, answer: Answer, movements: Moved) -> bool:
     """Whether what moved in this poll can be held against the ledger.
 
-    Not when a stream of events begins: what its rows did to the total is history, which nobody tells. Nor when the
-    provider has corrected its rows, or some are lost.
+    Not when a stream of events begins: what its rows did to the total is history, which nobody tells. Nor when some
+    are lost, or the provider has corrected its rows and it is not known what these had moved.
     """
-    if record.ledgers.keys() != answer.ledgers.keys() or answer.restated or answer.lost:
+    if record.ledgers.keys() != answer.ledgers.keys() or answer.lost:
+        return False
+    if (answer.restated or answer.corrections) and not _follows(answer, movements):
         return False
     return bool(answer.ledgers) or not answer.gap
+
+
+def _follows(answer: Answer, movements: Moved) -> bool:
+    """Whether every corrected row is one that was told, and moved the total by just its amount."""
+    return 0 < len(answer.corrections) == len(movements.corrected) and answer.explained is None
 
 
 def _compared(record: Record, asset: str) -> bool:

@@ -44,4 +44,4 @@ def look_back(
     if isinstance(counted, Need):
         return counted
     extremes = remember(record.extremes, changes, rules, now)
-    return Windows(*counted, extremes, account_for(record, answer, changes, moved.events, rules, now))
+    return Windows(*counted, extremes, account_for(record, answer, changes, moved, rules, now))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from monitor.model.event import Ledger
+from monitor.model.event import Correction, Ledger
 from monitor.model.snapshot import Snapshot
 from tests.builders import NOON, minutes
 from tests.facts import Watched, answer, blindness, event, outage, policy, rule, sighting
@@ -308,3 +308,37 @@ def test_rows_that_come_later_than_their_money_leave_nothing_behind(steps):
 def test_a_rule_that_makes_no_sense_is_refused(settings, said):
     with pytest.raises(ValidationError, match=said):
         theft(**settings)
+
+
+def taken_back(name="1.0"):
+    return {"corrections": (Correction("reverted", name, NOON),), "restated": ("1 rows were taken back",)}
+
+
+class TestCase23:
+    """A row that is taken back explains the way back, whenever the money takes it."""
+
+    OUT = (("10", []), ("7", ["-3"]))
+
+    @pytest.mark.parametrize(
+        "polls",
+        [
+            pytest.param([*OUT, ("10", [], taken_back())], id="in the same poll"),
+            pytest.param([*OUT, ("10", []), ("10", [], taken_back())], id="one poll before"),
+            pytest.param([*OUT, ("7", [], taken_back()), ("10", [])], id="one poll after"),
+            pytest.param([("10", []), ("10", ["-3"]), ("10", [], taken_back())], id="it never moved"),
+        ],
+    )
+    def test_case_23_what_comes_back_is_settled(self, polls):
+        seen = watched(theft(**{"for": "2m"}), polls=polls)
+
+        assert (seen.news, seen.record.residuals) == ([], {})
+
+    def test_case_23_what_does_not_come_back_is_unexplained(self):
+        seen = watched(theft(), polls=[*self.OUT, ("7", [], taken_back()), ("7", [])])
+
+        assert [(at, news) for at, news, *_ in seen.news] == [(2, "firing")]
+
+    def test_what_was_history_explains_nothing(self):
+        seen = watched(theft(), polls=[("10", []), ("13", [], taken_back("of old")), ("13", [])])
+
+        assert seen.news == []
