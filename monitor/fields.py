@@ -33,9 +33,7 @@ _UNITS = {
 _AMOUNT = re.compile(r"[+-]?(?:\d[\d_]*)(?:\.[\d_]*\d)?", re.ASCII)
 _WITH_UNIT = re.compile(rf"(?P<before>[$€]?\s?)(?P<amount>{_AMOUNT.pattern})(?P<after>\s?[A-Za-z@$€]*)", re.ASCII)
 #: What people write behind a number for its zeros.
-_MULTIPLES = {
-    "k": 10**3, "m": 10**6, "mn": 10**6, "mln": 10**6, "mio": 10**6, "b": 10**9, "bn": 10**9,
-}  # fmt: skip
+_MULTIPLES = {"k": 10**3, "m": 10**6, "mn": 10**6, "mln": 10**6, "mio": 10**6, "b": 10**9, "bn": 10**9}
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s?%", re.ASCII)
 _DURATION_MAX = 64
 #: Advice repeats what was written only when it is not longer.
@@ -287,7 +285,11 @@ RateLimits = Annotated[
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`, did you mean 'x'?`, or nothing when no known word is near."""
-    near = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.7)
+    names = list(known)
+    near = difflib.get_close_matches(word[:100], names, n=1, cutoff=0.7)
+    # `expr` is short for one thing or for none.
+    longer = [name for name in names if len(word) > 2 and name.startswith(word)]
+    near = near or (longer if len(longer) == 1 else [])
     return f", did you mean '{near[0]}'?" if near else ""
 
 

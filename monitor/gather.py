@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from monitor import accounts, crosscheck, yamlfile
 from monitor.errors import ConfigError
 from monitor.fields import Context, suggestion
-from monitor.mistakes import Mistake, Steps, clip, dotted, translated
+from monitor.mistakes import Mistake, Steps, clip, dotted, properties, translated
 from monitor.providers.base import ProviderSettings
 from monitor.rules import AnyRule
 from monitor.rules.base import RuleBase
@@ -169,7 +169,11 @@ class Reader:
                     f"no file is named {clip(pattern)!r}",
                 )
                 (self.doubtful if has_magic(pattern) else self.wrong).append(note)
-            found.update(dict.fromkeys(matched))
+            for folder in filter(Path.is_dir, matched):
+                name = clip(pattern.rstrip("/"))
+                better = f"{name}.yaml" if name.endswith("*") else f"{name}/*.yaml"
+                self.say(document, ("rules", index), f"{clip(str(folder))} is a directory, write {better}")
+            found.update(dict.fromkeys(path for path in matched if not path.is_dir()))
         if len(found) > MAX_RULE_FILES:
             self.say(document, ("rules",), f"{len(found)} rule files are more than {MAX_RULE_FILES}")
         return list(found)[:MAX_RULE_FILES]
@@ -192,7 +196,7 @@ class Reader:
                 self.wrong += crosscheck.miscounted(rule, document, ("rules", index))
                 found.append(crosscheck.Located(rule, document, ("rules", index), title))
             except ValidationError as error:
-                for path, what in translated(error, "rules", _rule_schema(), item):
+                for path, what in (*translated(error, "rules", _rule_schema(), item), *_lacking(error, item)):
                     line = document.line(("rules", index, *path))
                     self.wrong.append(Mistake(document.file, line, dotted((title, *path)), what))
         return found
@@ -241,6 +245,23 @@ def _patterns(value: Mapping[str, Any]) -> list[str]:
     """The rule files a broken configuration means, so that they are checked all the same."""
     written = value.get("rules", Settings.model_fields["rules"].default)
     return [item for item in written if isinstance(item, str)] if isinstance(written, list | tuple) else []
+
+
+def _lacking(error: ValidationError, item: Any) -> list[tuple[Steps, str]]:
+    """What a rule lacks besides the settings that it has too many, like a threshold by another name.
+
+    Its settings are judged together only where each is known. A name that is nearly right lacks nothing more.
+    """
+    known = properties(_rule_schema(), (str(item.get("type")),)) if isinstance(item, dict) else set()
+    extra = [each["loc"][-1] for each in error.errors() if each["type"] == "extra_forbidden" and len(each["loc"]) == 2]
+    if len(extra) != error.error_count() or any(suggestion(str(name), known) for name in extra):
+        return []
+    rest = {key: value for key, value in item.items() if key not in extra}
+    try:
+        _RULE.validate_python(rest)
+    except ValidationError as lacking:
+        return translated(lacking, "rules", _rule_schema(), rest)
+    return []
 
 
 def _part(path: Steps) -> Steps:

@@ -244,7 +244,9 @@ def properties(schema: Mapping[str, Any], path: Sequence[str | int]) -> set[str]
     for step in path:
         below = [option for node in here for option in _step(node, step, schema)]
         tagged = [option for node in here for option in _tagged(node, step, schema)]
-        here = below or tagged or here
+        # The rule type `expression` has a setting of this name.
+        by_tag = [node for node in here if step in node.get("discriminator", {}).get("mapping", {})]
+        here = (tagged if by_tag else below) or tagged or here
     return {name for node in here for name in node.get("properties", {})}
 
 

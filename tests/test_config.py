@@ -334,6 +334,39 @@ def test_no_advice_on_an_amount_makes_it_another_one(written, rule, said):
     assert found == [f"rules/a.yaml:2: Low.{said}"]
 
 
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (
+            "type: low_balance, threshold: 5",
+            ["R.threshold: unknown setting", "R: a threshold is missing: write `below`, or `levels`"],
+        ),
+        (
+            "type: large_outflow, limit: 5, within: 1h",
+            ["R.limit: unknown setting", "R: a threshold is missing: write `above`, or `levels`"],
+        ),
+        ("type: low_balance, belw: 5", ["R.belw: unknown setting, did you mean 'below'?"]),
+        ("type: low_balance, below: 5, colour: red", ["R.colour: unknown setting"]),
+        ("type: expression, expr: total < 5", [
+            "R.expression: is required",
+            "R.expr: unknown setting, did you mean 'expression'?",
+        ]),
+    ],
+)  # fmt: skip
+def test_an_unknown_setting_is_told_with_what_is_lacking(written, rule, said):
+    found = mistakes(written, KUNA, **rules(f"rules:\n  - {{alert: R, {rule}}}\n"))
+
+    assert found == [f"rules/a.yaml:2: {each}" for each in said]
+
+
+@pytest.mark.parametrize("pattern", ["rules", "rules/", "rul*"])
+def test_a_directory_of_rules_is_a_mistake_where_it_is_named(written, pattern):
+    found = mistakes(written, KUNA + f"rules:\n  - {pattern}\n", **rules(LOW))
+
+    better = "rul*.yaml" if "*" in pattern else "rules/*.yaml"
+    assert found == [f"config.yaml:10: rules[0]: rules is a directory, write {better}"]
+
+
 def test_a_budget_with_a_suffix_is_asked_about(written):
     expected = "expected_transfers: [{name: p, account: treasury, asset: BTC, up_to: 180k, active: [noon]}]\n"
     noon = "time_intervals: {noon: [{times: ['12:00-13:00']}]}\n"
