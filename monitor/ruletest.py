@@ -17,6 +17,7 @@ from monitor.model.event import Direction
 from monitor.rules.base import RESERVED_LABELS
 from monitor.rules.mistakes import missing, mistake, mistakes
 from monitor.ruletest_series import SAMPLES_MAX, PriceSeries, Series
+from monitor.ruletest_start import START, Start
 from monitor.settings import Name, polled
 
 #: Accounts of one test.
@@ -109,6 +110,7 @@ class RuleTest(_Part):
     model_config = ConfigDict(json_schema_extra=_one_of_two_forms)
 
     name: str = Field(min_length=1)
+    start: Start | None = Field(default=None, description="when its first sample is read; default: the file's")
     account: WatchedAccount | None = None
     series: Mapping[str, Series] = Field(
         default_factory=dict, min_length=1, description="measure/asset → samples; all are one answer"
@@ -200,6 +202,9 @@ class RuleTests(BaseModel):
     )
     interval: Annotated[Duration, AfterValidator(polled)] = Field(
         default=timedelta(seconds=60), description="between two polls; sample k is read at k × interval"
+    )
+    start: Start = Field(
+        default=START, description="when first samples are read; default: a Thursday, 2026-01-01T00:00:00Z"
     )
     tests: tuple[RuleTest, ...] = Field(min_length=1)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ class Case:
     file: str
     test: RuleTest
     interval: timedelta
+    start: datetime
     members: tuple[Member, ...]
     rules: tuple[RuleBase, ...]
     policy: Policy
@@ -166,6 +167,7 @@ class _File:
             file=document.file,
             test=test,
             interval=tests.interval,
+            start=test.start or tests.start,
             members=members,
             rules=self.rules,
             policy=policy_of(config) if config else Policy(compile_route(None, channels), defaults.outage_tolerance),

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from monitor.engine.pricing import PriceBook, Seen, Source, bare
 from monitor.model.event import Correction, Event, digest
-from monitor.model.money import ZERO, text
+from monitor.model.money import ZERO, text, total
 from monitor.model.price import Quote
 from monitor.model.record import Answer, Health, Reading, Record
 from monitor.model.snapshot import Outage, Snapshot
@@ -116,6 +116,14 @@ class Script:
 
 def _told(row: Event) -> str:
     return " ".join(filter(None, (row.kind, text(row.amount), row.asset, row.direction)))
+
+
+def expected_of(event: Event) -> str:
+    """`50 of 60 USDT expected by payroll`; empty where nobody announced any of a movement."""
+    if not event.expected or event.reverted:
+        return ""
+    amount, names = total(use.amount for use in event.expected), dict.fromkeys(use.by for use in event.expected)
+    return f"{text(amount)} of {text(event.amount)} {event.asset} expected by {', '.join(names)}"
 
 
 def noted(health: Health, reading: Reading, now: datetime) -> Health:

@@ -20,16 +20,15 @@ from monitor.rules.base import RuleBase
 from monitor.rules.contributors import missing_parts
 from monitor.ruletest_cases import Case
 from monitor.ruletest_inbox import Inbox
-from monitor.ruletest_polls import Script, Ticker, noted, sample_at, shown
+from monitor.ruletest_polls import Script, Ticker, expected_of, noted, sample_at, shown
 from monitor.ruletest_story import INACTIVE, About, Status, Story
 from monitor.virtual import Shelf, Virtual, VirtualSum
 
-#: When every test begins. Nothing depends on the date.
-START = datetime(2026, 1, 1, tzinfo=UTC)
 #: What is looked at besides polls is, at most this often between two: a day between polls must not mean thousands.
 LOOKS_MAX = 20
 _INSTANT = timedelta(microseconds=1)
 _NEVER = datetime.max.replace(tzinfo=UTC)
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -52,8 +51,8 @@ class _Watched:
     judged: _Judged
     read: Callable[[datetime], Reading]
     every: timedelta
-    look_at: datetime = START
-    looked_at: datetime = START - FOLD
+    look_at: datetime
+    looked_at: datetime = _LONG_AGO
     #: Whether nothing can change before the next polls.
     rests: Callable[[], bool] = lambda: False
 
@@ -80,10 +79,11 @@ class _World:
     providers: list[_Watched] = field(default_factory=list)
     sums: list[_Watched] = field(default_factory=list)
     health: dict[str, Health] = field(default_factory=dict)
-    shelf: Shelf = field(default_factory=lambda: Shelf(START))
+    shelf: Shelf = field(init=False)
 
     def __post_init__(self) -> None:
         case = self.case
+        self.shelf = Shelf(case.start)
         self.inbox, self.ticker = Inbox(case.send_resolved), Ticker(case.test.prices)
         policy = replace(case.policy, book=self.ticker.before(case.policy.book))
 
@@ -92,12 +92,12 @@ class _World:
             rules = (r for r in case.rules if r.judges_provider == whole and not r.spans and r.matches(labels))
             return _Judged(Virtual(account, tuple(rules), policy))
 
-        self.polled = [(Script(member, START), judged(member.account, whole=False)) for member in case.members]
+        self.polled = [(Script(member, case.start), judged(member.account, whole=False)) for member in case.members]
         for name in dict.fromkeys(member.account.provider for member in case.members):
-            self.health[name] = Health(at=START)
+            self.health[name] = Health(at=case.start)
             account = account_of_checkup(name, case.interval)
             if (one := judged(account, whole=True)).virtual.rules:
-                self.providers.append(_Watched(one, self._checkup(name), self._rhythm(account)))
+                self.providers.append(_Watched(one, self._checkup(name), self._rhythm(account), case.start))
         accounts = {member.account.name: member.account for member in case.members}
         self.sums = list(self._sums(accounts, {rule.alert: rule for rule in case.rules}, policy))
 
@@ -108,7 +108,8 @@ class _World:
             assert isinstance(account.target, RuleWatch)
             if account.target.members:
                 one = VirtualSum(account, rules[account.target.rule], policy, self.shelf)
-                yield _Watched(_Judged(one), self._adding_up(one), self._rhythm(account), rests=one.rests)
+                read, every = self._adding_up(one), self._rhythm(account)
+                yield _Watched(_Judged(one), read, every, self.case.start, rests=one.rests)
 
     def _adding_up(self, one: VirtualSum) -> Callable[[datetime], Reading]:
         """Reads a sum, and says when some of it becomes unknown: that decides nothing, and so shows nowhere else."""
@@ -121,7 +122,7 @@ class _World:
             reading = one.read(now)
             if told and (lacking := _unknown(reading)) != before:
                 said = f"{', '.join(lacking)} not known" if lacking else "all of it is known again"
-                self.story.movements.append((now - START, f"{one.rules[0].alert}: {said}"))
+                self.story.movements.append((now - self.case.start, f"{one.rules[0].alert}: {said}"))
                 before = lacking
             return reading
 
@@ -136,7 +137,7 @@ class _World:
     def run(self) -> None:
         last = self.case.test.polls - 1
         for place in range(last + 1):
-            now = START + place * self.case.interval
+            now = self.case.start + place * self.case.interval
             self._poll_all(place, now)
             for one in self.sums:
                 one.hurry(now)
@@ -144,7 +145,7 @@ class _World:
             self.tick()
         self.inbox.deliver(now)
         self.inbox.drain()
-        self.story.heard = [(heard.at - START, heard) for heard in self.inbox.heard]
+        self.story.heard = [(heard.at - self.case.start, heard) for heard in self.inbox.heard]
 
     def _poll_all(self, place: int, now: datetime) -> None:
         self.ticker.turn(place)
@@ -152,7 +153,7 @@ class _World:
         columns += [sample_at(told, place) for told in self.case.test.prices.values()]
         read = tuple(shown(sample) for sample in columns)
         if not self.story.readings or self.story.readings[-1][1] != read:
-            self.story.readings.append((now - START, read))
+            self.story.readings.append((now - self.case.start, read))
         for script, judged in self.polled:
             self._poll(script, judged, place, now)
 
@@ -160,9 +161,12 @@ class _World:
         account = script.member.account
         reading, moved = script.reading(place, now, judged.virtual.record)
         whose = f"{account.name}: " if self.case.test.several else ""
-        self.story.movements += [(now - START, whose + one) for one in moved]
+        self.story.movements += [(now - self.case.start, whose + one) for one in moved]
         self.health[account.provider] = noted(self.health[account.provider], reading, now)
-        self.shelf.write(account, self._judge(judged, reading, now), now)
+        commit = self._judge(judged, reading, now)
+        covered = (f"{whose}{said}" for event in commit.events if (said := expected_of(event)))
+        self.story.movements += [(now - self.case.start, said) for said in covered]
+        self.shelf.write(account, commit, now)
 
     def _look(self, until: datetime) -> None:
         """Judge what is due before then, each at its time."""
@@ -182,7 +186,7 @@ class _World:
         self._introduce(judged.virtual, commit)
         for name, status in judged.known.items():
             if before.get(name, INACTIVE) != status:
-                self.story.states.setdefault(name, []).append((now - START, status))
+                self.story.states.setdefault(name, []).append((now - self.case.start, status))
         self.inbox.owe(commit.rows, now)
         self.inbox.deliver(now)
         return commit
