@@ -125,16 +125,17 @@ def _refuse_unit(value: str, wanted: str) -> None:
         raise ValueError(f"{value!r} {what} you mean {meant}{' with `unit: usd`' if before else ''}?")
     if lasts:
         raise ValueError(f"{value!r} is a duration; write {wanted}")
-    # One letter right behind the number may be the zeros of another language.
-    if match and (before or (after and not re.search(r"\d[A-Za-z]$", value))):
+    if match and (before or after):
+        # What stands right behind the number, or in small letters, may be its zeros in some language.
+        alone = "all its digits alone" if re.search(r"\d[A-Za-z]|[a-z]", value) else match["amount"]
         unit = "of worths `unit: usd`" if (before + after).lower() in ("$", "usd") else "name the asset in `asset(s)`"
-        raise ValueError(f"{value!r} is more than an amount: write {match['amount']}, and {unit}")
+        raise ValueError(f"{value!r} is more than an amount: write {alone}, and {unit}")
 
 
 def _grouped(value: Decimal) -> str:
     """As people write it: `1_500_000`."""
-    whole, dot, fraction = format(value, ",f").replace(",", "_").partition(".")
-    return (whole + dot + fraction.rstrip("0")).rstrip(".")
+    written = format(value, ",f").replace(",", "_")
+    return written.rstrip("0").rstrip(".") if "." in written else written
 
 
 @dataclass(frozen=True, slots=True)

@@ -307,7 +307,18 @@ def test_a_mistake_in_a_rule_begins_with_the_alerts_name(written, rule, said):
         ("low_balance, below: 5m", "below: '5m' is a duration, or did you mean 5_000_000?"),
         ("low_balance, below: $80k", "below: '$80k' is no amount: did you mean 80_000 with `unit: usd`?"),
         ("low_balance, below: 5 mio", "below: '5 mio' is no amount: did you mean 5_000_000?"),
-        ("low_balance, below: 80t", "below: '80t' is not an amount, write it like 250_000 or \"0.01\""),
+        (
+            "low_balance, below: 80t",
+            "below: '80t' is more than an amount: write all its digits alone, and name the asset in `asset(s)`",
+        ),
+        (
+            "low_balance, below: 80kUSDT",
+            "below: '80kUSDT' is more than an amount: write all its digits alone, and name the asset in `asset(s)`",
+        ),
+        (
+            "low_balance, below: 3 million",
+            "below: '3 million' is more than an amount: write all its digits alone, and name the asset in `asset(s)`",
+        ),
         ("low_balance, below: 4h", "below: '4h' is a duration; write an amount like 250_000"),
         (
             "low_balance, below: 1, renotify_every: 4h",
