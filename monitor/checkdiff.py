@@ -19,6 +19,7 @@ from monitor.engine.watch import STORE_PROVIDER, Watch, stand_ins
 from monitor.errors import StoreUnusable
 from monitor.feeds import Feeds
 from monitor.model.record import Account, Need, Record
+from monitor.rules.self_alert import SELF_ALERTS
 from monitor.staff import policy
 from monitor.store.redis import RedisStore
 
@@ -101,7 +102,7 @@ class _Foreseer:
 
     def _removed(self, rule: str, name: str) -> bool:
         account = self.watched.get(name)
-        if rule in self.policy.rules or account is None:
+        if rule in self.policy.rules or rule in SELF_ALERTS or account is None:
             return False
         return rule not in {one.alert for one in self._watch(account).rules_for(account)}
 

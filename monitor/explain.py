@@ -18,6 +18,7 @@ from monitor.feeds import Feeds
 from monitor.model.labels import compile_match
 from monitor.model.money import text
 from monitor.model.record import Account, RuleWatch
+from monitor.rules.aggregate import labels_of_subject, title
 from monitor.rules.base import RuleBase
 
 #: Without an account a rule is explained for all of its accounts, if they are no more than this.
@@ -153,6 +154,7 @@ def _events(part: Part) -> dict[str, Any] | None:
 def _subject(one: Explained, part: Part, rule: RuleBase, now: datetime) -> dict[str, Any]:
     return {
         "subject": one.subject,
+        "title": _title(one, rule),
         "verdict": one.verdict,
         "level": one.level,
         "why": one.why,
@@ -168,6 +170,18 @@ def _subject(one: Explained, part: Part, rule: RuleBase, now: datetime) -> dict[
         "alert": _alert(one, part, rule, now),
         "changes": list(one.changes),
     }
+
+
+def _title(one: Explained, rule: RuleBase) -> str:
+    """What people call a subject: of a sum, its labels."""
+    if not rule.spans:
+        return one.subject
+    labels = one.alert.labels if one.alert else {}
+    try:
+        return title(labels or labels_of_subject(rule.summed_by, one.subject))
+    except ValueError:
+        # Of an alert that was told apart by other labels than now.
+        return one.subject
 
 
 def _alert(one: Explained, part: Part, rule: RuleBase, now: datetime) -> dict[str, Any] | None:

@@ -119,15 +119,24 @@ def _why_unknown(rule: RuleBase, subject: str, facts: Facts, record: Record, tro
     match facts:
         case Blindness(now=now, since=since):
             return f"polls have failed for {_span(now - since)}: {trouble}"
-        case Checkup(now=now, health=health):
+        case Checkup(health=health):
             if health.noted_at is None:
                 return "no poll of this provider was ever noted"
-            if health.failing_since and (health.good_at is None or health.good_at < health.failing_since):
-                return f"polls have failed for {_span(now - health.failing_since)}, not long enough yet: {health.why}"
-            return f"the last poll was noted {_span(now - health.noted_at)} ago: is a daemon polling?"
+            return _why_still(facts, health.noted_at, firing=any(one.rule == rule.alert for one in record.alerts))
         case Sighting():
             return _why_unread(rule, subject, facts, record) or "too little is known of the past yet"
     return "what is known does not tell"
+
+
+def _why_still(facts: Checkup, noted_at: datetime, *, firing: bool) -> str:
+    """Why nothing is said of a provider now: its trouble is young, or nobody looks any more."""
+    health, now = facts.health, facts.now
+    if health.failing_since and (health.good_at is None or health.good_at < health.failing_since):
+        failed = f"polls have failed for {_span(now - health.failing_since)}"
+        if not firing and now - noted_at <= 2 * facts.interval:
+            return f"{failed}, not long enough yet: {health.why}"
+        return f"{failed}, the last one was noted {_span(now - noted_at)} ago: {health.why}"
+    return f"the last poll was noted {_span(now - noted_at)} ago: is a daemon polling?"
 
 
 def _why_unread(rule: RuleBase, subject: str, facts: Sighting, record: Record) -> str:
@@ -156,8 +165,10 @@ def _changes(rule: RuleBase, verdict: Verdict, level: Severity | None, alert: Al
     for severity in sorted(verdict.thresholds, key=SEVERITIES.index):
         at = verdict.thresholds[severity]
         if level is None or SEVERITIES.index(severity) > SEVERITIES.index(level):
-            verb = "rises to" if level and alert and alert.state is State.FIRING else "fires as"
-            yield f"{verb} {severity} {way} {_shown(at, verdict.unit)}{after}{_distance(verdict, at)}"
+            # What fires already rises at once.
+            rises = level and alert and alert.state is State.FIRING
+            verb, wait = ("rises to", "") if rises else ("fires as", after)
+            yield f"{verb} {severity} {way} {_shown(at, verdict.unit)}{wait}{_distance(verdict, at)}"
     if level is None:
         return
     mildest = min(verdict.thresholds, key=SEVERITIES.index)

@@ -11,6 +11,7 @@ from monitor.api.views import age_text
 from monitor.checks import counted
 from monitor.fields import duration_text
 from monitor.mistakes import printable
+from monitor.rules.contributors import breakdown
 from monitor.rules.sandbox import amount, duration
 
 #: Of one account; `--json` has them all.
@@ -30,7 +31,7 @@ def print_explanation(told: Mapping[str, Any]) -> None:
             printable(f"it does not judge {stranger['account']}: {'; '.join(stranger['why'])}"), style="yellow"
         )
     for part in told["parts"]:
-        for line, style in _part(part):
+        for line, style in _part(part, "" if told["about"] == "sum" else part["account"] or part["provider"]):
             console.print(printable(line), style=style)
 
 
@@ -61,8 +62,8 @@ def _whom(told: Mapping[str, Any]) -> str:
     return named + ask
 
 
-def _part(part: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
-    who = part["account"] or part["provider"]
+def _part(part: Mapping[str, Any], who: str) -> Iterator[tuple[str, str | None]]:
+    """Lines and their colours; sums go by their own names, and `who` is empty."""
     if part["failing"]:
         yield f"{who}: the last poll failed: {part['failing']}", "yellow"
     if part["unread_ms"] is not None:
@@ -71,9 +72,9 @@ def _part(part: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
         yield from _events(who, part["events"])
         return
     if not part["subjects"]:
-        yield f"{who}: nothing is known that it could judge", "yellow"
+        yield f"{who or 'sums'}: nothing is known that it could judge", "yellow"
     for one in part["subjects"][:SUBJECTS_MAX]:
-        yield f"{who} {one['subject']}".rstrip() + f": {_verdict(one)}", _COLOURS[one["verdict"]]
+        yield f"{who} {one['title']}".strip() + f": {_verdict(one)}", _COLOURS[one["verdict"]]
         for line in _lines(one):
             yield f"  {line}", None
     if len(part["subjects"]) > SUBJECTS_MAX:
@@ -102,6 +103,8 @@ def _lines(one: Mapping[str, Any]) -> Iterator[str]:
         yield f"reads {', '.join(inputs) or 'the whole answer'}, {age_text(age)} old{doubt}"
     if one["value"] is not None or one["high"] is not None:
         yield f"value {_value(one)}{_limits(one)}"
+    if parts := breakdown({name: text for name, text in one["details"].items() if name != "left"}):
+        yield f"made of {parts[2:-1]}"
     if one["alert"]:
         yield _alert(one["alert"])
     yield from one["changes"]

@@ -18,6 +18,7 @@ from monitor.engine.watch import STORE_PROVIDER
 from monitor.feeds import Feeds
 from monitor.model.alert import pause
 from monitor.model.price import Posted, Quote
+from monitor.model.record import Commit
 from monitor.store.redis import RedisStore
 from tests.builders import NOON, commit, minutes, seconds
 from tests.facts import Watched, account, answer, outage, policy, rule, snapshot
@@ -376,6 +377,19 @@ class TestCheckDiff:
         assert found == expected
         assert told["rules_removed"] == (["Low"] if rules == "rules: []" else [])
         assert told["accounts"] == {"added": [], "removed": []}
+
+    def test_an_alert_about_the_monitor_is_no_rule_that_was_removed(self, run, lived, valkey_server):
+        async def unpriced(store):
+            before, claim = await store.load("hot"), await store.take_one("bank", "hot", seconds(30))
+            missing = replace(before.alerts[0], rule="PriceMissing", rule_type="self", fingerprint="f", id="alr_f")
+            after = replace(before, alerts=(*before.alerts, missing))
+            await store.commit("bank", Commit(before=before, record=after), claim, NOON)
+
+        in_store(valkey_server.url, unpriced)
+
+        out = run("check", "--diff")[1]
+
+        assert out == "closes   warning  PriceMissing hot USDT: rule_removed\n"
 
     def test_case_54_accounts_that_come_and_go_are_named_with_what_closes(self, run, lived, folder):
         config = folder / "config.yaml"

@@ -12,10 +12,14 @@ import yaml
 from monitor.engine.pricing import PriceBook, Static
 from monitor.engine.watch import account_of_checkup, account_of_sum
 from monitor.explain_facts import Asking
+from monitor.explain_subject import explained
+from monitor.model.alert import opened
+from monitor.model.record import Health, Record
 from monitor.model.snapshot import MEASURES
 from monitor.rules import RULES
+from monitor.rules.facts import Checkup
 from tests import commandline
-from tests.builders import minutes, seconds
+from tests.builders import NOON, minutes, seconds
 from tests.facts import account, answer, event, outage, policy, rule, snapshot
 
 ROOT = Path(__file__).parents[1]
@@ -90,6 +94,34 @@ async def test_what_fires_tells_what_would_end_it_and_what_would_make_it_worse(s
         "rises to critical below 80 USDT: 200 USDT less",
         "resolves above 300 USDT, for 10m: 20 USDT more",
     )
+
+
+async def test_what_fires_rises_at_once_and_what_does_not_has_to_last(store, clock):
+    levels = {"warning": {"below": "250"}, "critical": {"below": "80"}}
+    low = rule("low_balance", levels=levels, for_="1m")
+
+    one = await subject(store, clock, low, [(0, {"USDT": "200"}), (1, {"USDT": "200"})])
+
+    assert one.alert.state == "firing"
+    assert one.changes[0] == "rises to critical below 80 USDT: 120 USDT less"
+
+
+@pytest.mark.parametrize(
+    ("noted", "fires", "why"),
+    [
+        (0, False, "polls have failed for 1m, not long enough yet: timed out"),
+        (0, True, "polls have failed for 1m, the last one was noted 0s ago: timed out"),
+        (300, False, "polls have failed for 6m, the last one was noted 5m ago: timed out"),
+    ],
+)
+def test_a_provider_that_fires_is_not_said_to_fail_not_long_enough(noted, fires, why):
+    down, at = rule("provider_down"), NOON - seconds(noted)
+    facts = Checkup(NOON, "casino", seconds(60), Health(at, at, failing_since=at - minutes(1), why="timed out"))
+    alert = opened(down.alert, down.type, "casino", "", 0, "warning", NOON)
+
+    told = explained(down, "", None, facts, Record("casino", alerts=(alert,) if fires else ()), "")
+
+    assert told.why == why
 
 
 async def test_an_alert_that_waits_tells_how_long_it_has(store, clock):
@@ -203,6 +235,7 @@ rules:
   - {alert: HotWalletLow, type: low_balance, match: {role: hot}, below: 80_000, resolve_above: 100_000}
   - {alert: Low, type: low_balance, below: 250}
   - {alert: Down, type: provider_down}
+  - {alert: Total, type: low_balance, below: 250, aggregate: {by: [role, asset]}}
 """
 
 
@@ -234,6 +267,18 @@ def test_people_read_it_in_a_few_lines(run, valkey_server):
     assert "hot USDT: good" in out
     assert "reads available 92,000, 2" in out
     assert "fires as warning below 80,000 USDT: 12,000 USDT less" in out
+
+
+def test_a_sum_goes_by_its_labels_and_tells_what_it_is_made_of(run, valkey_server):
+    commandline.past(valkey_server.url, {"hot": [(0, {"USDT": "92"})]}, ago=seconds(20))
+
+    _, out, _ = run("Total")
+
+    assert "\nUSDT of role=hot: bad (warning)\n" in out
+    assert "\n  made of hot 92\n" in out
+    assert "\nUSDT of role=cold: unknown, because what is not known could make it either\n" in out
+    assert "\n  made of missing: cold\n" in out
+    assert "aggregate:Total" not in out
 
 
 def test_machines_get_all_of_it_with_amounts_as_strings(run, valkey_server):

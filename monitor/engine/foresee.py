@@ -90,7 +90,7 @@ def _changes(record: Record, commit: Commit, account: Account, rules: dict[str, 
     for name, alert in before.items():
         if name not in after and alert.state is State.FIRING:
             yield _of("closes", alert, account, str(reasons.get(name, "recovered")))
-        elif (now := after.get(name)) is not None and (detail := _detail(alert, now)):
+        elif (now := after.get(name)) is not None and (detail := _detail(alert, now, rules.get(alert.rule))):
             yield _of("changes", now, account, detail)
     for name, alert in after.items():
         if name not in before:
@@ -103,7 +103,7 @@ def _changes(record: Record, commit: Commit, account: Account, rules: dict[str, 
             )
 
 
-def _detail(before: Alert, after: Alert) -> str:
+def _detail(before: Alert, after: Alert, rule: RuleBase | None) -> str:
     said = []
     if before.state is not after.state:
         said.append(f"{before.state} → {after.state}")
@@ -112,7 +112,9 @@ def _detail(before: Alert, after: Alert) -> str:
     if before.threshold != after.threshold:
         said.append(f"threshold {before.threshold} → {after.threshold}")
     if after.calm and not before.calm:
-        said.append("would recover after keep_firing_for")
+        # What flaps waits, too, until it is calm.
+        keeps = rule is not None and rule.keep_firing_for
+        said.append("would recover after keep_firing_for" if keeps else "would recover once it is calm")
     return ", ".join(said)
 
 
