@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +19,8 @@ from monitor.store.redis import RedisStore
 
 T = TypeVar("T")
 OK, FAILED = 0, 1
+#: Where no name is near, so many of those there are.
+NAMED_MAX = 5
 
 
 @asynccontextmanager
@@ -47,9 +50,11 @@ def load_config(path: Path) -> Config:
 
 
 def known(names: Mapping[str, T], name: str, what: str) -> T:
-    """What goes by that name; ConfigError, perhaps with a better one, when nothing does."""
+    """What goes by that name; ConfigError, with a better one or the first few, when nothing does."""
     if name not in names:
-        raise ConfigError([f"there is no {what} {name!r}{suggestion(name, names)}"])
+        first = ", ".join(islice(names, NAMED_MAX)) + (" …" if len(names) > NAMED_MAX else "")
+        better = suggestion(name, names) or (f" ({first})" if names else ": none is configured")
+        raise ConfigError([f"there is no {what} {name!r}{better}"])
     return names[name]
 
 

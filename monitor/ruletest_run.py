@@ -220,9 +220,9 @@ def _unknown(reading: Roundup) -> list[str]:
 
 def _statuses(before: Mapping[str, Status], commit: Commit) -> Iterator[tuple[str, Status]]:
     """Every alert ever seen, as it stands now: `resolved` lasts until the next breach."""
-    open_now = {a.fingerprint: Status(a.state.value, a.severity, a.value) for a in commit.record.alerts}
+    open_now = {a.fingerprint: Status(a.state.value, a.severity, a.value, a.threshold) for a in commit.record.alerts}
     closed = {
-        row.entry.fingerprint: Status("resolved", row.entry.severity, row.entry.value)
+        row.entry.fingerprint: Status("resolved", row.entry.severity, row.entry.value, row.entry.threshold)
         for row in commit.rows
         if row.news == "resolved"
     }

@@ -21,6 +21,7 @@ class Status:
     state: State
     level: Severity | None = None
     value: Decimal | None = None
+    threshold: Decimal | None = None
 
     def __str__(self) -> str:
         return f"{self.state} {self.level}" if self.level and self.state != "resolved" else self.state

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from monitor.engine.pricing import Static
 from monitor.engine.watch import match_labels
-from monitor.fields import suggestion
+from monitor.fields import duration_text, suggestion
 from monitor.model.money import text
 from monitor.rules.base import RuleBase
 from monitor.ruletest import Expectation, ExpectedNews, Meant, split_key
@@ -71,8 +71,27 @@ def _state(case: Case, story: Story, one: Expectation, line: int) -> Failure | N
         expected=" ".join(filter(None, (one.state, one.level)))
         + (f", value {text(one.value)}" if one.value is not None else ""),
         was=(f"{status.state} {status.level}" if one.level and status.level else str(status)) + value,
-        hints=tuple(_hints(case, one)) if status.state == "inactive" else (),
+        hints=tuple(_hints(case, one) if status.state == "inactive" else _standing(case, one, status)),
     )
+
+
+def _standing(case: Case, one: Expectation, status: Status) -> Iterator[str]:
+    """`firing warning (value 350000, resolves above 350000)`: what an alert stands by, as far as one amount tells."""
+    rule = next((rule for rule in case.rules if rule.alert == one.alert), None)
+    if rule is None or rule.worse is None:
+        return
+    if status.value is None or status.threshold is None or status.level is None:
+        return
+    bad, good = ("below", "above") if rule.worse == "lower" else ("above", "below")
+    limit = f"{bad} {text(status.threshold)} is {status.level}"
+    if status.state == "pending":
+        limit = f"{bad} {text(status.threshold)} for {duration_text(rule.wait)} fires"
+    if status.state == "firing":
+        back = rule.recoveries().get(status.level)
+        ends = "resolves" if status.level == rule.mildest else f"is no longer {status.level}"
+        keep = f" for {duration_text(rule.keep_firing_for)}" if rule.keep_firing_for else ""
+        limit = f"{ends} {'at' if back is None else good} {text(status.threshold if back is None else back)}{keep}"
+    yield f"{status.state} {status.level} (value {text(status.value)}, {limit})"
 
 
 def _named(what: str, one: Meant) -> str:

@@ -160,6 +160,7 @@ class TestPoll:
 
     def test_an_unknown_account_is_a_mistake_of_the_caller(self, run):
         assert run("poll", "hott") == (2, "", "there is no account 'hott', did you mean 'hot'?\n")
+        assert run("poll", "treasury") == (2, "", "there is no account 'treasury' (hot, cold)\n")
 
 
 class TestSendTest:

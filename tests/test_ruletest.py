@@ -481,9 +481,11 @@ GOLDEN = """\
   t.yaml:8: Low at 1m
     expected firing critical, value 91
     was      pending critical, value 90
+    hint     pending critical (value 90, below 100 for 2m fires)
   t.yaml:9: Low USDT at 5m
     expected resolved
     was      firing critical
+    hint     firing critical (value 90, resolves above 200 for 3m)
   t.yaml:10: ops about Low
     expected firing, resolved
     was      firing
@@ -526,7 +528,8 @@ def test_for_machines_the_same_comes_as_json(ran):
     assert code == 1
     assert (story["name"], story["passed"], story["line"]) == ("a story", False, 4)
     assert story["failures"][1] == {
-        "line": 9, "about": "Low USDT", "at": "5m", "expected": "resolved", "was": "firing critical", "hints": [],
+        "line": 9, "about": "Low USDT", "at": "5m", "expected": "resolved", "was": "firing critical",
+        "hints": ["firing critical (value 90, resolves above 200 for 3m)"],
     }  # fmt: skip
     assert story["timeline"][-1] == {
         "at": "5m",
@@ -598,6 +601,7 @@ def test_every_mistake_of_a_file_is_said_with_its_line(mistakes):
         - {at: 3m, alert: Loww, state: firing}
         - {at: 0s, alert: Low, asset: USTD, state: inactive, level: critical}
         - {at: 0s, alert: Gone, state: firing}
+        - {at: 0s, alert: PriceMissing, state: firing}
         expect_notifications: [{channel: oops, alert: Low, kinds: [firing]}]
         """)
 
@@ -618,7 +622,11 @@ def test_every_mistake_of_a_file_is_said_with_its_line(mistakes):
             "says what is told, with kinds: [event]"
         ),
         (
-            "tests/t.yaml:11: tests[0].expect_notifications[0].channel: there is no channel 'oops' (ops, quiet), "
+            "tests/t.yaml:11: tests[0].expect[3].alert: PriceMissing is about the monitor itself: such alerts are left "
+            "out of tests"
+        ),
+        (
+            "tests/t.yaml:12: tests[0].expect_notifications[0].channel: there is no channel 'oops' (ops, quiet), "
             "did you mean 'ops'?"
         ),
     ]

@@ -515,6 +515,7 @@ GOLDEN = """\
   t.yaml:12: Float USDT at 3m
     expected resolved
     was      firing warning
+    hint     firing warning (value 450, resolves above 600)
   t.yaml:13: Worth role=hot at 4m
     expected firing
     was      inactive
