@@ -134,7 +134,10 @@ def _alert(one: Numbered, *, redact: bool) -> dict[str, Any]:
     def amount(value: Decimal | None) -> str | None:
         return None if value is None or redact else text(value)
 
-    annotations = _texts(entry.annotations)
+    # Without a summary of its own a rule says the caveat there already.
+    twice = entry.annotations.get("caveat") == entry.annotations.get("summary")
+    told = {name: words for name, words in entry.annotations.items() if name != "caveat" or not twice}
+    annotations = _texts(told)
     if redact:
         annotations = {name: without_numbers(words) for name, words in annotations.items()}
     return {

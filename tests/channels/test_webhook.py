@@ -48,6 +48,15 @@ def test_amounts_are_strings_with_all_their_digits_and_never_an_exponent():
     assert (alert["value"], alert["previous"], alert["threshold"]) == ("1000", "0.00", "0.10")
 
 
+@pytest.mark.parametrize(
+    ("summary", "names"), [("it is flapping", {"summary"}), ("too low", {"summary", "caveat"})], ids=["built in", "own"]
+)
+def test_a_caveat_that_the_summary_says_already_is_left_out(summary, names):
+    body = json.loads(render(message(entry(annotations={"summary": summary, "caveat": "it is flapping"}))))
+
+    assert body["data"]["alerts"][0]["annotations"].keys() == names
+
+
 def test_times_are_utc_with_milliseconds_wherever_they_came_from():
     there = datetime(2026, 11, 20, 14, 0, 0, 123_999, timezone(timedelta(hours=2)))
 
