@@ -83,7 +83,7 @@ class Inbox:
             self._tell(min(owing, key=_due))
 
     def _add(self, target: Target, item: Item, now: datetime) -> None:
-        held = self._groups.setdefault((target.channel, target.group), _Held(_fresh(target, now)))
+        held = self._groups.setdefault((target.channel, target.group), _Held(fresh_group(target, now)))
         if not (held.news or held.live or held.group.open):
             # As good as new: it waits for company again.
             held.flushed_at, held.ended = None, False
@@ -135,7 +135,8 @@ def _entries(message: Message, now: datetime) -> Iterable[Heard]:
         yield Heard(now, message.channel, kind, entry.rule, asset, entry.account, entry.fingerprint, message.id, number)
 
 
-def _fresh(target: Target, now: datetime) -> Group:
+def fresh_group(target: Target, now: datetime) -> Group:
+    """A group that has told nothing yet."""
     return Group(
         channel=target.channel,
         id=target.group,

@@ -13,6 +13,7 @@ from monitor.errors import DeliveryError
 from monitor.model.alert import Target
 from monitor.model.group import NEWS_READ_MAX, Group, Item, Message, Told
 from monitor.model.record import Row
+from monitor.ruletest_inbox import fresh_group
 from tests.builders import NOON
 
 
@@ -134,7 +135,7 @@ class FakeDeliveryStore:
 
     def _apply(self, target: Target, item: Item) -> None:
         now = self._clock()
-        held = self.groups.setdefault((target.channel, target.group), _Held(_fresh(target, now)))
+        held = self.groups.setdefault((target.channel, target.group), _Held(fresh_group(target, now)))
         quiet = not (held.news or held.telling or held.group.open)
         if item.news == "resolved":
             held.live.discard(item.entry.fingerprint)
@@ -242,19 +243,6 @@ class FakeDeliveryStore:
 
     async def pause(self, channel: str, until: datetime, *, probe: bool = False) -> None:
         self.paused[channel] = until
-
-
-def _fresh(target: Target, now: datetime) -> Group:
-    return Group(
-        channel=target.channel,
-        id=target.group,
-        version=1,
-        token=0,
-        labels=target.labels,
-        interval=target.interval,
-        repeat=target.repeat,
-        due_at=now,
-    )
 
 
 def news_of(messages: Sequence[Message]) -> list[tuple[str, str, int]]:

@@ -232,10 +232,6 @@ def _seconds(span: timedelta) -> Decimal:
     return divide(Decimal(span // timedelta(microseconds=1)), _MILLION)
 
 
-def _recovery(span: timedelta | None) -> Decimal | None:
-    return None if span is None else _seconds(span)
-
-
 def _span_text(seconds: Decimal) -> str:
     return duration_text(timedelta(microseconds=int(seconds * _MILLION)))
 
