@@ -22,6 +22,7 @@ from monitor.engine.deliver import Destination, attempt, test_message
 from monitor.engine.watch import STORE_PROVIDER, stand_ins
 from monitor.errors import DeliveryError, ProviderError, StoreUnavailable, StoreUnusable
 from monitor.fields import duration_text
+from monitor.model.group import Receipt
 from monitor.model.record import Account, Answer, Record
 from monitor.providers.http import Http, new_session
 from monitor.redact import redact
@@ -175,7 +176,7 @@ def send_test_message(path: Path, name: str) -> int:
     config = load_config(path)
     known(config.channels, name, "channel")
     try:
-        answer = _run(_send_test(config, name))
+        answer = _run(_send_test(config, name)).answer
     except DeliveryError as error:
         print(redact(f"{name}: not delivered: {error}"), file=sys.stderr)
         return FAILED
@@ -183,18 +184,18 @@ def send_test_message(path: Path, name: str) -> int:
     return OK
 
 
-async def _send_test(config: Config, name: str) -> str:
+async def _send_test(config: Config, name: str) -> Receipt:
     settings = config.channels[name]
     async with new_channel_session(config.egress) as session:
         destination = Destination(name, settings.connect(ChannelHttp(session)))
-        answer = await attempt(destination, test_message(name, wall_clock()), wall_clock)
+        receipt = await attempt(destination, test_message(name, wall_clock()), wall_clock)
     try:
         async with open_store(config) as store:
             await store.pause(name, datetime.fromtimestamp(0, tz=wall_clock().tzinfo))
     except (StoreUnavailable, StoreUnusable) as error:
         # The message has arrived all the same.
         print(f"{name}: if the channel is paused, it stays so: {error}", file=sys.stderr)
-    return answer
+    return receipt
 
 
 def _run(main: Coroutine[None, None, T]) -> T:

@@ -11,7 +11,7 @@ import redis
 
 from monitor.errors import DeliveryError
 from monitor.model.alert import Target
-from monitor.model.group import NEWS_READ_MAX, Group, Item, Message, Told
+from monitor.model.group import NEWS_READ_MAX, Group, Item, Message, Receipt, Told
 from monitor.model.record import Row
 from monitor.ruletest_inbox import fresh_group
 from tests.builders import NOON
@@ -88,18 +88,19 @@ class FakeWire:
 class RecordingChannel:
     """Takes every message, or answers what the test wants it to answer."""
 
-    def __init__(self, answers: Iterable[DeliveryError | Exception | None] = ()) -> None:
+    def __init__(self, answers: Iterable[DeliveryError | Exception | None] = (), ref: str = "") -> None:
+        self.ref = ref
         self.arrived: list[Message] = []
         self.tried: list[Message] = []
         self.answers = list(answers)
 
-    async def send(self, message: Message, now: datetime) -> str:
+    async def send(self, message: Message, now: datetime) -> Receipt:
         self.tried.append(message)
         answer = self.answers.pop(0) if self.answers else None
         if answer is not None:
             raise answer
         self.arrived.append(message)
-        return "ok"
+        return Receipt("ok", self.ref)
 
 
 @dataclass(slots=True)

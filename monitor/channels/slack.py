@@ -17,7 +17,7 @@ from monitor.channels.slack_blocks import render
 from monitor.engine.ports import Channel
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from monitor.fields import RateLimit
-from monitor.model.group import Message
+from monitor.model.group import Message, Receipt
 
 #: The destination is gone or refuses us, whatever is sent.
 CHANNEL_ERRORS = frozenset(
@@ -63,10 +63,10 @@ class SlackChannel:
     spec: Slack
     http: Http
 
-    async def send(self, message: Message, now: datetime) -> str:
+    async def send(self, message: Message, now: datetime) -> Receipt:
         """Post the message; only `200 ok` counts."""
         body = _encode(render(message, redact=bool(self.spec.redact)))
-        return classify(await self.http.post(self.spec.url, body, _HEADERS, now, self.spec.timeout))
+        return Receipt(classify(await self.http.post(self.spec.url, body, _HEADERS, now, self.spec.timeout)))
 
 
 def classify(reply: Reply) -> str:

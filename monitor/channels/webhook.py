@@ -18,7 +18,7 @@ from monitor.engine.ports import Channel
 from monitor.errors import DeliveryDeferred, DeliveryRejected
 from monitor.fields import Secret
 from monitor.model.event import Event
-from monitor.model.group import Message, Numbered
+from monitor.model.group import Message, Numbered, Receipt
 from monitor.model.money import text
 
 _PREFIX = "whsec_"
@@ -66,13 +66,13 @@ class WebhookChannel:
     spec: Webhook
     http: Http
 
-    async def send(self, message: Message, now: datetime) -> str:
+    async def send(self, message: Message, now: datetime) -> Receipt:
         """Sign and post; every attempt has the same id and body and its own timestamp."""
         body = render(message, redact=bool(self.spec.redact))
         reply = await self.http.post(
             self.spec.url, body, _headers(self.spec, message.id, body, now), now, self.spec.timeout
         )
-        return classify(reply)
+        return Receipt(classify(reply))
 
 
 def classify(reply: Reply) -> str:

@@ -17,7 +17,7 @@ from monitor.engine.ladder import next_attempt
 from monitor.engine.ports import Channel, Clock, DeliveryStore
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected, StoreUnavailable
 from monitor.model.event import digest
-from monitor.model.group import Group, Message
+from monitor.model.group import Group, Message, Receipt
 from monitor.model.record import Entry
 
 #: One attempt of a channel whose `timeout` is not set, and the most that may be set.
@@ -96,13 +96,14 @@ async def tell(store: DeliveryStore, destination: Destination, group: Group, clo
     if frozen is None:
         log.info("delivery.lost_claim", channel=destination.name, group=group.id)
         return
+    receipt = Receipt("")
     try:
         if message.alerts:
-            await attempt(destination, message, clock)
+            receipt = await attempt(destination, message, clock)
     except DeliveryError as error:
         await _failed(store, frozen, message, error, clock())
         return
-    told, due_at = after_settle(frozen, message, clock())
+    told, due_at = after_settle(frozen, message, clock(), receipt.ref)
     if await store.settle(frozen, told, due_at) and group.attempts:
         log.info("delivery.recovered", channel=group.channel, notification=message.id, attempts=group.attempts)
 
@@ -114,15 +115,15 @@ async def _reminding(message: Message, afresh: Refresher) -> Message:
     return replace(message, alerts=tuple(alerts))
 
 
-async def attempt(destination: Destination, message: Message, clock: Clock) -> str:
+async def attempt(destination: Destination, message: Message, clock: Clock) -> Receipt:
     """Send once, within the time; every failure is a DeliveryError. Returns what the destination answered."""
     started = clock()
     outcome: Outcome = "failed"
     try:
         async with asyncio.timeout((destination.timeout + GRACE).total_seconds()):
-            answer = await destination.adapter.send(message, started)
+            receipt = await destination.adapter.send(message, started)
         outcome = "sent"
-        return answer
+        return receipt
     except DeliveryRejected:
         outcome = "rejected"
         raise

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from monitor.engine.fold import Kind, fold
 from monitor.model.alert import SEVERITIES
 from monitor.model.event import digest
-from monitor.model.group import MESSAGE_MAX, Group, Item, Message, MessageType, Numbered, Told
+from monitor.model.group import MESSAGE_MAX, REF_MAX, Group, Item, Message, MessageType, Numbered, Told
 
 _TYPES: Mapping[Kind, MessageType] = {
     "firing": "alert.firing",
@@ -63,9 +63,14 @@ def flush(group: Group, now: datetime, *, send_resolved: bool = True) -> Message
     return message
 
 
-def after_settle(group: Group, message: Message, now: datetime) -> tuple[dict[str, Told | None], datetime | None]:
-    """What the channel knows once `message` arrived (None: forget the alert), and the next due time."""
-    told = _told(group, message, now, heard=True)
+def after_settle(
+    group: Group, message: Message, now: datetime, ref: str = ""
+) -> tuple[dict[str, Told | None], datetime | None]:
+    """What the channel knows once `message` arrived (None: forget the alert), and the next due time.
+
+    `ref` is how the channel calls it; without one what it was called before stays.
+    """
+    told = _told(group, message, now, heard=True, ref=ref[:REF_MAX])
     return told, _due_next(group, message, told, now)
 
 
@@ -150,14 +155,14 @@ def _owed(group: Group, now: datetime, *, send_resolved: bool) -> Iterator[Owed]
     for fingerprint, items in by_alert.items():
         told = group.open.get(fingerprint)
         folded = fold(told, items, send_resolved=send_resolved)
-        first = told.sequence + 1 if told else 1
-        entries = tuple(Numbered(entry, first + place) for place, entry in enumerate(folded.entries))
+        first, ref = (told.sequence + 1, told.ref) if told else (1, "")
+        entries = tuple(Numbered(entry, first + place, ref) for place, entry in enumerate(folded.entries))
         keys = tuple(item.key for item in items)
         yield Owed(fingerprint, folded.kind, entries, keys, over=folded.over)
     for fingerprint, told in group.open.items():
         if fingerprint not in by_alert and told.at + group.repeat <= now:
             kind: Kind = "reminder" if told.heard else "firing"
-            yield Owed(fingerprint, kind, (Numbered(told.entry, told.sequence + 1),))
+            yield Owed(fingerprint, kind, (Numbered(told.entry, told.sequence + 1, told.ref),))
 
 
 def _movement(item: Item) -> Owed:
@@ -176,7 +181,7 @@ def _content(message: Message) -> tuple[object, ...]:
     return (message.type, alerts, message.truncated, message.forget, frozenset(message.keys))
 
 
-def _told(group: Group, message: Message, now: datetime, *, heard: bool) -> dict[str, Told | None]:
+def _told(group: Group, message: Message, now: datetime, *, heard: bool, ref: str = "") -> dict[str, Told | None]:
     told: dict[str, Told | None] = {}
     for numbered in message.alerts:
         entry = numbered.entry
@@ -185,7 +190,7 @@ def _told(group: Group, message: Message, now: datetime, *, heard: bool) -> dict
         elif entry.status == "firing":
             before = group.open.get(entry.fingerprint)
             known = before is not None and before.heard and before.entry.id == entry.id
-            told[entry.fingerprint] = Told(entry, numbered.sequence, now, heard=heard or known)
+            told[entry.fingerprint] = Told(entry, numbered.sequence, now, heard=heard or known, ref=ref or numbered.ref)
     return {**told, **dict.fromkeys(message.forget)}
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from monitor.engine.sums import SumStore
 from monitor.model.event import Event
-from monitor.model.group import Group, Message, Told
+from monitor.model.group import Group, Message, Receipt, Told
 from monitor.model.past import Past
 from monitor.model.record import Account, Answer, Commit, Committed, Health, Point, Record, Roundup
 from monitor.model.report import Report, Reports
@@ -53,8 +53,8 @@ class Provider(Protocol):
 class Channel(Protocol):
     """Delivers one message. Raises DeliveryError; returns once the destination has taken it."""
 
-    async def send(self, message: Message, now: datetime) -> str:
-        """Send, and return what the destination answered (cut), for `why`."""
+    async def send(self, message: Message, now: datetime) -> Receipt:
+        """Send, and return what the destination answered."""
         ...
 
 

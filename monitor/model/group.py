@@ -8,7 +8,7 @@ news arrive ─▶ due after `wait`, later every `interval` ─▶ frozen ─▶
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from monitor.model.alert import News
 from monitor.model.record import Entry
@@ -18,6 +18,9 @@ MESSAGE_MAX = 100
 #: Most untold news that are looked at together. Many more than fit into a message, because they fold: what one
 #: alert went through while its channel was down is told as the state it is in now.
 NEWS_READ_MAX = 1_000
+
+#: The longest reference to a message that is kept.
+REF_MAX = 500
 
 MessageType = Literal[
     "alert.firing", "alert.updated", "alert.reminder", "alert.resolved", "alert.event", "test"
@@ -38,20 +41,37 @@ class Told:
     """What this channel knows of one open alert: the last entry it was told, its number, and when.
 
     `heard` is False when every message about it so far was buried: it must still be told `firing` first.
+    `ref` is the receipt's, of the message that told it last.
     """
 
     entry: Entry
     sequence: int
     at: datetime
     heard: bool = True
+    ref: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """An entry with its place in what one channel is told of one alert."""
+    """An entry with its place in what one channel is told of one alert.
+
+    `ref` is what the channel called the message that told of this alert before: to answer or to edit that one.
+    """
 
     entry: Entry
     sequence: int
+    ref: str = ""
+
+
+class Receipt(NamedTuple):
+    """What a destination said when it took a message: its answer (cut), for `why`, and how it calls the message.
+
+    `ref` is the channel's own business, at most REF_MAX long: nobody else reads it. It is kept for every alert of the
+    message, and empty where a destination names nothing.
+    """
+
+    answer: str
+    ref: str = ""
 
 
 @dataclass(frozen=True, slots=True)

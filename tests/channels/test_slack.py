@@ -16,7 +16,7 @@ from monitor.channels.slack import Slack, classify
 from monitor.channels.slack_blocks import BLOCKS_MAX, FIELD_MAX, SECTION_MAX, TOTAL_MAX, render
 from monitor.channels.text import clean, utf16
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
-from monitor.model.group import MESSAGE_MAX
+from monitor.model.group import MESSAGE_MAX, Receipt
 from tests.builders import NOON, entry, message, seconds
 from tests.samples import MESSAGES
 
@@ -272,7 +272,7 @@ def test_429_brings_its_own_clock(header, body, wait):
 async def test_a_message_arrives_at_a_real_receiver(http, receiver):
     spec = TypeAdapter(AnyChannel).validate_python({"type": "slack", "url": receiver.url})
 
-    assert await spec.connect(http).send(message(), NOON) == "ok"
+    assert await spec.connect(http).send(message(), NOON) == Receipt("ok")
 
     [(_, headers, body)] = receiver.requests
     assert headers["Content-Type"] == "application/json"

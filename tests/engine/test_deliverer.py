@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from monitor.engine.deliver import BATCH_MAX, LEASE, Destination
 from monitor.engine.deliverer import LOOK_AGAIN, STORE_PAUSE, Deliverer
 from monitor.errors import DeliveryDeferred, StoreUnavailable
+from monitor.model.group import Receipt
 from tests.builders import entry, minutes, row, seconds, target
 from tests.fakes import FakeDeliveryStore, RecordingChannel, loop_clock, virtual_time
 
@@ -35,7 +36,7 @@ class Chat:
         await asyncio.sleep(self.delays.get(name, self.delay))
         self.inside -= 1
         self.arrived.append((name, message.type, loop_clock()))
-        return "ok"
+        return Receipt("ok")
 
     def names(self):
         return [name for name, _, _ in self.arrived]

@@ -354,3 +354,12 @@ def test_no_history_lets_a_channel_hear_an_end_before_its_beginning(steps, send_
             assert one.entry.id in numbers, "an end before its beginning"
         assert one.sequence > numbers.get(one.entry.id, 0), "numbers of an alert rise"
         numbers[one.entry.id] = one.sequence
+
+
+def test_what_a_channel_called_its_message_comes_back_with_the_next_news_of_that_alert():
+    begun = group(FIRING)
+    known, _ = after_settle(begun, flush(begun, NOON), NOON, "m-1")
+
+    end = flush(group(RESOLVED, open=known), NOON)
+
+    assert [one.ref for one in end.alerts] == ["m-1"]
