@@ -18,39 +18,10 @@ from monitor.channels.text import clean, utf16
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from monitor.model.group import MESSAGE_MAX, Receipt
 from tests.builders import NOON, entry, message, seconds
+from tests.hostile import ALL, ENTRIES
 from tests.samples import MESSAGES
 
 GOLDEN = Path(__file__).parent / "golden"
-HOSTILE = st.one_of(
-    st.text(st.characters(codec=None, exclude_categories=()), max_size=300),
-    st.sampled_from(
-        [
-            "<!channel>",
-            "<@U123>",
-            "<!subteam^S1>",
-            "<http://evil.example|Click>",
-            "`",
-            "``",
-            "*bold*",
-            "&amp;",
-            "@here",
-        ]
-    ),
-)
-ENTRIES = st.builds(
-    lambda account, provider, rule, unit, label, summary, value: entry(
-        account=account,
-        provider=provider,
-        rule=rule,
-        unit=unit,
-        asset=unit,
-        value=value,
-        labels={"x": label},
-        annotations={"summary": summary, "runbook_url": f"https://wiki.example/{label}"},
-    ),
-    *[HOSTILE] * 6,
-    st.one_of(st.none(), st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**40), max_value=10**40)),
-)
 
 
 def blocks_of(payload):
@@ -169,6 +140,12 @@ def test_a_label_is_seen_as_it_is(name):
 
     seen = clean(name).replace("`", "ˋ").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     assert not seen or any(f"`{seen}`" in text for text in texts(payload))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_messages_at_the_limits_are_taken(name):
+    assert_slack_takes(render(ALL[name]))
+    assert_nothing_mentions_or_links(render(ALL[name]))
 
 
 def test_a_hundred_alerts_fit_or_are_counted():
