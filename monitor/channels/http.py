@@ -1,4 +1,4 @@
-"""The one sender of all channels: a POST, and what came of it.
+"""The one sender of all channels: a request, and what came of it.
 
 No retry, no redirect, no cookie, no proxy, a bounded answer. A channel's URL is a credential: nothing raised
 here names it, and every cause is dropped (`from None`), because aiohttp's messages quote URLs.
@@ -23,6 +23,8 @@ from monitor.redact import Redactor
 
 #: What is read of an answer: enough to know what it means, too little to be a weapon.
 BODY_MAX = 4096
+#: The same where the answer repeats what was sent, with the name it was given.
+ECHO_MAX = 262_144
 #: What is told of it to people.
 EXCERPT_MAX = 200
 CONNECT_TIMEOUT = timedelta(seconds=5)
@@ -70,7 +72,7 @@ def new_session(egress: Egress | None = None) -> aiohttp.ClientSession:
 
 @dataclass(frozen=True, slots=True)
 class Http:
-    """Posts for channels over one session."""
+    """Sends for channels over one session."""
 
     session: aiohttp.ClientSession
 
@@ -81,12 +83,16 @@ class Http:
         headers: Mapping[str, str],
         now: datetime,
         timeout: timedelta | None = None,  # noqa: ASYNC109  # aiohttp's covers each step, which asyncio's cannot
+        *,
+        method: str = "POST",
+        most: int = BODY_MAX,
     ) -> Reply:
-        """Send these bytes once. Any answer is a Reply; none at all is a DeliveryError."""
+        """Send these bytes once. Any answer is a Reply, of at most so many bytes; none at all is a DeliveryError."""
         total = (timeout or TIMEOUT).total_seconds()
         limits = aiohttp.ClientTimeout(total=total, connect=min(total, CONNECT_TIMEOUT.total_seconds()))
         try:
-            async with self.session.post(
+            async with self.session.request(
+                method,
                 url.get_secret_value(),
                 data=body,
                 headers={"Accept-Encoding": "identity", **headers},
@@ -94,7 +100,7 @@ class Http:
                 timeout=limits,
             ) as answer:
                 wait = retry_after(answer.headers.get("Retry-After", ""), now)
-                return Reply(answer.status, _hidden(url).clean(await _beginning(answer)), wait)
+                return Reply(answer.status, _hidden(url).clean(await _beginning(answer, most)), wait)
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
             raise DeliveryRejected("the channel's URL is not one", "channel") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -104,11 +110,11 @@ class Http:
             raise DeliveryRejected("the request cannot be built", "message") from None
 
 
-async def _beginning(answer: aiohttp.ClientResponse) -> str:
+async def _beginning(answer: aiohttp.ClientResponse, most: int) -> str:
     """The first bytes of the body. What breaks after the status no longer changes what the status said."""
     body = b""
     try:
-        while len(body) < BODY_MAX:
+        while len(body) < most:
             chunk = await answer.content.readany()
             if not chunk:
                 break
@@ -118,7 +124,7 @@ async def _beginning(answer: aiohttp.ClientResponse) -> str:
             answer.close()
     except (aiohttp.ClientError, OSError):
         answer.close()
-    return body[:BODY_MAX].decode("utf-8", "replace")
+    return body[:most].decode("utf-8", "replace")
 
 
 @lru_cache(maxsize=256)
