@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from monitor.engine.flush import after_settle, flush
-from monitor.model.alert import News, Target
+from monitor.model.alert import News
 from monitor.model.group import NEWS_READ_MAX, Group, Item, Message
 from monitor.model.record import Row
+from monitor.model.target import Target
 
 #: Told in one test; a story of years with a reminder a second would never end.
 REMINDERS_MAX = 1_000

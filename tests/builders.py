@@ -4,11 +4,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from monitor.model.alert import News, Target
+from monitor.model.alert import News
 from monitor.model.event import Event
 from monitor.model.group import Group, Item, Message, MessageType, Numbered
 from monitor.model.record import Commit, Entry, Record, Row
 from monitor.model.snapshot import Snapshot
+from monitor.model.target import Target
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

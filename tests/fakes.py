@@ -10,9 +10,9 @@ import fakeredis
 import redis
 
 from monitor.errors import DeliveryError
-from monitor.model.alert import Target
 from monitor.model.group import NEWS_READ_MAX, Group, Item, Message, Receipt, Told
 from monitor.model.record import Row
+from monitor.model.target import Target
 from monitor.ruletest_inbox import fresh_group
 from tests.builders import NOON
 

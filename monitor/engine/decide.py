@@ -24,7 +24,6 @@ from monitor.model.alert import (
     Reason,
     Severity,
     State,
-    Target,
     Verdict,
     advance,
     close,
@@ -35,6 +34,7 @@ from monitor.model.damping import Timing, Turns
 from monitor.model.event import Event
 from monitor.model.expected import Expected
 from monitor.model.record import Account, Answer, Commit, Confirm, Need, Reading, Record, Row, RuleWatch
+from monitor.model.target import Target
 from monitor.rules.aggregate import apart
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import Facts, Judgement, Overview, Sighting

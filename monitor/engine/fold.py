@@ -11,14 +11,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from monitor.model.alert import News
 from monitor.model.group import Item, Told
 from monitor.model.record import Entry
 
 #: What a message says of all its alerts. The two combined ones list several entries of each alert.
 Kind = Literal["firing", "fired again", "updated", "event", "fired and resolved", "resolved", "reminder"]
 
-_Step = tuple[News, Entry]
+#: What can be said of one entry alone.
+_Said = Literal["firing", "updated", "reminder", "resolved"]
+_Step = tuple[_Said, Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def _ends(story: _Story, entry: Entry) -> _Story:
 
 def _goes_on(story: _Story, item: Item) -> _Story:
     if story.end is None and story.past is None and item.entry.id == story.episode:
-        newer: News = "reminder" if item.news == "reminder" else "updated"
+        newer: _Said = "reminder" if item.news == "reminder" else "updated"
         kept = story.change is not None and story.change[0] == "updated"
         return replace(story, change=("updated" if kept else newer, item.entry))
     return replace(story, begun=item.entry)
@@ -88,7 +89,7 @@ def _steps(story: _Story) -> list[_Step]:
     return steps
 
 
-def _kind(news: list[News]) -> Kind | None:
+def _kind(news: list[_Said]) -> Kind | None:
     match news:
         case []:
             return None

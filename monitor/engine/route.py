@@ -12,9 +12,9 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from monitor.fields import Duration
-from monitor.model.alert import Target
 from monitor.model.event import digest
 from monitor.model.labels import Labels, compile_match
+from monitor.model.target import Target
 
 Router = Callable[[Labels], tuple[Target, ...]]
 

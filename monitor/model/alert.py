@@ -17,13 +17,14 @@ from typing import Any, Literal, NamedTuple
 
 from monitor.model.damping import Timing, Turns
 from monitor.model.event import Event, digest
+from monitor.model.target import Target
 
 Severity = Literal["info", "warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 _RANK: Mapping[Severity | None, int] = {None: -1, "info": 0, "warning": 1, "critical": 2}
 
 #: What a notification says about an alert.
-News = Literal["firing", "updated", "reminder", "resolved", "event"]
+News = Literal["firing", "updated", "reminder", "resolved", "event", "acked"]
 #: How far the facts behind an alert can be trusted.
 DataFlag = Literal["ok", "stale", "error", "unknown"]
 Reason = Literal["recovered", "rule_removed", "account_removed", "watch_expired", "superseded", "no_data"]
@@ -46,18 +47,6 @@ class State(StrEnum):
     PENDING = "pending"
     FIRING = "firing"
     RESOLVED = "resolved"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where news of an alert goes: a channel, a group within it, and that group's timings."""
-
-    channel: str
-    group: str
-    labels: Mapping[str, str]
-    wait: timedelta
-    interval: timedelta
-    repeat: timedelta
 
 
 class Verdict(NamedTuple):

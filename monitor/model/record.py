@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
-from monitor.model.alert import Alert, News, Severity, Target
+from monitor.model.alert import Alert, News, Severity
 from monitor.model.damping import Turns
 from monitor.model.event import Correction, Event, Ledger
 from monitor.model.expected import Budgets
@@ -16,6 +16,7 @@ from monitor.model.report import Reports
 from monitor.model.residual import Opens
 from monitor.model.snapshot import Outage, Snapshot
 from monitor.model.sums import Sums
+from monitor.model.target import Target
 from monitor.model.transfers import Leg
 from monitor.model.window import Coverage, Flow
 

@@ -11,9 +11,9 @@ from datetime import timedelta
 
 import structlog
 
-from monitor.model.alert import Target
 from monitor.model.group import Item
 from monitor.model.record import Row
+from monitor.model.target import Target
 from monitor.store import codec
 from monitor.store.codec import UNREADABLE
 from monitor.store.keys import ChannelKeys, Partition
