@@ -1,0 +1,46 @@
+"""Whatever a destination does, a channel says success, later or never, in its time, and nothing of where it sends."""
+
+import time
+
+import pytest
+from pydantic import TypeAdapter
+
+from monitor.channels import AnyChannel
+from monitor.model.group import Receipt
+from tests.builders import entry, message
+from tests.channels.faults import FAULTS, TIMEOUT, close_in_the_pool, outcome_of, shown
+
+#: What every channel that posts to the receiver is configured with besides `url`.
+SETTINGS = {"webhook": {}, "slack": {}}
+_READ = TypeAdapter(AnyChannel).validate_python
+
+
+def channel(kind, receiver, http):
+    return _READ({"type": kind, "url": receiver.url, "timeout": TIMEOUT, **SETTINGS[kind]}).connect(http)
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+async def test_every_fault_is_told_for_what_it_is(http, receiver, kind, fault):
+    receiver.answers = [fault.answer]
+    began = time.monotonic()
+
+    outcome = await outcome_of(channel(kind, receiver, http), message(entry("a")))
+
+    assert fault.allows(outcome), shown(outcome)
+    assert "CANARY" not in shown(outcome)
+    assert len(shown(outcome)) < 20_000, "an answer is cut"
+    assert len(receiver.requests) == 1, "nothing is tried twice, nor sent on to elsewhere"
+    assert time.monotonic() - began < 10 * TIMEOUT.total_seconds()
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+async def test_a_connection_that_died_in_the_pool_costs_an_attempt_at_most(http, receiver, kind):
+    receiver.answers = [close_in_the_pool]
+    there = channel(kind, receiver, http)
+    first = await outcome_of(there, message(entry("a")))
+
+    outcomes = [await outcome_of(there, message(entry("a"))) for _ in range(2)]
+
+    assert isinstance(first, Receipt)
+    assert isinstance(outcomes[-1], Receipt)
