@@ -26,7 +26,7 @@ NOT_YET: Mapping[str, frozenset[str]] = {
     }),
     "route": frozenset({"mute", "active", "escalate"}),
     "providers": frozenset({"callback_secret"}),
-    "channels": frozenset({"format", "token", "channel", "chat_id", "thread_id"}),
+    "channels": frozenset({"format", "chat_id", "thread_id"}),
 }  # fmt: skip
 #: Types of the contract that this version does not have.
 TYPES_NOT_YET: Mapping[str, frozenset[str]] = {

@@ -1,111 +1,138 @@
-"""`slack`: an incoming webhook.
+"""`slack`: an incoming webhook, or a bot that keeps what belongs together in one thread or one message.
 
-Facts: docs.slack.dev/messaging/sending-messages-using-incoming-webhooks, and for the errors
-api.slack.com/changelog/2016-05-17-changes-to-errors-for-incoming-webhooks.
+Facts: docs.slack.dev/messaging/sending-messages-using-incoming-webhooks, and for bots
+docs.slack.dev/reference/methods/chat.postMessage and …/chat.update. A webhook can neither edit nor answer its messages.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import msgspec
-from pydantic import model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from monitor.channels.base import ChannelSettings, SecretUrl
-from monitor.channels.http import WAIT_MAX, Http, Reply
+from monitor.channels.http import ECHO_MAX, Http, Reply, sendable
+from monitor.channels.slack_answers import GONE_ERRORS, Said, failure, read
 from monitor.channels.slack_blocks import render
 from monitor.engine.ports import Channel
-from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
-from monitor.fields import RateLimit
+from monitor.errors import DeliveryDeferred
+from monitor.fields import RateLimit, Secret
 from monitor.model.group import Message, Receipt
 
-#: The destination is gone or refuses us, whatever is sent.
-CHANNEL_ERRORS = frozenset(
-    {
-        "action_prohibited", "channel_is_archived", "channel_not_found", "invalid_token", "no_active_hooks",
-        "no_service", "no_service_id", "no_team", "posting_to_general_channel_denied", "team_disabled",
-        "user_not_found",
-    }
-)  # fmt: skip
-#: This payload will never be taken.
-MESSAGE_ERRORS = frozenset(
-    {
-        "invalid_attachments", "invalid_blocks", "invalid_payload", "msg_blocks_too_long", "msg_too_long",
-        "no_text", "too_many_attachments",
-    }
-)  # fmt: skip
-_LATER = frozenset({"rate_limited", "ratelimited", "rollup_error", "internal_error", "fatal_error"})
-_HEADERS = {"Content-Type": "application/json"}
+_API = "https://slack.com/api"
+_JSON = {"Content-Type": "application/json; charset=utf-8"}
 _encode = msgspec.json.Encoder().encode
 
 
 class Slack(ChannelSettings):
-    """`chat: {type: slack, url: {env: SLACK_URL}}`"""
+    """`chat: {type: slack, url: {env: SLACK_URL}}` or `{type: slack, token: {env: SLACK_TOKEN}, channel: C0123}`"""
 
     RATE: ClassVar[RateLimit | None] = RateLimit(requests=1, per=timedelta(seconds=1))
 
     type: Literal["slack"]
-    url: SecretUrl
+    url: SecretUrl | None = Field(default=None, description="of an incoming webhook")
+    token: Secret | None = Field(default=None, description="of a bot with the scope chat:write, instead of a url")
+    channel: str | None = Field(default=None, description="of a bot: its id (C0123…), where the bot is a member")
+    follow_ups: Literal["thread", "update"] = Field(
+        default="thread",
+        description="of a bot: later news answer the first message, or replace it unheard",
+    )
+    base_url: Annotated[str, AfterValidator(sendable)] = Field(default=_API, description="of the Web API, for a bot")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _webhook_only(cls, settings: Any) -> Any:
-        if isinstance(settings, dict) and {"token", "channel"} & settings.keys():
-            raise ValueError("a bot token is not supported by this version, use the url of an incoming webhook")
-        return settings
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.url is None) == (self.token is None):
+            raise ValueError("slack needs the url of an incoming webhook, or the token of a bot and its channel")
+        if (self.token is None) != (self.channel is None):
+            raise ValueError("a bot needs `token` and `channel`; the url of an incoming webhook names its channel")
+        return self
 
     def connect(self, http: Http) -> Channel:
-        return SlackChannel(self, http)
+        return SlackBot(self, http) if self.token is not None else SlackWebhook(self, http)
 
 
 @dataclass(frozen=True, slots=True)
-class SlackChannel:
+class SlackWebhook:
     spec: Slack
     http: Http
 
     async def send(self, message: Message, now: datetime) -> Receipt:
         """Post the message; only `200 ok` counts."""
+        assert self.spec.url is not None, "the settings made sure"
         body = _encode(render(message, redact=bool(self.spec.redact)))
-        return Receipt(classify(await self.http.post(self.spec.url, body, _HEADERS, now, self.spec.timeout)))
+        return Receipt(classify(await self.http.post(self.spec.url, body, _JSON, now, self.spec.timeout)))
 
 
 def classify(reply: Reply) -> str:
-    """`ok`, or the DeliveryError for what Slack said: by the body first, by the code where that is mute."""
+    """`ok`, or the DeliveryError for what a webhook said."""
     said = reply.text.strip()
     if reply.status == 200 and said == "ok":
         return said
-    raise _failure(reply, *_error(said))
+    raise failure(reply, read(said))
 
 
-def _failure(reply: Reply, error: str, wait: timedelta | None) -> DeliveryError:
-    why = f"HTTP {reply.status} {reply.excerpt}".strip()
-    if reply.status == 429 or error in _LATER:
-        return DeliveryDeferred(why, reply.wait or wait)
-    if error in CHANNEL_ERRORS:
-        return DeliveryRejected(why, "channel")
-    if error in MESSAGE_ERRORS:
-        return DeliveryRejected(why, "message")
-    if reply.status in (401, 403, 404, 410):
-        return DeliveryRejected(why, "channel")
-    if reply.status in (400, 413, 415, 422):
-        return DeliveryRejected(why, "message")
-    return DeliveryDeferred(why, reply.wait)
+class Gone(DeliveryDeferred):
+    """The message to answer or to edit is no more, or no longer to be touched."""
 
 
-class _Said(msgspec.Struct):
-    """How their rate limiter answers."""
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """A message of the bot: its channel, its name there, and how many alerts it told of. The channel's `ref`."""
 
-    error: str = ""
-    retry_after: float | None = None
+    channel: str
+    ts: str
+    alerts: int
 
 
-def _error(said: str) -> tuple[str, timedelta | None]:
-    """The error's name and the wait it asks for; most errors are plain text."""
+@dataclass(frozen=True, slots=True)
+class SlackBot:
+    """Posts by the Web API. News of alerts that one message began with answer that message, also in the channel, or
+    replace it where it told of nothing else. What cannot be answered or edited any more is a new message."""
+
+    spec: Slack
+    http: Http
+
+    async def send(self, message: Message, now: datetime) -> Receipt:
+        payload = render(message, redact=bool(self.spec.redact))
+        if (root := _root(message)) is not None:
+            with suppress(Gone):
+                said = await self._follow(root, message, payload, now)
+                # Without a ref the one it has is kept: the next news belong there too.
+                return Receipt(f"ok {said.ts}")
+        said = await self._call("chat.postMessage", {**payload, "channel": self.spec.channel}, now)
+        place = Place(said.channel or self.spec.channel or "", said.ts, len(_told(message)))
+        return Receipt(f"ok {said.ts}", _encode(place).decode())
+
+    async def _follow(self, root: Place, message: Message, payload: dict[str, Any], now: datetime) -> Said:
+        """Answer or replace a message."""
+        if self.spec.follow_ups == "update" and len(_told(message)) == root.alerts:
+            return await self._call("chat.update", {**payload, "channel": root.channel, "ts": root.ts}, now)
+        where = {"channel": root.channel, "thread_ts": root.ts, "reply_broadcast": True}
+        return await self._call("chat.postMessage", {**payload, **where}, now)
+
+    async def _call(self, method: str, payload: dict[str, Any], now: datetime) -> Said:
+        """Only `200 {"ok": true}` counts. Raises DeliveryError: Gone when its message is."""
+        assert self.spec.token is not None, "the settings made sure"
+        headers = {**_JSON, "Authorization": f"Bearer {self.spec.token.get_secret_value()}"}
+        url = SecretStr(f"{self.spec.base_url.rstrip('/')}/{method}")
+        reply = await self.http.post(url, _encode(payload), headers, now, self.spec.timeout, most=ECHO_MAX)
+        said = read(reply.text)
+        if reply.status == 200 and said.ok:
+            return said
+        raise Gone(said.error) if said.error in GONE_ERRORS else failure(reply, said)
+
+
+def _root(message: Message) -> Place | None:
+    """The one message that told of all these alerts before."""
+    refs = {one.ref for one in message.alerts if one.entry.status != "event"}
+    if len(refs) != 1:
+        return None
     try:
-        document = msgspec.json.decode(said, type=_Said)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return said, None
-    seconds = document.retry_after
-    if seconds is None or seconds < 0:
-        return document.error, None
-    return document.error, timedelta(seconds=min(seconds, WAIT_MAX.total_seconds()))
+        return msgspec.json.decode(refs.pop(), type=Place)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+
+
+def _told(message: Message) -> set[str]:
+    return {one.entry.fingerprint for one in message.alerts}
