@@ -191,7 +191,8 @@ class FakeDeliveryStore:
         items = [*held.telling, *held.news]
         held.telling = [item for item in items if item.key in message.keys]
         held.news = [item for item in items if item.key not in message.keys]
-        held.flushed_at = self._clock()
+        if message.alerts:
+            held.flushed_at = self._clock()
         self._touch(held, telling=message, failed=False)
         return self._seen(held)
 
@@ -240,6 +241,16 @@ class FakeDeliveryStore:
         if (held := self._mine(group)) is None:
             return False
         self._plan(held, due_at, news=held.group.version != group.version)
+        return True
+
+    async def read_on(self, group: Group) -> Group:
+        held = self.groups[group.channel, group.id]
+        return replace(group, news=tuple(held.news[: 2 * len(group.news)]))
+
+    async def keep_hushed(self, group: Group) -> bool:
+        if (held := self._mine(group)) is None:
+            return False
+        held.group = replace(held.group, hushed=group.hushed)
         return True
 
     async def pause(self, channel: str, until: datetime, *, probe: bool = False) -> None:

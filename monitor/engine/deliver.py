@@ -5,7 +5,7 @@ A crash anywhere needs no recovery: the lease ends, and what was frozen goes out
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -15,9 +15,10 @@ import structlog
 from monitor.engine.flush import after_bury, after_settle, flush
 from monitor.engine.ladder import next_attempt
 from monitor.engine.ports import Channel, Clock, DeliveryStore
+from monitor.engine.suppress import NOTHING_SUPPRESSED, Suppressor, explained, free
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected, StoreUnavailable
 from monitor.model.event import digest
-from monitor.model.group import Group, Message, Receipt
+from monitor.model.group import NEWS_READ_MAX, Group, Message, Receipt, Told
 from monitor.model.record import Entry
 
 #: One attempt of a channel whose `timeout` is not set, and the most that may be set.
@@ -59,7 +60,8 @@ def _nobody(_outcome: Outcome, _message: Message, _took: timedelta) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """One configured channel, ready to send. `observe` is for metrics, `afresh` for reminders."""
+    """One configured channel, ready to send. `observe` is for metrics, `afresh` for reminders; `suppress` says what
+    must not be told now."""
 
     name: str
     adapter: Channel
@@ -67,6 +69,7 @@ class Destination:
     timeout: timedelta = SEND_TIMEOUT
     observe: Observer = _nobody
     afresh: Refresher = _as_told
+    suppress: Suppressor = NOTHING_SUPPRESSED
 
     def __post_init__(self) -> None:
         assert self.timeout <= SEND_TIMEOUT_MAX, "an attempt must end before its lease does"
@@ -86,12 +89,13 @@ async def tell_safely(store: DeliveryStore, destination: Destination, group: Gro
 
 async def tell(store: DeliveryStore, destination: Destination, group: Group, clock: Clock) -> None:
     """One claimed group: say what is to be said, or put it back until then."""
+    group = await _attended(store, destination.suppress, group, clock())
     message = flush(group, clock(), send_resolved=destination.send_resolved)
     if not isinstance(message, Message):
         await store.defer(group, message)
         return
     if message.type == "alert.reminder" and message is not group.telling:
-        message = await _reminding(message, destination.afresh)
+        message = await _reminding(message, destination.afresh, group)
     frozen = await store.freeze(group, message)
     if frozen is None:
         log.info("delivery.lost_claim", channel=destination.name, group=group.id)
@@ -104,15 +108,39 @@ async def tell(store: DeliveryStore, destination: Destination, group: Group, clo
         await _failed(store, frozen, message, error, clock())
         return
     told, due_at = after_settle(frozen, message, clock(), receipt.ref)
+    await _no_longer_hushed(store, frozen, told)
     if await store.settle(frozen, told, due_at) and group.attempts:
         log.info("delivery.recovered", channel=group.channel, notification=message.id, attempts=group.attempts)
 
 
-async def _reminding(message: Message, afresh: Refresher) -> Message:
+async def _attended(store: DeliveryStore, suppress: Suppressor, group: Group, now: datetime) -> Group:
+    """The group with what is suppressed in it; news that are must not keep those behind them from being read."""
+    read, attended = group, await suppress(group, now)
+    while len(read.news) < read.waiting and free(attended) < NEWS_READ_MAX:
+        more = await store.read_on(read)
+        if len(more.news) == len(read.news):
+            break
+        read, attended = more, await suppress(more, now)
+    if attended.hushed != group.hushed:
+        await store.keep_hushed(attended)
+    return attended
+
+
+async def _reminding(message: Message, afresh: Refresher, group: Group) -> Message:
     """A reminder with what is known now."""
     fresh = await afresh([numbered.entry for numbered in message.alerts])
-    alerts = (replace(told, entry=entry) for told, entry in zip(message.alerts, fresh, strict=True))
+    alerts = (
+        replace(told, entry=explained(entry, group.hushed.get(entry.fingerprint)))
+        for told, entry in zip(message.alerts, fresh, strict=True)
+    )
     return replace(message, alerts=tuple(alerts))
+
+
+async def _no_longer_hushed(store: DeliveryStore, group: Group, told: Mapping[str, Told | None]) -> None:
+    """What was held back and is told now says so once."""
+    left = {key: hush for key, hush in group.hushed.items() if key not in told}
+    if len(left) < len(group.hushed):
+        await store.keep_hushed(replace(group, hushed=left))
 
 
 async def attempt(destination: Destination, message: Message, clock: Clock) -> Receipt:
@@ -145,6 +173,7 @@ async def _failed(store: DeliveryStore, group: Group, message: Message, error: D
     note = log.bind(channel=group.channel, notification=message.id, attempts=group.attempts + 1, why=why)
     if due_at is None:
         told, next_at = after_bury(group, message, now)
+        await _no_longer_hushed(store, group, told)
         await store.bury(group, message, why, told, next_at)
         note.error("delivery.dead")
     else:

@@ -6,9 +6,10 @@ hear share a message.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from monitor.engine.fold import Kind, fold
+from monitor.engine.suppress import explained, holds, key_of, look_again, sift
 from monitor.model.alert import SEVERITIES
 from monitor.model.event import digest
 from monitor.model.group import MESSAGE_MAX, REF_MAX, Group, Item, Message, MessageType, Numbered, Told
@@ -51,13 +52,14 @@ class Owed:
 def flush(group: Group, now: datetime, *, send_resolved: bool = True) -> Message | datetime | None:
     """The message to send now; or when there will be something to say; or None when only news can tell.
 
-    A frozen message that may have arrived is returned as it is, and so is a failed one when nothing changed.
+    A frozen message that may have arrived is returned as it is, and so is a failed one when nothing changed. What
+    `group.hushed` holds back stays among the news, but for what will never be told.
     """
     if group.telling is not None and not group.failed:
         return group.telling
     message = _compose(group, now, send_resolved=send_resolved)
     if message is None:
-        return _next_reminder(group.open, group.repeat)
+        return _next_look(group, group.open, now)
     if group.telling is not None and _content(message) == _content(group.telling):
         return group.telling
     return message
@@ -82,7 +84,7 @@ def after_bury(group: Group, message: Message, now: datetime) -> tuple[dict[str,
 
 def _compose(group: Group, now: datetime, *, send_resolved: bool) -> Message | None:
     owed = tuple(_owed(group, now, send_resolved=send_resolved))
-    silent = [one for one in owed if one.kind is None]
+    silent = [one for one in owed if one.kind is None and (one.keys or one.over)]
     kind, chosen, left = _choose([one for one in owed if one.kind is not None])
     settled = [*chosen, *silent]
     if not settled:
@@ -145,32 +147,43 @@ def _owed(group: Group, now: datetime, *, send_resolved: bool) -> Iterator[Owed]
     by_alert: dict[str, list[Item]] = {}
     before: set[str] = set()
     for item in group.news:
-        if item.news == "event":
-            # A movement before its correction: that one waits for the next message.
-            if item.entry.id not in before:
-                yield _movement(item)
-            before.add(item.entry.id)
-        else:
+        if item.news != "event":
             by_alert.setdefault(item.entry.fingerprint, []).append(item)
+            continue
+        # A movement before its correction: that one waits for the next message.
+        if item.entry.id not in before and not holds(group, key_of(item)):
+            yield _movement(group, item)
+        before.add(item.entry.id)
     for fingerprint, items in by_alert.items():
-        told = group.open.get(fingerprint)
-        folded = fold(told, items, send_resolved=send_resolved)
-        first, ref = (told.sequence + 1, told.ref) if told else (1, "")
-        entries = tuple(Numbered(entry, first + place, ref) for place, entry in enumerate(folded.entries))
-        keys = tuple(item.key for item in items)
-        yield Owed(fingerprint, folded.kind, entries, keys, over=folded.over)
+        yield _story(group, fingerprint, items, send_resolved=send_resolved)
     for fingerprint, told in group.open.items():
-        if fingerprint not in by_alert and told.at + group.repeat <= now:
+        if fingerprint not in by_alert and told.at + group.repeat <= now and not holds(group, fingerprint):
             kind: Kind = "reminder" if told.heard else "firing"
-            yield Owed(fingerprint, kind, (Numbered(told.entry, told.sequence + 1, told.ref),))
+            entry = explained(told.entry, group.hushed.get(fingerprint))
+            yield Owed(fingerprint, kind, (Numbered(entry, told.sequence + 1, told.ref),))
 
 
-def _movement(item: Item) -> Owed:
+def _story(group: Group, fingerprint: str, items: Sequence[Item], *, send_resolved: bool) -> Owed:
+    """What the untold news of one alert come to."""
+    told, hush = group.open.get(fingerprint), group.hushed.get(fingerprint)
+    kept, struck = sift(told, items, hush) if hush else (items, ())
+    # Never heard of, and over without anybody hearing of it: it is forgotten.
+    lost = told is not None and any(one.news == "resolved" and one.entry.id == told.entry.id for one in struck)
+    if not kept or holds(group, fingerprint):
+        return Owed(fingerprint, None, (), tuple(item.key for item in struck), over=lost)
+    folded = fold(None if lost else told, kept, send_resolved=send_resolved)
+    first, ref = (told.sequence + 1, told.ref) if told else (1, "")
+    entries = tuple(Numbered(explained(entry, hush), first + n, ref) for n, entry in enumerate(folded.entries))
+    return Owed(fingerprint, folded.kind, entries, tuple(item.key for item in items), over=folded.over)
+
+
+def _movement(group: Group, item: Item) -> Owed:
     """Events are never collapsed: each is told by itself, once, as number 1, and so is each correction of it."""
     kind: Kind = "event" if item.entry.reason is None else "updated"
     event = item.entry.event
     number = 1 if event is None else event.revision + 1
-    return Owed(item.entry.fingerprint, kind, (Numbered(item.entry, number),), (item.key,))
+    entry = explained(item.entry, group.hushed.get(key_of(item)))
+    return Owed(item.entry.fingerprint, kind, (Numbered(entry, number),), (item.key,))
 
 
 def _content(message: Message) -> tuple[object, ...]:
@@ -196,12 +209,16 @@ def _told(group: Group, message: Message, now: datetime, *, heard: bool, ref: st
 
 def _due_next(group: Group, message: Message, told: Mapping[str, Told | None], now: datetime) -> datetime | None:
     settled = set(message.keys)
-    if group.waiting > len(group.news) or any(item.key not in settled for item in group.news):
+    left = (item for item in group.news if item.key not in settled)
+    if group.waiting > len(group.news) or any(not holds(group, key_of(item)) for item in left):
         # It did not fit, or is of another kind: it has waited long enough.
         return now
     known = {fingerprint: one for fingerprint, one in {**group.open, **told}.items() if one is not None}
-    return _next_reminder(known, group.repeat)
+    return _next_look(group, known, now)
 
 
-def _next_reminder(known: Mapping[str, Told], repeat: timedelta) -> datetime | None:
-    return min((told.at + repeat for told in known.values()), default=None)
+def _next_look(group: Group, known: Mapping[str, Told], now: datetime) -> datetime | None:
+    """The next reminder, or when something that is suppressed may be told."""
+    reminders = (told.at + group.repeat for fingerprint, told in known.items() if not holds(group, fingerprint))
+    again = look_again(group, now)
+    return min((*reminders, *(() if again is None else (again,))), default=None)

@@ -249,6 +249,14 @@ class DeliveryStore(Protocol):
         """Nothing to tell yet: come back at `due_at`, or never by itself."""
         ...
 
+    async def read_on(self, group: Group) -> Group:
+        """The group with more of its news, as many again as were read; the same when there are no more."""
+        ...
+
+    async def keep_hushed(self, group: Group) -> bool:
+        """Remember `group.hushed` while the claim is held: what is held back, and why."""
+        ...
+
     async def pause(self, channel: str, until: datetime, *, probe: bool = False) -> None:
         """Claim nothing of this channel until then, after it a single group first if it is to be probed."""
         ...

@@ -94,6 +94,24 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Hush:
+    """What keeps news of an alert from being told: a silence, a mute of its route, or another alert.
+
+    `until` is None where nobody knows the end, and `watched` says that it may end before then: both are looked at
+    again meanwhile. `by` is who said so and `why` what for. `over`: it has ended (at `until`, or earlier), and what it
+    held back is still to be told.
+    """
+
+    kind: Literal["silenced", "muted", "inhibited"]
+    since: datetime
+    until: datetime | None = None
+    by: str = ""
+    why: str = ""
+    watched: bool = False
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """A channel's group as claimed. `version` changes with every write; `token` is the claim's.
 
@@ -101,6 +119,8 @@ class Group:
     `attempts` how often it (or what it replaced) was tried since `failing_since`. `failed` says that the last
     try of `telling` was settled as a failure: then its items are back among the news, and it may be replaced.
     While it is False a frozen message may have arrived, so it goes out again as it is.
+    `route` is the key of the route's node. `hushed` is what keeps news from being told that would be by now: of an
+    alert by its fingerprint, of an event by its id.
     """
 
     channel: str
@@ -119,3 +139,5 @@ class Group:
     attempts: int = 0
     failing_since: datetime | None = None
     why: str = ""
+    route: str = ""
+    hushed: Mapping[str, Hush] = field(default_factory=dict)

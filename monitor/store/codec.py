@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -18,7 +18,7 @@ from monitor.model.damping import Turns
 from monitor.model.event import Event, Ledger
 from monitor.model.expected import Budgets, Used
 from monitor.model.extremes import Steps
-from monitor.model.group import Item, Message, Told
+from monitor.model.group import Hush, Item, Message, Told
 from monitor.model.price import Posted, Quote, Valued
 from monitor.model.record import Record, Row
 from monitor.model.report import Report
@@ -85,6 +85,19 @@ class _Ring(msgspec.Struct, frozen=True, omit_defaults=True):
         return not (self.steps or self.opens or self.legs)
 
 
+class Hushed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is suppressed in a group: the few reasons, and by which of them each of many is."""
+
+    reasons: tuple[Hush, ...] = ()
+    by: dict[str, int] = {}
+
+    @classmethod
+    def of(cls, hushed: Mapping[str, Hush]) -> Self:
+        """As it is stored."""
+        places = {hush: place for place, hush in enumerate(dict.fromkeys(hushed.values()))}
+        return cls(tuple(places), {key: places[hush] for key, hush in hushed.items()})
+
+
 _ENCODER = msgspec.json.Encoder()
 _reading = msgspec.json.Decoder(_Reading)
 _alerts = msgspec.json.Decoder(_Alerts)
@@ -97,6 +110,7 @@ _told = msgspec.json.Decoder(Told)
 _message = msgspec.json.Decoder(Message)
 _report = msgspec.json.Decoder(Report)
 _posted = msgspec.json.Decoder(Posted)
+_hushed = msgspec.json.Decoder(Hushed)
 _labels = msgspec.json.Decoder(dict[str, str])
 
 event = _event.decode
@@ -107,6 +121,12 @@ message = _message.decode
 report = _report.decode
 labels = _labels.decode
 posted = _posted.decode
+
+
+def hushed(stored: bytes) -> dict[str, Hush]:
+    """What is suppressed in a group, as `Group.hushed`."""
+    held = _hushed.decode(stored)
+    return {key: held.reasons[place] for key, place in held.by.items() if place < len(held.reasons)}
 
 
 def dump(value: Any) -> bytes:

@@ -113,7 +113,9 @@ class DeliveringStore(MovingStore):
 
     async def freeze(self, group: Group, message: Message) -> Group | None:
         """Make `message` what is being told and clear `failed`; None: someone else has the group."""
-        reply = await self._on_group("bm2_freeze", group, codec.dump(message), *message.keys)
+        reply = await self._on_group(
+            "bm2_freeze", group, codec.dump(message), "1" if message.alerts else "", *message.keys
+        )
         if not reply:
             return None
         news = tuple(item for item in group.news if item.key not in set(message.keys))
@@ -149,6 +151,34 @@ class DeliveringStore(MovingStore):
     async def defer(self, group: Group, due_at: datetime | None) -> bool:
         """Nothing to tell yet: come back at `due_at`, or never by itself; at the next flush if rows came."""
         return bool(await self._on_group("bm2_defer", group, _us(due_at), group.version))
+
+    async def read_on(self, group: Group) -> Group:
+        """The group with more of its news, as many again as were read; the same when there are no more."""
+        where, read = ChannelKeys(group.channel), len(group.news)
+        keys = await self._batch.command("LRANGE", where.news(group.id), read, 2 * read - 1)
+        if not keys:
+            return group
+        items = await self._batch.command("HMGET", where.items(group.id), *keys)
+        try:
+            return replace(group, news=(*group.news, *(codec.item(item) for item in items if item)))
+        except codec.UNREADABLE as error:
+            log.error("group.unreadable", channel=group.channel, group=group.id, why=type(error).__name__)
+            return group
+
+    async def keep_hushed(self, group: Group) -> bool:
+        """Remember `group.hushed` while the claim is held: what is held back, and why."""
+        held = codec.dump(codec.Hushed.of(group.hushed)) if group.hushed else b""
+        touched = group_keys(ChannelKeys(group.channel), group.id)
+        return bool(await self._batch.fcall("bm2_hush", touched, group.id, group.token, held))
+
+    async def rouse(self, channel: str) -> None:
+        """Look again at the groups of a channel in which something was suppressed: that may have ended."""
+        where = ChannelKeys(channel)
+        found = [group.decode() for group in await self._batch.command("HKEYS", where.hushed)]
+        calls = (self._batch.fcall("bm2_rouse", group_keys(where, one), self._now, one) for one in found)
+        for due_us in await asyncio.gather(*calls):
+            if due_us:
+                self.expect_group(channel, int(due_us))
 
     async def pause(self, channel: str, until: datetime, *, probe: bool = False) -> None:
         """Claim nothing of this channel until then, after it a single group first if it is to be probed.
@@ -212,6 +242,8 @@ def _group(channel: str, group: str, token: int, due_us: int, reply: Any) -> Gro
         attempts=int(fields.get("attempts", 0)),
         failing_since=moment(int(failing)) if failing else None,
         why=fields.get("why", b"").decode(),
+        route=fields.get("route", b"").decode(),
+        hushed=codec.hushed(reply[4]) if reply[4] else {},
     )
 
 

@@ -169,6 +169,11 @@ class ChannelKeys:
         """Stream of dead letters, at most a thousand."""
         return self._key("dead")
 
+    @property
+    def hushed(self) -> str:
+        """Hash group → what is suppressed in it, as JSON. Whoever looks at the group keeps it, `tidy` removes it."""
+        return self._key("hushed")
+
     def group(self, group: str) -> str:
         """Hash: labels, timings, version, frozen message, attempts. Deleted with the group by `tidy`."""
         return self._key(f"group:{group}")

@@ -113,6 +113,7 @@ class MovingStore(Session):
         args: list[str | bytes | int] = [
             self._now, target.group, account, codec.dump(target.labels),
             *(time // _MICROSECOND for time in (target.wait, target.interval, target.repeat)),
+            target.route,
         ]  # fmt: skip
         for (version, index, row), _ in owed:
             key = _key(account, version, index)
@@ -128,6 +129,7 @@ def group_keys(where: ChannelKeys, group: str) -> list[str]:
     return [
         where.group(group), where.news(group), where.items(group), where.telling(group), where.open(group),
         where.live(group), where.marks(group), where.due, where.leased, where.idle,
+        where.hushed,
     ]  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 -- Groups of one channel: rows arrive, messages are frozen, told and settled.
 --
 -- The keys of a group come in this order, after which follow those a function adds:
---   1 group, 2 news, 3 items, 4 telling, 5 open, 6 live, 7 marks, 8 due, 9 leased, 10 idle
+--   1 group, 2 news, 3 items, 4 telling, 5 open, 6 live, 7 marks, 8 due, 9 leased, 10 idle, 11 hushed
 
 local DEAD_MAX = 1000
 -- Level news fold by alert when they are told; events do not, so a channel that stays down must not collect
@@ -47,7 +47,7 @@ end
 
 -- Give rows of one account to a group, in order. Rows at or below its mark have had their effect.
 --
--- ARGV  now, group, account, labels, wait, interval, repeat,
+-- ARGV  now, group, account, labels, wait, interval, repeat, route,
 --       then for each row: version, index, news, fingerprint, key, item
 -- Returns {rows that were new, due time or ''}.
 local function apply(keys, args)
@@ -56,7 +56,7 @@ local function apply(keys, args)
   local version, index = string.match(mark, '^(%d+)%-(%d+)$')
   version, index = tonumber(version), tonumber(index)
   local fresh = {}
-  for i = 8, #args, 6 do
+  for i = 9, #args, 6 do
     local row_version, row_index = tonumber(args[i]), tonumber(args[i + 1])
     if later(row_version, row_index, version, index) then
       fresh[#fresh + 1] = i
@@ -90,7 +90,7 @@ local function apply(keys, args)
     end
   end
   redis.call('HSET', keys[7], account, whole(version) .. '-' .. whole(index))
-  redis.call('HSET', keys[1], 'labels', args[4], 'interval', args[6], 'repeat', args[7])
+  redis.call('HSET', keys[1], 'labels', args[4], 'interval', args[6], 'repeat', args[7], 'route', args[8])
   touch(keys, now)
   redis.call('ZREM', keys[10], group)
 
@@ -150,7 +150,7 @@ end
 
 -- What a leased group says. A lease on a group that no longer exists is given up.
 -- ARGV  group, token, most news
--- Returns {} or {fields flat, open flat, news flat (key, item), how many wait}.
+-- Returns {} or {fields flat, open flat, news flat (key, item), how many wait, what is suppressed or ''}.
 local function read_group(keys, args)
   if score(keys[9], args[1]) ~= tonumber(args[2]) then
     return {}
@@ -166,7 +166,7 @@ local function read_group(keys, args)
     news[#news + 1] = redis.call('HGET', keys[3], key) or ''
   end
   local waiting = redis.call('LLEN', keys[2]) + tonumber(redis.call('HGET', keys[1], 'dropped') or '0')
-  return {fields, redis.call('HGETALL', keys[5]), news, whole(waiting)}
+  return {fields, redis.call('HGETALL', keys[5]), news, whole(waiting), redis.call('HGET', keys[11], args[1]) or ''}
 end
 
 -- Put the items of the frozen message that are not in `kept` back in front of the news, in their order.
@@ -181,24 +181,28 @@ local function unfreeze(keys, kept)
   return told
 end
 
--- ARGV  now, group, token, message, then the keys of the news in it
+-- ARGV  now, group, token, message, '1' when it says anything, then the keys of the news in it
 -- Returns {} when the lease is another's, else {version}.
 local function freeze(keys, args)
   if score(keys[9], args[2]) ~= tonumber(args[3]) then
     return {}
   end
   local now, taken = clock(args[1]), {}
-  for i = 5, #args do
+  for i = 6, #args do
     taken[args[i]] = true
   end
   unfreeze(keys, taken)
-  for i = 5, #args do
+  for i = 6, #args do
     redis.call('LREM', keys[2], 1, args[i])
     if redis.call('HEXISTS', keys[3], args[i]) == 1 then
       redis.call('RPUSH', keys[4], args[i])
     end
   end
-  redis.call('HSET', keys[1], 'telling', args[4], 'flushed', whole(now))
+  redis.call('HSET', keys[1], 'telling', args[4])
+  -- One that only strikes off what nobody is to hear makes nobody wait for the next.
+  if args[5] == '1' then
+    redis.call('HSET', keys[1], 'flushed', whole(now))
+  end
   redis.call('HDEL', keys[1], 'failed')
   -- The end of the last alert may have come after this message was composed: then it is still to be told at once.
   if redis.call('EXISTS', keys[2]) == 0 then
@@ -259,7 +263,7 @@ local function bury(keys, args)
     return 0
   end
   local now = clock(args[1])
-  redis.call('XADD', keys[11], 'MAXLEN', DEAD_MAX, '*', 'at', whole(now), 'group', args[2], 'message', args[5], 'why', args[6])
+  redis.call('XADD', keys[12], 'MAXLEN', DEAD_MAX, '*', 'at', whole(now), 'group', args[2], 'message', args[5], 'why', args[6])
   close(keys, args, 7, now)
   plan(keys, args[2], args[4], redis.call('EXISTS', keys[2]) == 1, now)
   return 1
@@ -291,6 +295,38 @@ local function defer(keys, args)
   touch(keys, now)
   plan(keys, args[2], args[4], moved, now)
   return 1
+end
+
+-- What is suppressed in a leased group, '' for nothing: whoever tells it next must know what it held back.
+-- ARGV  group, token, what
+local function hush(keys, args)
+  if score(keys[9], args[1]) ~= tonumber(args[2]) then
+    return 0
+  end
+  if args[3] == '' then
+    redis.call('HDEL', keys[11], args[1])
+  else
+    redis.call('HSET', keys[11], args[1], args[3])
+  end
+  return 1
+end
+
+-- Look at a group again in which something was suppressed. The ladder of one that fails is not hurried.
+-- ARGV  now, group
+local function rouse(keys, args)
+  if redis.call('EXISTS', keys[1]) == 0 then
+    redis.call('HDEL', keys[11], args[2])
+    return ''
+  end
+  local now = clock(args[1])
+  -- Whoever is looking at it by what held before must not put it off for that.
+  touch(keys, now)
+  local planned = score(keys[8], args[2])
+  if planned and planned > now and redis.call('HEXISTS', keys[1], 'failing') == 0 then
+    redis.call('ZADD', keys[8], whole(now), args[2])
+    planned = now
+  end
+  return earliest(planned, nil)
 end
 
 -- KEYS  clock
@@ -326,6 +362,7 @@ local function forget(keys, args)
   for i = 8, 10 do
     redis.call('ZREM', keys[i], args[1])
   end
+  redis.call('HDEL', keys[11], args[1])
   return 1
 end
 
@@ -337,6 +374,8 @@ redis.register_function('bm2_settle', settle)
 redis.register_function('bm2_bury', bury)
 redis.register_function('bm2_postpone', postpone)
 redis.register_function('bm2_defer', defer)
+redis.register_function('bm2_hush', hush)
+redis.register_function('bm2_rouse', rouse)
 redis.register_function('bm2_pause', pause)
 redis.register_function('bm2_idle', idle)
 redis.register_function('bm2_forget', forget)
