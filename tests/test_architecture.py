@@ -59,6 +59,7 @@ BULKHEADS = {
     "engine/poll.py": (2, "a bug in one adapter, or in judging its reading, pages like an outage"),
     "engine/poller.py": (1, "one poll does not stop the others"),
     "engine/deliver.py": (2, "a bug in one adapter climbs the ladder; one delivery does not stop the others"),
+    "engine/suppress.py": (1, "in doubt whether an alert is silenced, it is sent"),
     "app.py": (1, "a file that cannot even be refused does not end a daemon that works by another one"),
     "duties.py": (1, "one ring of a bell does not end its duty"),
     "plan.py": (2, "one part does not silence its provider or channel for good; enrolling is tried again"),

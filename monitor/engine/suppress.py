@@ -57,7 +57,8 @@ async def _asked(source: Source, group: Group, entries: Sequence[Entry], now: da
         return await source(group, entries, now)
     except StoreUnavailable as error:
         log.warning("suppression.unknown", channel=group.channel, group=group.id, why=str(error))
-    except Exception as bug:  # noqa: BLE001  # a bulkhead (errors.py): a bug here must not keep alerts from people
+    except Exception as bug:  # noqa: BLE001  # what it was doing is in the log
+        # Bulkhead: a bug in a reason to be quiet must not keep alerts from people.
         log.error("suppression.bug", channel=group.channel, group=group.id, bug=type(bug).__name__)
     return {}
 
