@@ -15,8 +15,9 @@ class Traffic:
     requests: int = 0
 
 
-#: (request line and headers, body, when its first byte arrived) → the body to answer with.
-Answer = Callable[[bytes, bytes, float], bytes]
+#: (request line and headers, body, when its first byte arrived) → the body to answer with, or a whole answer that
+#: begins with `HTTP/`, or None to leave the client waiting.
+Answer = Callable[[bytes, bytes, float], bytes | None]
 #: Hears that the answer to that request has been written.
 Written = Callable[[bytes], None]
 
@@ -43,7 +44,9 @@ class _Connection(asyncio.Protocol):
         while (request := self._next()) is not None:
             self._traffic.requests += 1
             body = self._answer(*request, self._since)
-            self._transport.write(_HEAD % len(body) + body)
+            if body is None:
+                continue
+            self._transport.write(body if body.startswith(b"HTTP/") else _HEAD % len(body) + body)
             self._written(request[0])
 
     def _next(self) -> tuple[bytes, bytes] | None:
