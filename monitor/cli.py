@@ -217,6 +217,20 @@ def explain(
     raise typer.Exit(explained(_path(context, config), rule, account, as_json=as_json))
 
 
+@app.command()
+def ack(
+    context: typer.Context,
+    alert_id: str,
+    author: Annotated[str, typer.Option(help="Who takes care of it.")],
+    comment: Annotated[str, typer.Option(help="What is being done.")],
+    config: ConfigPath = None,
+) -> None:
+    """Acknowledge an alert: no more reminders and no escalation, unless it gets worse. Its end is told."""
+    from monitor.ackcommand import acknowledge  # noqa: PLC0415
+
+    raise typer.Exit(acknowledge(_path(context, config), alert_id, author, comment))
+
+
 @app.command("send-test")
 def send_test(context: typer.Context, channel: str, config: ConfigPath = None) -> None:
     """Send a real test message to a channel through the real path."""

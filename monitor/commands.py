@@ -154,8 +154,9 @@ def _print_status(report: dict[str, Any]) -> None:
         who = " ".join(str(part) for part in (alert["account"], alert["subject"]) if part)
         doubt = "" if alert["data"] == "ok" else f" (data: {alert['data']})"
         why = f": {alert['details']['why']}" if alert["details"].get("why") else ""
+        who += f" {alert['value'] or ''}{doubt}{why}{_looked_after(alert)}"
         console.print(
-            f"firing {alert['severity']}: {alert['rule']} {who} {alert['value'] or ''}{doubt}{why}",
+            f"firing {alert['severity']}: {alert['rule']} {who}",
             style="red",
             markup=False,
         )
@@ -169,6 +170,12 @@ def _print_status(report: dict[str, Any]) -> None:
     )
     if accounts and (late["accounts"] == len(accounts) or all(view["status"] == "never" for view in accounts)):
         console.print("no account is being polled: is a daemon running on this store?", style="yellow")
+
+
+def _looked_after(alert: dict[str, Any]) -> str:
+    """Who has acknowledged an alert; else how it is called, for `ack`."""
+    acked = alert["acknowledged"]
+    return f" (acknowledged by {acked['by']}: {acked['comment']})" if acked else f" ({alert['id']})"
 
 
 def send_test_message(path: Path, name: str) -> int:

@@ -3,6 +3,7 @@
     MonitorError
     ├── ConfigError             tell the operator, exit 2
     ├── Outdated                a newer configuration has judged this account: leave it to whoever runs that
+    ├── NotAcknowledged         say which alert it is, or that there is nothing to take care of
     ├── ProviderError           record the outage, try at the next due time
     │   ├── ProviderUnreachable     timeout, refused connection, 5xx
     │   ├── ProviderThrottled       429 or an exhausted quota: carries how long to wait
@@ -48,6 +49,20 @@ class ConfigError(MonitorError):
     def __init__(self, mistakes: list[str]) -> None:
         super().__init__("\n".join(mistakes))
         self.mistakes = mistakes
+
+
+class NotAcknowledged(MonitorError):
+    """An alert that cannot be acknowledged: none with this id is open, it has just resolved, or does not fire yet."""
+
+    def __init__(self, alert: str, reason: Literal["unknown", "resolved", "pending"]) -> None:
+        super().__init__(
+            {
+                "unknown": f"no alert {alert[:128]!r} is open",
+                "resolved": f"{alert} has resolved, there is nothing to take care of any more",
+                "pending": f"{alert} does not fire yet, nobody was told of it",
+            }[reason]
+        )
+        self.reason = reason
 
 
 class ProviderError(MonitorError):

@@ -91,7 +91,7 @@ class Inbox:
         if item.news == "resolved":
             held.live.discard(item.entry.fingerprint)
             held.ended = held.ended or not held.live
-        elif item.news != "event":
+        elif item.news not in ("event", "acked"):
             held.live.add(item.entry.fingerprint)
             held.ended = False
         held.news.append(item)

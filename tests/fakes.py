@@ -140,7 +140,7 @@ class FakeDeliveryStore:
         quiet = not (held.news or held.telling or held.group.open)
         if item.news == "resolved":
             held.live.discard(item.entry.fingerprint)
-        elif item.news != "event":
+        elif item.news not in ("event", "acked"):
             held.live.add(item.entry.fingerprint)
         held.news.append(item)
         self._touch(held)

@@ -237,6 +237,31 @@ class TestStatus:
         assert "timed out" in out
         assert "2 accounts, 1 firing, 0 pending, 0 dead deliveries" in out
 
+    def test_who_looks_after_an_alert_stands_in_it(self, run, valkey_server):
+        in_store(valkey_server.url, self.lived)
+        [alert] = json.loads(run("status", "--json")[1])["alerts"]
+        name = alert["id"]
+
+        assert f"({name})" in run("status")[1], "what `ack` needs to know"
+        code, out, err = run("ack", name, "--author", "maria", "--comment", "on it")
+        assert (code, err) == (0, "")
+        assert out.startswith("Low hot USDT is acknowledged: no reminder")
+        assert run("ack", name, "--author", "joe", "--comment", "me too")[1].startswith(
+            "Low hot USDT was acknowledged by maria at "
+        )
+        assert "(acknowledged by maria: on it)" in run("status")[1]
+
+    def test_what_does_not_fire_is_not_acknowledged(self, run, valkey_server):
+        in_store(valkey_server.url, self.lived)
+
+        code, out, err = run("ack", "alr_nothing", "--author", "maria", "--comment", "on it")
+
+        assert (code, out) == (1, "")
+        assert err.startswith("no alert 'alr_nothing' is open")
+
+    def test_who_acknowledges_gives_a_name_and_a_reason(self, run):
+        assert run("ack", "alr_1", "--author", "maria")[0] == 2
+
     def test_an_alert_whose_facts_are_old_says_so(self, run, valkey_server):
         async def went_dark(store):
             watched = Watched((rule("low_balance", alert="Low", below=500),), account=account("hot", provider="bank"))

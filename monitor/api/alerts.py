@@ -1,16 +1,19 @@
-"""`/v1/alerts`: what is pending or firing now, read from the accounts' records."""
+"""`/v1/alerts`: what is pending or firing now, read from the accounts' records; and that somebody looks after it."""
 
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from aiohttp import web
 
-from monitor.api import query
+from monitor.api import body, query
 from monitor.api.accounts import CHUNK
 from monitor.api.context import ApiContext
-from monitor.api.problems import unknown_account
+from monitor.api.problems import Problem, unknown_account
 from monitor.api.replies import answer
 from monitor.api.views import View, alert_view, open_alerts, page
+from monitor.engine.acknowledge import AUTHOR_MAX, COMMENT_MAX, acknowledge_alert
+from monitor.errors import NotAcknowledged
 from monitor.model.alert import SEVERITIES, Alert, State
 from monitor.model.record import Account
 
@@ -37,13 +40,30 @@ async def index(api: ApiContext, request: web.Request) -> web.Response:
     return answer(page(items, query.encode_cursor(*end) if end else None))
 
 
+async def ack(api: ApiContext, request: web.Request) -> web.Response:
+    """Acknowledge an alert; who is the second to do so is answered what the first one said."""
+    said = await body.read(request, ("author", "comment"))
+    author, comment = body.text(said, "author", AUTHOR_MAX), body.text(said, "comment", COMMENT_MAX)
+    wanted = request.match_info["id"]
+    try:
+        found = await acknowledge_alert(api.store, partial(_known, api), wanted, author, comment, api.clock)
+    except NotAcknowledged as error:
+        status = 404 if error.reason == "unknown" else 409
+        raise Problem(status, f"alert-{error.reason}", str(error)) from None
+    return answer(alert_view(found.alert, found.account, api.clock()))
+
+
 async def _accounts(api: ApiContext, wanted: str | None) -> Mapping[str, Account]:
     """Those that may have alerts; what the store still lists but nobody configures is left out."""
     names = await api.store.open_accounts() if wanted is None else [wanted]
-    known = {name: api.accounts.get(name) or api.others.get(name) for name in names}
+    known = {name: _known(api, name) for name in names}
     if wanted is not None and known[wanted] is None:
         raise unknown_account(wanted)
     return {name: account for name, account in known.items() if account is not None}
+
+
+def _known(api: ApiContext, name: str) -> Account | None:
+    return api.accounts.get(name) or api.others.get(name)
 
 
 async def _scan(

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from monitor.api.auth import Token
 from monitor.engine.ports import Clock, Reader
-from monitor.model.record import Account
+from monitor.model.record import Account, Amended, Commit
 
 
 class Store(Reader, Protocol):
@@ -18,6 +18,14 @@ class Store(Reader, Protocol):
 
     async def open_accounts(self) -> list[str]:
         """Accounts that have alerts, pending ones included, in no order."""
+        ...
+
+    async def amend(self, provider: str, commit: Commit) -> Amended:
+        """Write the alerts of a record and the rows they owe, if the version is the one read."""
+        ...
+
+    async def move(self, account: str) -> int:
+        """Apply the account's outstanding rows to their groups."""
         ...
 
 

@@ -65,6 +65,7 @@ ROUTES = (
     Route("GET", "/v1/accounts/{id}/events", accounts.events),
     Route("POST", "/v1/accounts/{id}/poll", accounts.poll, ("guard", "admin"), DEADLINE + accounts.WAIT_MAX),
     Route("GET", "/v1/alerts", alerts.index),
+    Route("POST", "/v1/alerts/{id}/ack", alerts.ack, ("admin",)),
 )
 
 

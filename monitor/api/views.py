@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from monitor.model.acked import Acked
 from monitor.model.alert import Alert, DataFlag, State
 from monitor.model.event import Event
 from monitor.model.money import text
@@ -131,7 +132,12 @@ def alert_view(alert: Alert, account: Account, now: datetime) -> View:
         "pending_since": stamp(alert.pending_since),
         "started_at": stamp(alert.started_at),
         "observed_at": stamp(alert.observed_at),
+        "acknowledged": _acked_view(alert.acked),
     }
+
+
+def _acked_view(acked: Acked | None) -> View | None:
+    return None if acked is None else {"by": acked.by, "at": stamp(acked.at), "comment": acked.comment}
 
 
 def event_view(event: Event) -> View:

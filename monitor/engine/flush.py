@@ -5,11 +5,12 @@ hear share a message.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from monitor.engine.fold import Kind, fold
 from monitor.engine.suppress import explained, holds, key_of, look_again, sift
+from monitor.model.acked import Acked
 from monitor.model.alert import SEVERITIES
 from monitor.model.event import digest
 from monitor.model.group import MESSAGE_MAX, REF_MAX, Group, Item, Message, MessageType, Numbered, Told
@@ -33,7 +34,7 @@ class Owed:
     """What a channel has to hear of one alert, or of one event.
 
     `kind` is None when there is nothing to hear and only `keys` to strike off; `over` says that the alert
-    has ended for this channel.
+    has ended for this channel, `acked` that it was acknowledged, which alone is not told.
     """
 
     fingerprint: str
@@ -41,6 +42,7 @@ class Owed:
     entries: tuple[Numbered, ...]
     keys: tuple[str, ...] = ()
     over: bool = False
+    acked: Acked | None = None
 
     @property
     def rank(self) -> tuple[int, datetime]:
@@ -99,6 +101,7 @@ def _compose(group: Group, now: datetime, *, send_resolved: bool) -> Message | N
         truncated=_untold(group, chosen, left),
         keys=tuple(key for one in settled for key in one.keys),
         forget=tuple(one.fingerprint for one in settled if one.over),
+        acked={one.fingerprint: one.acked for one in settled if one.acked},
     )
 
 
@@ -157,7 +160,8 @@ def _owed(group: Group, now: datetime, *, send_resolved: bool) -> Iterator[Owed]
     for fingerprint, items in by_alert.items():
         yield _story(group, fingerprint, items, send_resolved=send_resolved)
     for fingerprint, told in group.open.items():
-        if fingerprint not in by_alert and told.at + group.repeat <= now and not holds(group, fingerprint):
+        again_at = None if fingerprint in by_alert or holds(group, fingerprint) else told.again_at(group.repeat)
+        if again_at is not None and again_at <= now:
             kind: Kind = "reminder" if told.heard else "firing"
             entry = explained(told.entry, group.hushed.get(fingerprint))
             yield Owed(fingerprint, kind, (Numbered(entry, told.sequence + 1, told.ref),))
@@ -174,7 +178,8 @@ def _story(group: Group, fingerprint: str, items: Sequence[Item], *, send_resolv
     folded = fold(None if lost else told, kept, send_resolved=send_resolved)
     first, ref = (told.sequence + 1, told.ref) if told else (1, "")
     entries = tuple(Numbered(explained(entry, hush), first + n, ref) for n, entry in enumerate(folded.entries))
-    return Owed(fingerprint, folded.kind, entries, tuple(item.key for item in items), over=folded.over)
+    keys = tuple(item.key for item in items)
+    return Owed(fingerprint, folded.kind, entries, keys, over=folded.over, acked=folded.acked)
 
 
 def _movement(group: Group, item: Item) -> Owed:
@@ -204,6 +209,9 @@ def _told(group: Group, message: Message, now: datetime, *, heard: bool, ref: st
             before = group.open.get(entry.fingerprint)
             known = before is not None and before.heard and before.entry.id == entry.id
             told[entry.fingerprint] = Told(entry, numbered.sequence, now, heard=heard or known, ref=ref or numbered.ref)
+    for fingerprint, acked in message.acked.items():
+        if (before := group.open.get(fingerprint)) is not None:
+            told[fingerprint] = replace(before, entry=replace(before.entry, acked=acked))
     return {**told, **dict.fromkeys(message.forget)}
 
 
@@ -219,6 +227,5 @@ def _due_next(group: Group, message: Message, told: Mapping[str, Told | None], n
 
 def _next_look(group: Group, known: Mapping[str, Told], now: datetime) -> datetime | None:
     """The next reminder, or when something that is suppressed may be told."""
-    reminders = (told.at + group.repeat for fingerprint, told in known.items() if not holds(group, fingerprint))
-    again = look_again(group, now)
-    return min((*reminders, *(() if again is None else (again,))), default=None)
+    reminders = (told.again_at(group.repeat) for fingerprint, told in known.items() if not holds(group, fingerprint))
+    return min((at for at in (*reminders, look_again(group, now)) if at is not None), default=None)

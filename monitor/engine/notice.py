@@ -38,6 +38,7 @@ def entry_of_alert(rule: RuleBase | None, account: Account, alert: Alert, now: d
         observed_at=alert.observed_at,
         resolved_at=alert.resolved_at,
         reason=alert.reason,
+        acked=alert.acked,
     )
     if rule is None:
         # What is gone has no labels any more, but those who were told of it filter by them.

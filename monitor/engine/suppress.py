@@ -90,7 +90,8 @@ def _waiting(group: Group, now: datetime) -> Iterator[tuple[str, Entry]]:
     found = {key_of(item): item.entry for item in group.news}
     yield from found.items()
     for fingerprint, told in group.open.items():
-        if fingerprint not in found and told.at + group.repeat <= now:
+        again_at = None if fingerprint in found else told.again_at(group.repeat)
+        if again_at is not None and again_at <= now:
             yield fingerprint, told.entry
 
 
@@ -134,7 +135,7 @@ def sift(told: Told | None, items: Sequence[Item], hush: Hush) -> tuple[list[Ite
     passed, later = [], set[str]()
     for item in reversed(kept):
         passed.append(item.news != "resolved" and item.entry.id in later)
-        if item.news != "reminder":
+        if item.news not in ("reminder", "acked"):
             later.add(item.entry.id)
     kept, superseded = _split(kept, passed[::-1])
     return kept, [*struck, *superseded]

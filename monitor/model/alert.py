@@ -15,6 +15,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
+from monitor.model.acked import Acked
 from monitor.model.damping import Timing, Turns
 from monitor.model.event import Event, digest
 from monitor.model.target import Target
@@ -93,7 +94,8 @@ class Alert:
     `eased` is the worst level seen within it, None when all of it was good. `counted_at` is None while both
     timers pause. `told` is the value of its newest news. `turns` are its latest changes, of earlier episodes too; while
     they are so many that it is `flapping` it is held as firing, and `swing` is the level it would have. `labels` are
-    those of a sum; `told_labels` those people were told, which outlive account and rule."""
+    those of a sum; `told_labels` those people were told, which outlive account and rule. `acked` lasts until it ends
+    or its level rises."""
 
     fingerprint: str
     id: str
@@ -126,6 +128,7 @@ class Alert:
     swing: Severity | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     told_labels: Mapping[str, str] = field(default_factory=dict)
+    acked: Acked | None = None
 
 
 def fingerprint(rule: str, account: str, subject: str) -> str:
@@ -213,7 +216,9 @@ def _judged(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) -> tu
     if _RANK[level] >= _RANK[alert.severity]:
         assert level is not None
         risen = level != alert.severity
-        alert = replace(alert, severity=level, calm=False, kept=_NO_TIME, eased=None)
+        # What is worse than what somebody has taken care of, nobody has.
+        acked = None if risen else alert.acked
+        alert = replace(alert, severity=level, calm=False, kept=_NO_TIME, eased=None, acked=acked)
         return _seen(alert, verdict, now), "updated" if risen else None
     return _ease(alert, level, verdict, timing, now)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
+from monitor.model.acked import Acked
 from monitor.model.alert import News
 from monitor.model.record import Entry
 
@@ -29,11 +30,15 @@ MessageType = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Untold news of one alert. `key` is the row's number, `<version>-<index>` of its account's record."""
+    """Untold news of one alert. `key` is the row's number, `<version>-<index>` of its account's record.
+
+    `not_before` is set in the group of an escalation's step: `Target.not_before`.
+    """
 
     key: str
     news: News
     entry: Entry
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,10 @@ class Told:
     at: datetime
     heard: bool = True
     ref: str = ""
+
+    def again_at(self, repeat: timedelta) -> datetime | None:
+        """When it is told again though nothing is new; never once it was acknowledged, if it was ever heard of."""
+        return None if self.entry.acked and self.heard else self.at + repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +88,8 @@ class Message:
     """One notification to one channel, frozen: every attempt sends the same bytes under the same id.
 
     `keys` are the news it settles and `forget` the fingerprints that are closed for this channel although no
-    entry says so. One without alerts (and not of type `test`) is settled without being sent.
+    entry says so. `acked` are the fingerprints of those that were acknowledged, which nobody is told but the group.
+    One without alerts (and not of type `test`) is settled without being sent.
     """
 
     id: str
@@ -91,6 +101,7 @@ class Message:
     truncated: int = 0
     keys: tuple[str, ...] = ()
     forget: tuple[str, ...] = ()
+    acked: Mapping[str, Acked] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

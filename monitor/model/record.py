@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
+from monitor.model.acked import Acked
 from monitor.model.alert import Alert, News, Severity
 from monitor.model.damping import Turns
 from monitor.model.event import Correction, Event, Ledger
@@ -174,7 +175,7 @@ class Record:
 class Entry:
     """One alert as a notification tells it, complete but for its `sequence`.
 
-    `more` counts events like this one, none worse, that are told nowhere else.
+    `more` counts events like this one, none worse, that are told nowhere else. `acked` says who has taken care of it.
     """
 
     id: str
@@ -199,6 +200,7 @@ class Entry:
     reason: str | None = None
     event: Event | None = None
     more: int = 0
+    acked: Acked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,3 +253,5 @@ class Confirm:
 
 #: What the commit function answered.
 Committed = Literal["written", "already", "moved", "lost", "outdated"]
+#: What it answered that changes a record between two polls.
+Amended = Literal["written", "moved"]

@@ -215,12 +215,17 @@ def changed(before: Record, after: Record) -> tuple[bytes, bytes, bytes, bytes]:
     if not _same_reading(before, after):
         reading = dump(_reading_of(after))
     if not same_alerts or (not same_ledgers and _cursors(before) != _cursors(after)):
-        alerts = dump(_Alerts(after.alerts, *_cursors(after), dict(after.lately), _plain(after.budgets)))
+        alerts = alerts_of(after)
     if not same_windows:
         windows = dump(_windows(after))
     if not same_ledgers:
         known = dump({name: ledger.known for name, ledger in after.ledgers.items()})
     return reading, alerts, windows, known
+
+
+def alerts_of(record: Record) -> bytes:
+    """The document `d` of a record: its alerts, and what is stored with them."""
+    return dump(_Alerts(record.alerts, *_cursors(record), dict(record.lately), _plain(record.budgets)))
 
 
 def _reading_of(record: Record) -> _Reading:

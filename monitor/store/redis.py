@@ -1,5 +1,6 @@
 """The store: every port, over one Redis or Valkey server."""
 
+from monitor.store.amending import AmendingStore
 from monitor.store.budgets import BudgetStore
 from monitor.store.delivering import DeliveringStore
 from monitor.store.polling import PollingStore
@@ -9,7 +10,9 @@ from monitor.store.reporting import ReportingStore
 from monitor.store.summing import SummingStore
 
 
-class RedisStore(PollingStore, BudgetStore, DeliveringStore, PricingStore, ReportingStore, ReadingStore, SummingStore):
+class RedisStore(
+    PollingStore, AmendingStore, BudgetStore, DeliveringStore, PricingStore, ReportingStore, ReadingStore, SummingStore
+):
     """Implements PollStore, DeliveryStore and Reader. Open it with `connect(url)`, then `close` it.
 
     Redis' own exceptions never leave: StoreUnavailable when it does not answer, StoreUnusable when it must

@@ -13,7 +13,7 @@ from monitor.errors import StoreUnavailable
 from monitor.metrics import Metrics
 from monitor.model.alert import Alert, State
 from monitor.model.event import Event
-from monitor.model.record import Account, Point, Record
+from monitor.model.record import Account, Point, Record, Row
 from monitor.model.snapshot import Snapshot
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -30,6 +30,7 @@ class MemoryStore:
     polling: dict[str, Record] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     loads: list[int] = field(default_factory=list)
+    owed: list[Row] = field(default_factory=list)
     down: bool = False
 
     def _answer(self):
@@ -54,6 +55,17 @@ class MemoryStore:
         self._answer()
         newest = list(reversed(list(enumerate(self.ledger.get(account, [])))))
         return [(str(i), e) for i, e in newest if before is None or i < int(before)][:limit]
+
+    async def amend(self, provider, commit):
+        self._answer()
+        if self.records[commit.record.account].version != commit.before.version:
+            return "moved"
+        self.records[commit.record.account] = replace(commit.record, version=commit.before.version + 1)
+        self.owed += commit.rows
+        return "written"
+
+    async def move(self, account):
+        self._answer()
 
     async def open_accounts(self):
         self._answer()

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from monitor.api import alerts
+from monitor.api.auth import Token
 from monitor.model.alert import State
 
 
@@ -110,3 +111,77 @@ async def test_an_alert_is_not_listed_for_an_account_that_is_gone(api, start, ac
     client, _ = await start(replace(api, accounts={"cold": account("cold")}))
 
     assert (await listed(client))[0] == ["alr_9", "alr_5"]
+
+
+ANSWER = {"author": "maria", "comment": "topping it up"}
+
+
+class TestAcknowledging:
+    async def test_it_is_answered_as_it_stands_by_now_and_owed_to_its_targets(self, api, store, start):
+        client, _ = await start(api)
+
+        async with client.post("/v1/alerts/alr_2/ack", json=ANSWER) as answer:
+            said = await answer.json()
+
+        assert answer.status == 200
+        assert (said["id"], said["account"], said["state"]) == ("alr_2", "hot", "firing")
+        assert said["acknowledged"] == {"by": "maria", "at": "2026-11-20T12:00:48.000Z", "comment": "topping it up"}
+        assert [(row.news, row.entry.id) for row in store.owed] == [("acked", "alr_2")]
+
+    async def test_the_second_one_is_answered_the_first(self, api, store, start):
+        client, _ = await start(api)
+        await client.post("/v1/alerts/alr_2/ack", json=ANSWER)
+
+        async with client.post("/v1/alerts/alr_2/ack", json={**ANSWER, "author": "joe"}) as answer:
+            said = await answer.json()
+
+        assert (answer.status, said["acknowledged"]["by"]) == (200, "maria")
+        assert len(store.owed) == 1
+
+    async def test_alerts_of_what_is_no_account_are_acknowledged_too(self, api, start):
+        client, _ = await start(api)
+
+        async with client.post("/v1/alerts/alr_5/ack", json=ANSWER) as answer:
+            assert (answer.status, (await answer.json())["rule"]) == (200, "CasinoDown")
+
+    @pytest.mark.parametrize(
+        ("wanted", "status", "problem"),
+        [("alr_77", 404, "alert-unknown"), ("alr_0", 409, "alert-resolved"), ("alr_1", 409, "alert-pending")],
+    )
+    async def test_what_does_not_fire_is_refused(self, api, start, wanted, status, problem):
+        client, _ = await start(api)
+
+        async with client.post(f"/v1/alerts/{wanted}/ack", json=ANSWER) as answer:
+            assert (answer.status, (await answer.json())["type"]) == (status, problem)
+
+    @pytest.mark.parametrize(
+        ("body", "detail"),
+        [
+            (b"", "the body is a JSON object"),
+            (b'["maria"]', "the body is a JSON object"),
+            (b'{"author": "maria"}', "comment is required"),
+            (b'{"author": " \\n ", "comment": "x"}', "author is required"),
+            (b'{"author": 7, "comment": "x"}', "author is required"),
+            (b'{"autor": "maria", "comment": "x"}', "unknown key 'autor', did you mean 'author'?"),
+            (b'{"author": "' + 101 * b"a" + b'", "comment": "x"}', "author has 100 characters at most"),
+        ],
+    )
+    async def test_a_body_that_says_something_else_is_refused(self, api, start, body, detail):
+        client, _ = await start(api)
+
+        async with client.post("/v1/alerts/alr_2/ack", data=body) as answer:
+            assert answer.status == 400
+            assert (await answer.json())["detail"].startswith(detail)
+
+    async def test_what_would_drive_a_terminal_is_left_out(self, api, start):
+        client, _ = await start(api)
+
+        async with client.post("/v1/alerts/alr_2/ack", json={**ANSWER, "comment": "on\nit \x1b[2J now"}) as answer:
+            assert (await answer.json())["acknowledged"]["comment"] == "on it [2J now"
+
+    async def test_it_needs_the_admin_scope(self, api, start):
+        reader = Token.of("reader", "a-long-token-to-read-with", ("read", "guard"))
+        client, _ = await start(replace(api, tokens=(reader,)), token="a-long-token-to-read-with")
+
+        async with client.post("/v1/alerts/alr_2/ack", json=ANSWER) as answer:
+            assert answer.status == 403

@@ -78,7 +78,7 @@ local function apply(keys, args)
       if redis.call('EXISTS', keys[6]) == 0 then
         redis.call('HSET', keys[1], 'over', '1')
       end
-    elseif news ~= 'event' then
+    elseif news ~= 'event' and news ~= 'acked' then
       redis.call('SADD', keys[6], fingerprint)
       redis.call('HDEL', keys[1], 'over')
     end

@@ -1,0 +1,44 @@
+"""`ack ALERT_ID`: somebody takes care of an alert, beside a running daemon or without one."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from monitor.beside import FAILED, OK, load_config, open_store
+from monitor.config import Config
+from monitor.engine.acknowledge import AUTHOR_MAX, COMMENT_MAX, Found, acknowledge_alert
+from monitor.engine.watch import stand_ins
+from monitor.errors import NotAcknowledged
+from monitor.model.acked import Acked
+
+
+def acknowledge(path: Path, alert_id: str, author: str, comment: str) -> int:
+    """Acknowledge an alert and say what there is to know of it by now."""
+    config = load_config(path)
+    try:
+        found = asyncio.run(_acknowledge(config, alert_id, author[:AUTHOR_MAX], comment[:COMMENT_MAX]))
+    except NotAcknowledged as error:
+        print(f"{error}; `balance-monitor status` lists what fires", file=sys.stderr)
+        return FAILED
+    print(_told(found, author, comment))
+    return OK
+
+
+async def _acknowledge(config: Config, alert_id: str, author: str, comment: str) -> Found:
+    watched = {**config.accounts, **stand_ins(config.accounts, config.rules)}
+    async with open_store(config) as store:
+        now = await store.time()
+        return await acknowledge_alert(store, watched.get, alert_id, author, comment, lambda: now)
+
+
+def _told(found: Found, author: str, comment: str) -> str:
+    alert, acked = found.alert, found.alert.acked
+    assert acked is not None, "it has just been acknowledged"
+    what = " ".join(part for part in (alert.rule, found.account.name, alert.subject) if part)
+    if (acked.by, acked.comment) != (author[:AUTHOR_MAX], comment[:COMMENT_MAX]):
+        return f"{what} was acknowledged by {_described(acked)}"
+    return f"{what} is acknowledged: no reminder and no escalation, unless it gets worse; its end is told"
+
+
+def _described(acked: Acked) -> str:
+    return f"{acked.by} at {acked.at:%Y-%m-%dT%H:%M:%SZ}: {acked.comment}"

@@ -1,0 +1,33 @@
+"""What people change in an account's record between two polls."""
+
+from datetime import timedelta
+
+from monitor.model.record import Amended, Commit
+from monitor.store import codec
+from monitor.store.polling import SWEEP_DELAY
+from monitor.store.session import Session
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class AmendingStore(Session):
+    """Implements `amend`."""
+
+    async def amend(self, provider: str, commit: Commit) -> Amended:
+        """Write the alerts of a record and the rows they owe in one atomic call, if the version is the one read.
+
+        No claim is needed: a poll that runs meanwhile finds another version and decides again. After *written* the
+        rows are yet to be moved, by whoever amends, or by the sweep.
+        """
+        account, where = commit.record.account, self.partition(commit.record.account)
+        answer, _ = await self._batch.fcall(
+            "bm2_amend",
+            [where.seq, where.record(account), where.last(provider), where.outbox(account), where.outdue],
+            self._now,
+            account,
+            commit.before.version,
+            codec.alerts_of(commit.record),
+            SWEEP_DELAY // _MICROSECOND,
+            *map(codec.dump, commit.rows),
+        )
+        return "written" if answer == b"written" else "moved"

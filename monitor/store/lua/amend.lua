@@ -1,0 +1,25 @@
+-- What changes in a record between two polls, without reading the account.
+
+-- KEYS  seq, record, last, outbox, outdue
+-- ARGV  now, account, version read, d, sweep delay, then rows
+-- Returns {answer, version}. The claim of a poll that runs meanwhile stands: its commit finds another version.
+local function amend(keys, args)
+  local now, account = clock(args[1]), args[2]
+  local stored = redis.call('HGET', keys[2], 'v') or '0'
+  if tonumber(stored) ~= tonumber(args[3]) then
+    return {'moved', stored}
+  end
+  local version = whole(math.max(tonumber(redis.call('GET', keys[1]) or '0') + 1, now))
+  redis.call('SET', keys[1], version)
+  redis.call('HSET', keys[2], 'v', version, 'd', args[4])
+  redis.call('HSET', keys[3], account, version)
+  for i = 6, #args do
+    redis.call('HSET', keys[4], version .. '-' .. (i - 6), args[i])
+  end
+  if #args > 5 then
+    redis.call('ZADD', keys[5], 'LT', whole(now + tonumber(args[5])), account)
+  end
+  return {'written', version}
+end
+
+redis.register_function('bm2_amend', amend)
