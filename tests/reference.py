@@ -21,7 +21,7 @@ ORDER = (
     ("every provider", ("Cryptofuse", "Kuna", "Kaiko", "Pacifica")),
     ("every account", ("CryptofuseAccount", "KunaAccount", "KaikoAccount", "PacificaAccount")),
     ("", ("ApiKey", "OAuth", "Login", "RateLimit", "Events")),
-    ("every channel", ("Webhook", "Slack")),
+    ("every channel", ("Webhook", "Slack", "Discord")),
     ("", ("Route", "TimeInterval", "ExpectedTransfer", "History")),
 )  # fmt: skip
 

@@ -5,11 +5,12 @@ from typing import Annotated
 from pydantic import Field
 
 from monitor.channels.base import ChannelSettings
+from monitor.channels.discord import Discord
 from monitor.channels.slack import Slack
 from monitor.channels.webhook import Webhook
 from monitor.fields import by_type
 
-AnyChannel = Annotated[Slack | Webhook, Field(discriminator="type")]
+AnyChannel = Annotated[Discord | Slack | Webhook, Field(discriminator="type")]
 
 #: Type in the configuration → its settings.
 CHANNELS: dict[str, type[ChannelSettings]] = by_type(AnyChannel)

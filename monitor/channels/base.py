@@ -26,6 +26,15 @@ def _posted_to(url: SecretStr, info: ValidationInfo) -> SecretStr:
     return url
 
 
+def _server(url: str) -> str:
+    parts = urlsplit(sendable(url))
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("this URL may have no user, password, query or fragment")
+    return url.rstrip("/")
+
+
+#: `https://host/prefix` of a server, kept without a trailing slash.
+ServerUrl = Annotated[str, AfterValidator(_server)]
 #: A URL that is a credential, as those of nearly all chats are.
 SecretUrl = Annotated[Secret, AfterValidator(_posted_to)]
 
@@ -47,13 +56,15 @@ class ChannelSettings(BaseModel):
         """The adapter."""
 
     def secrets(self) -> tuple[SecretStr, ...]:
-        """Every secret of these settings that is a URL, for the log's redactor."""
-        return tuple(value for name, value in self if name == "url" and isinstance(value, SecretStr))
+        """Every secret of these settings: what a destination must not be quoted with."""
+        flat = (part for _, value in self for part in (value if isinstance(value, tuple) else (value,)))
+        return tuple(part for part in flat if isinstance(part, SecretStr))
 
     def warnings(self) -> tuple[str, ...]:
         """What `check` should tell the operator although it works."""
-        clear = [url for url in self.secrets() if insecure(url.get_secret_value())]
-        return ("url is http: everybody on the way can read and forge it, use https",) if clear else ()
+        texts = ((name, value.get_secret_value() if isinstance(value, SecretStr) else value) for name, value in self)
+        clear = [name for name, text in texts if isinstance(text, str) and insecure(text)]
+        return tuple(f"{name} is http: everybody on the way can read and forge it, use https" for name in clear)
 
     @field_validator("timeout")
     @classmethod

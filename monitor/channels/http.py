@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import aiohttp
 from pydantic import SecretStr
@@ -36,6 +37,8 @@ CONNECTIONS = 200
 KEEPALIVE = 75.0
 USER_AGENT = "balance-monitor"
 
+#: Hosts that want nothing from any of our channels, until when; a process has one session.
+_HELD: WeakKeyDictionary[aiohttp.ClientSession, dict[str, datetime]] = WeakKeyDictionary()
 _SECONDS = re.compile(r"\d{1,18}(?:\.\d{1,9})?", re.ASCII)
 
 
@@ -86,8 +89,12 @@ class Http:
         *,
         method: str = "POST",
         most: int = BODY_MAX,
+        secrets: tuple[SecretStr, ...] = (),
     ) -> Reply:
-        """Send these bytes once. Any answer is a Reply, of at most so many bytes; none at all is a DeliveryError."""
+        """Send these bytes once. Any answer is a Reply, of at most so many bytes; none at all is a DeliveryError.
+
+        `secrets` are hidden in the reply besides the URL: what a destination may quote.
+        """
         total = (timeout or TIMEOUT).total_seconds()
         limits = aiohttp.ClientTimeout(total=total, connect=min(total, CONNECT_TIMEOUT.total_seconds()))
         try:
@@ -100,7 +107,7 @@ class Http:
                 timeout=limits,
             ) as answer:
                 wait = retry_after(answer.headers.get("Retry-After", ""), now)
-                return Reply(answer.status, _hidden(url).clean(await _beginning(answer, most)), wait)
+                return Reply(answer.status, _hidden(url, *secrets).clean(await _beginning(answer, most)), wait)
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
             raise DeliveryRejected("the channel's URL is not one", "channel") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -108,6 +115,19 @@ class Http:
         except ValueError:
             # A line break in a header, for example: this payload can never be sent.
             raise DeliveryRejected("the request cannot be built", "message") from None
+
+    def hold(self, url: SecretStr, until: datetime) -> None:
+        """Its host wants nothing from any channel of this process until then."""
+        _HELD.setdefault(self.session, {})[_host(url)] = until
+
+    def held(self, url: SecretStr, now: datetime) -> timedelta:
+        """How long its host still wants nothing."""
+        until = _HELD.get(self.session, {}).get(_host(url), now)
+        return max(until - now, timedelta(0))
+
+
+def _host(url: SecretStr) -> str:
+    return urlsplit(url.get_secret_value()).netloc.rpartition("@")[2]
 
 
 async def _beginning(answer: aiohttp.ClientResponse, most: int) -> str:
@@ -128,10 +148,15 @@ async def _beginning(answer: aiohttp.ClientResponse, most: int) -> str:
 
 
 @lru_cache(maxsize=256)
-def _hidden(url: SecretStr) -> Redactor:
-    """What takes the URL out of an answer that echoes it."""
+def _hidden(*secrets: SecretStr) -> Redactor:
+    """What takes URLs and other secrets out of an answer that echoes them."""
     redactor = Redactor()
-    redactor.url(url.get_secret_value())
+    for secret in secrets:
+        text = secret.get_secret_value()
+        if "://" in text:
+            redactor.url(text)
+        else:
+            redactor.secret(text)
     return redactor
 
 

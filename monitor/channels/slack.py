@@ -7,13 +7,13 @@ docs.slack.dev/reference/methods/chat.postMessage and …/chat.update. A webhook
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import msgspec
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
-from monitor.channels.base import ChannelSettings, SecretUrl
-from monitor.channels.http import ECHO_MAX, Http, Reply, sendable
+from monitor.channels.base import ChannelSettings, SecretUrl, ServerUrl
+from monitor.channels.http import ECHO_MAX, Http, Reply
 from monitor.channels.slack_answers import GONE_ERRORS, Said, failure, read
 from monitor.channels.slack_blocks import render
 from monitor.engine.ports import Channel
@@ -39,7 +39,7 @@ class Slack(ChannelSettings):
         default="thread",
         description="of a bot: later news answer the first message, or replace it unheard",
     )
-    base_url: Annotated[str, AfterValidator(sendable)] = Field(default=_API, description="of the Web API, for a bot")
+    base_url: ServerUrl = Field(default=_API, description="of the Web API, for a bot")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -115,8 +115,10 @@ class SlackBot:
         """Only `200 {"ok": true}` counts. Raises DeliveryError: Gone when its message is."""
         assert self.spec.token is not None, "the settings made sure"
         headers = {**_JSON, "Authorization": f"Bearer {self.spec.token.get_secret_value()}"}
-        url = SecretStr(f"{self.spec.base_url.rstrip('/')}/{method}")
-        reply = await self.http.post(url, _encode(payload), headers, now, self.spec.timeout, most=ECHO_MAX)
+        url = SecretStr(f"{self.spec.base_url}/{method}")
+        reply = await self.http.post(
+            url, _encode(payload), headers, now, self.spec.timeout, most=ECHO_MAX, secrets=self.spec.secrets()
+        )
         said = read(reply.text)
         if reply.status == 200 and said.ok:
             return said

@@ -6,7 +6,7 @@
         outcome = await outcome_of(channel, message)
         assert fault.allows(outcome)
 
-`allows` is what holds for all channels. What a destination's own codes and bodies mean beyond that is its channel's test.
+`allows` is what holds for all channels. What a destination's own codes and bodies mean is its channel's test.
 """
 
 import asyncio
@@ -128,13 +128,17 @@ async def close_after_request(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-async def close_in_the_pool(request: web.Request) -> web.StreamResponse:
+def closing_in_the_pool(said: str) -> Answer:
     """Answers well, promises to keep the connection, and closes it: the next request meets a dead one."""
-    answer = web.Response(text="ok", headers={"Connection": "keep-alive"})
-    await answer.prepare(request)
-    await answer.write_eof()
-    asyncio.get_running_loop().call_later(0.01, request.transport.close)
-    return answer
+
+    async def close(request: web.Request) -> web.StreamResponse:
+        answer = web.Response(text=said, headers={"Connection": "keep-alive"})
+        await answer.prepare(request)
+        await answer.write_eof()
+        asyncio.get_running_loop().call_later(0.01, request.transport.close)
+        return answer
+
+    return close
 
 
 def _throttled(name: str, after: str | None, wait: timedelta | None) -> Fault:

@@ -1,17 +1,23 @@
 """Whatever a destination does, a channel says success, later or never, in its time, and nothing of where it sends."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from pydantic import TypeAdapter
 
 from monitor.channels import AnyChannel
+from monitor.channels.discord import BANNED_WAIT
 from monitor.model.group import Receipt
 from tests.builders import entry, message
-from tests.channels.faults import FAULTS, TIMEOUT, close_in_the_pool, outcome_of, shown
+from tests.channels.faults import FAULTS, THROTTLED, TIMEOUT, closing_in_the_pool, outcome_of, shown
 
 #: What every channel that posts to the receiver is configured with besides `url`.
-SETTINGS = {"webhook": {}, "slack": {}}
+SETTINGS = {"webhook": {}, "slack": {}, "discord": {}}
+#: How each says that it took a message, if not by a plain `ok`.
+TAKEN = {"discord": '{"id": "1"}'}
+#: Those that wait longer where somebody in front of the destination throttles us.
+PATIENCE = {"discord": BANNED_WAIT}
 _READ = TypeAdapter(AnyChannel).validate_python
 
 
@@ -27,6 +33,8 @@ async def test_every_fault_is_told_for_what_it_is(http, receiver, kind, fault):
 
     outcome = await outcome_of(channel(kind, receiver, http), message(entry("a")))
 
+    if kind in PATIENCE and fault in THROTTLED:
+        fault = replace(fault, wait=max(fault.wait or PATIENCE[kind], PATIENCE[kind]))
     assert fault.allows(outcome), shown(outcome)
     assert "CANARY" not in shown(outcome)
     assert len(shown(outcome)) < 20_000, "an answer is cut"
@@ -36,7 +44,7 @@ async def test_every_fault_is_told_for_what_it_is(http, receiver, kind, fault):
 
 @pytest.mark.parametrize("kind", SETTINGS)
 async def test_a_connection_that_died_in_the_pool_costs_an_attempt_at_most(http, receiver, kind):
-    receiver.answers = [close_in_the_pool]
+    receiver.answers = [closing_in_the_pool(TAKEN.get(kind, "ok")), *[(200, TAKEN.get(kind, "ok"), {})] * 2]
     there = channel(kind, receiver, http)
     first = await outcome_of(there, message(entry("a")))
 

@@ -1,0 +1,43 @@
+"""Whether a destination would take a payload: in the opinion of somebody who is not us, and what that one misses."""
+
+import json
+from pathlib import Path
+
+from jsonschema import Draft202012Validator
+
+from monitor.channels.text import utf16
+
+SCHEMAS = Path(__file__).parent / "schemas"
+_DISCORD = Draft202012Validator(json.loads((SCHEMAS / "discord.json").read_text("utf-8")))
+
+
+def assert_encodable(payload):
+    """No lone surrogate: a destination answers 400 to one, or worse."""
+    json.dumps(payload, ensure_ascii=False).encode()
+
+
+def assert_discord_takes(payload):
+    """Discord's own schema; and what it misses: lengths in UTF-16, empty texts, unknown keys, the sum over embeds."""
+    assert [error.message for error in _DISCORD.iter_errors(payload)] == []
+    assert_encodable(payload)
+    assert set(payload) == {"content", "embeds", "allowed_mentions"}
+    assert payload["allowed_mentions"] == {"parse": []}
+    assert 0 < utf16(payload["content"]) <= 2000
+    assert 1 <= len(payload["embeds"]) <= 10
+    for embed in payload["embeds"]:
+        assert set(embed) <= {"title", "description", "color", "fields", "footer"}
+        assert 0 < utf16(embed["description"]) <= 4096
+        assert 0 < utf16(embed.get("title", "-")) <= 256
+        assert len(embed.get("fields", ())) <= 25
+    texts = list(discord_texts(payload))
+    assert all(text.strip() for text in texts)
+    assert sum(map(utf16, texts)) <= 6000
+
+
+def discord_texts(payload):
+    """What counts towards the sum over all embeds."""
+    for embed in payload["embeds"]:
+        yield embed["description"]
+        yield from (embed[key] for key in ("title",) if key in embed)
+        yield from (text for field in embed.get("fields", ()) for text in (field["name"], field["value"]))
+        yield from (embed[key]["text"] for key in ("footer",) if key in embed)
