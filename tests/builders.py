@@ -7,6 +7,7 @@ from decimal import Decimal
 from monitor.model.alert import News
 from monitor.model.event import Event
 from monitor.model.group import Group, Item, Message, MessageType, Numbered
+from monitor.model.ledger import Tried
 from monitor.model.record import Commit, Entry, Record, Row
 from monitor.model.snapshot import Snapshot
 from monitor.model.target import Target
@@ -116,3 +117,8 @@ def snapshot(total: str = "100", at: datetime = NOON, asset: str = "USDT") -> Sn
 def commit(before: Record, *rows: Row, total: str = "100", **changes: object) -> Commit:
     """One poll that read `total` after `before`, owing these rows; `changes` are of the new record."""
     return Commit(before, replace(before, snapshot=snapshot(total), **changes), rows=rows)
+
+
+def failed(why: str) -> Tried:
+    """How an attempt went that did not arrive."""
+    return Tried(NOON, seconds(1), why)

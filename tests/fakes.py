@@ -11,6 +11,7 @@ import redis
 
 from monitor.errors import DeliveryError
 from monitor.model.group import NEWS_READ_MAX, Group, Item, Message, Receipt, Told
+from monitor.model.ledger import Tried
 from monitor.model.record import Row
 from monitor.model.target import Target
 from monitor.ruletest_inbox import fresh_group
@@ -196,7 +197,9 @@ class FakeDeliveryStore:
         self._touch(held, telling=message, failed=False)
         return self._seen(held)
 
-    async def settle(self, group: Group, told: Mapping[str, Told | None], due_at: datetime | None) -> bool:
+    async def settle(
+        self, group: Group, told: Mapping[str, Told | None], due_at: datetime | None, tried: Tried | None = None
+    ) -> bool:
         if (held := self._mine(group)) is None:
             return False
         self._close(held, told)
@@ -215,12 +218,12 @@ class FakeDeliveryStore:
             due_at = min(due_at or self._next_flush(held), self._next_flush(held))
         held.due_at = due_at
 
-    async def postpone(self, group: Group, due_at: datetime, why: str) -> bool:
+    async def postpone(self, group: Group, due_at: datetime, tried: Tried) -> bool:
         if (held := self._mine(group)) is None:
             return False
         held.news, held.telling = [*held.telling, *held.news], []
         since = held.group.failing_since or self._clock()
-        self._touch(held, failed=True, attempts=held.group.attempts + 1, failing_since=since, why=why)
+        self._touch(held, failed=True, attempts=held.group.attempts + 1, failing_since=since, why=tried.said)
         self._plan(held, due_at, news=False)
         return True
 
@@ -228,13 +231,13 @@ class FakeDeliveryStore:
         self,
         group: Group,
         message: Message,
-        why: str,
+        tried: Tried,
         told: Mapping[str, Told | None],
         due_at: datetime | None,
     ) -> bool:
         if not await self.settle(group, told, due_at):
             return False
-        self.dead.append((message, why))
+        self.dead.append((message, tried.said))
         return True
 
     async def defer(self, group: Group, due_at: datetime | None) -> bool:

@@ -29,6 +29,7 @@ LAYERS = {
 ALLOWED = {
     ("api", "redact"): "one place knows what a secret looks like",
     ("channels", "redact"): "one place knows what a secret looks like",
+    ("store", "redact"): "one place knows what a secret looks like",
 }
 ADAPTERS = {"providers", "channels", "store", "api", "demo"}
 

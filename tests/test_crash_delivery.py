@@ -6,8 +6,10 @@ import pytest
 
 from monitor.engine.deliver import LEASE, Destination, tell_safely
 from monitor.errors import DeliveryDeferred, DeliveryRejected
+from monitor.store import codec
 from tests.builders import commit, entry, event_entry, minutes, row, seconds, target
 from tests.fakes import RecordingChannel, news_of
+from tests.post import dead_letters
 
 
 class PowerCut(BaseException):
@@ -115,8 +117,8 @@ async def test_a_dead_message_uses_its_numbers_up_and_the_end_still_has_a_beginn
             await tell_safely(store, Destination("ops", channel), group, clock)
         clock.pass_(minutes(2))
 
-    [dead] = await store.dead_letters("ops")
-    assert (dead.why, news_of([dead.message])) == ("invalid_payload", [("alr_a1", "firing", 1)])
+    [dead] = await dead_letters(store)
+    assert (dead.why, news_of([codec.message(dead.message)])) == ("invalid_payload", [("alr_a1", "firing", 1)])
     assert news_of(channel.arrived) == [("alr_a1", "firing", 2), ("alr_a1", "resolved", 3)]
 
 
@@ -130,3 +132,34 @@ async def test_a_message_that_failed_goes_out_unchanged_after_a_night_in_the_sto
 
     assert len(channel.tried) == 4
     assert all(one == channel.tried[0] for one in channel.tried)
+
+
+async def test_no_crash_loses_or_doubles_a_dead_letter_that_is_replayed(store, clock):
+    for blow in itertools.count():
+        name, account = f"ops-{blow}", f"hot-{blow}"
+        await owe(store, clock, [row("firing", entry(), target(name, wait=seconds(0)))], account)
+        refusing = RecordingChannel([DeliveryRejected("HTTP 410", "message")])
+        for group in await store.claim_groups(name, 20, LEASE):
+            await tell_safely(store, Destination(name, refusing), group, clock)
+        [dead], channel = refusing.tried, RecordingChannel([DeliveryDeferred("down")])
+        crashed = False
+        for _ in range(4):
+            fuse = None if crashed else blow
+            chances = itertools.count()
+            fused = Fused(store, chances, fuse)
+            try:
+                if await fused.find_dead(dead.id, [name]):
+                    await fused.replay(name, dead.id)
+                for group in await fused.claim_groups(name, 20, LEASE):
+                    await tell_safely(fused, Destination(name, Fused(channel, chances, fuse)), group, clock)
+            except PowerCut:
+                crashed = True
+            clock.pass_(minutes(1))
+
+        assert channel.arrived, f"lost when the power failed at point {blow}"
+        assert all(one == dead for one in channel.tried), f"at point {blow}"
+        assert len(channel.arrived) <= 1 + crashed, f"at point {blow}"
+        assert await store.count_dead(name) == 0
+        if not crashed:
+            break
+    assert blow > 8, "the fuse never reached the interesting places"

@@ -19,6 +19,7 @@ from monitor.engine.suppress import NOTHING_SUPPRESSED, Suppressor, explained, f
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected, StoreUnavailable
 from monitor.model.event import digest
 from monitor.model.group import NEWS_READ_MAX, Group, Message, Receipt, Told
+from monitor.model.ledger import SAID_MAX, Tried
 from monitor.model.record import Entry
 
 #: One attempt of a channel whose `timeout` is not set, and the most that may be set.
@@ -32,8 +33,6 @@ LEASE = timedelta(seconds=30)
 BATCH_MAX = 20
 #: A channel that refuses us is probed this often; what it refuses is kept for replay.
 PROBE_EVERY = timedelta(minutes=10)
-#: What is stored of a failure's reason.
-WHY_MAX = 300
 
 assert SEND_TIMEOUT_MAX + GRACE + timedelta(seconds=5) < LEASE
 
@@ -100,16 +99,18 @@ async def tell(store: DeliveryStore, destination: Destination, group: Group, clo
     if frozen is None:
         log.info("delivery.lost_claim", channel=destination.name, group=group.id)
         return
-    receipt = Receipt("")
+    receipt, started = Receipt(""), clock()
     try:
         if message.alerts:
             receipt = await attempt(destination, message, clock)
     except DeliveryError as error:
-        await _failed(store, frozen, message, error, clock())
+        await _failed(store, frozen, message, error, started, clock())
         return
-    told, due_at = after_settle(frozen, message, clock(), receipt.ref)
+    now = clock()
+    told, due_at = after_settle(frozen, message, now, receipt.ref)
     await _no_longer_hushed(store, frozen, told)
-    if await store.settle(frozen, told, due_at) and group.attempts:
+    tried = Tried(started, now - started, receipt.answer) if message.alerts else None
+    if await store.settle(frozen, told, due_at, tried) and group.attempts:
         log.info("delivery.recovered", channel=group.channel, notification=message.id, attempts=group.attempts)
 
 
@@ -167,17 +168,20 @@ async def attempt(destination: Destination, message: Message, clock: Clock) -> R
         destination.observe(outcome, message, clock() - started)
 
 
-async def _failed(store: DeliveryStore, group: Group, message: Message, error: DeliveryError, now: datetime) -> None:
-    why = str(error)[:WHY_MAX]
+async def _failed(
+    store: DeliveryStore, group: Group, message: Message, error: DeliveryError, started: datetime, now: datetime
+) -> None:
+    tried = Tried(started, now - started, str(error))
     due_at = next_attempt(group, error, now, message.id)
+    why = tried.said[:SAID_MAX]
     note = log.bind(channel=group.channel, notification=message.id, attempts=group.attempts + 1, why=why)
     if due_at is None:
         told, next_at = after_bury(group, message, now)
         await _no_longer_hushed(store, group, told)
-        await store.bury(group, message, why, told, next_at)
+        await store.bury(group, message, tried, told, next_at)
         note.error("delivery.dead")
     else:
-        await store.postpone(group, due_at, why)
+        await store.postpone(group, due_at, tried)
         if group.attempts == 0:
             note.warning("delivery.failing", again_at=due_at)
     if isinstance(error, DeliveryDeferred) and error.wait is not None and error.wait > timedelta(0):

@@ -54,10 +54,10 @@ class Owed:
 def flush(group: Group, now: datetime, *, send_resolved: bool = True) -> Message | datetime | None:
     """The message to send now; or when there will be something to say; or None when only news can tell.
 
-    A frozen message that may have arrived is returned as it is, and so is a failed one when nothing changed. What
-    `group.hushed` holds back stays among the news, but for what will never be told.
+    A frozen message that may have arrived is returned as it is, and so is a failed one when nothing changed, and a dead
+    letter that goes out again. What `group.hushed` holds back stays among the news, but for what will never be told.
     """
-    if group.telling is not None and not group.failed:
+    if group.telling is not None and (not group.failed or group.replays):
         return group.telling
     message = _compose(group, now, send_resolved=send_resolved)
     if message is None:
@@ -74,12 +74,16 @@ def after_settle(
 
     `ref` is how the channel calls it; without one what it was called before stays.
     """
+    if group.replays:
+        return {}, None
     told = _told(group, message, now, heard=True, ref=ref[:REF_MAX])
     return told, _due_next(group, message, told, now)
 
 
 def after_bury(group: Group, message: Message, now: datetime) -> tuple[dict[str, Told | None], datetime | None]:
     """The same for a message that never arrived: its numbers are used up, unheard alerts stay unheard."""
+    if group.replays:
+        return {}, None
     told = _told(group, message, now, heard=False)
     return told, _due_next(group, message, told, now)
 

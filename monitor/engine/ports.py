@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from monitor.engine.sums import SumStore
 from monitor.model.event import Event
 from monitor.model.group import Group, Message, Receipt, Told
+from monitor.model.ledger import Tried
 from monitor.model.past import Past
 from monitor.model.record import Account, Answer, Commit, Committed, Health, Point, Record, Roundup
 from monitor.model.report import Report, Reports
@@ -224,11 +225,16 @@ class DeliveryStore(Protocol):
         """
         ...
 
-    async def settle(self, group: Group, told: Mapping[str, Told | None], due_at: datetime | None) -> bool:
-        """The frozen message arrived: remember what was told (None forgets an alert) and the next due time."""
+    async def settle(
+        self, group: Group, told: Mapping[str, Told | None], due_at: datetime | None, tried: Tried | None = None
+    ) -> bool:
+        """The frozen message arrived: remember what was told (None forgets an alert) and the next due time.
+
+        `tried` is how sending it went; None: there was nothing to send.
+        """
         ...
 
-    async def postpone(self, group: Group, due_at: datetime, why: str) -> bool:
+    async def postpone(self, group: Group, due_at: datetime, tried: Tried) -> bool:
         """The frozen message failed: count an attempt, put its items back among the news (oldest first), set
         `failed`. It goes out again at `due_at`, not earlier, composed anew if news came meanwhile."""
         ...
@@ -237,7 +243,7 @@ class DeliveryStore(Protocol):
         self,
         group: Group,
         message: Message,
-        why: str,
+        tried: Tried,
         told: Mapping[str, Told | None],
         due_at: datetime | None,
     ) -> bool:

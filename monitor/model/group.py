@@ -132,6 +132,8 @@ class Group:
     While it is False a frozen message may have arrived, so it goes out again as it is.
     `route` is the key of the route's node. `hushed` is what keeps news from being told that would be by now: of an
     alert by its fingerprint, of an event by its id.
+    `replays` is set when `telling` is a dead letter that goes out again: the group it died in. Then nothing else is
+    ever told here, and nothing is remembered of it.
     """
 
     channel: str
@@ -152,3 +154,4 @@ class Group:
     why: str = ""
     route: str = ""
     hushed: Mapping[str, Hush] = field(default_factory=dict)
+    replays: str = ""

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from monitor.model.record import Amended, Commit
-from monitor.store import codec
+from monitor.store import codec, ledgercodec
 from monitor.store.polling import SWEEP_DELAY
 from monitor.store.session import Session
 
@@ -20,14 +20,17 @@ class AmendingStore(Session):
         rows are yet to be moved, by whoever amends, or by the sweep.
         """
         account, where = commit.record.account, self.partition(commit.record.account)
+        stories, told = ledgercodec.stories(where, commit, self.keep.age)
         answer, _ = await self._batch.fcall(
             "bm2_amend",
-            [where.seq, where.record(account), where.last(provider), where.outbox(account), where.outdue],
+            [where.seq, where.record(account), where.last(provider), where.outbox(account), where.outdue, *stories],
             self._now,
             account,
             commit.before.version,
             codec.alerts_of(commit.record),
             SWEEP_DELAY // _MICROSECOND,
+            len(commit.rows),
             *map(codec.dump, commit.rows),
+            *told,
         )
         return "written" if answer == b"written" else "moved"

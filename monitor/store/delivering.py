@@ -9,8 +9,9 @@ from typing import Any
 import structlog
 
 from monitor.model.group import NEWS_READ_MAX, Group, Message, Told
+from monitor.model.ledger import Tried
 from monitor.model.window import micros, moment
-from monitor.store import codec
+from monitor.store import codec, ledgercodec
 from monitor.store.keys import ChannelKeys
 from monitor.store.moving import MovingStore, group_keys
 
@@ -23,6 +24,8 @@ LOOK_US = 250_000
 #: way of the answer it was taken from and by the event loop's clock, which only ticks between its rounds.
 _BEHIND_US = 2_000
 _TIDY_US = 60_000_000
+#: What became of a message is known for so long after its last attempt, or as long as history is kept if that is less.
+LOG_KEPT = timedelta(days=7)
 
 #: So many deliveries per so long, over all processes.
 Rate = tuple[int, timedelta]
@@ -34,17 +37,6 @@ class Outlook:
 
     next_us: int | None = None
     looked_us: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A message that was given up, and why."""
-
-    id: str
-    at: datetime
-    group: str
-    why: str
-    message: Message
 
 
 class DeliveringStore(MovingStore):
@@ -113,9 +105,14 @@ class DeliveringStore(MovingStore):
 
     async def freeze(self, group: Group, message: Message) -> Group | None:
         """Make `message` what is being told and clear `failed`; None: someone else has the group."""
+        where = ChannelKeys(group.channel)
+        replaced = group.telling.id if group.telling is not None else message.id
+        told = dict.fromkeys(where.about(one.entry.id) for one in message.alerts)
+        head = ledgercodec.dump_head(group.id, message) if message.alerts else b""
         reply = await self._on_group(
-            "bm2_freeze", group, codec.dump(message), "1" if message.alerts else "", *message.keys
-        )
+            "bm2_freeze", group, codec.dump(message), message.id, head, self._log_kept, *message.keys,
+            more=[where.log(message.id), where.log(replaced), *told],
+        )  # fmt: skip
         if not reply:
             return None
         news = tuple(item for item in group.news if item.key not in set(message.keys))
@@ -128,25 +125,35 @@ class DeliveringStore(MovingStore):
             waiting=group.waiting - len(group.news) + len(news),
         )
 
-    async def settle(self, group: Group, told: Mapping[str, Told | None], due_at: datetime | None) -> bool:
+    async def settle(
+        self, group: Group, told: Mapping[str, Told | None], due_at: datetime | None, tried: Tried | None = None
+    ) -> bool:
         """The frozen message arrived: remember what was told (None forgets an alert), the next due time."""
-        return bool(await self._on_group("bm2_settle", group, _us(due_at), *_told(told)))
+        where, name = ChannelKeys(group.channel), _frozen(group)
+        args = (_us(due_at), name, ledgercodec.dump_attempt("sent", tried), self._log_kept, *_told(told))
+        return bool(await self._on_group("bm2_settle", group, *args, more=[where.log(name), where.failing, where.sent]))
 
-    async def postpone(self, group: Group, due_at: datetime, why: str) -> bool:
+    async def postpone(self, group: Group, due_at: datetime, tried: Tried) -> bool:
         """The frozen message failed: count an attempt, put its items back among the news (oldest first)."""
-        return bool(await self._on_group("bm2_postpone", group, _us(due_at), why))
+        where, attempt = ChannelKeys(group.channel), ledgercodec.dump_attempt("failed", tried)
+        args = (_us(due_at), ledgercodec.said(tried.said), attempt, self._log_kept)
+        more = [where.log(_frozen(group)), where.failing]
+        return bool(await self._on_group("bm2_postpone", group, *args, more=more))
 
     async def bury(
         self,
         group: Group,
         message: Message,
-        why: str,
+        tried: Tried,
         told: Mapping[str, Told | None],
         due_at: datetime | None,
     ) -> bool:
         """The frozen message is dead: keep it in the channel's dead letters, go on as `settle` does."""
-        args = (_us(due_at), codec.dump(message), why, *_told(told))
-        return bool(await self._on_group("bm2_bury", group, *args, more=[ChannelKeys(group.channel).dead]))
+        where, attempt = ChannelKeys(group.channel), ledgercodec.dump_attempt("dead", tried)
+        letter = ledgercodec.dump_letter(group, message, tried.said)
+        args = (_us(due_at), message.id, attempt, self._log_kept, letter, *_told(told))
+        more = [where.log(message.id), where.failing, where.dead, where.letters]
+        return bool(await self._on_group("bm2_bury", group, *args, more=more))
 
     async def defer(self, group: Group, due_at: datetime | None) -> bool:
         """Nothing to tell yet: come back at `due_at`, or never by itself; at the next flush if rows came."""
@@ -189,14 +196,10 @@ class DeliveringStore(MovingStore):
         await self._batch.fcall("bm2_pause", [where.clock], self._now, micros(until), "1" if probe else "")
         self._outlooks.setdefault(channel, Outlook()).looked_us = None
 
-    async def dead_letters(self, channel: str, limit: int = 100) -> list[DeadLetter]:
-        """The channel's dead letters, newest first."""
-        found = await self._batch.command("XREVRANGE", ChannelKeys(channel).dead, "+", "-", "COUNT", limit)
-        return [_dead_letter(name.decode(), codec.flat(fields)) for name, fields in found]
-
-    async def count_dead(self, channel: str) -> int:
-        """How many dead letters a channel has, at most a thousand."""
-        return int(await self._batch.command("XLEN", ChannelKeys(channel).dead))
+    @property
+    def _log_kept(self) -> int:
+        """How long the log of a message is kept after its last attempt, in seconds."""
+        return max(1, min(LOG_KEPT, self.keep.age) // timedelta(seconds=1))
 
     async def _on_group(self, function: str, group: Group, *args: str | bytes | int, more: Sequence[str] = ()) -> Any:
         """Call a function that holders of the group's lease may call; then it is worth looking again."""
@@ -244,17 +247,13 @@ def _group(channel: str, group: str, token: int, due_us: int, reply: Any) -> Gro
         why=fields.get("why", b"").decode(),
         route=fields.get("route", b"").decode(),
         hushed=codec.hushed(reply[4]) if reply[4] else {},
+        replays=fields.get("replays", b"").decode(),
     )
 
 
-def _dead_letter(name: str, fields: Mapping[str, bytes]) -> DeadLetter:
-    return DeadLetter(
-        id=name,
-        at=moment(int(fields["at"])),
-        group=fields["group"].decode(),
-        why=fields["why"].decode(),
-        message=codec.message(fields["message"]),
-    )
+def _frozen(group: Group) -> str:
+    """The id of what is being told."""
+    return "" if group.telling is None else group.telling.id
 
 
 def _told(told: Mapping[str, Told | None]) -> Iterator[str | bytes]:

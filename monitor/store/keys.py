@@ -107,6 +107,11 @@ class Partition:
         """Hash `<version>-<index>` → row JSON. A sweep strikes off what has been applied."""
         return f"{self.tag}:outbox:{account}"
 
+    def story(self, alert: str) -> str:
+        """List of `<version> <time> <chapter>`: what an alert went through. Expires `history.keep` after the last one,
+        a day after it where the alert never fired."""
+        return f"{self.tag}:alert:{alert}"
+
     def events(self, account: str) -> str:
         """Stream of events, id `<version>-<index>`. Commits trim it by count and age."""
         return f"{self.tag}:events:{account}"
@@ -166,13 +171,38 @@ class ChannelKeys:
 
     @property
     def dead(self) -> str:
-        """Stream of dead letters, at most a thousand."""
+        """Sorted set notification → when it died, at most a thousand. `replay` takes out."""
         return self._key("dead")
 
     @property
     def hushed(self) -> str:
         """Hash group → what is suppressed in it, as JSON. Whoever looks at the group keeps it, `tidy` removes it."""
         return self._key("hushed")
+
+    @property
+    def letters(self) -> str:
+        """Hash notification → dead letter, of those in `dead`."""
+        return self._key("letters")
+
+    @property
+    def failing(self) -> str:
+        """Sorted set group → since when its message fails. Whatever ends that removes it."""
+        return self._key("failing")
+
+    @property
+    def sent(self) -> str:
+        """Stream `n` of the notifications that arrived, at most a thousand."""
+        return self._key("sent")
+
+    def log(self, notification: str) -> str:
+        """Hash `head` what a notification is, `at`, `state`, `tried`, `try<n>` an attempt, at most fifty. Expires seven
+        days (or `history.keep`) after the last attempt."""
+        return self._key(f"ntf:{notification}")
+
+    def about(self, alert: str) -> str:
+        """Sorted set notification → when it was made, of those that told of an alert; at most two hundred. Expires like
+        their logs."""
+        return self._key(f"of:{alert}")
 
     def group(self, group: str) -> str:
         """Hash: labels, timings, version, frozen message, attempts. Deleted with the group by `tidy`."""

@@ -10,7 +10,7 @@ from monitor.engine.sums import stamp
 from monitor.model.event import Event
 from monitor.model.record import Commit, Committed, Point, Record
 from monitor.model.window import micros
-from monitor.store import codec
+from monitor.store import codec, ledgercodec
 from monitor.store.claiming import ClaimingStore
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -122,9 +122,11 @@ class PollingStore(ClaimingStore):
             len(commit.rows), *map(codec.dump, commit.rows),
             len(commit.events), *map(codec.dump_event, commit.events),
         ]  # fmt: skip
+        stories, told = ledgercodec.stories(where, commit, keep.age)
+        args += [len(stories), *told]
         for (asset, at_us), measures in charts.items():
             args += [asset, at_us, len(measures) // 2, *measures]
-        return touched, args
+        return [*touched, *stories], args
 
 
 def _stamps(commit: Commit, summing: Summing) -> tuple[int | str, str]:

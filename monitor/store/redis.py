@@ -3,6 +3,7 @@
 from monitor.store.amending import AmendingStore
 from monitor.store.budgets import BudgetStore
 from monitor.store.delivering import DeliveringStore
+from monitor.store.ledger import LedgerStore
 from monitor.store.polling import PollingStore
 from monitor.store.pricing import PricingStore
 from monitor.store.reading import ReadingStore
@@ -11,7 +12,15 @@ from monitor.store.summing import SummingStore
 
 
 class RedisStore(
-    PollingStore, AmendingStore, BudgetStore, DeliveringStore, PricingStore, ReportingStore, ReadingStore, SummingStore
+    PollingStore,
+    AmendingStore,
+    BudgetStore,
+    DeliveringStore,
+    LedgerStore,
+    PricingStore,
+    ReportingStore,
+    ReadingStore,
+    SummingStore,
 ):
     """Implements PollStore, DeliveryStore and Reader. Open it with `connect(url)`, then `close` it.
 

@@ -7,7 +7,8 @@ from monitor.model.window import moment
 from monitor.store import codec
 from monitor.store.keys import ChannelKeys
 from monitor.store.moving import group_keys
-from tests.builders import commit, entry, message, minutes, row, seconds, target
+from tests.builders import commit, entry, failed, message, minutes, row, seconds, target
+from tests.post import dead_letters
 
 LEASE = seconds(30)
 WAIT, INTERVAL, REPEAT = seconds(10), minutes(1), minutes(240)
@@ -227,7 +228,7 @@ async def test_a_failed_message_puts_its_news_back_in_front_and_counts(store, cl
     group = await one(store)
     frozen = await store.freeze(group, about(group))
     await firing(store, clock, "c")
-    await store.postpone(frozen, clock() + seconds(5), "HTTP 503")
+    await store.postpone(frozen, clock() + seconds(5), failed("HTTP 503"))
     failed_at = clock()
 
     early = await one(store)
@@ -245,7 +246,7 @@ async def test_news_do_not_hurry_the_ladder_of_a_failing_channel(store, clock):
     clock.pass_(WAIT)
     group = await one(store)
     frozen = await store.freeze(group, about(group))
-    await store.postpone(frozen, clock() + minutes(30), "HTTP 503")
+    await store.postpone(frozen, clock() + minutes(30), failed("HTTP 503"))
 
     await firing(store, clock, "b")
     await resolved(store, clock, "a")
@@ -261,7 +262,7 @@ async def test_attempts_are_counted_from_the_first_failure_and_forgotten_by_a_su
     since = clock()
     for attempt in (1, 2, 3):
         frozen = await store.freeze(group, about(group))
-        await store.postpone(frozen, clock() + seconds(1), "timeout")
+        await store.postpone(frozen, clock() + seconds(1), failed("timeout"))
         clock.pass_(seconds(1))
         group = await one(store)
         assert (group.attempts, group.failing_since) == (attempt, since)
@@ -301,8 +302,8 @@ async def test_only_the_holder_of_the_lease_can_write(open_store, clock):
     late = [
         await ours.freeze(frozen, about(old, "ntf_2")),
         await ours.settle(frozen, {}, None),
-        await ours.postpone(frozen, clock(), "late"),
-        await ours.bury(frozen, about(old), "late", {}, None),
+        await ours.postpone(frozen, clock(), failed("late")),
+        await ours.bury(frozen, about(old), failed("late"), {}, None),
         await ours.defer(frozen, None),
     ]
 
@@ -331,7 +332,7 @@ async def test_every_write_gives_a_group_a_version_it_never_had(store, clock):
     versions = [group.version]
     for _ in range(3):
         frozen = await store.freeze(group, about(group))
-        await store.postpone(frozen, clock(), "no")
+        await store.postpone(frozen, clock(), failed("no"))
         group = await one(store)
         versions += [frozen.version, group.version]
 
@@ -346,28 +347,14 @@ async def test_a_buried_message_is_a_dead_letter_and_the_group_goes_on(store, cl
     await firing(store, clock, "b")
     unheard = {"fp-a": Told(entry("a"), 1, clock(), heard=False)}
 
-    assert await store.bury(frozen, frozen.telling, "HTTP 410", unheard, clock() + REPEAT)
-    [letter] = await store.dead_letters("ops")
+    assert await store.bury(frozen, frozen.telling, failed("HTTP 410"), unheard, clock() + REPEAT)
+    [letter] = await dead_letters(store)
     clock.pass_(INTERVAL)
     following = await one(store)
 
-    assert (letter.message, letter.why, letter.group) == (frozen.telling, "HTTP 410", "ops-g1")
+    assert (codec.message(letter.message), letter.why, letter.group) == (frozen.telling, "HTTP 410", "ops-g1")
     assert (following.open, following.attempts, following.telling) == (unheard, 0, None)
     assert kinds(following) == [("firing", "alr_b1")]
-
-
-async def test_dead_letters_are_bounded_and_newest_first(store, clock):
-    where = "{bm:c:ops}:dead"
-    body = codec.dump(message())
-    for number in range(1_000):
-        await store._batch.command("XADD", where, "*", "at", "1", "group", "g", "message", body, "why", str(number))
-    await firing(store, clock)
-    clock.pass_(WAIT)
-    group = await one(store)
-    await store.bury(group, message(), "the newest", {}, None)
-
-    assert await store.count_dead("ops") == 1_000
-    assert [letter.why for letter in await store.dead_letters("ops", 2)] == ["the newest", "999"]
 
 
 async def test_a_group_with_nothing_to_tell_comes_back_when_it_asks_to(store, clock):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from monitor.model.group import NEWS_READ_MAX, Hush
-from tests.builders import NOON, entry, message, minutes, row, seconds, target
+from tests.builders import NOON, entry, failed, message, minutes, row, seconds, target
 from tests.store.test_groups import LEASE, WAIT, due_in, firing, one, owe, tell
 
 HUSH = Hush("silenced", NOON, NOON + minutes(60), "maria", "key rotation", watched=True)
@@ -52,7 +52,7 @@ async def test_a_change_does_not_hurry_the_ladder(store, clock):
     clock.pass_(WAIT)
     group = replace(await one(store), hushed=HUSHED)
     await store.keep_hushed(group)
-    await store.postpone(await store.freeze(group, message()), clock() + minutes(2), "HTTP 503")
+    await store.postpone(await store.freeze(group, message()), clock() + minutes(2), failed("HTTP 503"))
 
     await store.rouse("ops")
 

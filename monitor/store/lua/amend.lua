@@ -1,7 +1,8 @@
 -- What changes in a record between two polls, without reading the account.
 
--- KEYS  seq, record, last, outbox, outdue
--- ARGV  now, account, version read, d, sweep delay, then rows
+-- KEYS  seq, record, last, outbox, outdue, then stories
+-- ARGV  now, account, version read, d, sweep delay, number of rows, rows,
+--       then for each of the stories: how long it is kept, chapter
 -- Returns {answer, version}. The claim of a poll that runs meanwhile stands: its commit finds another version.
 local function amend(keys, args)
   local now, account = clock(args[1]), args[2]
@@ -13,11 +14,16 @@ local function amend(keys, args)
   redis.call('SET', keys[1], version)
   redis.call('HSET', keys[2], 'v', version, 'd', args[4])
   redis.call('HSET', keys[3], account, version)
-  for i = 6, #args do
-    redis.call('HSET', keys[4], version .. '-' .. (i - 6), args[i])
+  local rows = tonumber(args[6])
+  for i = 1, rows do
+    redis.call('HSET', keys[4], version .. '-' .. (i - 1), args[6 + i])
   end
-  if #args > 5 then
+  if rows > 0 then
     redis.call('ZADD', keys[5], 'LT', whole(now + tonumber(args[5])), account)
+  end
+  for i = 6, #keys do
+    local at = 7 + rows + 2 * (i - 6)
+    tell_story(keys[i], version, now, args[at + 1], args[at])
   end
   return {'written', version}
 end

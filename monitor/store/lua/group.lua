@@ -3,7 +3,8 @@
 -- The keys of a group come in this order, after which follow those a function adds:
 --   1 group, 2 news, 3 items, 4 telling, 5 open, 6 live, 7 marks, 8 due, 9 leased, 10 idle, 11 hushed
 
-local DEAD_MAX = 1000
+-- As many a group has of its own.
+local OWN = 11
 -- Level news fold by alert when they are told; events do not, so a channel that stays down must not collect
 -- them without end. Those beyond are counted, and told as a number.
 local NEWS_MAX = 10000
@@ -181,18 +182,20 @@ local function unfreeze(keys, kept)
   return told
 end
 
--- ARGV  now, group, token, message, '1' when it says anything, then the keys of the news in it
+-- KEYS  also the message's log, the log of what it replaces (or its own), and of each alert what told of it
+-- ARGV  now, group, token, message, id, head for its log ('' when it says nothing), how long that is kept,
+--       then the keys of the news in it
 -- Returns {} when the lease is another's, else {version}.
 local function freeze(keys, args)
   if score(keys[9], args[2]) ~= tonumber(args[3]) then
     return {}
   end
   local now, taken = clock(args[1]), {}
-  for i = 6, #args do
+  for i = 8, #args do
     taken[args[i]] = true
   end
   unfreeze(keys, taken)
-  for i = 6, #args do
+  for i = 8, #args do
     redis.call('LREM', keys[2], 1, args[i])
     if redis.call('HEXISTS', keys[3], args[i]) == 1 then
       redis.call('RPUSH', keys[4], args[i])
@@ -200,7 +203,7 @@ local function freeze(keys, args)
   end
   redis.call('HSET', keys[1], 'telling', args[4])
   -- One that only strikes off what nobody is to hear makes nobody wait for the next.
-  if args[5] == '1' then
+  if args[6] ~= '' then
     redis.call('HSET', keys[1], 'flushed', whole(now))
   end
   redis.call('HDEL', keys[1], 'failed')
@@ -208,6 +211,7 @@ local function freeze(keys, args)
   if redis.call('EXISTS', keys[2]) == 0 then
     redis.call('HDEL', keys[1], 'over')
   end
+  note_frozen(keys, OWN + 1, now, args[5], args[6], args[7])
   return {touch(keys, now)}
 end
 
@@ -245,42 +249,79 @@ local function close(keys, args, told_at, now)
   touch(keys, now)
 end
 
--- ARGV  now, group, token, due time or '', then pairs of (fingerprint, what was told or '')
+-- KEYS  also the message's log, failing, sent
+-- ARGV  now, group, token, due time or '', id, attempt or '', how long its log is kept,
+--       then pairs of (fingerprint, what was told or '')
 local function settle(keys, args)
   if score(keys[9], args[2]) ~= tonumber(args[3]) then
     return 0
   end
   local now = clock(args[1])
-  close(keys, args, 5, now)
+  note_attempt(keys[OWN + 1], 'sent', args[6], args[7])
+  if args[6] ~= '' then
+    redis.call('XADD', keys[OWN + 3], 'MAXLEN', SENT_MAX, '*', 'n', args[5])
+  end
+  redis.call('ZREM', keys[OWN + 2], args[2])
+  close(keys, args, 8, now)
   plan(keys, args[2], args[4], redis.call('EXISTS', keys[2]) == 1, now)
   return 1
 end
 
--- KEYS  also the dead letters
--- ARGV  now, group, token, due time or '', message, why, then pairs of (fingerprint, what was told or '')
+-- KEYS  also the message's log, failing, dead, letters
+-- ARGV  now, group, token, due time or '', id, attempt, how long its log is kept, dead letter,
+--       then pairs of (fingerprint, what was told or '')
 local function bury(keys, args)
   if score(keys[9], args[2]) ~= tonumber(args[3]) then
     return 0
   end
   local now = clock(args[1])
-  redis.call('XADD', keys[12], 'MAXLEN', DEAD_MAX, '*', 'at', whole(now), 'group', args[2], 'message', args[5], 'why', args[6])
-  close(keys, args, 7, now)
+  note_attempt(keys[OWN + 1], 'dead', args[6], args[7])
+  keep_letter(keys[OWN + 3], keys[OWN + 4], now, args[5], args[8])
+  redis.call('ZREM', keys[OWN + 2], args[2])
+  close(keys, args, 9, now)
   plan(keys, args[2], args[4], redis.call('EXISTS', keys[2]) == 1, now)
   return 1
 end
 
--- ARGV  now, group, token, due time, why
+-- KEYS  also the message's log, failing
+-- ARGV  now, group, token, due time, why, attempt, how long its log is kept
 local function postpone(keys, args)
   if score(keys[9], args[2]) ~= tonumber(args[3]) then
     return 0
   end
   local now = clock(args[1])
   unfreeze(keys, {})
+  note_attempt(keys[OWN + 1], 'failed', args[6], args[7])
+  redis.call('ZADD', keys[OWN + 2], 'NX', whole(now), args[2])
   redis.call('HINCRBY', keys[1], 'attempts', 1)
   redis.call('HSETNX', keys[1], 'failing', whole(now))
   redis.call('HSET', keys[1], 'failed', '1', 'why', args[5])
   touch(keys, now)
   plan(keys, args[2], args[4], false, now)
+  return 1
+end
+
+-- A dead letter goes out again as it was, in a group of its own which is told nothing else. A channel that is paused
+-- is tried with one message at once.
+-- KEYS  also dead, letters, clock, the message's log
+-- ARGV  now, group, id, message, labels, the group it died in
+-- Returns 0 when it is no dead letter: it never was, or goes out again already.
+local function replay(keys, args)
+  local now = clock(args[1])
+  if redis.call('HDEL', keys[OWN + 2], args[3]) == 0 then
+    return 0
+  end
+  redis.call('ZREM', keys[OWN + 1], args[3])
+  redis.call('HSET', keys[1], 'telling', args[4], 'labels', args[5], 'interval', '0', 'repeat', '0', 'replays', args[6])
+  touch(keys, now)
+  redis.call('ZREM', keys[10], args[2])
+  redis.call('ZADD', keys[8], whole(now), args[2])
+  if tonumber(redis.call('HGET', keys[OWN + 3], 'pause') or '0') > now then
+    redis.call('HSET', keys[OWN + 3], 'pause', whole(now), 'probe', '1')
+  end
+  if redis.call('HEXISTS', keys[OWN + 4], 'head') == 1 then
+    redis.call('HSET', keys[OWN + 4], 'state', 'queued')
+  end
   return 1
 end
 
@@ -373,6 +414,7 @@ redis.register_function('bm2_freeze', freeze)
 redis.register_function('bm2_settle', settle)
 redis.register_function('bm2_bury', bury)
 redis.register_function('bm2_postpone', postpone)
+redis.register_function('bm2_replay', replay)
 redis.register_function('bm2_defer', defer)
 redis.register_function('bm2_hush', hush)
 redis.register_function('bm2_rouse', rouse)

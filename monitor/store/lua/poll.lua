@@ -173,13 +173,14 @@ end
 --
 -- KEYS  due, leased, seq, record, last; of an account that is summed up also changed, seen; with rows, events, points
 --       or alerts instead all of these and
---       moves, outbox, outdue, events, open, closing, then (points, hourly) for each asset
+--       moves, outbox, outdue, events, open, closing, then (points, hourly) for each asset, then stories
 -- ARGV  now, account, version read, token, next due time, s, d, w, k ('' means unchanged),
 --       when the reading is stale ('' for one that is not summed up), whether it is another one ('1' or '0');
 --       generation of the configuration; with more keys also
 --       how long movements are kept to be summed up ('' for not at all), has alerts ('1', '0' or ''), sweep delay,
 --       keep, most events, most points,
 --       number of rows, rows, number of events, events,
+--       number of chapters, chapters as (how long kept, chapter), one for each of the stories,
 --       then for each asset: name, time, number of measures, pairs of (measure, value)
 -- Returns {answer, version}.
 local function commit(keys, args)
@@ -259,6 +260,11 @@ local function commit(keys, args)
     end
   end
   at = at + events + 1
+  local chapters = tonumber(args[at])
+  for i = 1, chapters do
+    tell_story(keys[#keys - chapters + i], version, now, args[at + 2 * i], args[at + 2 * i - 1])
+  end
+  at = at + 2 * chapters + 1
   local index = 0
   while at <= #args do
     at = chart(keys, 14 + 2 * index, version, index, args, at, keep, most_points, now)
