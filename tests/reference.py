@@ -21,7 +21,7 @@ ORDER = (
     ("every provider", ("Cryptofuse", "Kuna", "Kaiko", "Pacifica")),
     ("every account", ("CryptofuseAccount", "KunaAccount", "KaikoAccount", "PacificaAccount")),
     ("", ("ApiKey", "OAuth", "Login", "RateLimit", "Events")),
-    ("every channel", ("Webhook", "Slack", "Discord")),
+    ("every channel", ("Webhook", "Slack", "Discord", "Teams", "GoogleChat", "Mattermost")),
     ("", ("Route", "TimeInterval", "ExpectedTransfer", "History")),
 )  # fmt: skip
 

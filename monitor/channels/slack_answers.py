@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import msgspec
 
+from monitor.channels.answers import failure as by_code
 from monitor.channels.http import WAIT_MAX, Reply
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 
@@ -69,11 +70,7 @@ def failure(reply: Reply, said: Said) -> DeliveryError:
         return DeliveryRejected(why, "channel")
     if said.error in MESSAGE_ERRORS:
         return DeliveryRejected(why, "message")
-    if reply.status in (401, 403, 404, 410):
-        return DeliveryRejected(why, "channel")
-    if reply.status in (400, 413, 415, 422):
-        return DeliveryRejected(why, "message")
-    return DeliveryDeferred(why, reply.wait)
+    return by_code(reply)
 
 
 def _wait(said: Said) -> timedelta | None:

@@ -3,11 +3,14 @@
 import json
 from pathlib import Path
 
-from jsonschema import Draft202012Validator
+from google.apps.chat_v1 import Message as ChatMessage
+from google.protobuf import json_format
+from jsonschema import Draft6Validator, Draft202012Validator
 
 from monitor.channels.text import utf16
 
 SCHEMAS = Path(__file__).parent / "schemas"
+_CARD = Draft6Validator(json.loads((SCHEMAS / "adaptive-1.4.0.json").read_text("utf-8")))
 _DISCORD = Draft202012Validator(json.loads((SCHEMAS / "discord.json").read_text("utf-8")))
 
 
@@ -41,3 +44,16 @@ def discord_texts(payload):
         yield from (embed[key] for key in ("title",) if key in embed)
         yield from (text for field in embed.get("fields", ()) for text in (field["name"], field["value"]))
         yield from (embed[key]["text"] for key in ("footer",) if key in embed)
+
+
+def assert_adaptive_card(card):
+    """Microsoft's schema of Adaptive Cards 1.4, which does not know Teams' own key nor ask for a version."""
+    plain = {name: value for name, value in card.items() if name != "msteams"}
+    assert [error.message for error in _CARD.iter_errors(plain)] == []
+    assert (card["type"], card["version"]) == ("AdaptiveCard", "1.4")
+    assert card["body"]
+
+
+def assert_google_chat_knows(payload):
+    """Google's own message types. They know no length."""
+    json_format.ParseDict(payload, ChatMessage.pb(ChatMessage()))
