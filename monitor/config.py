@@ -12,13 +12,16 @@ from monitor import crosscheck
 from monitor.accounts import leaner
 from monitor.channels.base import ChannelSettings
 from monitor.egress import Egress
+from monitor.engine.calendar import TimeInterval
 from monitor.engine.expected import by_account
 from monitor.engine.route import Route
+from monitor.engine.silence_words import filed
 from monitor.errors import ConfigError
 from monitor.fields import Context
 from monitor.gather import Found, Reader
 from monitor.model.expected import Expected
 from monitor.model.record import Account
+from monitor.model.silence import Silence
 from monitor.providers.base import ProviderSettings
 from monitor.rules.base import RuleBase
 from monitor.schedule import Timetable
@@ -44,9 +47,11 @@ class Config:
     timetables: Mapping[str, Timetable]
     channels: Mapping[str, ChannelSettings]
     route: Route | None
+    time_intervals: Mapping[str, tuple[TimeInterval, ...]]
     history: History
     #: Account → the transfers it is expected to make.
     expected: Mapping[str, tuple[Expected, ...]]
+    silences: tuple[Silence, ...]
     rules: tuple[RuleBase, ...]
     shutdown_timeout: timedelta
     digest: str
@@ -95,8 +100,10 @@ def _config(path: Path, reader: Reader, found: Found) -> Config:
         timetables=found.roster.timetables,
         channels=settings.channels,
         route=settings.route,
+        time_intervals=settings.time_intervals,
         history=settings.history,
         expected=by_account(settings.expected_transfers, settings.time_intervals),
+        silences=filed(settings.silences),
         rules=found.rules,
         shutdown_timeout=settings.shutdown_timeout,
         meaning=reader.meaning(),

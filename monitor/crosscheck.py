@@ -175,15 +175,19 @@ def _check_channels(settings: Settings, found: Findings) -> None:
     if not names:
         found.doubt(("channels",), "no channel is configured, alerts would reach nobody")
     if settings.route is not None:
-        for path, what in settings.route.mistakes(names):
+        for path, what in settings.route.mistakes(names, _intervals(settings, found)):
             found.wrong(("route", *path), what)
+
+
+def _intervals(settings: Settings, found: Findings) -> list[str]:
+    """The names of the time intervals; one that is wrong in itself exists all the same."""
+    written = found.document.value.get("time_intervals")
+    return list(written) if isinstance(written, dict) else list(settings.time_intervals)
 
 
 def _check_expected(settings: Settings, roster: Roster, found: Findings) -> None:
     telling = {name for name, spec in settings.providers.items() if spec.DESTINATIONS}
-    # An interval that is wrong in itself exists all the same.
-    written = found.document.value.get("time_intervals")
-    intervals = list(written) if isinstance(written, dict) else list(settings.time_intervals)
+    intervals = _intervals(settings, found)
     broken = _broken_accounts(roster, found.document)
     odd = chain(
         expected_doubts(settings.expected_transfers, roster.accounts, telling),

@@ -38,6 +38,8 @@ LOSS_TOLD = timedelta(hours=1)
 HOLD_EVERY = timedelta(seconds=5)
 #: How soon prices that another process has fetched are used here.
 PRICES_EVERY = timedelta(seconds=2)
+#: How soon a silence that was made or ended elsewhere holds, or holds no longer, here.
+SILENCES_EVERY = timedelta(seconds=0.5)
 HEARTBEAT = 0.5
 #: The scheduler counts as alive while its rings are not older than this.
 RING_PATIENCE = timedelta(seconds=10)
@@ -94,6 +96,7 @@ class Duties:
             Duty("state", self._look_for_loss, LOSS_EVERY),
             Duty("report", partial(self.concerns.tell, self.store), REPORT_EVERY, self.concerns.bell),
             Duty("hold", self._hold, HOLD_EVERY),
+            Duty("silences", self._silences, SILENCES_EVERY),
             Duty("prices", self._prices, PRICES_EVERY),
             *more,
         )
@@ -172,6 +175,10 @@ class Duties:
     async def _prices(self) -> None:
         assert self._crew is not None
         await self._crew.feeds.refresh(self.store, self.metrics)
+
+    async def _silences(self) -> None:
+        assert self._crew is not None
+        await self._crew.board.refresh()
 
     async def _count(self) -> None:
         self.gauges.refresh()

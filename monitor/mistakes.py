@@ -21,10 +21,10 @@ Steps = tuple[str | int, ...]
 #: Settings of the contract that this version does not have, by the section in which they may stand.
 NOT_YET: Mapping[str, frozenset[str]] = {
     "": frozenset({
-        "inhibit", "silences", "fallback_channel", "escalations",
+        "inhibit", "fallback_channel", "escalations",
         "heartbeats", "guard",
     }),
-    "route": frozenset({"mute", "active", "escalate"}),
+    "route": frozenset({"escalate"}),
     "providers": frozenset({"callback_secret"}),
     "channels": frozenset({"format", "chat_id", "thread_id"}),
 }  # fmt: skip

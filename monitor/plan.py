@@ -18,6 +18,7 @@ from monitor.engine.poll import Polled, Polling
 from monitor.engine.poller import Poller
 from monitor.engine.ports import Claim
 from monitor.engine.retire import sweep
+from monitor.engine.silences import Board
 from monitor.engine.watch import STORE_PROVIDER, Watch, stand_ins
 from monitor.enrolment import CHUNK, Enrolment
 from monitor.errors import StoreUnavailable
@@ -25,7 +26,7 @@ from monitor.feeds import Feeds
 from monitor.gauges import Gauges
 from monitor.membership import Membership
 from monitor.model.record import Account
-from monitor.staff import destination, means, policy
+from monitor.staff import destination, means, policy, suppressor
 from monitor.store.redis import RedisStore
 
 #: Between two tries of something that has to succeed in the end.
@@ -73,6 +74,7 @@ class Crew:
     stand_ins: Mapping[str, Account] = field(default_factory=dict)
     kicker: Kicker = field(init=False)
     afresh: Afresh = field(init=False)
+    board: Board = field(init=False)
     feeds: Feeds = field(default_factory=Feeds)
     _running: list[asyncio.Task[None]] = field(default_factory=list)
     _member: Membership = field(init=False)
@@ -92,6 +94,8 @@ class Crew:
         self.stand_ins = {**stand_ins(self.config.accounts, self.config.rules), **self.feeds.accounts()}
         rules = {rule.alert: rule for rule in self.config.rules}
         self.afresh = Afresh(self.store, {**self.config.accounts, **self.stand_ins}, rules, self.clock)
+        channels = tuple(self.config.channels) if "deliver" in self.roles else ()
+        self.board = Board(self.store, self.clock, self.config.silences, channels, self._ring_deliverers)
         self.kicker = Kicker(STORE_PROVIDER, self.store, lambda: self.wake(STORE_PROVIDER))
         with suppress(StoreUnavailable):
             # Before the first poll is judged.
@@ -212,7 +216,7 @@ class Crew:
         for poller in self.pollers.values():
             await poller.note()
         # All at once: what a slow channel takes must not be the time of the others.
-        await asyncio.gather(*(_drained(deliverer) for deliverer in self.deliverers.values()))
+        await asyncio.gather(*(deliverer.exhaust() for deliverer in self.deliverers.values()))
 
     async def abandon(self) -> None:
         """Cut short what is still in flight; whoever comes next does it again."""
@@ -288,10 +292,6 @@ class Crew:
         settings = self.config.channels[name]
         limit = settings.rate_limit or settings.RATE
         rate = None if limit is None else (limit.requests, limit.per)
-        where = destination(name, settings, self.chat_session, self.gauges.attempted, self.afresh)
+        quiet = suppressor(self.config, self.board)
+        where = destination(name, settings, self.chat_session, self.gauges.attempted, self.afresh, quiet)
         return Deliverer(where, self.store, self.clock, rate, self.gauges.claimed)
-
-
-async def _drained(deliverer: Deliverer) -> None:
-    while not await deliverer.drain():
-        pass

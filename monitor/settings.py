@@ -25,6 +25,7 @@ from monitor.egress import Egress
 from monitor.engine.calendar import TimeInterval
 from monitor.engine.expected import ExpectedTransfer
 from monitor.engine.route import Route
+from monitor.engine.silence_words import FiledSilence
 from monitor.fields import Amount, Duration, Secret, duration_text, unread
 from monitor.providers import AnyProvider
 from monitor.providers.price_feed import HttpJsonPrices
@@ -233,6 +234,9 @@ class Settings(BaseModel):
     )
     expected_transfers: tuple[ExpectedTransfer, ...] = Field(
         default=(), description="announced movements: `large_outflow` judges only what goes beyond them"
+    )
+    silences: tuple[FiledSilence, ...] = Field(
+        default=(), description="what nobody is to hear of for a while; `silence add` does the same at run time"
     )
     history: History = History()
     rules: tuple[str, ...] = Field(default=("rules/*.yaml",), description="rule files or globs, relative to this file")

@@ -10,11 +10,14 @@ from monitor.channels.http import Http as ChannelHttp
 from monitor.config import Config
 from monitor.engine.decide import Policy
 from monitor.engine.deliver import SEND_TIMEOUT, Destination, Observer, Refresher
+from monitor.engine.mutes import Mutes
 from monitor.engine.poll import Polling
 from monitor.engine.ports import Clock, Windows
 from monitor.engine.pricing import PriceBook
-from monitor.engine.route import compile_route
+from monitor.engine.route import compile_route, tree
+from monitor.engine.silences import Board, Silenced
 from monitor.engine.sumreader import SumReader
+from monitor.engine.suppress import Suppressor
 from monitor.engine.watch import StoreReader, Watch
 from monitor.feeds import Feeds
 from monitor.model.standing import Standing
@@ -74,7 +77,12 @@ def means(
 
 
 def destination(
-    name: str, settings: ChannelSettings, session: aiohttp.ClientSession, observe: Observer, afresh: Refresher
+    name: str,
+    settings: ChannelSettings,
+    session: aiohttp.ClientSession,
+    observe: Observer,
+    afresh: Refresher,
+    suppress: Suppressor,
 ) -> Destination:
     """Where a channel's messages go."""
     return Destination(
@@ -84,4 +92,11 @@ def destination(
         timeout=settings.timeout or SEND_TIMEOUT,
         observe=observe,
         afresh=afresh,
+        suppress=suppress,
     )
+
+
+def suppressor(config: Config, board: Board) -> Suppressor:
+    """What must not be told now: silenced by people, muted by its route."""
+    mutes = Mutes.of(tree(config.route, tuple(config.channels)), config.time_intervals)
+    return Suppressor((Silenced(board), mutes))

@@ -22,7 +22,7 @@ ORDER = (
     ("every account", ("CryptofuseAccount", "KunaAccount", "KaikoAccount", "PacificaAccount")),
     ("", ("ApiKey", "OAuth", "Login", "RateLimit", "Events")),
     ("every channel", ("Webhook", "Slack", "Discord", "Teams", "GoogleChat", "Mattermost")),
-    ("", ("Route", "TimeInterval", "ExpectedTransfer", "History")),
+    ("", ("Route", "TimeInterval", "FiledSilence", "SilenceUnless", "ExpectedTransfer", "History")),
 )  # fmt: skip
 
 

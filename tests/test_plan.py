@@ -103,10 +103,10 @@ class Channel:
     takes: float
     left: int = 2
 
-    async def drain(self):
-        await asyncio.sleep(self.takes)
-        self.left -= 1
-        return not self.left
+    async def exhaust(self):
+        while self.left:
+            await asyncio.sleep(self.takes)
+            self.left -= 1
 
 
 @virtual_time

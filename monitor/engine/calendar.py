@@ -144,6 +144,37 @@ def last_window(intervals: Iterable[TimeInterval], since: datetime, until: datet
     return max(begun, default=None)
 
 
+def stretch(intervals: Iterable[TimeInterval], moment: datetime) -> tuple[bool, datetime, datetime]:
+    """Whether a moment lies in any of the intervals, since when that is so, and until when: eight days away at most."""
+    begun, over = moment - _WEEK, moment + _WEEK
+    since, until, inside = begun, over, False
+    for start, end in _merged(intervals, begun, over):
+        if start <= moment < end:
+            since, until, inside = max(start, begun), min(end, over), True
+        elif end <= moment:
+            since = max(since, end)
+        elif start > moment and not inside:
+            until = min(until, start)
+    return inside, since, until
+
+
+def _merged(intervals: Iterable[TimeInterval], since: datetime, until: datetime) -> list[tuple[datetime, datetime]]:
+    """When any of the intervals hold around these times, without overlaps and without gaps of no length."""
+    found = sorted(
+        (start, end)
+        for one in intervals
+        for start, end in _ranges(one, since.astimezone(one.home).date(), until.astimezone(one.home).date())
+        if start < end
+    )
+    merged: list[tuple[datetime, datetime]] = []
+    for start, end in found:
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((start, end))
+    return merged
+
+
 def _window(interval: TimeInterval, moment: datetime) -> datetime | None:
     today = moment.astimezone(interval.home).date()
     return next((start for start, end in _ranges(interval, today, today) if start <= moment < end), None)

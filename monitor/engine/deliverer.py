@@ -67,6 +67,11 @@ class Deliverer:
             await asyncio.wait(self._tasks)
         return idle
 
+    async def exhaust(self) -> None:
+        """Tell what is due until nothing is."""
+        while not await self.drain():
+            pass
+
     async def claim(self) -> timedelta:
         """Start telling what is due; returns how long to wait before looking again."""
         room = BATCH_MAX - len(self._tasks)

@@ -11,7 +11,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from monitor.fields import Duration
+from monitor.fields import Duration, suggestion
 from monitor.model.event import digest
 from monitor.model.labels import Labels, compile_match
 from monitor.model.target import Target
@@ -38,6 +38,14 @@ class Route(BaseModel):
     group_wait: Duration | None = Field(default=None, description="before a new group is first told; default 10s")
     group_interval: Duration | None = Field(default=None, description="between messages of a group; default 1m")
     repeat_interval: Duration | None = Field(default=None, description="between reminders; default 4h")
+    mute: tuple[str, ...] = Field(
+        default=(), description="names of `time_intervals` in which this route tells nothing; not inherited"
+    )
+    active: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="names of `time_intervals` outside of which it tells nothing; not inherited",
+    )
     routes: "tuple[Route, ...]" = ()
 
     @model_validator(mode="after")
@@ -53,7 +61,7 @@ class Route(BaseModel):
         return 1 + max((child.depth() for child in self.routes), default=0)
 
     def mistakes(
-        self, channels: Sequence[str], path: tuple[str | int, ...] = ()
+        self, channels: Sequence[str], intervals: Sequence[str] = (), path: tuple[str | int, ...] = ()
     ) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """What is wrong with this tree beyond its shape: (path below `route`, sentence), for `check`."""
         if not path and (self.match or self.go_on):
@@ -64,8 +72,15 @@ class Route(BaseModel):
             if name not in channels:
                 known = ", ".join(channels) or "none is configured"
                 yield (*path, "channels", index), f"there is no channel {name!r} ({known})"
+        for key, names in (("mute", self.mute), ("active", self.active or ())):
+            if names and not path:
+                yield (key,), "the root route takes every alert at any time; put it into one of its `routes`"
+            for index, name in enumerate(names):
+                if name not in intervals:
+                    what = f"there is no {name!r} in `time_intervals`{suggestion(name, intervals)}"
+                    yield (*path, key, index), what
         for index, child in enumerate(self.routes):
-            yield from child.mistakes(channels, (*path, "routes", index))
+            yield from child.mistakes(channels, intervals, (*path, "routes", index))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +95,8 @@ class Node:
     key: str
     matches: Callable[[Labels], bool]
     go_on: bool = False
+    mute: tuple[str, ...] = ()
+    active: tuple[str, ...] | None = None
     children: "tuple[Node, ...]" = ()
 
 
@@ -88,16 +105,7 @@ def compile_route(route: Route | None, channels: Sequence[str]) -> Router:
 
     Pure, and its groups are stable over restarts: a target's `group` is a hash of channel, route and labels.
     """
-    defaults = Node(
-        channels=tuple(channels),
-        group_by=("rule", "provider"),
-        wait=timedelta(seconds=10),
-        interval=timedelta(minutes=1),
-        repeat=timedelta(hours=4),
-        key="",
-        matches=compile_match({}),
-    )
-    root = _inherit(route or Route(), defaults)
+    root = tree(route, channels)
 
     def router(labels: Labels) -> tuple[Target, ...]:
         targets: dict[tuple[str, str], Target] = {}
@@ -107,6 +115,20 @@ def compile_route(route: Route | None, channels: Sequence[str]) -> Router:
         return tuple(targets.values())
 
     return router
+
+
+def tree(route: Route | None, channels: Sequence[str]) -> Node:
+    """The root with all below it."""
+    defaults = Node(
+        channels=tuple(channels),
+        group_by=("rule", "provider"),
+        wait=timedelta(seconds=10),
+        interval=timedelta(minutes=1),
+        repeat=timedelta(hours=4),
+        key="",
+        matches=compile_match({}),
+    )
+    return _inherit(route or Route(), defaults)
 
 
 def _inherit(route: Route, parent: Node) -> Node:
@@ -119,6 +141,8 @@ def _inherit(route: Route, parent: Node) -> Node:
         key=_key(parent.key, route),
         matches=compile_match(route.match),
         go_on=route.go_on,
+        mute=route.mute,
+        active=route.active,
     )
     return replace(node, children=tuple(_inherit(child, node) for child in route.routes))
 
@@ -152,4 +176,4 @@ def _targets(node: Node, labels: Labels) -> Iterator[Target]:
     names = digest(*sorted(set(node.group_by)))
     for channel in dict.fromkeys(node.channels):
         group = digest(channel, node.key, names, *parts)
-        yield Target(channel, group, named, node.wait, node.interval, node.repeat)
+        yield Target(channel, group, named, node.wait, node.interval, node.repeat, node.key)

@@ -23,6 +23,7 @@ from monitor.model.price import Posted, Quote, Valued
 from monitor.model.record import Record, Row
 from monitor.model.report import Report
 from monitor.model.residual import Opens
+from monitor.model.silence import Silence
 from monitor.model.snapshot import Outage, Snapshot
 from monitor.model.transfers import Leg
 from monitor.model.window import BUCKETS, Coverage, Flow
@@ -110,6 +111,7 @@ _told = msgspec.json.Decoder(Told)
 _message = msgspec.json.Decoder(Message)
 _report = msgspec.json.Decoder(Report)
 _posted = msgspec.json.Decoder(Posted)
+_silence = msgspec.json.Decoder(Silence)
 _hushed = msgspec.json.Decoder(Hushed)
 _labels = msgspec.json.Decoder(dict[str, str])
 
@@ -120,6 +122,7 @@ told = _told.decode
 message = _message.decode
 report = _report.decode
 labels = _labels.decode
+silence = _silence.decode
 posted = _posted.decode
 
 

@@ -21,6 +21,8 @@ RUNNING = "{bm:x}:running"
 PROVIDERS = "{bm:x}:providers"
 #: Hash condition, process and detail → a report as JSON. Whoever judges them removes those that were not renewed.
 REPORTS = "{bm:x}:reports"
+#: Hash id → a silence made at run time as JSON. Whoever reads them removes those that ended five days ago.
+SILENCES = "{bm:x}:silences"
 
 
 def partition_of(account: str, partitions: int) -> int:

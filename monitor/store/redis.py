@@ -8,6 +8,7 @@ from monitor.store.polling import PollingStore
 from monitor.store.pricing import PricingStore
 from monitor.store.reading import ReadingStore
 from monitor.store.reporting import ReportingStore
+from monitor.store.silences import SilencingStore
 from monitor.store.summing import SummingStore
 
 
@@ -21,6 +22,7 @@ class RedisStore(
     ReportingStore,
     ReadingStore,
     SummingStore,
+    SilencingStore,
 ):
     """Implements PollStore, DeliveryStore and Reader. Open it with `connect(url)`, then `close` it.
 

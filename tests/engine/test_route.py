@@ -121,11 +121,24 @@ def test_every_mistake_of_a_tree_is_named_with_its_place():
     assert not list(Route(channels=("ops",)).mistakes(CHANNELS))
 
 
+def test_times_are_a_child_s_and_exist():
+    wrong = Route.model_validate(
+        {"mute": ["nights"], "active": ["nights"], "routes": [{"mute": ["nights", "nigths"], "active": ["weekend"]}]}
+    )
+
+    assert list(wrong.mistakes(CHANNELS, ["nights"])) == [
+        (("mute",), "the root route takes every alert at any time; put it into one of its `routes`"),
+        (("active",), "the root route takes every alert at any time; put it into one of its `routes`"),
+        (("routes", 0, "mute", 1), "there is no 'nigths' in `time_intervals`, did you mean 'nights'?"),
+        (("routes", 0, "active", 0), "there is no 'weekend' in `time_intervals`"),
+    ]
+
+
 def test_a_root_that_names_no_channel_is_a_mistake():
     assert [path for path, _ in Route(channels=()).mistakes(CHANNELS)] == [("channels",)]
 
 
-@pytest.mark.parametrize("wrong", [{"repeat_interval": "0s"}, {"mute": ["nights"]}, {"group_wait": "10"}])
+@pytest.mark.parametrize("wrong", [{"repeat_interval": "0s"}, {"active": []}, {"group_wait": "10"}])
 def test_refuses_what_it_cannot_mean(wrong):
     with pytest.raises(ValidationError):
         Route.model_validate(wrong)
