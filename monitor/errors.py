@@ -104,7 +104,12 @@ class ProviderGarbled(ProviderError):
 
 
 class DeliveryError(MonitorError):
-    """A notification that did not arrive."""
+    """A notification that did not arrive, or not all of it.
+
+    `taken` are the places, in the message, of alerts that did arrive: where each is sent by itself.
+    """
+
+    taken: frozenset[int] = frozenset()
 
 
 class DeliveryDeferred(DeliveryError):

@@ -32,7 +32,7 @@ NOT_YET: Mapping[str, frozenset[str]] = {
 TYPES_NOT_YET: Mapping[str, frozenset[str]] = {
     "providers": frozenset({"http_json", "evm", "bitcoin_esplora", "hyperliquid", "solana", "tron", "ccxt"}),
     "channels": frozenset({
-        "telegram", "pagerduty", "ntfy", "alertmanager",
+        "alertmanager", "ntfy", "telegram",
         "email",
     }),
 }  # fmt: skip

@@ -8,12 +8,15 @@ from monitor.channels.base import ChannelSettings
 from monitor.channels.discord import Discord
 from monitor.channels.google_chat import GoogleChat
 from monitor.channels.mattermost import Mattermost
+from monitor.channels.pagerduty import PagerDuty
 from monitor.channels.slack import Slack
 from monitor.channels.teams import Teams
 from monitor.channels.webhook import Webhook
 from monitor.fields import by_type
 
-AnyChannel = Annotated[Discord | GoogleChat | Mattermost | Slack | Teams | Webhook, Field(discriminator="type")]
+AnyChannel = Annotated[
+    Discord | GoogleChat | Mattermost | PagerDuty | Slack | Teams | Webhook, Field(discriminator="type")
+]
 
 #: Type in the configuration → its settings.
 CHANNELS: dict[str, type[ChannelSettings]] = by_type(AnyChannel)

@@ -4,8 +4,7 @@ import base64
 import binascii
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import standardwebhooks
@@ -13,13 +12,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 
 from monitor.channels.base import ChannelSettings, SecretUrl, read
 from monitor.channels.http import Http, Reply
-from monitor.channels.text import encodable, without_numbers
+from monitor.channels.payload import message_data, time_text
 from monitor.engine.ports import Channel
 from monitor.errors import DeliveryDeferred, DeliveryRejected
 from monitor.fields import Secret
-from monitor.model.event import Event
-from monitor.model.group import Message, Numbered, Receipt
-from monitor.model.money import text
+from monitor.model.group import Message, Receipt
 
 _PREFIX = "whsec_"
 _encode = msgspec.json.Encoder().encode
@@ -106,91 +103,5 @@ def signatures(secrets: tuple[SecretStr, ...], name: str, now: datetime, body: b
 
 def render(message: Message, *, redact: bool = False) -> bytes:
     """The body. A pure function of the message, so all attempts send the same bytes."""
-    status = "test" if message.type == "test" else _status(message)
-    return _encode(
-        {
-            "type": message.type,
-            "timestamp": _time(message.at),
-            "data": {
-                "notification_id": message.id,
-                "channel": message.channel,
-                "status": status,
-                "group": _texts(message.labels),
-                "alerts": [_alert(one, redact=redact) for one in message.alerts],
-                "truncated": message.truncated,
-            },
-        }
-    )
-
-
-def _status(message: Message) -> str:
-    """Of the last entry, which is the one that gives the message its type."""
-    return message.alerts[-1].entry.status if message.alerts else "firing"
-
-
-def _alert(one: Numbered, *, redact: bool) -> dict[str, Any]:
-    entry = one.entry
-
-    def amount(value: Decimal | None) -> str | None:
-        return None if value is None or redact else text(value)
-
-    # Without a summary of its own a rule says the caveat there already.
-    twice = entry.annotations.get("caveat") == entry.annotations.get("summary")
-    told = {name: words for name, words in entry.annotations.items() if name != "caveat" or not twice}
-    annotations = _texts(told)
-    if redact:
-        annotations = {name: without_numbers(words) for name, words in annotations.items()}
-    return {
-        "id": entry.id,
-        "fingerprint": entry.fingerprint,
-        "sequence": one.sequence,
-        "status": entry.status,
-        "rule": encodable(entry.rule),
-        "rule_type": entry.rule_type,
-        "severity": entry.severity,
-        "provider": encodable(entry.provider),
-        "account": encodable(entry.account),
-        "asset": _text(entry.asset),
-        "measure": _text(entry.measure),
-        "value": amount(entry.value),
-        "previous": amount(entry.previous),
-        "threshold": amount(entry.threshold),
-        "unit": _text(entry.unit),
-        "labels": _texts(entry.labels),
-        "annotations": annotations,
-        "started_at": _time(entry.started_at),
-        "observed_at": _time(entry.observed_at),
-        "resolved_at": _time(entry.resolved_at),
-        "reason": _text(entry.reason),
-        "event": None if entry.event is None else _event(entry.event, redact=redact),
-    }
-
-
-def _event(event: Event, *, redact: bool) -> dict[str, Any]:
-    after = event.balance_after
-    written: dict[str, Any] = {
-        "id": encodable(event.id),
-        "kind": encodable(event.kind),
-        "direction": event.direction,
-        "amount": None if redact else text(event.amount),
-        "balance_after": None if after is None or redact else text(after),
-        "occurred_at": _time(event.occurred_at),
-        "reference": _text(event.reference),
-    }
-    if event.expected:
-        uses = ((encodable(use.by), None if redact else text(use.amount)) for use in event.expected)
-        written["expected"] = [{"by": name, "amount": amount} for name, amount in uses]
-    return {**written, "late": True} if event.late else written
-
-
-def _text(value: str | None) -> str | None:
-    return None if value is None else encodable(value)
-
-
-def _texts(values: Any) -> dict[str, str]:
-    return {encodable(name): encodable(value) for name, value in values.items()}
-
-
-def _time(at: datetime | None) -> str | None:
-    """Milliseconds and Z."""
-    return None if at is None else f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+    data = message_data(message, redact=redact)
+    return _encode({"type": message.type, "timestamp": time_text(message.at), "data": data})

@@ -12,7 +12,7 @@ from typing import Literal
 
 import structlog
 
-from monitor.engine.flush import after_bury, after_settle, flush
+from monitor.engine.flush import after_bury, after_settle, dead_part, flush
 from monitor.engine.ladder import next_attempt
 from monitor.engine.ports import Channel, Clock, DeliveryStore
 from monitor.engine.suppress import NOTHING_SUPPRESSED, Suppressor, explained, free
@@ -176,9 +176,9 @@ async def _failed(
     why = tried.said[:SAID_MAX]
     note = log.bind(channel=group.channel, notification=message.id, attempts=group.attempts + 1, why=why)
     if due_at is None:
-        told, next_at = after_bury(group, message, now)
+        told, next_at = after_bury(group, message, now, error.taken)
         await _no_longer_hushed(store, group, told)
-        await store.bury(group, message, tried, told, next_at)
+        await store.bury(group, dead_part(message, error.taken), tried, told, next_at)
         note.error("delivery.dead")
     else:
         await store.postpone(group, due_at, tried)

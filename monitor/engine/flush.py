@@ -80,12 +80,23 @@ def after_settle(
     return told, _due_next(group, message, told, now)
 
 
-def after_bury(group: Group, message: Message, now: datetime) -> tuple[dict[str, Told | None], datetime | None]:
-    """The same for a message that never arrived: its numbers are used up, unheard alerts stay unheard."""
+def after_bury(
+    group: Group, message: Message, now: datetime, taken: frozenset[int] = frozenset()
+) -> tuple[dict[str, Told | None], datetime | None]:
+    """The same for a message that never arrived: its numbers are used up, unheard alerts stay unheard.
+
+    Those at the places `taken` did arrive.
+    """
     if group.replays:
         return {}, None
-    told = _told(group, message, now, heard=False)
+    told = _told(group, message, now, heard=False, taken=taken)
     return told, _due_next(group, message, told, now)
+
+
+def dead_part(message: Message, taken: frozenset[int]) -> Message:
+    """What is to be kept of a message that is buried: the alerts that did not arrive."""
+    lost = tuple(one for place, one in enumerate(message.alerts) if place not in taken)
+    return replace(message, alerts=lost) if lost else message
 
 
 def _compose(group: Group, now: datetime, *, send_resolved: bool) -> Message | None:
@@ -203,16 +214,19 @@ def _content(message: Message) -> tuple[object, ...]:
     return (message.type, alerts, message.truncated, message.forget, frozenset(message.keys))
 
 
-def _told(group: Group, message: Message, now: datetime, *, heard: bool, ref: str = "") -> dict[str, Told | None]:
+def _told(
+    group: Group, message: Message, now: datetime, *, heard: bool, ref: str = "", taken: frozenset[int] = frozenset()
+) -> dict[str, Told | None]:
     told: dict[str, Told | None] = {}
-    for numbered in message.alerts:
+    for place, numbered in enumerate(message.alerts):
         entry = numbered.entry
         if entry.status == "resolved":
             told[entry.fingerprint] = None
         elif entry.status == "firing":
             before = group.open.get(entry.fingerprint)
             known = before is not None and before.heard and before.entry.id == entry.id
-            told[entry.fingerprint] = Told(entry, numbered.sequence, now, heard=heard or known, ref=ref or numbered.ref)
+            arrived = heard or known or place in taken
+            told[entry.fingerprint] = Told(entry, numbered.sequence, now, heard=arrived, ref=ref or numbered.ref)
     for fingerprint, acked in message.acked.items():
         if (before := group.open.get(fingerprint)) is not None:
             told[fingerprint] = replace(before, entry=replace(before.entry, acked=acked))

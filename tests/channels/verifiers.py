@@ -1,6 +1,7 @@
 """Whether a destination would take a payload: in the opinion of somebody who is not us, and what that one misses."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 from google.apps.chat_v1 import Message as ChatMessage
@@ -11,6 +12,7 @@ from monitor.channels.text import utf16
 
 SCHEMAS = Path(__file__).parent / "schemas"
 _CARD = Draft6Validator(json.loads((SCHEMAS / "adaptive-1.4.0.json").read_text("utf-8")))
+_PAGERDUTY = json.loads((SCHEMAS / "pagerduty.json").read_text("utf-8"))
 _DISCORD = Draft202012Validator(json.loads((SCHEMAS / "discord.json").read_text("utf-8")))
 
 
@@ -57,3 +59,18 @@ def assert_adaptive_card(card):
 def assert_google_chat_knows(payload):
     """Google's own message types. They know no length."""
     json_format.ParseDict(payload, ChatMessage.pb(ChatMessage()))
+
+
+def assert_pagerduty_takes(body: dict) -> None:
+    """Their schema of `/enqueue`, and what it misses: lengths, unknown keys, what an action needs."""
+    Draft202012Validator(_PAGERDUTY).validate(body)
+    assert set(body) <= set(_PAGERDUTY["properties"])
+    assert 1 <= len(body["dedup_key"]) <= 255
+    assert len(json.dumps(body, ensure_ascii=False).encode()) <= 512_000
+    if body["event_action"] == "trigger":
+        payload = body["payload"]
+        assert set(payload) <= set(_PAGERDUTY["components"]["schemas"]["Payload"]["properties"])
+        assert 1 <= len(payload["summary"]) <= 1024
+        assert payload["source"]
+        datetime.strptime(payload["timestamp"], "%Y-%m-%dT%H:%M:%S.%f%z")
+        assert all(link["href"].startswith("https://") for link in body.get("links", []))

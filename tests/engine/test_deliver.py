@@ -113,6 +113,26 @@ async def test_case_47_a_refused_message_is_buried_at_once_and_the_next_goes_out
     assert news_of(channel.arrived) == [("alr_a1", "firing", 2), ("alr_a1", "resolved", 3)]
 
 
+async def test_what_a_store_of_alerts_took_of_a_refused_message_stands_and_the_rest_is_kept(store, clock):
+    refused = DeliveryRejected("HTTP 400", "message")
+    refused.taken = frozenset({0, 2})
+    channel = RecordingChannel([refused])
+    store.owe(*(row("firing", entry(name)) for name in "abc"))
+    clock.pass_(WAIT)
+    await deliver_once(store, channel, clock)
+    store.owe(*(row("resolved", entry(name, "resolved")) for name in "abc"))
+    for _ in range(2):
+        await deliver_once(store, channel, clock)
+
+    [(dead, _)] = store.dead
+    assert news_of([dead]) == [("alr_b1", "firing", 1)]
+    assert news_of(channel.arrived) == [
+        ("alr_a1", "resolved", 2), ("alr_c1", "resolved", 2), ("alr_b1", "firing", 2), ("alr_b1", "resolved", 3),
+    ] or news_of(channel.arrived) == [
+        ("alr_b1", "firing", 2), ("alr_b1", "resolved", 3), ("alr_a1", "resolved", 2), ("alr_c1", "resolved", 2),
+    ]  # fmt: skip
+
+
 async def test_a_channel_that_refuses_us_is_paused_and_probed_and_its_messages_are_kept(store, clock):
     channel = RecordingChannel([DeliveryRejected("HTTP 410", "channel")])
     store.owe(row("firing", entry()))
