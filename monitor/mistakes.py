@@ -26,13 +26,13 @@ NOT_YET: Mapping[str, frozenset[str]] = {
     }),
     "route": frozenset({"escalate"}),
     "providers": frozenset({"callback_secret"}),
-    "channels": frozenset({"format", "chat_id", "thread_id"}),
+    "channels": frozenset({"format"}),
 }  # fmt: skip
 #: Types of the contract that this version does not have.
 TYPES_NOT_YET: Mapping[str, frozenset[str]] = {
     "providers": frozenset({"http_json", "evm", "bitcoin_esplora", "hyperliquid", "solana", "tron", "ccxt"}),
     "channels": frozenset({
-        "alertmanager", "ntfy", "telegram",
+        "alertmanager", "ntfy",
         "email",
     }),
 }  # fmt: skip

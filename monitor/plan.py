@@ -290,7 +290,7 @@ class Crew:
 
     def _deliverer(self, name: str) -> Deliverer:
         settings = self.config.channels[name]
-        limit = settings.rate_limit or settings.RATE
+        limit = settings.rate()
         rate = None if limit is None else (limit.requests, limit.per)
         quiet = suppressor(self.config, self.board)
         where = destination(name, settings, self.chat_session, self.gauges.attempted, self.afresh, quiet)

@@ -21,7 +21,7 @@ ORDER = (
     ("every provider", ("Cryptofuse", "Kuna", "Kaiko", "Pacifica")),
     ("every account", ("CryptofuseAccount", "KunaAccount", "KaikoAccount", "PacificaAccount")),
     ("", ("ApiKey", "OAuth", "Login", "RateLimit", "Events")),
-    ("every channel", ("Webhook", "Slack", "Discord", "Teams", "GoogleChat", "Mattermost", "PagerDuty")),
+    ("every channel", ("Webhook", "Slack", "Discord", "Teams", "GoogleChat", "Mattermost", "PagerDuty", "Telegram")),
     ("", ("Route", "TimeInterval", "FiledSilence", "SilenceUnless", "ExpectedTransfer", "History")),
 )  # fmt: skip
 

@@ -11,11 +11,13 @@ from monitor.channels.mattermost import Mattermost
 from monitor.channels.pagerduty import PagerDuty
 from monitor.channels.slack import Slack
 from monitor.channels.teams import Teams
+from monitor.channels.telegram import Telegram
 from monitor.channels.webhook import Webhook
 from monitor.fields import by_type
 
 AnyChannel = Annotated[
-    Discord | GoogleChat | Mattermost | PagerDuty | Slack | Teams | Webhook, Field(discriminator="type")
+    Discord | GoogleChat | Mattermost | PagerDuty | Slack | Teams | Telegram | Webhook,
+    Field(discriminator="type"),
 ]
 
 #: Type in the configuration → its settings.

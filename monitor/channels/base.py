@@ -55,6 +55,10 @@ class ChannelSettings(BaseModel):
     def connect(self, http: Http) -> Channel:
         """The adapter."""
 
+    def rate(self) -> RateLimit | None:
+        """How often it may be sent to, over all processes; None for no limit."""
+        return self.rate_limit or self.RATE
+
     def secrets(self) -> tuple[SecretStr, ...]:
         """Every secret of these settings: what a destination must not be quoted with."""
         flat = (part for _, value in self for part in (value if isinstance(value, tuple) else (value,)))

@@ -13,16 +13,19 @@ from tests.builders import entry, message
 from tests.channels.faults import FAULTS, THROTTLED, TIMEOUT, closing_in_the_pool, outcome_of, shown
 
 #: What every channel that posts to the receiver is configured with besides `url`.
-SETTINGS = {"webhook": {}, "slack": {}, "discord": {}}
+SETTINGS = {"webhook": {}, "slack": {}, "discord": {}, "telegram": {"token": "1:CANARY0123456789", "chat_id": 1}}
 #: How each says that it took a message, if not by a plain `ok`.
-TAKEN = {"discord": '{"id": "1"}'}
+TAKEN = {"discord": '{"id": "1"}', "telegram": '{"ok": true}'}
+#: Those that have another name for where they send.
+WHERE = {"telegram": "base_url"}
 #: Those that wait longer where somebody in front of the destination throttles us.
 PATIENCE = {"discord": BANNED_WAIT}
 _READ = TypeAdapter(AnyChannel).validate_python
 
 
 def channel(kind, receiver, http):
-    return _READ({"type": kind, "url": receiver.url, "timeout": TIMEOUT, **SETTINGS[kind]}).connect(http)
+    where = {WHERE.get(kind, "url"): receiver.url}
+    return _READ({"type": kind, **where, "timeout": TIMEOUT, **SETTINGS[kind]}).connect(http)
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
