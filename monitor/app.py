@@ -1,10 +1,9 @@
 """The daemon's life: store, signals, reload and the way out."""
 
 import asyncio
-import gc
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
@@ -15,21 +14,27 @@ import structlog
 
 from monitor import __version__
 from monitor import log as logs
+from monitor.channels.http import Http
 from monitor.channels.http import new_session as new_chat_session
 from monitor.clock import FollowedClock, wall_clock
 from monitor.concerns import Concerns, first_of
 from monitor.config import Config, load
+from monitor.connectivity import Lookout
 from monitor.duties import Duties, Duty
+from monitor.engine.offline import LOOK_SOON
 from monitor.errors import ConfigError, StoreUnavailable, StoreUnusable
 from monitor.gauges import Gauges
+from monitor.heartbeat import LOOK_EVERY, Heart
 from monitor.metrics import Metrics
 from monitor.plan import Crew
+from monitor.process import calm_collector, run_async
 from monitor.providers.http import new_session
 from monitor.serving import Front
 from monitor.sources import FileWatch, Sources, aside
 from monitor.store.embedded import EmbeddedServer
 from monitor.store.redis import RedisStore
 from monitor.store.session import Keep
+from monitor.vitals import Vitals
 
 T = TypeVar("T")
 log = structlog.get_logger("monitor.app")
@@ -37,9 +42,6 @@ log = structlog.get_logger("monitor.app")
 ROLES = frozenset({"poll", "deliver", "api"})
 #: How often the files of the configuration are looked at; one that has changed is read at the next look.
 FILES_EVERY = timedelta(seconds=2)
-#: Net growth in objects after which the garbage collector looks at the young ones, and how many such looks
-#: make one at the older ones. Polls leave no cycles: the default of 700 costs each 20 µs and finds nothing.
-COLLECT_AFTER = (50_000, 20, 20)
 
 
 class Daemon:
@@ -54,6 +56,7 @@ class Daemon:
         self.metrics = Metrics(__version__)
         self.concerns = Concerns.here(self.clock)
         self.gauges = Gauges(self.metrics, self.clock, self.concerns)
+        self.lookout = Lookout(self.clock, self.concerns)
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Event()
         self._asked = False
@@ -67,14 +70,17 @@ class Daemon:
             self.store = await self._open_store(stack)
             self.session = await stack.enter_async_context(new_session(self.config.egress))
             self.chat_session = await stack.enter_async_context(new_chat_session(self.config.egress))
-            self._employ(self.config, self._new_crew(self.config))
             self.duties = Duties(self.store, self.gauges, self.metrics, self.clock, self.concerns)
+            vitals = Vitals(self.duties, self.lookout)
+            door = Http(self.chat_session)
+            self.heart = Heart(self.clock, self.metrics.beats, vitals, door, lambda: self.config.heartbeats)
+            self._employ(self.config, self._new_crew(self.config))
             stack.push_async_callback(self._finish)
             # It takes a while with many accounts, so before there is anything to hold up.
             calm_collector()
             await self.crew.prepare()
             self.crew.start()
-            await self.duties.start(self.crew, Duty("files", self._look_at_files, FILES_EVERY))
+            await self.duties.start(self.crew, *self._own_duties())
             if "api" in self.roles:
                 self.front = await Front.open(self.config, self.crew, self.duties)
                 stack.push_async_callback(self.front.close)
@@ -91,13 +97,23 @@ class Daemon:
         self._stopping.set()
 
     def _new_crew(self, config: Config) -> Crew:
-        return Crew(config, self.store, self.clock, self.gauges, self.session, self.chat_session, self.roles)
+        sessions = self.session, self.chat_session
+        return Crew(config, self.store, self.clock, self.gauges, *sessions, self.roles, lookout=self.lookout)
+
+    def _own_duties(self) -> tuple[Duty, ...]:
+        return (
+            Duty("files", self._look_at_files, FILES_EVERY),
+            Duty("connectivity", self.lookout.look, LOOK_SOON, self.lookout.bell),
+            Duty("heartbeat", self.heart.beat, LOOK_EVERY),
+        )
 
     def _employ(self, config: Config, crew: Crew) -> None:
         """From now on this configuration is the one in force."""
         self.config, self.crew = config, crew
         self.store.keep = _kept(config)
         self.gauges.expect(config.accounts.values())
+        polled = config.accounts.values() if "poll" in self.roles else ()
+        self.lookout.expect(polled, config.connectivity, config.egress)
         self.gauges.loud = (self.level or config.log.level) == "debug"
         self.metrics.configured(config.digest)
 
@@ -214,7 +230,7 @@ class Daemon:
         try:
             async with asyncio.timeout(limit):
                 await self.duties.stop()
-                await asyncio.gather(*(crew.stop() for crew in crews))
+                await asyncio.gather(self.heart.stopping(), *(crew.stop() for crew in crews))
                 await self.crew.flush()
         except TimeoutError:
             log.warning("daemon.unfinished", waited=limit)
@@ -270,19 +286,3 @@ def hide_secrets(config: Config) -> None:
             logs.register_url(text)
         elif not text.startswith("embedded:"):
             logs.register_secret(text)
-
-
-def calm_collector() -> None:
-    """Collect seldom, and never again look through what is there by now (modules, configuration)."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
-
-
-def run_async(main: Callable[[], Coroutine[None, None, int]]) -> int:
-    """Run to the end on the fastest loop there is."""
-    if sys.platform == "win32":
-        return asyncio.run(main())
-    import uvloop  # noqa: PLC0415 - not built for Windows
-
-    return uvloop.run(main())

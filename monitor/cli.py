@@ -98,10 +98,10 @@ def demo(
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the daemon's log too.")] = False,
 ) -> None:
     """Run the real daemon against simulated providers and a local chat; needs no key and no network."""
-    from monitor.app import run_async  # noqa: PLC0415
     from monitor.clock import wall_clock  # noqa: PLC0415
     from monitor.demo.show import SHORTEST, show  # noqa: PLC0415
     from monitor.fields import duration, duration_text  # noqa: PLC0415
+    from monitor.process import run_async  # noqa: PLC0415
 
     try:
         length = None if seconds is None else duration(seconds)

@@ -27,6 +27,7 @@ from monitor.rules.base import RuleBase
 from monitor.schedule import Timetable
 from monitor.settings import Defaults, History, HttpApi, Log, Price, Store
 from monitor.sources import Sources
+from monitor.watchdog_settings import Connectivity, Heartbeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class Config:
     channels: Mapping[str, ChannelSettings]
     route: Route | None
     time_intervals: Mapping[str, tuple[TimeInterval, ...]]
+    heartbeats: tuple[Heartbeat, ...]
+    connectivity: Connectivity | None
     history: History
     #: Account → the transfers it is expected to make.
     expected: Mapping[str, tuple[Expected, ...]]
@@ -101,6 +104,8 @@ def _config(path: Path, reader: Reader, found: Found) -> Config:
         channels=settings.channels,
         route=settings.route,
         time_intervals=settings.time_intervals,
+        heartbeats=settings.heartbeats,
+        connectivity=settings.connectivity,
         history=settings.history,
         expected=by_account(settings.expected_transfers, settings.time_intervals),
         silences=filed(settings.silences),

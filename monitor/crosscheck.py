@@ -9,7 +9,7 @@ from itertools import chain
 
 from pydantic import BaseModel, SecretStr
 
-from monitor import doubts
+from monitor import doubts, watchdog_settings
 from monitor.accounts import Roster
 from monitor.channels.base import insecure
 from monitor.engine.expected import doubts as expected_doubts
@@ -67,6 +67,7 @@ def check(settings: Settings, roster: Roster, rules: list[Located], document: Do
     _check_http(settings, found)
     _check_prices(settings, found)
     _check_secrets(settings, found)
+    _check_watchdogs(settings, found)
     _check_providers(settings, roster, found)
     _check_channels(settings, found)
     _check_expected(settings, roster, found)
@@ -96,6 +97,13 @@ def _check_prices(settings: Settings, found: Findings) -> None:
     for path, what in namesakes(settings.prices):
         found.wrong(path, what)
     for path, what in forgeable(settings.prices):
+        found.doubt(path, what)
+
+
+def _check_watchdogs(settings: Settings, found: Findings) -> None:
+    for path, what in watchdog_settings.mistakes(settings.connectivity, settings.egress):
+        found.wrong(path, what)
+    for path, what in watchdog_settings.doubts(settings.heartbeats):
         found.doubt(path, what)
 
 

@@ -121,6 +121,11 @@ class Duties:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    @property
+    def crew(self) -> Crew | None:
+        """Whom it serves; None before the start."""
+        return self._crew
+
     async def _note(self) -> None:
         self.rung_at = self.clock()
         try:

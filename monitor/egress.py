@@ -80,6 +80,15 @@ class EgressDenied(OSError):
     """The configuration, or our own rule on metadata services, forbids this address."""
 
 
+def is_address(host: str) -> bool:
+    """Whether this is a literal address, not a name to look up."""
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
 def guarded(egress: Egress) -> SocketFactory:
     """A socket factory for aiohttp's TCPConnector that refuses addresses `egress` does not permit."""
 

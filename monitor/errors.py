@@ -72,9 +72,13 @@ class ProviderError(MonitorError):
 
 
 class ProviderUnreachable(ProviderError):
-    """DNS, connect, TLS, reset, timeout or 5xx: nobody answered."""
+    """DNS, connect, TLS, reset, timeout or 5xx: nobody we can use. `answered`: somebody did answer (5xx)."""
 
     kind: ClassVar[Kind] = "unreachable"
+
+    def __init__(self, why: str, *, answered: bool = False) -> None:
+        super().__init__(why)
+        self.answered = answered
 
 
 class ProviderThrottled(ProviderError):

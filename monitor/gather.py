@@ -26,7 +26,7 @@ from monitor.yamlfile import Document
 #: More rule files than this are a glob gone wrong.
 MAX_RULE_FILES = 1_000
 #: What concerns one process alone: others may have it otherwise, and judge alike.
-OWN = frozenset({"store", "log", "http", "egress", "history", "shutdown_timeout"})
+OWN = frozenset({"store", "log", "http", "egress", "history", "shutdown_timeout", "heartbeats", "connectivity"})
 #: Of mistakes; nobody reads more.
 MAX_SHOWN = 500
 _RULE: TypeAdapter[Any] = TypeAdapter(AnyRule)

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
+from monitor.metrics_beats import BeatMetrics
 from monitor.metrics_family import Family
 
 PREFIX = "balance_monitor_"
@@ -43,6 +44,7 @@ class Metrics:
         self._deciding()
         self._delivering()
         self._living(version)
+        self.beats = BeatMetrics(self.registry, PREFIX)
 
     def _polling(self) -> None:
         self._polls = Family(

@@ -22,7 +22,7 @@ Steps = tuple[str | int, ...]
 NOT_YET: Mapping[str, frozenset[str]] = {
     "": frozenset({
         "inhibit", "fallback_channel", "escalations",
-        "heartbeats", "guard",
+        "guard",
     }),
     "route": frozenset({"escalate"}),
     "providers": frozenset({"callback_secret"}),

@@ -5,15 +5,17 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from functools import partial
 
 import aiohttp
 import structlog
 
 from monitor.config import Config
+from monitor.connectivity import Lookout
 from monitor.engine.afresh import Afresh
 from monitor.engine.deliverer import Deliverer
 from monitor.engine.kicks import Kicker
+from monitor.engine.offline import theirs
 from monitor.engine.poll import Polled, Polling
 from monitor.engine.poller import Poller
 from monitor.engine.ports import Claim
@@ -26,6 +28,7 @@ from monitor.feeds import Feeds
 from monitor.gauges import Gauges
 from monitor.membership import Membership
 from monitor.model.record import Account
+from monitor.parts import Following, Part
 from monitor.staff import destination, means, policy, suppressor
 from monitor.store.redis import RedisStore
 
@@ -38,24 +41,6 @@ MENDED_AFTER = timedelta(seconds=10)
 LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 log = structlog.get_logger("monitor.plan")
-
-
-class Following(Protocol):
-    """A clock that can be told what time it is at the store."""
-
-    def __call__(self) -> datetime: ...
-
-    def follow(self, store_now: datetime) -> None: ...
-
-
-class Part(Protocol):
-    """Something that runs until it is told to stop."""
-
-    async def run(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-    async def abandon(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -76,6 +61,7 @@ class Crew:
     afresh: Afresh = field(init=False)
     board: Board = field(init=False)
     feeds: Feeds = field(default_factory=Feeds)
+    lookout: Lookout | None = None
     _running: list[asyncio.Task[None]] = field(default_factory=list)
     _member: Membership = field(init=False)
     _enrolment: Enrolment = field(init=False)
@@ -260,7 +246,7 @@ class Crew:
         return found
 
     def _poller(self, provider: str, accounts: dict[str, Account]) -> Poller:
-        config = self.config
+        config, lookout = self.config, self.lookout
         spec = config.providers.get(provider)
         ledgers = spec is not None and spec.tells_events()
         watch = Watch(policy(config, self.feeds.book), config.rules, self._enrolment.next_due, ledgers=ledgers)
@@ -268,6 +254,8 @@ class Crew:
 
         def observe(account: Account, claim: Claim, polled: Polled) -> None:
             self.gauges.polled(account, claim, polled)
+            if lookout:
+                lookout.heard(account, polled.reading)
             if polled.result == "written" and (polled.commit.points or polled.commit.events):
                 self.kicker.ring(watch.sums_over(account))
 
@@ -282,6 +270,7 @@ class Crew:
             follow=self.clock.follow,
             see_off=self._member.see_off,
             claimed=self.gauges.claimed,
+            blame=partial(lookout.blame, provider) if lookout else theirs,
         )
 
     def _ring_deliverers(self) -> None:

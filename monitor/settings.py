@@ -29,6 +29,7 @@ from monitor.engine.silence_words import FiledSilence
 from monitor.fields import Amount, Duration, Secret, duration_text, unread
 from monitor.providers import AnyProvider
 from monitor.providers.price_feed import HttpJsonPrices
+from monitor.watchdog_settings import Connectivity, Heartbeat
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 NAMING = "a name has 1 to 128 letters, digits, dots, underscores or hyphens"
@@ -237,6 +238,12 @@ class Settings(BaseModel):
     )
     silences: tuple[FiledSilence, ...] = Field(
         default=(), description="what nobody is to hear of for a while; `silence add` does the same at run time"
+    )
+    heartbeats: tuple[Heartbeat, ...] = Field(
+        default=(), max_length=10, description="pinged only while polling, deciding and delivering all work"
+    )
+    connectivity: Connectivity | None = Field(
+        default=None, description="without it our own lost network looks like providers that are all down"
     )
     history: History = History()
     rules: tuple[str, ...] = Field(default=("rules/*.yaml",), description="rule files or globs, relative to this file")

@@ -55,6 +55,9 @@ CASES = {
     37: "a late event: counted in the window it belongs to, and told as late",
     38: "the same event twice: told once; a changed status is an update",
     39: "cursor, events, alerts and what they owe are one commit",
+    # delivery
+    49: "SIGTERM: what is in flight is finished, what is left comes due elsewhere, the heartbeat says stopping",
+    50: "we are the one offline: told once, no provider is blamed, the heartbeat stops",
     # configuration
     51: "a rule that is removed while it fires",
     52: "a rule that is edited while it fires",

@@ -14,6 +14,8 @@ def value(metrics, name, **labels):
 
 def everything(metrics, name):
     """One call of every method, for one provider or channel."""
+    metrics.beats.pinged(ok=True)
+    metrics.beats.withheld()
     metrics.poll(name, "ok", took=SECOND, lateness=2 * SECOND, interval=SECOND)
     metrics.doubted(name, "refuted")
     metrics.read(name, NOON)

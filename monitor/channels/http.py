@@ -5,6 +5,7 @@ here names it, and every cause is dropped (`from None`), because aiohttp's messa
 """
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -202,7 +203,8 @@ def _unanswered(error: BaseException) -> str:
         case aiohttp.ClientConnectorError(os_error=EgressDenied()):
             return "the egress policy forbids the address"
         case aiohttp.ClientConnectorError(os_error=cause):
-            return f"no connection ({cause.strerror or type(cause).__name__})"
+            # asyncio's own words name the address, which is of the URL.
+            return f"no connection ({os.strerror(cause.errno) if cause.errno else type(cause).__name__})"
         case EgressDenied():
             return "the egress policy forbids the address"
         case _:

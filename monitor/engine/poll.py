@@ -17,7 +17,14 @@ from monitor.engine.doubt import PAUSE, DoubtOutcome, Doubts, hurry, pause_of, v
 from monitor.engine.origin import of_provider
 from monitor.engine.ports import Budget, Claim, Clock, PollStore, Provider, Summing
 from monitor.engine.refused import again, still_refused
-from monitor.errors import Outdated, ProviderError, ProviderRefused, ProviderThrottled, StoreUnavailable
+from monitor.errors import (
+    Outdated,
+    ProviderError,
+    ProviderRefused,
+    ProviderThrottled,
+    ProviderUnreachable,
+    StoreUnavailable,
+)
 from monitor.model.event import Event
 from monitor.model.record import Account, Answer, Commit, Committed, Confirm, Need, Reading, Record, Roundup, RuleWatch
 from monitor.model.snapshot import Outage
@@ -251,6 +258,7 @@ def _outage(error: ProviderError, now: datetime) -> Outage:
         why=str(error),
         scope=error.scope if isinstance(error, ProviderRefused) else None,
         wait=error.wait if isinstance(error, ProviderThrottled) else None,
+        answered=isinstance(error, ProviderUnreachable) and error.answered,
     )
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from monitor.engine.offline import Blame, theirs
 from monitor.engine.poll import Polled, Polling, poll, sleep
 from monitor.engine.ports import Claim, PollStore, Windows, unheard
 from monitor.errors import Outdated, ProviderThrottled, RecordUnreadable, StoreUnavailable
@@ -67,7 +68,7 @@ class Poller:
     """One provider's polls in this process: at most `concurrency` at once, none of them waits for another.
 
     `observe` hears of every poll, `moved` when one owed news, `follow` what time it is at the store, `claimed`
-    how long the store took to say what is due.
+    how long the store took to say what is due. `blame` says whose doing it is that the provider does not answer.
     """
 
     polling: Polling
@@ -80,6 +81,7 @@ class Poller:
     follow: Callable[[datetime], None]
     claimed: Callable[[timedelta], None] = unheard
     see_off: Callable[[Polling, Claim], Awaitable[None]] = pass_on
+    blame: Callable[[], Blame] = theirs
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: bool = False
     _good_at: datetime | None = None
@@ -240,8 +242,14 @@ class Poller:
                 self._refused_at = at if scope == "credentials" else self._refused_at
 
     async def note(self) -> None:
-        """Tell the store how the provider is doing: what was learned since the last note, once."""
-        learned = self._good_at, self._failing_since, self._refused_at
+        """Tell the store how the provider is doing: what was learned since the last note, once.
+
+        That nobody answers is told when it is certain that this is not our doing.
+        """
+        blame = self.blame() if self._failing_since else "theirs"
+        if blame == "ours":
+            self._failing_since = None
+        learned = self._good_at, self._failing_since if blame == "theirs" else None, self._refused_at
         if not any(learned):
             return
         good, failing, refused = learned

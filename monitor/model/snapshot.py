@@ -55,7 +55,8 @@ class Snapshot:
 class Outage:
     """A poll that failed: a fact, never a zero. `scope` is set for refusals.
 
-    `asked_at` is set where nobody was asked for this one: it repeats what the provider said then.
+    `asked_at` is set where nobody was asked for this one: it repeats what the provider said then. `answered`: one that
+    is unreachable did answer, only not with what was asked for.
     """
 
     at: datetime
@@ -64,6 +65,7 @@ class Outage:
     scope: Literal["credentials", "account"] | None = None
     wait: timedelta | None = None
     asked_at: datetime | None = None
+    answered: bool = False
 
 
 class Change(NamedTuple):

@@ -59,7 +59,7 @@ def _judged(reply: Reply, now: datetime, secrets: Sequence[str], wait: Wait) -> 
     if status == 429:
         return ProviderThrottled(quoted, wait(reply.headers, now))
     if status >= 500 or status == 408:
-        return ProviderUnreachable(quoted)
+        return ProviderUnreachable(quoted, answered=True)
     if status == 401:
         return ProviderRefused(quoted, "credentials")
     if status < 400:

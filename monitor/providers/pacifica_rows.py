@@ -108,7 +108,7 @@ def _opened(body: bytes) -> _Envelope:
         raise ProviderGarbled("the answer does not say whether it is a success")
     said = cut(f"success is not true: {envelope.error or 'no reason given'} (code {envelope.code})")
     if envelope.code in (500, 502, 503, 504):
-        raise ProviderUnreachable(said)
+        raise ProviderUnreachable(said, answered=True)
     if envelope.code == 429:
         raise ProviderThrottled(said)
     raise refusal(ProviderRefused(said, "account"))

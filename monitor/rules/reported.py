@@ -77,6 +77,12 @@ REPORTED_RULES = (
         over="the store has lost nothing since",
     ),
     Reported(
+        alert="SelfOffline",
+        severity="critical",
+        said="this monitor is offline, nothing it says of providers can be trusted",
+        over="this monitor is online again",
+    ),
+    Reported(
         alert="TemplateError",
         said="a template failed, its alert went out with the built-in text",
         over="no template has failed since",

@@ -4,6 +4,7 @@ from monitor.store.amending import AmendingStore
 from monitor.store.budgets import BudgetStore
 from monitor.store.delivering import DeliveringStore
 from monitor.store.ledger import LedgerStore
+from monitor.store.overdue import OverdueStore
 from monitor.store.polling import PollingStore
 from monitor.store.pricing import PricingStore
 from monitor.store.reading import ReadingStore
@@ -23,6 +24,7 @@ class RedisStore(
     ReadingStore,
     SummingStore,
     SilencingStore,
+    OverdueStore,
 ):
     """Implements PollStore, DeliveryStore and Reader. Open it with `connect(url)`, then `close` it.
 

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 import aiohttp
 
 from monitor import __version__
-from monitor.app import calm_collector
 from monitor.clock import FollowedClock
 from monitor.concerns import Concerns
 from monitor.engine.decide import Policy
@@ -21,6 +20,7 @@ from monitor.engine.watch import Watch
 from monitor.gauges import Gauges
 from monitor.metrics import Metrics
 from monitor.model.record import Account
+from monitor.process import calm_collector
 from monitor.providers.cryptofuse import Cryptofuse, CryptofuseAccount
 from monitor.providers.http import Http, new_session
 from monitor.rules import RULES

@@ -16,7 +16,6 @@ from typing import Any
 
 import redis.asyncio
 
-from monitor.app import calm_collector
 from monitor.engine.decide import Policy, decide
 from monitor.engine.route import compile_route
 from monitor.engine.sumreader import SumReader
@@ -24,6 +23,7 @@ from monitor.engine.watch import aggregates
 from monitor.model.record import Account, Commit, Record
 from monitor.model.snapshot import Snapshot
 from monitor.model.window import micros
+from monitor.process import calm_collector
 from monitor.store import codec
 from monitor.store.redis import RedisStore
 from tests.bench.common import Result, provider, store_server

@@ -82,14 +82,14 @@ class Bank:
 
 @dataclass
 class Chat:
-    """A webhook receiver that checks every signature. `hang`: it takes the message and never answers.
+    """A webhook receiver that checks every signature. `hang`: it takes the message and answers so late, or never.
 
     What the monitor says of itself is `self_told`, (rule, type, summary), and no part of the rest.
     """
 
     url: str = ""
     status: int = 204
-    hang: bool = False
+    hang: bool | float = False
     posts: list = field(default_factory=list)
     self_told: list = field(default_factory=list)
 
@@ -102,7 +102,7 @@ class Chat:
         if not mine:
             self.posts.append((request.headers["webhook-id"], body))
         if self.hang:
-            await asyncio.sleep(60)
+            await asyncio.sleep(60 if self.hang is True else self.hang)
         return web.Response(status=self.status, text=f"nothing at {request.path}" if self.status > 299 else "")
 
     @property

@@ -749,6 +749,36 @@ class TestHealth:
         assert (health.refused_at, health.why) == (NOON, "401")
 
     @virtual_time
+    async def test_nobody_is_noted_as_failing_before_it_is_known_whose_doing_it_is(self):
+        async with office() as it:
+            poller = await it.hire(Bank(words={"*": ProviderUnreachable("timed out")}), account())
+            said = {"blame": "unsure"}
+            poller.blame = lambda: said["blame"]
+            await asyncio.sleep(61)
+            unsure = await self.noted(it, poller)
+            said["blame"] = "theirs"
+            theirs = await self.noted(it, poller)
+
+        assert unsure.failing_since is None
+        assert theirs.failing_since == NOON, "since it failed first"
+
+    @virtual_time
+    async def test_what_was_our_own_doing_is_never_noted(self):
+        async with office() as it:
+            poller = await it.hire(Bank(words={"*": ProviderUnreachable("timed out")}), account())
+            said = {"blame": "ours"}
+            poller.blame = lambda: said["blame"]
+            await asyncio.sleep(1)
+            await poller.note()
+            said["blame"] = "theirs"
+            ours = await self.noted(it, poller)
+            await asyncio.sleep(60)
+            later = await self.noted(it, poller)
+
+        assert (ours.failing_since, ours.noted_at) == (None, None)
+        assert later.failing_since >= NOON + minutes(0.9), "what fails from then on"
+
+    @virtual_time
     async def test_nothing_new_is_noted_once(self):
         async with office() as it:
             poller = await it.hire(Bank(), account(interval=minutes(5)))

@@ -1,0 +1,76 @@
+"""What a configuration says of whoever watches the monitor: `heartbeats` and `connectivity`."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from monitor.channels.base import SecretUrl, insecure
+from monitor.egress import Egress, is_address
+from monitor.fields import Duration
+
+#: More often than this is no heartbeat but a load.
+BEAT_MIN = timedelta(seconds=1)
+
+
+class Heartbeat(BaseModel):
+    """`{url: {env: HC_PING}, every: 1m}`: a dead man's switch, pinged only while everything works."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: SecretUrl
+    every: Duration = Field(default=timedelta(minutes=1), ge=BEAT_MIN, description="one ping each, at least 1s")
+
+
+def _target(value: object) -> str:
+    text = value if isinstance(value, str) else ""
+    try:
+        parts = urlsplit(f"//{text}")
+        sound = parts.netloc == text and bool(parts.hostname) and bool(parts.port) and "@" not in text
+    except ValueError:
+        sound = False
+    if not sound or not text.isprintable() or " " in text:
+        raise ValueError(f"{str(value)[:60]!r} is not a host and a port, write it like 1.1.1.1:53")
+    return text
+
+
+Target = Annotated[str, BeforeValidator(_target), WithJsonSchema({"type": "string", "examples": ["1.1.1.1:53"]})]
+
+
+def _few(targets: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(targets))
+
+
+class Connectivity(BaseModel):
+    """`connectivity: {targets: ["1.1.1.1:53"]}`: whom to ask whether it is we who are offline."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    targets: Annotated[tuple[Target, ...], AfterValidator(_few)] = Field(
+        min_length=1, max_length=10, description="host:port that take TCP connections and have nothing to do with us"
+    )
+
+
+def address(target: str) -> tuple[str, int]:
+    """Host and port of a target."""
+    parts = urlsplit(f"//{target}")
+    assert parts.hostname is not None, "a target was validated"
+    assert parts.port is not None, "a target was validated"
+    return parts.hostname, parts.port
+
+
+def mistakes(connectivity: Connectivity | None, egress: Egress) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """What is wrong with the targets in this configuration: (path, sentence)."""
+    for index, target in enumerate(connectivity.targets if connectivity else ()):
+        host, _ = address(target)
+        if is_address(host) and not egress.permits(host):
+            yield ("connectivity", "targets", index), "egress forbids this address, so it would never answer"
+
+
+def doubts(heartbeats: Sequence[Heartbeat]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """What `check` should tell of heartbeats although they work."""
+    for index, beat in enumerate(heartbeats):
+        if insecure(beat.url.get_secret_value()):
+            yield ("heartbeats", index, "url"), "it is http: everybody on the way can read and forge it, use https"
