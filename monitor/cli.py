@@ -6,6 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from monitor.cli_options import CONFIG_HELP, ConfigPath, Json
+from monitor.cli_options import config_path as _path
+from monitor.cli_silence import silence
+
 app = typer.Typer(
     name="balance-monitor",
     help="Watches balances where they live, alerts by YAML rules, and never takes not knowing for zero.",
@@ -15,19 +19,17 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(silence)
+
 #: Contract section 2: fine, it ran and failed, usage or configuration.
 OK, FAILED, USAGE = 0, 1, 2
 
-_CONFIG_HELP = "The configuration file, before or after the command; default config.yaml."
 _TEST_CONFIG_HELP = "For test files that name no `config:`; default the nearest config.yaml upwards of each."
-ConfigPath = Annotated[Path | None, typer.Option("--config", "-c", help=_CONFIG_HELP)]
 #: Only the outermost one reads the environment, else the variable would beat an option before the command.
 RootConfigPath = Annotated[
-    Path | None, typer.Option("--config", "-c", help=_CONFIG_HELP, envvar="BALANCE_MONITOR_CONFIG")
+    Path | None, typer.Option("--config", "-c", help=CONFIG_HELP, envvar="BALANCE_MONITOR_CONFIG")
 ]
 Level = Literal["debug", "info", "warning", "error"]
-Json = Annotated[bool, typer.Option("--json", help="For machines.")]
-DEFAULT_CONFIG = Path("config.yaml")
 
 
 def main() -> None:
@@ -62,16 +64,6 @@ def _root(
     ] = False,
 ) -> None:
     context.obj = config
-
-
-def _path(context: typer.Context, config: Path | None) -> Path:
-    from monitor.errors import ConfigError  # noqa: PLC0415 - help must start at once
-
-    named: Path | None = config or context.find_root().obj
-    if named is None and not DEFAULT_CONFIG.exists():
-        hint = "name another with --config PATH or $BALANCE_MONITOR_CONFIG, or begin with a copy of config.example.yaml"
-        raise ConfigError([f"there is no {DEFAULT_CONFIG} here: {hint}"])
-    return named or DEFAULT_CONFIG
 
 
 @app.command()

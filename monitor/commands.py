@@ -26,6 +26,7 @@ from monitor.model.group import Receipt
 from monitor.model.record import Account, Answer, Record
 from monitor.providers.http import Http, new_session
 from monitor.redact import redact
+from monitor.silencing import match_text, silence_report
 
 T = TypeVar("T")
 #: Records read from the store at once.
@@ -114,15 +115,18 @@ async def _status(config: Config) -> dict[str, Any]:
     watched = {**config.accounts, **stand_ins(config.accounts, config.rules)}
     async with open_store(config) as store:
         now = await store.time()
-        names, views, late = list(watched), [], []
+        names, views, late, alarmed = list(watched), [], [], list[Record]()
         for start in range(0, len(names), CHUNK):
             chunk = names[start : start + CHUNK]
             dues = await asyncio.gather(*(store.due_at(watched[name].provider, name) for name in chunk))
-            for name, record, due in zip(chunk, await store.load_many(chunk), dues, strict=True):
+            records = await store.load_many(chunk)
+            alarmed += (record for record in records if record.alerts)
+            for name, record, due in zip(chunk, records, dues, strict=True):
                 views.append(account_view(watched[name], record, due, now))
                 # As the metric counts: a moment past its due time, an account is merely about to be polled.
                 if name in config.accounts and due is not None and now - due > watched[name].interval:
                     late.append(now - due)
+        known_silences = (*config.silences, *await store.silences(now))
         dead = {channel: await store.count_dead(channel) for channel in config.channels}
     alerts = [alert for view in views for alert in view["alerts"]]  # type: ignore[attr-defined]  # a list by construction
     return {
@@ -130,6 +134,7 @@ async def _status(config: Config) -> dict[str, Any]:
         "accounts": [view for view in views if view["provider"] != STORE_PROVIDER],
         "alerts": alerts,
         "dead_deliveries": dead,
+        "silences": silence_report(known_silences, config, watched, alarmed, now),
         "late": {
             "accounts": len(late),
             "worst_ms": max(late, default=timedelta(0)) // timedelta(milliseconds=1),
@@ -158,6 +163,13 @@ def _print_status(report: dict[str, Any]) -> None:
         console.print(
             f"firing {alert['severity']}: {alert['rule']} {who}",
             style="red",
+            markup=False,
+        )
+    for silence in (one for one in report["silences"] if one["remarks"]):
+        console.print(
+            f"silence {silence['id']} of {silence['author']} ({silence['comment']}): "
+            f"{match_text(silence['match'])} {', '.join(silence['remarks'])}",
+            style="yellow",
             markup=False,
         )
     pending = sum(1 for alert in alerts if alert["state"] == "pending")

@@ -18,6 +18,7 @@ from monitor.errors import StoreUnavailable
 from monitor.gauges import Gauges
 from monitor.metrics import Metrics
 from monitor.plan import Crew
+from monitor.silencing import ending_silences
 from monitor.store.redis import RedisStore
 
 log = structlog.get_logger("monitor.duties")
@@ -40,6 +41,8 @@ HOLD_EVERY = timedelta(seconds=5)
 PRICES_EVERY = timedelta(seconds=2)
 #: How soon a silence that was made or ended elsewhere holds, or holds no longer, here.
 SILENCES_EVERY = timedelta(seconds=0.5)
+#: How soon it is said that a silence is about to end.
+REMIND_EVERY = timedelta(seconds=15)
 HEARTBEAT = 0.5
 #: The scheduler counts as alive while its rings are not older than this.
 RING_PATIENCE = timedelta(seconds=10)
@@ -97,6 +100,7 @@ class Duties:
             Duty("report", partial(self.concerns.tell, self.store), REPORT_EVERY, self.concerns.bell),
             Duty("hold", self._hold, HOLD_EVERY),
             Duty("silences", self._silences, SILENCES_EVERY),
+            Duty("reminders", self._remind, REMIND_EVERY),
             Duty("prices", self._prices, PRICES_EVERY),
             *more,
         )
@@ -184,6 +188,14 @@ class Duties:
     async def _silences(self) -> None:
         assert self._crew is not None
         await self._crew.board.refresh()
+
+    async def _remind(self) -> None:
+        """Say which silences are about to end, to whoever made them."""
+        assert self._crew is not None
+        if "poll" not in self._crew.roles:
+            return
+        for about, why in await ending_silences(self._crew, self.clock()):
+            self.concerns.report("SilenceEnding", why, about=about, lasts=3 * REMIND_EVERY)
 
     async def _count(self) -> None:
         self.gauges.refresh()

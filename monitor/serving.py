@@ -58,6 +58,7 @@ class Front:
             readiness=partial(self._ready, crew),
             tokens=tokens,
             wake=crew.wake,
+            silences=config.silences,
         )
 
     async def _ready(self, crew: Crew) -> Sequence[Check]:

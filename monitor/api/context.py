@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from monitor.api.auth import Token
 from monitor.engine.ports import Clock, Reader
 from monitor.model.record import Account, Amended, Commit
+from monitor.model.silence import Silence
 
 
 class Store(Reader, Protocol):
@@ -26,6 +28,18 @@ class Store(Reader, Protocol):
 
     async def move(self, account: str) -> int:
         """Apply the account's outstanding rows to their groups."""
+        ...
+
+    async def silences(self, now: datetime) -> tuple[Silence, ...]:
+        """Those made at run time, oldest first."""
+        ...
+
+    async def add_silence(self, silence: Silence) -> bool:
+        """Keep it; False when there are too many."""
+        ...
+
+    async def end_silence(self, name: str, now: datetime) -> Silence | None:
+        """End a silence now; None when there is none of that id."""
         ...
 
 
@@ -62,6 +76,7 @@ class ApiContext:
 
     `others` are the accounts whose provider is the store (providers as a whole, the monitor itself): they
     have alerts but no balances. `wake` tells this process's poller that an account of a provider was made due.
+    `silences` are those of the configuration.
     """
 
     accounts: Mapping[str, Account]
@@ -72,3 +87,4 @@ class ApiContext:
     tokens: tuple[Token, ...] = ()
     others: Mapping[str, Account] = field(default_factory=dict)
     wake: Callable[[str], None] = _nobody
+    silences: tuple[Silence, ...] = ()

@@ -83,6 +83,12 @@ REPORTED_RULES = (
         over="this monitor is online again",
     ),
     Reported(
+        alert="SilenceEnding",
+        said="a silence is about to end, and what it holds back will be heard",
+        over="no silence that holds anything back is about to end any more",
+        counted=True,
+    ),
+    Reported(
         alert="TemplateError",
         said="a template failed, its alert went out with the built-in text",
         over="no template has failed since",

@@ -14,6 +14,7 @@ from monitor.metrics import Metrics
 from monitor.model.alert import Alert, State
 from monitor.model.event import Event
 from monitor.model.record import Account, Point, Record, Row
+from monitor.model.silence import Silence
 from monitor.model.snapshot import Snapshot
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -32,6 +33,8 @@ class MemoryStore:
     loads: list[int] = field(default_factory=list)
     owed: list[Row] = field(default_factory=list)
     down: bool = False
+    kept: dict[str, Silence] = field(default_factory=dict)
+    full: bool = False
 
     def _answer(self):
         if self.down:
@@ -66,6 +69,22 @@ class MemoryStore:
 
     async def move(self, account):
         self._answer()
+
+    async def silences(self, now):
+        self._answer()
+        return tuple(self.kept.values())
+
+    async def add_silence(self, silence):
+        self._answer()
+        if not self.full:
+            self.kept[silence.id] = silence
+        return not self.full
+
+    async def end_silence(self, name, now):
+        self._answer()
+        if name in self.kept:
+            self.kept[name] = replace(self.kept[name], ends_at=now)
+        return self.kept.get(name)
 
     async def open_accounts(self):
         self._answer()

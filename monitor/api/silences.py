@@ -1,0 +1,53 @@
+"""`/v1/silences`: those of the configuration and those made at run time."""
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from monitor.api import body, query
+from monitor.api.context import ApiContext
+from monitor.api.problems import Problem, invalid
+from monitor.api.replies import answer
+from monitor.api.views import page
+from monitor.engine.silence_words import NewSilence, silence_view
+from monitor.model.silence import SILENCES_MAX
+
+
+async def index(api: ApiContext, request: web.Request) -> web.Response:
+    """All that are kept, ended ones for five days; filter `state`."""
+    wanted = query.one_of(query.read(request, ("state",)), "state", ("pending", "active", "expired"))
+    now = api.clock()
+    views = [silence_view(one, now) for one in (*api.silences, *await api.store.silences(now))]
+    return answer(page([view for view in views if wanted in (None, view["state"])], None))
+
+
+async def create(api: ApiContext, request: web.Request) -> web.Response:
+    """Make one. It holds within a second."""
+    now = api.clock()
+    try:
+        silence = NewSilence.model_validate(await body.read(request, tuple(NewSilence.model_fields))).silence(now)
+    except ValidationError as error:
+        raise invalid(first_mistake(error)) from None
+    except ValueError as error:
+        raise invalid(str(error)) from None
+    if not await api.store.add_silence(silence):
+        raise Problem(409, "silences-full", f"there are {SILENCES_MAX} silences already, ended ones included")
+    return answer(silence_view(silence, now), 201)
+
+
+async def expire(api: ApiContext, request: web.Request) -> web.Response:
+    """End one now; what ended before stays as it was."""
+    name, now = request.match_info["id"], api.clock()
+    if any(silence.id == name for silence in api.silences):
+        raise Problem(409, "silence-configured", "this silence stands in the configuration file: remove it there")
+    silence = await api.store.end_silence(name, now)
+    if silence is None:
+        raise Problem(404, "silence-unknown", f"there is no silence {name[:64]!r}")
+    return answer(silence_view(silence, now))
+
+
+def first_mistake(error: ValidationError) -> str:
+    """What is wrong first, with where it stands."""
+    found = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, found["loc"]))
+    what = found["msg"].removeprefix("Value error, ")
+    return f"{where}: {what}" if where else what

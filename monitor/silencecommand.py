@@ -1,0 +1,141 @@
+"""`silence add`, `list` and `expire`: beside a running daemon or without one."""
+
+import asyncio
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from monitor.api.silences import first_mistake
+from monitor.beside import FAILED, OK, load_config, open_store, print_json
+from monitor.config import Config
+from monitor.engine.silence_words import NewSilence, silence_view
+from monitor.errors import ConfigError
+from monitor.model.silence import SILENCES_MAX, Silence
+from monitor.silencing import match_text
+
+_MATCHER = re.compile(r"([^=<>]+)=(.*)", re.DOTALL)
+_UNLESS = re.compile(r"\s*(\w+)\s*([<>])\s*(\S+)\s*")
+
+
+def add_silence(
+    path: Path, matchers: Sequence[str], said: Mapping[str, str | None], unless: str | None, *, as_json: bool
+) -> int:
+    """Make a silence and print its id. ConfigError when it is not sound."""
+    config = load_config(path)
+    asked: dict[str, Any] = {key: value for key, value in said.items() if value is not None}
+    asked["match"] = _match(matchers)
+    if unless is not None:
+        asked["unless"] = _unless(unless)
+    view = asyncio.run(_add(config, asked))
+    if view is None:
+        print(f"there are {SILENCES_MAX} silences already, ended ones included", file=sys.stderr)
+        return FAILED
+    if as_json:
+        print_json(view)
+    else:
+        print(f"{view['id']}: silenced until {view['ends_at']}")
+    return OK
+
+
+async def _add(config: Config, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    async with open_store(config) as store:
+        now = await store.time()
+        try:
+            silence = NewSilence.model_validate(asked).silence(now)
+        except ValidationError as error:
+            raise ConfigError([first_mistake(error)]) from None
+        except ValueError as error:
+            raise ConfigError([str(error)]) from None
+        return silence_view(silence, now) if await store.add_silence(silence) else None
+
+
+def _match(matchers: Sequence[str]) -> dict[str, str | list[str]]:
+    """`account=hedge account=cold` as a mapping; ConfigError says how to write it."""
+    found: dict[str, list[str]] = {}
+    for matcher in matchers:
+        parts = _MATCHER.fullmatch(matcher)
+        if parts is None:
+            raise ConfigError([f"{matcher!r} matches nothing, write it like account=hedge or rule=Liq*"])
+        found.setdefault(parts[1].strip(), []).append(parts[2])
+    return {label: values[0] if len(values) == 1 else values for label, values in found.items()}
+
+
+def _unless(text: str) -> dict[str, str]:
+    parts = _UNLESS.fullmatch(text)
+    if parts is None:
+        raise ConfigError([f'--unless {text!r}: write it like "equity<50000" or "held>10"'])
+    return {"measure": parts[1], "below" if parts[2] == "<" else "above": parts[3]}
+
+
+def show_silences(path: Path, *, ended: bool, as_json: bool) -> int:
+    """List silences, those that end first on top."""
+    config = load_config(path)
+    views = asyncio.run(_list(config))
+    shown = [view for view in views if ended or view["state"] != "expired"]
+    if as_json:
+        print_json({"items": shown})
+    else:
+        _print(shown)
+    return OK
+
+
+async def _list(config: Config) -> list[dict[str, Any]]:
+    async with open_store(config) as store:
+        now = await store.time()
+        silences = (*config.silences, *await store.silences(now))
+        return [silence_view(one, now) for one in sorted(silences, key=lambda one: (one.ends_at, one.id))]
+
+
+def _print(views: Sequence[Mapping[str, Any]]) -> None:
+    table = Table()
+    # The id is there to be copied.
+    table.add_column("id", no_wrap=True)
+    for name in ("when", "matches", "author", "comment"):
+        table.add_column(name, overflow="fold")
+    for view in views:
+        matches = match_text(view["match"]) + _unless_text(view["unless"])
+        table.add_row(*map(_plain, (view["id"], _when(view), matches, view["author"], view["comment"])))
+    Console().print(table)
+
+
+def _when(view: Mapping[str, Any]) -> str:
+    """`until 2026-11-20 14:00Z`"""
+    key, word = {"pending": ("starts_at", "from"), "expired": ("ends_at", "ended")}.get(
+        view["state"], ("ends_at", "until")
+    )
+    return f"{word} {view[key][:16].replace('T', ' ')}Z"
+
+
+def _unless_text(unless: Mapping[str, str] | None) -> str:
+    if unless is None:
+        return ""
+    sign, bound = ("<", unless["below"]) if "below" in unless else (">", unless["above"])
+    return f" unless {unless['measure']}{sign}{bound}"
+
+
+def _plain(text: str) -> str:
+    """What people typed must not style the table."""
+    return text.replace("[", r"\[")
+
+
+def end_silence(path: Path, name: str) -> int:
+    """End a silence now."""
+    config = load_config(path)
+    if any(silence.id == name for silence in config.silences):
+        raise ConfigError([f"{name} stands in the configuration: remove it there, and reload"])
+    silence = asyncio.run(_end(config, name))
+    if silence is None:
+        raise ConfigError([f"there is no silence {name!r}; `balance-monitor silence list` has them"])
+    print(f"{name}: ended at {silence.ends_at:%Y-%m-%dT%H:%M:%SZ}")
+    return OK
+
+
+async def _end(config: Config, name: str) -> Silence | None:
+    async with open_store(config) as store:
+        return await store.end_silence(name, await store.time())

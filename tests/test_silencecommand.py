@@ -1,0 +1,93 @@
+"""`silence add`, `list` and `expire`, and what `status` says of silences."""
+
+import json
+import re
+
+import pytest
+
+from tests.test_commands import folder, outside, run  # noqa: F401 - fixtures
+
+
+def added(run, *words):  # noqa: F811
+    code, out, err = run("silence", "add", *words, "--author", "maria", "--comment", "key rotation", "--json")
+    assert (code, err) == (0, "")
+    return json.loads(out)
+
+
+def listed(run, *words):  # noqa: F811
+    return json.loads(run("silence", "list", "--json", *words)[1])["items"]
+
+
+def test_a_silence_is_made_listed_and_ended(run):  # noqa: F811
+    made = added(run, "account=hot", "rule=Liq*", "rule=Low*", "--for", "2h", "--unless", "equity<50000")
+
+    assert made["match"] == {"account": "hot", "rule": ["Liq*", "Low*"]}
+    assert (made["author"], made["unless"]) == ("maria", {"measure": "equity", "below": "50000"})
+    assert listed(run) == [made]
+    code, out, err = run("silence", "expire", made["id"])
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{made['id']}: ended at ")
+    assert listed(run) == []
+    [kept] = listed(run, "--all")
+    assert (kept["id"], kept["state"]) == (made["id"], "expired")
+
+
+def test_for_people_a_table_says_it_all(run):  # noqa: F811
+    code, out, err = run("silence", "add", "account=[hot]", "--for", "1d", "--author", "maria", "--comment", "moving")
+
+    assert (code, err) == (0, "")
+    assert re.fullmatch(r"sil_[0-9a-f]{20}: silenced until \S+Z\n", out)
+    table = run("silence", "list")[1]
+    assert out.partition(":")[0] in table
+    assert "account=[hot" in table
+    assert "moving" in table
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["account:hot", "--for", "1h"], "write it like account=hedge"),
+        (["account=hot"], "needs either `ends_at` or `duration`"),
+        (["account=hot", "--for", "soon"], "is not a duration"),
+        (["account=hot", "--until", "2026-12-01T06:00:00"], "a time with its zone"),
+        (["account=hot", "--for", "1h", "--unless", "equity=5"], 'write it like "equity<50000"'),
+        (["account=hot", "--for", "1h", "--unless", "equty<5"], "did you mean 'equity'?"),
+    ],
+)
+def test_what_is_not_sound_is_refused_in_one_line(run, words, said):  # noqa: F811
+    code, out, err = run("silence", "add", *words, "--author", "maria", "--comment", "x")
+
+    assert (code, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_an_end_that_there_is_not(run, folder):  # noqa: F811
+    said = "silences: [{match: {account: hot}, ends_at: 2099-01-01T00:00:00Z, author: maria, comment: key rotation}]\n"
+    config = folder / "config.yaml"
+    config.write_text(config.read_text() + said)
+    [filed] = listed(run)
+
+    assert filed["source"] == "file"
+    assert run("silence", "expire", filed["id"])[0] == 2
+    assert "there is no silence 'sil_x'" in run("silence", "expire", "sil_x")[2]
+
+
+def test_case_55_status_lists_silences_that_match_nothing_or_end_soon(run, folder):  # noqa: F811
+    config = folder / "config.yaml"
+    config.write_text(
+        config.read_text()
+        + "silences:\n"
+        + "  - {match: {account: cold}, starts_at: 2025-01-01T00:00:00Z, ends_at: 2099-01-01T00:00:00Z,"
+        + " author: joe, comment: for ever}\n"
+    )
+    added(run, "account=hot", "--for", "30m")
+
+    report = json.loads(run("status", "--json")[1])
+    remarks = {one["author"]: one["remarks"] for one in report["silences"]}
+    assert remarks == {
+        "joe": ["matches nothing", "older than seven days"],
+        "maria": ["matches nothing", "ends within an hour"],
+    }
+    said = r"silence sil_\w+ of maria \(key rotation\): account=hot matches nothing, ends within an hour"
+    assert re.search(said, run("status")[1])
