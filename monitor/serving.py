@@ -59,6 +59,7 @@ class Front:
             tokens=tokens,
             wake=crew.wake,
             silences=config.silences,
+            channels=tuple(config.channels),
         )
 
     async def _ready(self, crew: Crew) -> Sequence[Check]:

@@ -1,14 +1,17 @@
 """What the API needs from the rest of the process."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from monitor.api.auth import Token
 from monitor.engine.ports import Clock, Reader
+from monitor.model.group import Hush
+from monitor.model.ledger import Delivery, DeliveryState, Notification, Place
 from monitor.model.record import Account, Amended, Commit
 from monitor.model.silence import Silence
+from monitor.model.story import Told
 
 
 class Store(Reader, Protocol):
@@ -40,6 +43,40 @@ class Store(Reader, Protocol):
 
     async def end_silence(self, name: str, now: datetime) -> Silence | None:
         """End a silence now; None when there is none of that id."""
+        ...
+
+    async def story(self, alert: str) -> tuple[Told, ...]:
+        """What an alert went through, oldest first; empty when nothing is known of it (any more)."""
+        ...
+
+    async def notifications_about(self, alert: str, channels: Iterable[str]) -> tuple[Notification, ...]:
+        """What told of an alert in these channels, as far as it is still logged, oldest first."""
+        ...
+
+    async def notification(self, name: str, channels: Iterable[str]) -> Notification | None:
+        """The notification of that id; None when it is logged no more."""
+        ...
+
+    async def waits(self, channel: str, group: str, keys: Sequence[str]) -> bool:
+        """Whether any of these news is untold yet, in that group of a channel."""
+        ...
+
+    async def hushed(self, channel: str, group: str) -> Mapping[str, Hush]:
+        """What is suppressed in a group."""
+        ...
+
+    async def deliveries(
+        self, channels: Iterable[str], states: Iterable[DeliveryState], after: Place | None, limit: int
+    ) -> tuple[list[Delivery], Place | None]:
+        """Deliveries of these channels in these states, the worst and newest first, and where to go on."""
+        ...
+
+    async def find_dead(self, name: str, channels: Iterable[str]) -> str | None:
+        """In which of these channels a notification is a dead letter; None when in none."""
+        ...
+
+    async def replay(self, channel: str, name: str) -> bool:
+        """A dead letter goes out again as it was; False when it is none (any more)."""
         ...
 
 
@@ -88,3 +125,4 @@ class ApiContext:
     others: Mapping[str, Account] = field(default_factory=dict)
     wake: Callable[[str], None] = _nobody
     silences: tuple[Silence, ...] = ()
+    channels: Sequence[str] = ()

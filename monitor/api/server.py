@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
-from monitor.api import accounts, alerts, health, silences
+from monitor.api import accounts, alerts, health, ledger, silences
 from monitor.api.auth import Bucket, Scope, Token, find, is_loopback, speaks_locally
 from monitor.api.context import ApiContext
 from monitor.api.problems import Problem, from_http, invalid, later, too_large
@@ -65,6 +65,9 @@ ROUTES = (
     Route("GET", "/v1/accounts/{id}/events", accounts.events),
     Route("POST", "/v1/accounts/{id}/poll", accounts.poll, ("guard", "admin"), DEADLINE + accounts.WAIT_MAX),
     Route("GET", "/v1/alerts", alerts.index),
+    Route("GET", "/v1/alerts/{id}", ledger.why),
+    Route("GET", "/v1/deliveries", ledger.deliveries),
+    Route("POST", "/v1/deliveries/{id}/replay", ledger.replay, ("admin",)),
     Route("POST", "/v1/alerts/{id}/ack", alerts.ack, ("admin",)),
     Route("GET", "/v1/silences", silences.index),
     Route("POST", "/v1/silences", silences.create, ("admin",)),

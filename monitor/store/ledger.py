@@ -5,7 +5,7 @@ from typing import Any
 
 import structlog
 
-from monitor.model.group import Message
+from monitor.model.group import Hush, Message
 from monitor.model.ledger import DELIVERY_STATES, Delivery, DeliveryState, Notification, Place, last_error, rank
 from monitor.model.story import Told
 from monitor.model.window import moment
@@ -49,6 +49,11 @@ class LedgerStore(Session):
         """Whether any of these news is untold yet, in that group of a channel."""
         found = await self._batch.command("HMGET", ChannelKeys(channel).items(group), *keys)
         return any(one is not None for one in found)
+
+    async def hushed(self, channel: str, group: str) -> Mapping[str, Hush]:
+        """What is suppressed in a group, as `Group.hushed`."""
+        stored = await self._batch.command("HGET", ChannelKeys(channel).hushed, group)
+        return codec.hushed(stored) if stored else {}
 
     async def count_dead(self, channel: str) -> int:
         """How many dead letters a channel has, at most a thousand."""
@@ -125,23 +130,25 @@ class LedgerStore(Session):
     async def _delivery(self, place: Place) -> Delivery | None:
         match DELIVERY_STATES[place.rank]:
             case "dead":
-                return await self._dead(place)
+                return await self.dead_letter(place.channel, place.name)
             case "sent":
                 return await self._sent(place)
             case state:
                 return await self._owed(place, state)
 
-    async def _dead(self, place: Place) -> Delivery | None:
-        stored = await self._batch.command("HGET", ChannelKeys(place.channel).letters, place.name)
-        letter, message = _letter(place.channel, place.name, stored)
-        if letter is None:
+    async def dead_letter(self, channel: str, name: str) -> Delivery | None:
+        """A dead letter of a channel; None when it is none (any more)."""
+        where = ChannelKeys(channel)
+        stored, at = await self._gather([("HGET", where.letters, name), ("ZSCORE", where.dead, name)])
+        letter, message = _letter(channel, name, stored)
+        if letter is None or at is None:
             return None
         return Delivery(
-            id=place.name,
-            notification_id=place.name,
-            channel=place.channel,
+            id=name,
+            notification_id=name,
+            channel=channel,
             state="dead",
-            at=moment(-place.minus_us),
+            at=moment(int(float(at))),
             attempts=letter.attempts,
             last_error=letter.why,
             type=message.type if message else None,

@@ -71,8 +71,10 @@ def dump_attempt(outcome: AttemptOutcome, tried: Tried | None) -> bytes:
 
 
 def said(text: str) -> str:
-    """A receiver's words as they may be stored: without secrets, whatever it echoes, and cut."""
-    return redact(text)[:SAID_MAX]
+    """A receiver's words as they may be stored: without secrets, whatever it echoes, on one line, and cut."""
+    # Control characters would drive the terminal of whoever asks why.
+    line = "".join(one if one.isprintable() else " " for one in redact(text))
+    return " ".join(line.split())[:SAID_MAX]
 
 
 def dump_letter(group: Group, message: Message, why: str) -> bytes:
