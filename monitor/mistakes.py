@@ -26,7 +26,6 @@ NOT_YET: Mapping[str, frozenset[str]] = {
     }),
     "route": frozenset({"escalate"}),
     "providers": frozenset({"callback_secret"}),
-    "channels": frozenset({"format"}),
 }  # fmt: skip
 #: Types of the contract that this version does not have.
 TYPES_NOT_YET: Mapping[str, frozenset[str]] = {

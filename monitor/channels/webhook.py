@@ -6,20 +6,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-import msgspec
 import standardwebhooks
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 
 from monitor.channels.base import ChannelSettings, SecretUrl, read
 from monitor.channels.http import Http, Reply
-from monitor.channels.payload import message_data, time_text
+from monitor.channels.webhook_formats import CONTENT_TYPES, Format, render
 from monitor.engine.ports import Channel
 from monitor.errors import DeliveryDeferred, DeliveryRejected
 from monitor.fields import Secret
 from monitor.model.group import Message, Receipt
 
 _PREFIX = "whsec_"
-_encode = msgspec.json.Encoder().encode
 
 
 def _signing(secret: SecretStr, info: ValidationInfo) -> SecretStr:
@@ -54,6 +52,10 @@ class Webhook(ChannelSettings):
         default=(), max_length=2, description="whsec_…; [new, old] while rotating; unsigned without"
     )
 
+    format: Format = Field(
+        default="standard", description="of the body: ours, a CloudEvent 1.0 with the same data, or Alertmanager's own"
+    )
+
     def connect(self, http: Http) -> Channel:
         return WebhookChannel(self, http)
 
@@ -65,26 +67,30 @@ class WebhookChannel:
 
     async def send(self, message: Message, now: datetime) -> Receipt:
         """Sign and post; every attempt has the same id and body and its own timestamp."""
-        body = render(message, redact=bool(self.spec.redact))
-        reply = await self.http.post(
-            self.spec.url, body, _headers(self.spec, message.id, body, now), now, self.spec.timeout
-        )
-        return Receipt(classify(reply))
+        body = render(message, self.spec.format, redact=bool(self.spec.redact))
+        headers = _headers(self.spec, message.id, body, now)
+        reply = await self.http.post(self.spec.url, body, headers, now, self.spec.timeout)
+        return Receipt(classify(reply, self.spec.format))
 
 
-def classify(reply: Reply) -> str:
-    """2xx is success and 410 the end; whatever else a receiver says, it may say otherwise later."""
+def classify(reply: Reply, form: Format = "standard") -> str:
+    """2xx is success and 410 the end; whatever else a receiver says, it may say otherwise later.
+
+    But for 415 to a CloudEvent, which says that it takes no such thing (cloudevents/spec, http-webhook.md).
+    """
     if 200 <= reply.status < 300:
         return f"HTTP {reply.status}"
     why = f"HTTP {reply.status} {reply.excerpt}".strip()
     if reply.status == 410:
         raise DeliveryRejected(why, "channel")
+    if reply.status == 415 and form == "cloudevents":
+        raise DeliveryRejected(why, "message")
     raise DeliveryDeferred(why, reply.wait)
 
 
 def _headers(spec: Webhook, name: str, body: bytes, now: datetime) -> dict[str, str]:
     headers = {
-        "Content-Type": "application/json",
+        "Content-Type": CONTENT_TYPES[spec.format],
         "webhook-id": name,
         "webhook-timestamp": str(int(now.timestamp())),
     }
@@ -99,9 +105,3 @@ def signatures(secrets: tuple[SecretStr, ...], name: str, now: datetime, body: b
     at = now.astimezone(UTC)
     signers = (standardwebhooks.Webhook(secret.get_secret_value()) for secret in secrets)
     return " ".join(signer.sign(name, at, body.decode()) for signer in signers)
-
-
-def render(message: Message, *, redact: bool = False) -> bytes:
-    """The body. A pure function of the message, so all attempts send the same bytes."""
-    data = message_data(message, redact=redact)
-    return _encode({"type": message.type, "timestamp": time_text(message.at), "data": data})

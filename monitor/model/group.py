@@ -64,12 +64,14 @@ class Told:
 class Numbered:
     """An entry with its place in what one channel is told of one alert.
 
-    `ref` is what the channel called the message that told of this alert before: to answer or to edit that one.
+    `ref` is what the channel called the message that told of this alert before: to answer or to edit that one. `before`
+    is what it was told then, if the alert had other labels or another severity: for whom those are the alert's name.
     """
 
     entry: Entry
     sequence: int
     ref: str = ""
+    before: Entry | None = None
 
 
 class Receipt(NamedTuple):

@@ -16,7 +16,8 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from monitor.channels import CHANNELS, AnyChannel
 from monitor.channels.http import Reply
-from monitor.channels.webhook import Webhook, classify, render, signatures
+from monitor.channels.webhook import Webhook, classify, signatures
+from monitor.channels.webhook_formats import render
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from monitor.fields import Context
 from tests.builders import NOON, entry, message, seconds

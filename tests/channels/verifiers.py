@@ -1,6 +1,7 @@
 """Whether a destination would take a payload: in the opinion of somebody who is not us, and what that one misses."""
 
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -74,3 +75,37 @@ def assert_pagerduty_takes(body: dict) -> None:
         assert payload["source"]
         datetime.strptime(payload["timestamp"], "%Y-%m-%dT%H:%M:%S.%f%z")
         assert all(link["href"].startswith("https://") for link in body.get("links", []))
+
+
+def assert_alertmanager_posts(body):
+    """The shape of its webhook payload, version 4, as captured from a real one (0.25)."""
+    assert set(body) == {
+        "receiver", "status", "alerts", "groupLabels", "commonLabels", "commonAnnotations", "externalURL", "version",
+        "groupKey", "truncatedAlerts",
+    }  # fmt: skip
+    assert body["version"] == "4"
+    statuses = set()
+    for alert in body["alerts"]:
+        assert set(alert) == {
+            "status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint"
+        }  # fmt: skip
+        assert_labels(alert["labels"])
+        assert_labels(alert["annotations"])
+        assert body["commonLabels"].items() <= alert["labels"].items()
+        assert body["commonAnnotations"].items() <= alert["annotations"].items()
+        over = alert["status"] == "resolved"
+        assert over == (alert["endsAt"] != "0001-01-01T00:00:00Z")
+        assert not over or datetime.fromisoformat(alert["endsAt"]) >= datetime.fromisoformat(alert["startsAt"])
+        assert re.fullmatch("[0-9a-f]{16}", alert["fingerprint"])
+        statuses.add(alert["status"])
+    assert body["status"] == ("firing" if "firing" in statuses else "resolved")
+    assert len({alert["fingerprint"] for alert in body["alerts"]}) == len(body["alerts"])
+    assert_encodable(body)
+
+
+def assert_labels(named):
+    """Names and values of labels and annotations."""
+    for name, value in named.items():
+        assert re.fullmatch("[a-zA-Z_][a-zA-Z0-9_]*", name)
+        assert isinstance(value, str)
+        assert value

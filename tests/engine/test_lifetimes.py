@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.channels.webhook import render
+from monitor.channels.webhook_formats import render
 from monitor.engine.deliver import LEASE, Destination, tell_safely
 from monitor.engine.poll import Polling, poll
 from monitor.engine.route import Route
