@@ -5,7 +5,7 @@ The timings are those of store/lua/group.lua; there are no leases, for nobody el
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from monitor.engine.flush import after_settle, flush
 from monitor.model.alert import News
@@ -65,21 +65,25 @@ class Inbox:
     _groups: dict[tuple[str, str], _Held] = field(default_factory=dict)
     _rows: int = 0
     _reminders: int = 0
+    _until: datetime = datetime.max.replace(tzinfo=UTC)
 
     def owe(self, rows: Iterable[Row], now: datetime) -> None:
         """Give rows to the groups of their targets."""
         for row in rows:
             self._rows += 1
             for target in row.targets:
-                self._add(target, Item(f"{self._rows}-0", row.news, row.entry), now)
+                self._add(target, Item(f"{self._rows}-0", row.news, row.entry, target.not_before), now)
 
     def deliver(self, until: datetime) -> None:
         """Send what is due by then, each at its time."""
+        self._until = until
         while due := [held for held in self._groups.values() if held.due_at is not None and held.due_at <= until]:
             self._tell(min(due, key=lambda held: held.due_at or until))
 
     def drain(self) -> None:
-        """Send what is still owed; reminders are not."""
+        """Send what is still owed; reminders are not, nor what may still be answered."""
+        for held in self._groups.values():
+            held.news = [item for item in held.news if item.not_before is None or item.not_before <= self._until]
         while owing := [held for held in self._groups.values() if held.news]:
             self._tell(min(owing, key=_due))
 
@@ -95,7 +99,7 @@ class Inbox:
             held.live.add(item.entry.fingerprint)
             held.ended = False
         held.news.append(item)
-        due_at = now + target.wait if held.flushed_at is None else held.next_flush(now)
+        due_at = max(now + target.wait, target.not_before or now) if held.flushed_at is None else held.next_flush(now)
         held.due_at = min(held.due_at or due_at, due_at)
 
     def _tell(self, held: _Held) -> None:

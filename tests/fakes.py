@@ -133,7 +133,7 @@ class FakeDeliveryStore:
         for row in rows:
             self._keys += 1
             for target in row.targets:
-                self._apply(target, Item(f"{self._keys}-0", row.news, row.entry))
+                self._apply(target, Item(f"{self._keys}-0", row.news, row.entry, target.not_before))
 
     def _apply(self, target: Target, item: Item) -> None:
         now = self._clock()

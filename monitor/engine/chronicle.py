@@ -73,7 +73,9 @@ class Chronicle:
         return entry_of_event(rule, self.account, verdict, name, self.now, reason)
 
     def _row(self, entry: Entry) -> Row:
-        return Row(news="event", entry=entry, targets=self.route(labels_of(entry)))
+        # It is told once and is over: there is nothing to answer.
+        targets = tuple(target for target in self.route(labels_of(entry)) if target.after is None)
+        return Row(news="event", entry=entry, targets=targets)
 
 
 def would_tell(facts: Facts, rules: Iterable[RuleBase]) -> int:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from monitor.engine.calm import is_calm, judged_by
 from monitor.engine.chronicle import Chronicle, would_tell
 from monitor.engine.doubt import NO_DOUBTS, Doubts
+from monitor.engine.escalate import begun, joined
 from monitor.engine.learn import learn, points
 from monitor.engine.leavers import leavers, parting, says_so
 from monitor.engine.nodata import data_flag, last_read, read_again, supposed, vanished, without_gap
@@ -181,6 +182,9 @@ class _Decision:
             renotify=rule.renotify,
         )
         moved, news = advance(alert, verdict, timing, self.now)
+        if alert.acked is not None and moved is not None and moved.acked is None:
+            # Nobody looks after what it is now: who is told of that later waits anew.
+            moved = replace(moved, targets=begun(moved.targets, self.now))
         ended = alert if moved is None else moved if news == "resolved" else None
         if ended is not None and ended.turns:
             self.ended[ended.fingerprint] = ended.turns
@@ -249,7 +253,7 @@ class _Decision:
             entry = entry_of_alert(rule, self.account, alert, self.now)
             if news != "resolved":
                 # An alert tells for ever whom it told first: a later route only adds channels.
-                targets = _union(alert.targets, self.policy.route(labels_of(entry)))
+                targets = joined(alert.targets, self.policy.route(labels_of(entry)), self.now)
                 alert = replace(alert, targets=targets, told_labels=entry.labels)
             self.rows.append(Row(news=news, entry=entry, targets=alert.targets))
         if news != "resolved":
@@ -257,10 +261,10 @@ class _Decision:
 
     def _tell_newcomers(self, rule: RuleBase, alert: Alert) -> Alert:
         """A route that was edited leads to other channels: they hear of what fires, or nobody would from now on."""
-        targets = _union(alert.targets, self.policy.route(labels_of_alert(rule, self.account, alert)))
-        newcomers = targets[len(alert.targets) :]
-        if not newcomers:
+        targets = joined(alert.targets, self.policy.route(labels_of_alert(rule, self.account, alert)), self.now)
+        if targets is alert.targets:
             return alert
+        newcomers = tuple(target for target in targets if target not in alert.targets)
         entry = entry_of_alert(rule, self.account, alert, self.now)
         self.rows.append(Row(news="firing", entry=entry, targets=newcomers))
         return replace(alert, targets=targets)
@@ -289,10 +293,3 @@ def _emptied(rule: RuleBase, alert: Alert, facts: Overview) -> bool:
     if rule.flow() is not None:
         return False
     return alert.subject not in facts.reading.sums and apart(alert.labels) not in facts.reading.unknown
-
-
-def _union(old: tuple[Target, ...], new: tuple[Target, ...]) -> tuple[Target, ...]:
-    if not old:
-        return new
-    known = {target.channel for target in old}
-    return old + tuple(target for target in new if target.channel not in known)

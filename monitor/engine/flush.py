@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from monitor.engine.escalate import sifted, waiting
 from monitor.engine.fold import Kind, fold
 from monitor.engine.suppress import explained, holds, key_of, look_again, sift
 from monitor.model.acked import Acked
@@ -173,7 +174,7 @@ def _owed(group: Group, now: datetime, *, send_resolved: bool) -> Iterator[Owed]
             yield _movement(group, item)
         before.add(item.entry.id)
     for fingerprint, items in by_alert.items():
-        yield _story(group, fingerprint, items, send_resolved=send_resolved)
+        yield _story(group, fingerprint, items, now, send_resolved=send_resolved)
     for fingerprint, told in group.open.items():
         again_at = None if fingerprint in by_alert or holds(group, fingerprint) else told.again_at(group.repeat)
         if again_at is not None and again_at <= now:
@@ -182,18 +183,19 @@ def _owed(group: Group, now: datetime, *, send_resolved: bool) -> Iterator[Owed]
             yield Owed(fingerprint, kind, (Numbered(entry, told.sequence + 1, told.ref),))
 
 
-def _story(group: Group, fingerprint: str, items: Sequence[Item], *, send_resolved: bool) -> Owed:
+def _story(group: Group, fingerprint: str, items: Sequence[Item], now: datetime, *, send_resolved: bool) -> Owed:
     """What the untold news of one alert come to."""
     told, hush = group.open.get(fingerprint), group.hushed.get(fingerprint)
-    kept, struck = sift(told, items, hush) if hush else (items, ())
+    due = sifted(told, items, now)
+    kept, struck = sift(told, due.kept, hush) if hush else (due.kept, ())
     # Never heard of, and over without anybody hearing of it: it is forgotten.
     lost = told is not None and any(one.news == "resolved" and one.entry.id == told.entry.id for one in struck)
     if not kept or holds(group, fingerprint):
-        return Owed(fingerprint, None, (), tuple(item.key for item in struck), over=lost)
+        return Owed(fingerprint, None, (), tuple(item.key for item in (*due.struck, *struck)), over=lost)
     folded = fold(None if lost else told, kept, send_resolved=send_resolved)
     first, ref = (told.sequence + 1, told.ref) if told else (1, "")
     entries = tuple(Numbered(explained(entry, hush), first + n, ref) for n, entry in enumerate(folded.entries))
-    keys = tuple(item.key for item in items)
+    keys = tuple(item.key for item in (*due.struck, *due.kept))
     return Owed(fingerprint, folded.kind, entries, keys, over=folded.over, acked=folded.acked)
 
 
@@ -235,15 +237,19 @@ def _told(
 
 def _due_next(group: Group, message: Message, told: Mapping[str, Told | None], now: datetime) -> datetime | None:
     settled = set(message.keys)
-    left = (item for item in group.news if item.key not in settled)
-    if group.waiting > len(group.news) or any(not holds(group, key_of(item)) for item in left):
+    known = {fingerprint: one for fingerprint, one in {**group.open, **told}.items() if one is not None}
+    left = replace(group, news=tuple(item for item in group.news if item.key not in settled))
+    early, _ = waiting(left, known, now)
+    if group.waiting > len(group.news) or any(
+        not holds(left, key_of(item)) for item in left.news if item.key not in early
+    ):
         # It did not fit, or is of another kind: it has waited long enough.
         return now
-    known = {fingerprint: one for fingerprint, one in {**group.open, **told}.items() if one is not None}
-    return _next_look(group, known, now)
+    return _next_look(left, known, now)
 
 
 def _next_look(group: Group, known: Mapping[str, Told], now: datetime) -> datetime | None:
-    """The next reminder, or when something that is suppressed may be told."""
+    """The next reminder, or when something may be told that is suppressed, or that may still be answered."""
     reminders = (told.again_at(group.repeat) for fingerprint, told in known.items() if not holds(group, fingerprint))
-    return min((at for at in (*reminders, look_again(group, now)) if at is not None), default=None)
+    _, until = waiting(group, known, now)
+    return min((at for at in (*reminders, look_again(group, now), until) if at is not None), default=None)

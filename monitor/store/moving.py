@@ -14,6 +14,7 @@ import structlog
 from monitor.model.group import Item
 from monitor.model.record import Row
 from monitor.model.target import Target
+from monitor.model.window import moment
 from monitor.store import codec
 from monitor.store.codec import UNREADABLE
 from monitor.store.keys import ChannelKeys, Partition
@@ -112,16 +113,23 @@ class MovingStore(Session):
         target = owed[-1][1]
         args: list[str | bytes | int] = [
             self._now, target.group, account, codec.dump(target.labels),
-            *(time // _MICROSECOND for time in (target.wait, target.interval, target.repeat)),
+            *(time // _MICROSECOND for time in (self._wait(target), target.interval, target.repeat)),
             target.route,
         ]  # fmt: skip
-        for (version, index, row), _ in owed:
+        for (version, index, row), to in owed:
             key = _key(account, version, index)
-            item = codec.dump(Item(key, row.news, row.entry))
+            item = codec.dump(Item(key, row.news, row.entry, to.not_before))
             args += [version, index, row.news, row.entry.fingerprint, key, item]
         _, due_us = await self._batch.fcall("bm2_apply", group_keys(ChannelKeys(target.channel), target.group), *args)
         if due_us:
             self.expect_group(target.channel, int(due_us))
+
+    def _wait(self, target: Target) -> timedelta:
+        """How long a new group waits: for company, or until nobody has answered for long enough."""
+        now_us = self._estimate_us()
+        if target.not_before is None or now_us is None:
+            return target.wait
+        return max(target.wait, target.not_before - moment(now_us))
 
 
 def group_keys(where: ChannelKeys, group: str) -> list[str]:
