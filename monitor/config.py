@@ -13,6 +13,7 @@ from monitor.accounts import leaner
 from monitor.channels.base import ChannelSettings
 from monitor.egress import Egress
 from monitor.engine.calendar import TimeInterval
+from monitor.engine.escalate import Escalations
 from monitor.engine.expected import by_account
 from monitor.engine.route import Route
 from monitor.engine.silence_words import filed
@@ -51,6 +52,8 @@ class Config:
     time_intervals: Mapping[str, tuple[TimeInterval, ...]]
     heartbeats: tuple[Heartbeat, ...]
     connectivity: Connectivity | None
+    escalations: Escalations
+    fallback_channel: str | None
     history: History
     #: Account → the transfers it is expected to make.
     expected: Mapping[str, tuple[Expected, ...]]
@@ -106,6 +109,8 @@ def _config(path: Path, reader: Reader, found: Found) -> Config:
         time_intervals=settings.time_intervals,
         heartbeats=settings.heartbeats,
         connectivity=settings.connectivity,
+        escalations=settings.escalations,
+        fallback_channel=settings.fallback_channel,
         history=settings.history,
         expected=by_account(settings.expected_transfers, settings.time_intervals),
         silences=filed(settings.silences),

@@ -9,7 +9,7 @@ from itertools import chain
 
 from pydantic import BaseModel, SecretStr
 
-from monitor import doubts, watchdog_settings
+from monitor import audience, doubts, watchdog_settings
 from monitor.accounts import Roster
 from monitor.channels.base import insecure
 from monitor.engine.expected import doubts as expected_doubts
@@ -185,6 +185,11 @@ def _check_channels(settings: Settings, found: Findings) -> None:
     if settings.route is not None:
         for path, what in settings.route.mistakes(names, _intervals(settings, found)):
             found.wrong(("route", *path), what)
+    told = settings.route, settings.escalations, settings.fallback_channel, names
+    for path, what in audience.mistakes(*told):
+        found.wrong(path, what)
+    for path, what in audience.doubts(*told):
+        found.doubt(path, what)
 
 
 def _intervals(settings: Settings, found: Findings) -> list[str]:
@@ -226,9 +231,9 @@ def _check_rules(settings: Settings, roster: Roster, rules: list[Located], found
     sound = "prices" in settings.model_fields_set or "prices" not in found.document.value
     if not rules:
         found.doubt(("rules",), "there is no rule, nothing will ever be told")
-    audience = doubts.Audience(roster)
+    told = doubts.Audience(roster)
     for located in rules:
-        rule, matched = located.rule, audience.of(located.rule)
+        rule, matched = located.rule, told.of(located.rule)
         names = {account.provider for account in matched}
         if rule.judges_provider:
             names = {name for name in settings.providers if rule.matches({"provider": name})}
@@ -237,7 +242,7 @@ def _check_rules(settings: Settings, roster: Roster, rules: list[Located], found
             _check_rule(located, watched, found)
             _check_labels(located, roster, found)
         elif settings.providers:
-            for path, what in doubts.unmatched(rule, audience, settings.providers):
+            for path, what in doubts.unmatched(rule, told, settings.providers):
                 found.warnings.append(located.at(*path, what=what))
         for path, what in doubts.of_rule(rule, matched, settings.history.keep):
             found.warnings.append(located.at(*path, what=what))
@@ -245,7 +250,7 @@ def _check_rules(settings: Settings, roster: Roster, rules: list[Located], found
             found.mistakes.append(located.at("unit", what=what))
     if settings.route is not None:
         judging = [located.rule for located in rules]
-        for path, what in doubts.of_route(settings.route, audience, judging, settings.providers):
+        for path, what in doubts.of_route(settings.route, told, judging, settings.providers):
             found.doubt(("route", *path), what)
 
 

@@ -21,10 +21,8 @@ Steps = tuple[str | int, ...]
 #: Settings of the contract that this version does not have, by the section in which they may stand.
 NOT_YET: Mapping[str, frozenset[str]] = {
     "": frozenset({
-        "inhibit", "fallback_channel", "escalations",
-        "guard",
+        "inhibit", "guard",
     }),
-    "route": frozenset({"escalate"}),
     "providers": frozenset({"callback_secret"}),
 }  # fmt: skip
 #: Types of the contract that this version does not have.

@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from monitor.fields import Amount, Duration
-from monitor.model.alert import News, Severity
+from monitor.model.alert import Severity
 from monitor.model.event import Direction
 from monitor.rules.base import RESERVED_LABELS
 from monitor.rules.mistakes import missing, mistake, mistakes
+from monitor.ruletest_inbox import Kind
 from monitor.ruletest_series import SAMPLES_MAX, PriceSeries, Series
 from monitor.ruletest_start import START, Start
 from monitor.settings import Name, polled
@@ -95,7 +96,7 @@ class ExpectedNews(Meant):
     """`{channel: ops, alert: HotWalletLow, kinds: [firing, resolved]}`: all a channel hears of an alert."""
 
     channel: str
-    kinds: tuple[News, ...] = Field(description="in order, empty for nothing; reminders count only if one is named")
+    kinds: tuple[Kind, ...] = Field(description="in order, empty for nothing; reminders count only if one is named")
 
 
 def _one_of_two_forms(document: dict[str, Any]) -> None:

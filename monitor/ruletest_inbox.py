@@ -5,18 +5,21 @@ The timings are those of store/lua/group.lua; there are no leases, for nobody el
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Literal
 
 from monitor.engine.flush import after_settle, flush
-from monitor.model.alert import News
 from monitor.model.group import NEWS_READ_MAX, Group, Item, Message
 from monitor.model.record import Row
 from monitor.model.target import Target
 
+#: What people are told of an alert.
+Kind = Literal["firing", "updated", "reminder", "resolved", "event"]
+
 #: Told in one test; a story of years with a reminder a second would never end.
 REMINDERS_MAX = 1_000
 
-_KINDS: Mapping[str, News] = {
+_KINDS: Mapping[str, Kind] = {
     "alert.firing": "firing",
     "alert.updated": "updated",
     "alert.reminder": "reminder",
@@ -30,7 +33,7 @@ class Heard:
 
     at: datetime
     channel: str
-    kind: News
+    kind: Kind
     alert: str
     asset: str
     account: str
@@ -65,7 +68,7 @@ class Inbox:
     _groups: dict[tuple[str, str], _Held] = field(default_factory=dict)
     _rows: int = 0
     _reminders: int = 0
-    _until: datetime = datetime.max.replace(tzinfo=UTC)
+    _until: datetime | None = None
 
     def owe(self, rows: Iterable[Row], now: datetime) -> None:
         """Give rows to the groups of their targets."""
@@ -83,9 +86,12 @@ class Inbox:
     def drain(self) -> None:
         """Send what is still owed; reminders are not, nor what may still be answered."""
         for held in self._groups.values():
-            held.news = [item for item in held.news if item.not_before is None or item.not_before <= self._until]
+            held.news = [item for item in held.news if not self._may_be_answered(item)]
         while owing := [held for held in self._groups.values() if held.news]:
             self._tell(min(owing, key=_due))
+
+    def _may_be_answered(self, item: Item) -> bool:
+        return item.not_before is not None and self._until is not None and item.not_before > self._until
 
     def _add(self, target: Target, item: Item, now: datetime) -> None:
         held = self._groups.setdefault((target.channel, target.group), _Held(fresh_group(target, now)))
@@ -132,7 +138,7 @@ def _due(held: _Held) -> datetime:
 def _entries(message: Message, now: datetime) -> Iterable[Heard]:
     for numbered in message.alerts:
         entry = numbered.entry
-        kind: News = _KINDS.get(message.type, "event") if entry.status == "firing" else entry.status
+        kind: Kind = _KINDS.get(message.type, "event") if entry.status == "firing" else entry.status
         if entry.status == "event" and entry.reason is not None:
             # What was told of an event turned out not to be so.
             kind = "updated"

@@ -23,6 +23,7 @@ from monitor.api.auth import Rate, Scope, rate
 from monitor.channels import AnyChannel
 from monitor.egress import Egress
 from monitor.engine.calendar import TimeInterval
+from monitor.engine.escalate import Step
 from monitor.engine.expected import ExpectedTransfer
 from monitor.engine.route import Route
 from monitor.engine.silence_words import FiledSilence
@@ -230,6 +231,12 @@ class Settings(BaseModel):
     providers: Mapping[Name, AnyProvider] = Field(default_factory=dict)
     channels: Mapping[Name, AnyChannel] = Field(default_factory=dict)
     route: Route | None = Field(default=None, description="default: every alert to every channel")
+    escalations: Mapping[Name, Annotated[tuple[Step, ...], Field(min_length=1)]] = Field(
+        default_factory=dict, description="who is told of what nobody acknowledges, by name, for a route's `escalate`"
+    )
+    fallback_channel: str | None = Field(
+        default=None, description="told that another channel is failing; default: the root route's other channels"
+    )
     time_intervals: Mapping[Name, Annotated[tuple[TimeInterval, ...], Field(min_length=1)]] = Field(
         default_factory=dict, description="times of the week by name"
     )

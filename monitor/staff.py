@@ -41,7 +41,7 @@ class Means(NamedTuple):
 def policy(config: Config, book: PriceBook | None = None) -> Policy:
     """What decides besides the facts, as configured; without a `book`, its prices are never fetched."""
     return Policy(
-        route=compile_route(config.route, tuple(config.channels)),
+        route=compile_route(config.route, tuple(config.channels), config.escalations, config.fallback_channel),
         tolerance=config.defaults.outage_tolerance,
         rules=frozenset(rule.alert for rule in config.rules),
         book=book or Feeds(config.prices).book,

@@ -905,3 +905,46 @@ tests:
         cli.main()
 
     assert ended.value.code in (None, 0), capsys.readouterr()
+
+
+class TestEscalation:
+    @pytest.fixture(autouse=True)
+    def escalating(self, folder):
+        config = folder / "config.yaml"
+        config.write_text(
+            config.read_text().replace("  repeat_interval: 5m\n", "  repeat_interval: 1h\n  escalate: treasury\n")
+            + "escalations: {treasury: [{after: 10m, channels: [quiet]}]}\n"
+        )
+
+    def test_who_is_told_when_nobody_answers_is_told_at_its_time(self, ran):
+        code, out = ran(f"""
+            account: {HOT}
+            series: {{available/USDT: "300 40x20 300"}}
+            expect_notifications:
+              - {{channel: ops, alert: Low, kinds: [firing, resolved]}}
+              - {{channel: quiet, alert: Low, kinds: [firing], at: [11m]}}
+        """)
+
+        assert code == 0, out
+
+    def test_what_is_over_in_time_is_not(self, ran):
+        holds(
+            ran(f"""
+            account: {HOT}
+            series: {{available/USDT: "300 40x8 300"}}
+            expect_notifications:
+              - {{channel: ops, alert: Low, kinds: [firing, resolved]}}
+              - {{channel: quiet, alert: Low, kinds: []}}
+        """)
+        )
+
+    def test_nor_is_what_the_test_is_too_short_for(self, ran):
+        holds(
+            ran(f"""
+            account: {HOT}
+            series: {{available/USDT: "300 40x8"}}
+            expect_notifications:
+              - {{channel: ops, alert: Low, kinds: [firing]}}
+              - {{channel: quiet, alert: Low, kinds: []}}
+        """)
+        )

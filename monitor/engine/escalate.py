@@ -21,9 +21,7 @@ class Step(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    after: Duration = Field(
-        gt=timedelta(0), description="since it fired, or rose above the level that was acknowledged"
-    )
+    after: Duration = Field(gt=timedelta(0), description="since it fired, or rose after it was acknowledged")
     channels: tuple[str, ...] = Field(min_length=1)
 
 

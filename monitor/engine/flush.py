@@ -240,9 +240,8 @@ def _due_next(group: Group, message: Message, told: Mapping[str, Told | None], n
     known = {fingerprint: one for fingerprint, one in {**group.open, **told}.items() if one is not None}
     left = replace(group, news=tuple(item for item in group.news if item.key not in settled))
     early, _ = waiting(left, known, now)
-    if group.waiting > len(group.news) or any(
-        not holds(left, key_of(item)) for item in left.news if item.key not in early
-    ):
+    ready = (item for item in left.news if item.key not in early and not holds(left, key_of(item)))
+    if group.waiting > len(group.news) or next(ready, None) is not None:
         # It did not fit, or is of another kind: it has waited long enough.
         return now
     return _next_look(left, known, now)

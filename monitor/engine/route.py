@@ -4,17 +4,19 @@ An alert enters at the root and goes down into the first child that matches, and
 where `continue` says so. Where no child takes it, the node itself does: the deepest match wins.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from monitor.engine.escalate import Escalations, Step
 from monitor.fields import Duration, suggestion
 from monitor.model.event import digest
 from monitor.model.labels import Labels, compile_match
 from monitor.model.target import Target
+from monitor.rules.self_alert import NOTIFICATION_FAILING
 
 Router = Callable[[Labels], tuple[Target, ...]]
 
@@ -24,6 +26,7 @@ EVERY_LABEL = "..."
 DEPTH_MAX = 32
 #: A reminder more often than this is a flood, and zero would never end.
 REPEAT_MIN = timedelta(seconds=1)
+_NO_ESCALATIONS: Escalations = {}
 
 
 class Route(BaseModel):
@@ -45,6 +48,9 @@ class Route(BaseModel):
         default=None,
         min_length=1,
         description="names of `time_intervals` outside of which it tells nothing; not inherited",
+    )
+    escalate: str | None = Field(
+        default=None, description="name in `escalations`: who is told when nobody acknowledges; '' for nobody"
     )
     routes: "tuple[Route, ...]" = ()
 
@@ -97,22 +103,35 @@ class Node:
     go_on: bool = False
     mute: tuple[str, ...] = ()
     active: tuple[str, ...] | None = None
+    #: The name of its escalation, empty for none.
+    escalate: str = ""
     children: "tuple[Node, ...]" = ()
 
 
-def compile_route(route: Route | None, channels: Sequence[str]) -> Router:
+def compile_route(
+    route: Route | None,
+    channels: Sequence[str],
+    escalations: Escalations = _NO_ESCALATIONS,
+    fallback: str | None = None,
+) -> Router:
     """The router of a configuration; without `route` every alert goes to every channel.
 
-    Pure, and its groups are stable over restarts: a target's `group` is a hash of channel, route and labels.
+    Pure, and its groups are stable over restarts: a target's `group` is a hash of channel, route and labels. That a
+    channel is failing goes to `fallback` besides, and never to that channel.
     """
     root = tree(route, channels)
 
     def router(labels: Labels) -> tuple[Target, ...]:
         targets: dict[tuple[str, str], Target] = {}
-        for node in _taking(root, labels):
+        nodes = tuple(_taking(root, labels))
+        for node in nodes:
             for target in _targets(node, labels):
                 targets.setdefault((target.channel, target.group), target)
-        return tuple(targets.values())
+        told = tuple(targets.values())
+        told += tuple(_later(nodes, escalations, labels, {target.channel for target in told}))
+        if labels.get("rule") == NOTIFICATION_FAILING:
+            return tuple(_elsewhere(root, told, labels, fallback, channels))
+        return told
 
     return router
 
@@ -143,6 +162,7 @@ def _inherit(route: Route, parent: Node) -> Node:
         go_on=route.go_on,
         mute=route.mute,
         active=route.active,
+        escalate=parent.escalate if route.escalate is None else route.escalate,
     )
     return replace(node, children=tuple(_inherit(child, node) for child in route.routes))
 
@@ -168,12 +188,39 @@ def _taking(node: Node, labels: Labels) -> Iterator[Node]:
         yield node
 
 
-def _targets(node: Node, labels: Labels) -> Iterator[Target]:
+def _targets(node: Node, labels: Labels, step: Step | None = None) -> Iterator[Target]:
+    """The groups that a node, or a step of its escalation, puts an alert into."""
     by = tuple(labels) if EVERY_LABEL in node.group_by else node.group_by
     named = {label: labels[label] for label in by if labels.get(label)}
     parts = [part for item in sorted(named.items()) for part in item]
     # The names as well: grouped by [rule] and by [rule, team] differ even where nobody has a team.
     names = digest(*sorted(set(node.group_by)))
-    for channel in dict.fromkeys(node.channels):
-        group = digest(channel, node.key, names, *parts)
-        yield Target(channel, group, named, node.wait, node.interval, node.repeat, node.key)
+    marks = () if step is None else ("escalation", node.escalate, str(step.after))
+    for channel in dict.fromkeys(node.channels if step is None else step.channels):
+        group = digest(channel, node.key, names, *marks, *parts)
+        wait, after = (node.wait, None) if step is None else (timedelta(0), step.after)
+        yield Target(channel, group, named, wait, node.interval, node.repeat, node.key, after)
+
+
+def _later(nodes: Iterable[Node], escalations: Escalations, labels: Labels, told: set[str]) -> Iterator[Target]:
+    """The steps of the nodes' escalations, soonest first, but for channels that are told before."""
+    steps = [(step, node) for node in nodes for step in escalations.get(node.escalate, ())]
+    for step, node in sorted(steps, key=lambda one: one[0].after):
+        for target in _targets(node, labels, step):
+            if target.channel not in told:
+                told.add(target.channel)
+                yield target
+
+
+def _elsewhere(
+    root: Node, told: Iterable[Target], labels: Labels, fallback: str | None, channels: Sequence[str]
+) -> Iterator[Target]:
+    """Where it is told that a channel is failing: not there. Somebody is told, if there is any other channel."""
+    failing = labels.get("channel", "")
+    kept = [target for target in told if target.channel != failing]
+    yield from kept
+    if fallback is not None and fallback not in {failing, *(target.channel for target in kept if not target.after)}:
+        yield from _targets(replace(root, channels=(fallback,)), labels)
+    elif not kept:
+        others = [name for name in root.channels if name != failing] or [name for name in channels if name != failing]
+        yield from _targets(replace(root, channels=tuple(others)), labels)

@@ -9,6 +9,8 @@ SELF_ALERTS = frozenset({
     "ConfigReloadFailed", "NotificationFailing", "TemplateError", "PriceMissing", "EventGap", "StateLost",
     "SelfOffline", "GuardClosed", "GuardQuarantined", "GuardLateCommit", "GuardUnsettled",
 })  # fmt: skip
+#: What is told when a channel fails; its alerts have a label `channel`, which names it.
+NOTIFICATION_FAILING = "NotificationFailing"
 
 
 class SelfRule(RuleBase):

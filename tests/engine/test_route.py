@@ -1,6 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
+from monitor.engine.escalate import Step
 from monitor.engine.route import Route, compile_route
 from tests.builders import minutes, seconds
 
@@ -142,3 +143,104 @@ def test_a_root_that_names_no_channel_is_a_mistake():
 def test_refuses_what_it_cannot_mean(wrong):
     with pytest.raises(ValidationError):
         Route.model_validate(wrong)
+
+
+TREASURY = {
+    "treasury": (Step(after="10m", channels=("pager",)), Step(after="30m", channels=("traders", "pager", "chat"))),
+    "night": (Step(after="5m", channels=("ops",)),),
+}
+
+
+class TestEscalation:
+    @staticmethod
+    def routed(labels=LOW, **route):
+        targets = compile_route(Route.model_validate(route), CHANNELS, TREASURY)(labels)
+        return [(target.channel, target.after) for target in targets]
+
+    def test_its_steps_come_after_those_who_are_told_at_once_and_tell_nobody_twice(self):
+        assert self.routed(channels=["chat"], escalate="treasury") == [
+            ("chat", None), ("pager", minutes(10)), ("traders", minutes(30)),
+        ]  # fmt: skip
+
+    def test_children_inherit_it_replace_it_or_end_it(self):
+        routes = [
+            {"match": {"severity": "info"}, "escalate": ""},
+            {"match": {"severity": "warning"}, "escalate": "night"},
+            {"match": {"severity": "critical"}},
+        ]
+
+        told = {
+            level: self.routed({**LOW, "severity": level}, channels=["chat"], escalate="treasury", routes=routes)[1:]
+            for level in ("info", "warning", "critical")
+        }
+
+        assert told == {
+            "info": [],
+            "warning": [("ops", minutes(5))],
+            "critical": [("pager", minutes(10)), ("traders", minutes(30))],
+        }  # fmt: skip
+
+    def test_where_several_routes_take_an_alert_the_sooner_step_tells(self):
+        routes = [
+            {"match": {"rule": "*"}, "continue": True, "channels": ["chat"], "escalate": "treasury"},
+            {"match": {"rule": "*"}, "channels": ["pager"], "escalate": "night"},
+        ]
+
+        assert self.routed(routes=routes) == [
+            ("chat", None), ("pager", None), ("ops", minutes(5)), ("traders", minutes(30)),
+        ]  # fmt: skip
+
+    def test_a_step_has_a_group_of_its_own(self):
+        def groups(**route):
+            targets = compile_route(Route(channels=("chat",), **route), CHANNELS, TREASURY)(LOW)
+            return {target.channel: target.group for target in targets}
+
+        def pager(after):
+            escalations = {"treasury": (Step(after=after, channels=("pager",)),)}
+            [_, step] = compile_route(Route(channels=("chat",), escalate="treasury"), CHANNELS, escalations)(LOW)
+            return step.group
+
+        told_at_once = compile_route(Route(channels=("pager",)), CHANNELS)(LOW)[0].group
+        assert len({told_at_once, pager("10m"), pager("20m"), groups(escalate="treasury")["traders"]}) == 4
+        assert pager("10m") == groups(escalate="treasury")["pager"], "whatever stands beside it"
+
+
+FAILING = {"rule": "NotificationFailing", "rule_type": "self", "severity": "warning", "provider": "", "account": ""}
+
+
+class TestFailingChannel:
+    def told(self, fallback=None, failing="chat", every=CHANNELS, **route):
+        router = compile_route(Route.model_validate(route), every, {}, fallback)
+        return [target.channel for target in router({**FAILING, "channel": failing})]
+
+    @pytest.mark.parametrize(
+        ("settings", "channels"),
+        [
+            pytest.param({"channels": ["chat", "pager"], "fallback": "ops"}, ["pager", "ops"], id="never there"),
+            pytest.param({"channels": ["chat", "ops"], "fallback": "ops"}, ["ops"], id="the fallback hears it once"),
+            pytest.param(
+                {"channels": ["chat", "ops"], "fallback": "ops", "failing": "ops"}, ["chat"],
+                id="the fallback itself is failing",
+            ),
+            pytest.param(
+                {"channels": ["chat"], "fallback": "ops", "failing": "pager"}, ["chat", "ops"], id="the usual and it"
+            ),
+            pytest.param(
+                {
+                    "channels": ["pager", "chat"],
+                    "routes": [{"match": {"rule_type": "self"}, "channels": ["chat"]}],
+                },
+                ["pager"], id="without a fallback the root's others",
+            ),
+            pytest.param({"channels": ["chat"]}, ["ops", "pager", "traders"], id="without those any other"),
+            pytest.param({"channels": ["chat", "pager"]}, ["pager"], id="the root's others are enough"),
+            pytest.param({"every": ("chat",)}, [], id="there is no other"),
+        ],
+    )  # fmt: skip
+    def test_who_hears_of_it(self, settings, channels):
+        assert self.told(**settings) == channels
+
+    def test_other_alerts_do_not_go_to_the_fallback(self):
+        router = compile_route(Route(channels=("chat",)), CHANNELS, {}, "ops")
+
+        assert [target.channel for target in router(LOW)] == ["chat"]
