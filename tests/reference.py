@@ -22,7 +22,7 @@ ORDER = (
     ("every account", ("CryptofuseAccount", "KunaAccount", "KaikoAccount", "PacificaAccount")),
     ("", ("ApiKey", "OAuth", "Login", "RateLimit", "Events")),
     ("every channel", ("Webhook", "Slack", "Discord", "Teams", "GoogleChat", "Mattermost", "PagerDuty", "Telegram")),
-    ("", ("Route", "TimeInterval", "FiledSilence", "SilenceUnless", "ExpectedTransfer")),
+    ("", ("Route", "Step", "TimeInterval", "FiledSilence", "SilenceUnless", "ExpectedTransfer")),
     ("", ("Heartbeat", "Connectivity", "History")),
 )  # fmt: skip
 

@@ -77,3 +77,30 @@ async def owe(store, clock, told):
     record = await store.load("hot")
     assert await store.commit("casino", commit(record, told), claim, clock() + minutes(600)) == "written"
     await store.move("hot")
+
+
+async def test_a_step_of_an_escalation_hears_what_the_daemons_would(store, clock):
+    def later(after):
+        return target(
+            wait=seconds(0), repeat=minutes(2), after=after, not_before=NOON + seconds(20) + after, group="step"
+        )
+
+    history = {
+        20: row("firing", entry("a", rule="a"), later(seconds(60))),
+        50: row("firing", entry("b", rule="b"), later(seconds(90))),
+        100: row("resolved", entry("b", "resolved", rule="b", resolved_at=NOON + seconds(100)), later(seconds(90))),
+        250: row("resolved", entry("a", "resolved", rule="a", resolved_at=NOON + seconds(250)), later(seconds(60))),
+    }
+    inbox, channel = Inbox(), RecordingChannel()
+    for second in range(END):
+        inbox.deliver(clock())
+        if told := history.get(second):
+            inbox.owe([told], clock())
+            await owe(store, clock, told)
+        for group in await store.claim_groups("ops", 10, LEASE):
+            await tell_safely(store, Destination("ops", channel), group, clock)
+        clock.pass_(seconds(1))
+
+    heard = [((one.at - NOON).total_seconds(), one.kind, one.alert) for one in inbox.heard]
+    assert heard == [(80, "firing", "a"), (200, "reminder", "a"), (250, "resolved", "a")]
+    assert [(message.at - NOON).total_seconds() for message in channel.arrived] == [at for at, _, _ in heard]
