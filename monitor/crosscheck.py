@@ -1,10 +1,8 @@
 """What only shows when all parts of a configuration are seen together."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from fractions import Fraction
 from itertools import chain
 
 from pydantic import BaseModel, SecretStr
@@ -14,9 +12,8 @@ from monitor.accounts import Roster
 from monitor.channels.base import insecure
 from monitor.engine.expected import doubts as expected_doubts
 from monitor.engine.expected import mistakes
-from monitor.fields import UNREAD, duration_text, suggestion
+from monitor.fields import UNREAD, suggestion
 from monitor.mistakes import Mistake, Steps, dotted
-from monitor.model.record import Account
 from monitor.pricecheck import forgeable, namesakes, unpriceable
 from monitor.providers.base import ProviderSettings
 from monitor.rules.aggregate import OWN
@@ -150,27 +147,12 @@ def _check_providers(settings: Settings, roster: Roster, found: Findings) -> Non
     for name, spec in settings.providers.items():
         if insecure(spec.origin()):
             found.doubt(("providers", name, "base_url"), "is http: everybody on the way can read it, use https")
-        for sentence in overload(spec, [account for account in roster.accounts.values() if account.provider == name]):
+        for sentence in doubts.overload(
+            spec, [account for account in roster.accounts.values() if account.provider == name]
+        ):
             found.doubt(("providers", name), sentence)
     if not roster.accounts:
         found.doubt(("providers",), "no account is configured, nothing will be watched")
-
-
-def overload(spec: ProviderSettings, accounts: Iterable[Account]) -> Iterator[str]:
-    """A sentence for each quota window that the accounts' polls exceed."""
-    microseconds: dict[int, int] = {}
-    for account in accounts:
-        interval = account.interval // timedelta(microseconds=1)
-        microseconds[interval] = microseconds.get(interval, 0) + 1
-    cost = spec.poll_cost()
-    for budget, per in spec.quota():
-        span = per // timedelta(microseconds=1)
-        needed = sum(Fraction(count * cost * span, interval) for interval, count in microseconds.items())
-        if needed > budget:
-            yield (
-                f"{sum(microseconds.values())} accounts at {cost} a poll need {float(needed):.4g} "
-                f"per {duration_text(per)}, the limit is {budget}: polls will run late"
-            )
 
 
 def _check_channels(settings: Settings, found: Findings) -> None:

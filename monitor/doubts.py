@@ -7,6 +7,7 @@ reported that nobody declared, and a label may be that of tomorrow's accounts.
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from fractions import Fraction
 from functools import cached_property
 from itertools import chain, islice
 
@@ -18,6 +19,7 @@ from monitor.mistakes import Steps, clip
 from monitor.model.alert import SEVERITIES
 from monitor.model.labels import compile_match
 from monitor.model.record import Account
+from monitor.providers.base import ProviderSettings
 from monitor.rules import RULES
 from monitor.rules.base import RESERVED_LABELS, RuleBase
 from monitor.rules.self_alert import SELF_ALERTS
@@ -149,6 +151,23 @@ def _same(wanted: str, declared: str) -> bool:
     bare, _, network = wanted.partition("@")
     name, _, there = declared.partition("@")
     return bare == name and (not network or not there or network == there)
+
+
+def overload(spec: ProviderSettings, accounts: Iterable[Account]) -> Iterator[str]:
+    """A sentence for each quota window that the accounts' polls exceed."""
+    microseconds: dict[int, int] = {}
+    for account in accounts:
+        interval = account.interval // timedelta(microseconds=1)
+        microseconds[interval] = microseconds.get(interval, 0) + 1
+    cost = spec.poll_cost()
+    for budget, per in spec.quota():
+        span = per // timedelta(microseconds=1)
+        needed = sum(Fraction(count * cost * span, interval) for interval, count in microseconds.items())
+        if needed > budget:
+            yield (
+                f"{sum(microseconds.values())} accounts at {cost} a poll need {float(needed):.4g} "
+                f"per {duration_text(per)}, the limit is {budget}: polls will run late"
+            )
 
 
 def of_route(route: Route, audience: Audience, rules: Sequence[RuleBase], providers: Iterable[str]) -> Iterator[Doubt]:
