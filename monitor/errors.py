@@ -30,6 +30,9 @@ Scope = Literal["credentials", "account"]
 #: The kinds of outage, as logs, metrics and stored outages name them.
 Kind = Literal["unreachable", "refused", "throttled", "garbled"]
 
+#: What is at fault when a destination will never take a message: the message itself, or the channel for all of them.
+Fault = Literal["message", "channel"]
+
 
 class MonitorError(Exception):
     """The root of everything raised on purpose."""
@@ -127,7 +130,7 @@ class DeliveryDeferred(DeliveryError):
 class DeliveryRejected(DeliveryError):
     """Never try again. `fault` says whether this message or the whole channel is refused."""
 
-    def __init__(self, why: str, fault: Literal["message", "channel"]) -> None:
+    def __init__(self, why: str, fault: Fault) -> None:
         super().__init__(why)
         self.fault = fault
 

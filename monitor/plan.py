@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import aiohttp
@@ -36,9 +36,6 @@ from monitor.store.redis import RedisStore
 AGAIN = timedelta(seconds=1)
 #: A part that has run for so long since it ended by a bug is well again.
 MENDED_AFTER = timedelta(seconds=10)
-
-#: A pause until then is none.
-LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 log = structlog.get_logger("monitor.plan")
 
@@ -176,7 +173,7 @@ class Crew:
         """Try channels at once that were left alone because they refused us: a person may have mended them."""
         try:
             for name in self.deliverers:
-                await self.store.pause(name, LONG_AGO)
+                await self.store.try_now(name)
         except StoreUnavailable as error:
             log.warning("channels.not_probed", why=str(error))
 

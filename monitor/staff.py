@@ -90,6 +90,7 @@ def destination(
         adapter=settings.connect(ChannelHttp(session)),
         send_resolved=settings.send_resolved,
         timeout=settings.timeout or SEND_TIMEOUT,
+        most=settings.MOST,
         observe=observe,
         afresh=afresh,
         suppress=suppress,

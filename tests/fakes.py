@@ -9,12 +9,14 @@ from datetime import datetime, timedelta
 import fakeredis
 import redis
 
-from monitor.errors import DeliveryError
+from monitor.errors import DeliveryError, Fault
 from monitor.model.group import NEWS_READ_MAX, Group, Item, Message, Receipt, Told
 from monitor.model.ledger import Tried
 from monitor.model.record import Row
 from monitor.model.target import Target
+from monitor.model.window import micros
 from monitor.ruletest_inbox import fresh_group
+from monitor.store.redis import RedisStore
 from tests.builders import NOON
 
 
@@ -117,8 +119,13 @@ class _Held:
     flushed_at: datetime | None = None
 
 
+#: How often a channel is tried that refuses us.
+PROBE_EVERY = timedelta(minutes=10)
+
+
 class FakeDeliveryStore:
-    """The delivering half of the store in memory, with the promises of `ports.DeliveryStore`."""
+    """The delivering half of the store in memory, with the promises of `ports.DeliveryStore`; but groups go in the
+    order in which they came to be, and no channel fails as a whole."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
@@ -218,13 +225,15 @@ class FakeDeliveryStore:
             due_at = min(due_at or self._next_flush(held), self._next_flush(held))
         held.due_at = due_at
 
-    async def postpone(self, group: Group, due_at: datetime, tried: Tried) -> bool:
+    async def postpone(self, group: Group, due_at: datetime, tried: Tried, wait: timedelta | None = None) -> bool:
         if (held := self._mine(group)) is None:
             return False
         held.news, held.telling = [*held.telling, *held.news], []
         since = held.group.failing_since or self._clock()
         self._touch(held, failed=True, attempts=held.group.attempts + 1, failing_since=since, why=tried.said)
         self._plan(held, due_at, news=False)
+        if wait is not None:
+            self.paused[group.channel] = self._clock() + wait
         return True
 
     async def bury(
@@ -234,10 +243,13 @@ class FakeDeliveryStore:
         tried: Tried,
         told: Mapping[str, Told | None],
         due_at: datetime | None,
+        fault: Fault | None = None,
     ) -> bool:
         if not await self.settle(group, told, due_at):
             return False
         self.dead.append((message, tried.said))
+        if fault == "channel":
+            self.paused[group.channel] = self._clock() + PROBE_EVERY
         return True
 
     async def defer(self, group: Group, due_at: datetime | None) -> bool:
@@ -256,8 +268,13 @@ class FakeDeliveryStore:
         held.group = replace(held.group, hushed=group.hushed)
         return True
 
-    async def pause(self, channel: str, until: datetime, *, probe: bool = False) -> None:
-        self.paused[channel] = until
+    async def try_now(self, channel: str) -> None:
+        self.paused.pop(channel, None)
+
+
+async def paused(store: RedisStore, until: datetime, channel: str = "ops") -> None:
+    """The channel's destination has asked to be left alone until then."""
+    await store._batch.command("HSET", f"{{bm:c:{channel}}}:clock", "pause", micros(until), "seen", store._now)
 
 
 def news_of(messages: Sequence[Message]) -> list[tuple[str, str, int]]:

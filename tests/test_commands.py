@@ -19,6 +19,7 @@ from monitor.feeds import Feeds
 from monitor.model.alert import pause
 from monitor.model.price import Posted, Quote
 from monitor.model.record import Commit
+from monitor.model.window import micros
 from monitor.store.redis import RedisStore
 from tests.builders import NOON, commit, minutes, seconds
 from tests.facts import Watched, account, answer, outage, policy, rule, snapshot
@@ -179,7 +180,8 @@ class TestSendTest:
         assert err.startswith("ops: not delivered: HTTP 410")
 
     def test_it_ends_a_pause_of_the_channel(self, run, valkey_server):
-        in_store(valkey_server.url, lambda store: store.pause("ops", NOON + seconds(600)))
+        with valkey_server.client() as client:
+            client.hset("{bm:c:ops}:clock", "pause", micros(NOON + seconds(600)))
 
         run("send-test", "ops")
 

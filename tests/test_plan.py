@@ -21,7 +21,7 @@ from monitor.schedule import Every
 from monitor.store.claiming import SILENT_AFTER
 from tests.builders import minutes, seconds
 from tests.facts import account
-from tests.fakes import loop_clock, virtual_time
+from tests.fakes import loop_clock, paused, virtual_time
 
 #: The configuration of a crew that has nothing to do.
 NOTHING = SimpleNamespace(meaning="nothing")
@@ -134,7 +134,7 @@ async def test_or_until_nobody_wants_it_any_more():
 
 
 async def test_a_reload_tries_channels_at_once_that_refused_us(store, clock):
-    await store.pause("ops", clock() + AGAIN * 600)
+    await paused(store, clock() + AGAIN * 600)
     crew = Crew(NOTHING, store, *[None] * 4, roles=frozenset(), deliverers={"ops": None})
 
     await crew.probe()
@@ -144,7 +144,7 @@ async def test_a_reload_tries_channels_at_once_that_refused_us(store, clock):
 
 async def test_a_reload_does_not_end_for_a_store_that_is_away():
     class Away:
-        async def pause(self, *_):
+        async def try_now(self, *_):
             raise StoreUnavailable("away")
 
     crew = Crew(NOTHING, Away(), *[None] * 4, roles=frozenset(), deliverers={"ops": None})

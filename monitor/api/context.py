@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from monitor.api.auth import Token
-from monitor.engine.ports import Clock, Reader
+from monitor.engine.ports import Clock
+from monitor.engine.reader import Reader
 from monitor.model.group import Hush
 from monitor.model.ledger import Delivery, DeliveryState, Notification, Place
 from monitor.model.record import Account, Amended, Commit

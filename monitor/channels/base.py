@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from monitor.channels.http import Http, sendable
 from monitor.engine.ports import Channel
 from monitor.fields import Context, Duration, RateLimit, Secret
+from monitor.model.channel import BATCH_MAX
 
 #: The longest `timeout`: an attempt must end well before the delivery's lease does.
 TIMEOUT_MAX = timedelta(seconds=20)
@@ -45,6 +46,8 @@ class ChannelSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     #: The destination's own rate, used when `rate_limit` is not set; None for no limit.
     RATE: ClassVar[RateLimit | None] = None
+    #: Messages that may be on their way to it at once, from one process. Where they must arrive in order: 1.
+    MOST: ClassVar[int] = BATCH_MAX
 
     send_resolved: bool = True
     rate_limit: RateLimit | None = None

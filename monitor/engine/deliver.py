@@ -17,6 +17,7 @@ from monitor.engine.ladder import next_attempt
 from monitor.engine.ports import Channel, Clock, DeliveryStore
 from monitor.engine.suppress import NOTHING_SUPPRESSED, Suppressor, explained, free
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected, StoreUnavailable
+from monitor.model.channel import BATCH_MAX
 from monitor.model.event import digest
 from monitor.model.group import NEWS_READ_MAX, Group, Message, Receipt, Told
 from monitor.model.ledger import SAID_MAX, Tried
@@ -29,10 +30,6 @@ SEND_TIMEOUT_MAX = timedelta(seconds=20)
 GRACE = timedelta(seconds=2)
 #: Longer than any attempt, so a lease never ends while we are still sending; a crash delays by no more.
 LEASE = timedelta(seconds=30)
-#: Messages in flight to one channel at a time, unless its rate allows fewer.
-BATCH_MAX = 20
-#: A channel that refuses us is probed this often; what it refuses is kept for replay.
-PROBE_EVERY = timedelta(minutes=10)
 
 assert SEND_TIMEOUT_MAX + GRACE + timedelta(seconds=5) < LEASE
 
@@ -59,13 +56,14 @@ def _nobody(_outcome: Outcome, _message: Message, _took: timedelta) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """One configured channel, ready to send. `observe` is for metrics, `afresh` for reminders; `suppress` says what
-    must not be told now."""
+    """One configured channel, ready to send: at most `most` messages at a time. `observe` is for metrics, `afresh` for
+    reminders; `suppress` says what must not be told now."""
 
     name: str
     adapter: Channel
     send_resolved: bool = True
     timeout: timedelta = SEND_TIMEOUT
+    most: int = BATCH_MAX
     observe: Observer = _nobody
     afresh: Refresher = _as_told
     suppress: Suppressor = NOTHING_SUPPRESSED
@@ -178,17 +176,14 @@ async def _failed(
     if due_at is None:
         told, next_at = after_bury(group, message, now, error.taken)
         await _no_longer_hushed(store, group, told)
-        await store.bury(group, dead_part(message, error.taken), tried, told, next_at)
+        fault = error.fault if isinstance(error, DeliveryRejected) else None
+        await store.bury(group, dead_part(message, error.taken), tried, told, next_at, fault)
         note.error("delivery.dead")
     else:
-        await store.postpone(group, due_at, tried)
+        wait = error.wait if isinstance(error, DeliveryDeferred) else None
+        await store.postpone(group, due_at, tried, wait or None)
         if group.attempts == 0:
             note.warning("delivery.failing", again_at=due_at)
-    if isinstance(error, DeliveryDeferred) and error.wait is not None and error.wait > timedelta(0):
-        # It is the destination that asked: nothing goes to it before then, and everything to all others.
-        await store.pause(group.channel, now + error.wait)
-    elif isinstance(error, DeliveryRejected) and error.fault == "channel":
-        await store.pause(group.channel, now + PROBE_EVERY, probe=True)
 
 
 def test_message(channel: str, now: datetime) -> Message:

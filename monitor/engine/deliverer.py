@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from monitor.engine.deliver import BATCH_MAX, LEASE, Destination, tell_safely
+from monitor.engine.deliver import LEASE, Destination, tell_safely
 from monitor.engine.ports import Clock, DeliveryStore, unheard
 from monitor.errors import StoreUnavailable
 
@@ -74,7 +74,7 @@ class Deliverer:
 
     async def claim(self) -> timedelta:
         """Start telling what is due; returns how long to wait before looking again."""
-        room = BATCH_MAX - len(self._tasks)
+        room = self.destination.most - len(self._tasks)
         if room <= 0:
             return LOOK_AGAIN
         asked = self.clock()

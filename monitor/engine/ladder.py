@@ -10,7 +10,7 @@ from monitor.model.group import Group
 RETRY_DELAYS = tuple(timedelta(seconds=seconds) for seconds in (1, 5, 30, 120, 600, 1_800))
 HOURLY = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(hours=24)
-#: Spreads retries of many groups; a wait that was prescribed is only ever lengthened.
+#: Spreads retries of many groups.
 JITTER = 0.2
 
 assert RETRY_DELAYS[-1] <= HOURLY < GIVE_UP_AFTER
@@ -25,12 +25,15 @@ def next_attempt(group: Group, error: DeliveryError, now: datetime, seed: str) -
     if isinstance(error, DeliveryRejected):
         return None
     done = group.attempts
+    if isinstance(error, DeliveryDeferred) and error.wait:
+        # It knows better than we do. Who asks for it again and again is in the end a channel that fails.
+        return _unless_too_late(group, now + error.wait, now)
     step = RETRY_DELAYS[done] if done < len(RETRY_DELAYS) else HOURLY
     chance = _chance(seed, done)
-    delay = step * (1 - JITTER + 2 * JITTER * chance)
-    if isinstance(error, DeliveryDeferred) and error.wait is not None:
-        delay = max(delay, error.wait * (1 + JITTER * chance))
-    due_at = now + delay
+    return _unless_too_late(group, now + step * (1 - JITTER + 2 * JITTER * chance), now)
+
+
+def _unless_too_late(group: Group, due_at: datetime, now: datetime) -> datetime | None:
     return due_at if due_at <= (group.failing_since or now) + GIVE_UP_AFTER else None
 
 

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from monitor.engine.sums import SumStore
+from monitor.errors import Fault
 from monitor.model.event import Event
 from monitor.model.group import Group, Message, Receipt, Told
 from monitor.model.ledger import Tried
-from monitor.model.past import Past
-from monitor.model.record import Account, Answer, Commit, Committed, Health, Point, Record, Roundup
+from monitor.model.record import Account, Answer, Commit, Committed, Health, Record, Roundup
 from monitor.model.report import Report, Reports
 
 #: A provider's quota: so many units per so long, all of them at once.
@@ -210,7 +210,10 @@ class DeliveryStore(Protocol):
     async def claim_groups(
         self, channel: str, limit: int, lease: timedelta, rate: tuple[int, timedelta] | None = None
     ) -> tuple[Group, ...]:
-        """Lease groups that are due, as many as the channel's rate allows."""
+        """Lease groups that are due, as many as the channel's rate allows: critical news first, then warnings.
+
+        Of a channel that fails as a whole a single one, ever more seldom, up to every ten minutes. Once it takes a
+        message, every group that waits for its next try is due."""
         ...
 
     def groups_due(self, channel: str) -> datetime | None:
@@ -234,9 +237,12 @@ class DeliveryStore(Protocol):
         """
         ...
 
-    async def postpone(self, group: Group, due_at: datetime, tried: Tried) -> bool:
+    async def postpone(self, group: Group, due_at: datetime, tried: Tried, wait: timedelta | None = None) -> bool:
         """The frozen message failed: count an attempt, put its items back among the news (oldest first), set
-        `failed`. It goes out again at `due_at`, not earlier, composed anew if news came meanwhile."""
+        `failed`. It goes out again at `due_at`, composed anew if news came meanwhile.
+
+        `wait` is what the destination asked for: its whole channel is left alone for so long.
+        """
         ...
 
     async def bury(
@@ -246,9 +252,13 @@ class DeliveryStore(Protocol):
         tried: Tried,
         told: Mapping[str, Told | None],
         due_at: datetime | None,
+        fault: Fault | None = None,
     ) -> bool:
         """The frozen message is dead: keep it in the channel's dead letters, go on with what is left as `settle`
-        does. The next message starts with no failed attempts."""
+        does. The next message starts with no failed attempts.
+
+        `fault` None: it was tried too often. A channel at fault is tried with one message every ten minutes.
+        """
         ...
 
     async def defer(self, group: Group, due_at: datetime | None) -> bool:
@@ -263,32 +273,6 @@ class DeliveryStore(Protocol):
         """Remember `group.hushed` while the claim is held: what is held back, and why."""
         ...
 
-    async def pause(self, channel: str, until: datetime, *, probe: bool = False) -> None:
-        """Claim nothing of this channel until then, after it a single group first if it is to be probed."""
-        ...
-
-
-class Reader(Protocol):
-    """What the API and the commands read."""
-
-    async def load_many(self, accounts: Sequence[str]) -> list[Record]:
-        """Records in the order asked, version 0 for those never written."""
-        ...
-
-    async def due_at(self, provider: str, account: str) -> datetime | None:
-        """When an account is due; None while it is being polled or when it is unknown."""
-        ...
-
-    async def history(
-        self, account: str, asset: str, measure: str, since: datetime, until: datetime, limit: int
-    ) -> list[Point]:
-        """Points of one measure, oldest first."""
-        ...
-
-    async def recent_events(self, account: str, before: str | None, limit: int) -> list[tuple[str, Event]]:
-        """Events newest first, each with the cursor that continues after it."""
-        ...
-
-    async def past(self, account: str, since: datetime) -> Past:
-        """Everything that is stored of an account since then, and what held then already."""
+    async def try_now(self, channel: str) -> None:
+        """Somebody may have mended the channel: no pause, and what waits for its next try is tried now."""
         ...

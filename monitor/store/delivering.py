@@ -8,10 +8,12 @@ from typing import Any
 
 import structlog
 
+from monitor.errors import Fault
 from monitor.model.group import NEWS_READ_MAX, Group, Message, Told
 from monitor.model.ledger import Tried
 from monitor.model.window import micros, moment
 from monitor.store import codec, ledgercodec
+from monitor.store.condition import ConditionStore
 from monitor.store.keys import ChannelKeys
 from monitor.store.moving import MovingStore, group_keys
 
@@ -39,7 +41,7 @@ class Outlook:
     looked_us: int | None = None
 
 
-class DeliveringStore(MovingStore):
+class DeliveringStore(ConditionStore, MovingStore):
     """Implements the delivering port."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -52,6 +54,10 @@ class DeliveringStore(MovingStore):
         outlook = self._outlooks.setdefault(channel, Outlook())
         if outlook.next_us is None or at_us < outlook.next_us:
             outlook.next_us = at_us
+
+    def look_again(self, channel: str) -> None:
+        """Something of that channel has changed: it is worth asking what is due."""
+        self._outlooks.setdefault(channel, Outlook()).looked_us = None
 
     def groups_due(self, channel: str) -> datetime | None:
         """When the channel next has a group due, as far as this process knows without asking."""
@@ -87,7 +93,7 @@ class DeliveringStore(MovingStore):
         units, per = ("", 0) if rate is None else (rate[0], rate[1] // _MICROSECOND)
         now, wake, token, *found = await self._batch.fcall(
             "bm2_claim_groups",
-            [where.due, where.leased, where.clock, where.rate],
+            [where.due, where.leased, where.clock, where.rate, where.critical, where.warning, where.failing],
             self._now,
             limit,
             lease // _MICROSECOND,
@@ -131,13 +137,13 @@ class DeliveringStore(MovingStore):
         """The frozen message arrived: remember what was told (None forgets an alert), the next due time."""
         where, name = ChannelKeys(group.channel), _frozen(group)
         args = (_us(due_at), name, ledgercodec.dump_attempt("sent", tried), self._log_kept, *_told(told))
-        return bool(await self._on_group("bm2_settle", group, *args, more=[where.log(name), where.failing, where.sent]))
+        return bool(await self._on_group("bm2_settle", group, *args, more=[where.log(name), where.sent]))
 
-    async def postpone(self, group: Group, due_at: datetime, tried: Tried) -> bool:
+    async def postpone(self, group: Group, due_at: datetime, tried: Tried, wait: timedelta | None = None) -> bool:
         """The frozen message failed: count an attempt, put its items back among the news (oldest first)."""
-        where, attempt = ChannelKeys(group.channel), ledgercodec.dump_attempt("failed", tried)
-        args = (_us(due_at), ledgercodec.said(tried.said), attempt, self._log_kept)
-        more = [where.log(_frozen(group)), where.failing]
+        attempt, asked = ledgercodec.dump_attempt("failed", tried), "" if wait is None else wait // _MICROSECOND
+        args = (_us(due_at), ledgercodec.said(tried.said), attempt, self._log_kept, asked)
+        more = [ChannelKeys(group.channel).log(_frozen(group))]
         return bool(await self._on_group("bm2_postpone", group, *args, more=more))
 
     async def bury(
@@ -147,12 +153,13 @@ class DeliveringStore(MovingStore):
         tried: Tried,
         told: Mapping[str, Told | None],
         due_at: datetime | None,
+        fault: Fault | None = None,
     ) -> bool:
         """The frozen message is dead: keep it in the channel's dead letters, go on as `settle` does."""
         where, attempt = ChannelKeys(group.channel), ledgercodec.dump_attempt("dead", tried)
-        letter = ledgercodec.dump_letter(group, message, tried.said)
-        args = (_us(due_at), message.id, attempt, self._log_kept, letter, *_told(told))
-        more = [where.log(message.id), where.failing, where.dead, where.letters]
+        letter, why = ledgercodec.dump_letter(group, message, tried.said), ledgercodec.said(tried.said)
+        args = (_us(due_at), message.id, attempt, self._log_kept, letter, why, fault or "", *_told(told))
+        more = [where.log(message.id), where.dead, where.letters]
         return bool(await self._on_group("bm2_bury", group, *args, more=more))
 
     async def defer(self, group: Group, due_at: datetime | None) -> bool:
@@ -187,15 +194,6 @@ class DeliveringStore(MovingStore):
             if due_us:
                 self.expect_group(channel, int(due_us))
 
-    async def pause(self, channel: str, until: datetime, *, probe: bool = False) -> None:
-        """Claim nothing of this channel until then, after it a single group first if it is to be probed.
-
-        A time that has passed ends a pause.
-        """
-        where = ChannelKeys(channel)
-        await self._batch.fcall("bm2_pause", [where.clock], self._now, micros(until), "1" if probe else "")
-        self._outlooks.setdefault(channel, Outlook()).looked_us = None
-
     @property
     def _log_kept(self) -> int:
         """How long the log of a message is kept after its last attempt, in seconds."""
@@ -206,7 +204,7 @@ class DeliveringStore(MovingStore):
         where = ChannelKeys(group.channel)
         touched = [*group_keys(where, group.id), *more]
         reply = await self._batch.fcall(function, touched, self._now, group.id, group.token, *args)
-        self._outlooks.setdefault(group.channel, Outlook()).looked_us = None
+        self.look_again(group.channel)
         return reply
 
     async def _read(self, where: ChannelKeys, group: str, token: int, due_us: int) -> Group | None:

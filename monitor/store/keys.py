@@ -7,6 +7,9 @@ no name can move a key to another slot. Times are microseconds since 1970; score
 import zlib
 from dataclasses import dataclass
 
+#: How the names of news within a group begin: critical, warning, anything else.
+URGENCIES = "cwi"
+
 #: How many partitions a new store gets; stored once, and the stored number wins.
 PARTITIONS = 64
 PARTITIONS_MAX = 4096
@@ -157,9 +160,25 @@ class ChannelKeys:
 
     @property
     def clock(self) -> str:
-        """Hash `seen`, `token` as for accounts, `pause` → until when nothing is claimed, `probe` if one group
-        ends it."""
+        """Hash `seen`, `token` as for accounts, `pause` → until when the destination asked to be left alone, `open`
+        (while the channel fails) → when a single group is tried next, `prober` → that group."""
         return self._key("clock")
+
+    @property
+    def critical(self) -> str:
+        """Sorted set: those of `due` with critical untold news, and when they are due. Kept with `due`."""
+        return self._key("due:critical")
+
+    @property
+    def warning(self) -> str:
+        """The same of those with warnings at most."""
+        return self._key("due:warning")
+
+    @property
+    def health(self) -> str:
+        """Hash `row` → failures in a row over all groups, `since`, `why`, `ok` → the last success, `dead` → given up
+        since then, `refused`. Six fields for ever."""
+        return self._key("health")
 
     @property
     def rate(self) -> str:

@@ -10,7 +10,7 @@ from monitor.model.ledger import DELIVERY_STATES, Delivery, DeliveryState, Notif
 from monitor.model.story import Told
 from monitor.model.window import moment
 from monitor.store import codec, ledgercodec
-from monitor.store.keys import ChannelKeys
+from monitor.store.keys import URGENCIES, ChannelKeys
 from monitor.store.moving import group_keys
 from monitor.store.session import Session
 from monitor.store.wire import Command
@@ -47,7 +47,8 @@ class LedgerStore(Session):
 
     async def waits(self, channel: str, group: str, keys: Sequence[str]) -> bool:
         """Whether any of these news is untold yet, in that group of a channel."""
-        found = await self._batch.command("HMGET", ChannelKeys(channel).items(group), *keys)
+        names = [urgency + key for key in keys for urgency in URGENCIES]
+        found = await self._batch.command("HMGET", ChannelKeys(channel).items(group), *names)
         return any(one is not None for one in found)
 
     async def hushed(self, channel: str, group: str) -> Mapping[str, Hush]:
@@ -79,7 +80,7 @@ class LedgerStore(Session):
         letter, message = _letter(channel, name, stored)
         if letter is None or message is None:
             return False
-        touched = [*group_keys(where, group), where.dead, where.letters, where.clock, where.log(name)]
+        touched = [*group_keys(where, group), where.dead, where.letters, where.log(name)]
         labels = codec.dump(dict(message.labels))
         return bool(
             await self._batch.fcall(

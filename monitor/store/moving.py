@@ -117,7 +117,7 @@ class MovingStore(Session):
             target.route,
         ]  # fmt: skip
         for (version, index, row), to in owed:
-            key = _key(account, version, index)
+            key = _urgency(row) + _key(account, version, index)
             item = codec.dump(Item(key, row.news, row.entry, to.not_before))
             args += [version, index, row.news, row.entry.fingerprint, key, item]
         _, due_us = await self._batch.fcall("bm2_apply", group_keys(ChannelKeys(target.channel), target.group), *args)
@@ -137,13 +137,18 @@ def group_keys(where: ChannelKeys, group: str) -> list[str]:
     return [
         where.group(group), where.news(group), where.items(group), where.telling(group), where.open(group),
         where.live(group), where.marks(group), where.due, where.leased, where.idle,
-        where.hushed,
+        where.hushed, where.critical, where.warning, where.failing, where.health, where.clock,
     ]  # fmt: skip
 
 
 def _key(account: str, version: int, index: int) -> str:
-    """An item's name within its group. Versions are unique in a partition only, hence the account."""
+    """An item's name in its group, behind its urgency. Versions are unique in a partition only, hence the account."""
     return f"{version}-{index}@{account}"
+
+
+def _urgency(row: Row) -> str:
+    """How soon it is to be told, as one of URGENCIES: what is over and what was said before comes last."""
+    return "i" if row.news in ("resolved", "reminder") else row.entry.severity[0]
 
 
 def _in_order(stored: list[bytes]) -> list[tuple[int, int, bytes]]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import pytest
 from structlog.testing import capture_logs
 
-from monitor.engine.deliver import BATCH_MAX, LEASE, Destination
+from monitor.engine.deliver import LEASE, Destination
 from monitor.engine.deliverer import LOOK_AGAIN, STORE_PAUSE, Deliverer
 from monitor.errors import DeliveryDeferred, StoreUnavailable
+from monitor.model.channel import BATCH_MAX
 from monitor.model.group import Receipt
 from tests.builders import entry, minutes, row, seconds, target
 from tests.fakes import FakeDeliveryStore, RecordingChannel, loop_clock, virtual_time

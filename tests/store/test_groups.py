@@ -8,6 +8,7 @@ from monitor.store import codec
 from monitor.store.keys import ChannelKeys
 from monitor.store.moving import group_keys
 from tests.builders import commit, entry, failed, message, minutes, row, seconds, target
+from tests.fakes import paused
 from tests.post import dead_letters
 
 LEASE = seconds(30)
@@ -413,7 +414,10 @@ async def test_events_of_a_channel_that_stays_down_are_bounded_but_counted(store
 
     [_, _, token, name, _] = await store._batch.fcall(
         "bm2_claim_groups",
-        [f"{{bm:c:ops}}:{what}" for what in ("due", "leased", "clock", "rate")],
+        [
+            f"{{bm:c:ops}}:{what}"
+            for what in ("due", "leased", "clock", "rate", "due:critical", "due:warning", "failing")
+        ],
         store._now,
         1,
         1_000_000,
@@ -429,7 +433,7 @@ async def test_events_of_a_channel_that_stays_down_are_bounded_but_counted(store
 async def test_a_paused_channel_claims_nothing_until_then_and_no_other_channel_minds(store, clock):
     await owe(store, clock, row("firing", entry(), target("ops"), target("chat")))
     clock.pass_(WAIT)
-    await store.pause("ops", clock() + minutes(10))
+    await paused(store, clock() + minutes(10))
 
     during = await one(store, "ops"), (await one(store, "chat")) is not None
     clock.pass_(minutes(10))
@@ -441,8 +445,8 @@ async def test_a_paused_channel_claims_nothing_until_then_and_no_other_channel_m
 async def test_a_pause_can_be_lifted(store, clock):
     await firing(store, clock)
     clock.pass_(WAIT)
-    await store.pause("ops", clock() + minutes(10))
-    await store.pause("ops", clock())
+    await paused(store, clock() + minutes(10))
+    await store.try_now("ops")
 
     assert await one(store) is not None
 
@@ -466,7 +470,7 @@ async def test_a_channels_rate_holds_over_all_processes(open_store, clock):
 async def test_a_clock_set_back_delays_no_message(store, clock, step):
     await firing(store, clock)
     await one(store)
-    await store.pause("ops", clock() + seconds(5))
+    await paused(store, clock() + seconds(5))
 
     clock.pass_(-seconds(step))
     await one(store)

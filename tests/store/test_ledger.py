@@ -14,7 +14,7 @@ from monitor.store import codec
 from monitor.store.keys import ChannelKeys
 from monitor.store.session import Keep
 from tests.builders import entry, event_entry, failed, message, minutes, row, seconds, target
-from tests.fakes import RecordingChannel
+from tests.fakes import RecordingChannel, paused
 from tests.post import dead_letters, deliver, owe
 
 OPS = ChannelKeys("ops")
@@ -87,6 +87,7 @@ async def test_logs_expire_and_are_bounded(store, clock):
         [group] = await store.claim_groups("ops", 1, LEASE)
         frozen = await store.freeze(group, group.telling or about(group))
         await store.postpone(frozen, clock(), failed(str(number)))
+        await store.try_now("ops")
 
     [found] = await store.notifications_about("alr_a1", ["ops"])
     assert (found.tried, [one.said for one in found.attempts]) == (60, [str(number) for number in range(10, 60)])
@@ -236,7 +237,7 @@ class TestReplay:
         assert channel.arrived == [dead]
 
     async def test_a_paused_channel_is_tried_at_once(self, store, clock, dead):
-        await store.pause("ops", clock() + minutes(10), probe=True)
+        await paused(store, clock() + minutes(10))
         await store.replay("ops", dead.id)
         channel = RecordingChannel()
         await deliver(store, channel, clock)

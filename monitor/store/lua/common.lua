@@ -48,8 +48,9 @@ local function follow(watch, now, sets)
     for _, set in ipairs(sets) do
       shift(set, step)
     end
-    local given = redis.call('HMGET', watch, 'token', 'pause')
-    for i, field in ipairs({'token', 'pause'}) do
+    local fields = {'token', 'pause', 'open'}
+    local given = redis.call('HMGET', watch, unpack(fields))
+    for i, field in ipairs(fields) do
       if given[i] then
         redis.call('HSET', watch, field, whole(tonumber(given[i]) - step))
       end
@@ -69,9 +70,10 @@ local function members(found)
   return names
 end
 
--- Lease what is due: expired leases first, then due ones. A lease's end is the fencing token, larger than
--- every token given before. Returns the token and a flat list of (member, when it was due).
-local function lease(due, leased, watch, now, limit, length)
+-- Lease what is due: expired leases first, then due ones, which `pick` (limit -> flat list) may choose. A lease's
+-- end is the fencing token, larger than every token given before. Returns the token and a flat list of (member,
+-- when it was due).
+local function lease(due, leased, watch, now, limit, length, pick)
   if limit <= 0 then
     return 0, {}
   end
@@ -82,7 +84,9 @@ local function lease(due, leased, watch, now, limit, length)
     redis.call('ZREM', due, found[i])
   end
   if #found < 2 * limit then
-    local more = redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, whole(limit - #found / 2))
+    local left = limit - #found / 2
+    local more = pick and pick(left)
+      or redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, whole(left))
     for i = 1, #more do
       found[#found + 1] = more[i]
     end

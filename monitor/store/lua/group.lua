@@ -1,16 +1,14 @@
 -- Groups of one channel: rows arrive, messages are frozen, told and settled.
 --
 -- The keys of a group come in this order, after which follow those a function adds:
---   1 group, 2 news, 3 items, 4 telling, 5 open, 6 live, 7 marks, 8 due, 9 leased, 10 idle, 11 hushed
+--   1 group, 2 news, 3 items, 4 telling, 5 open, 6 live, 7 marks, 8 due, 9 leased, 10 idle,
+--   11 hushed, 12 critical, 13 warning, 14 failing, 15 health, 16 clock
 
 -- As many a group has of its own.
-local OWN = 11
+local OWN = 16
 -- Level news fold by alert when they are told; events do not, so a channel that stays down must not collect
 -- them without end. Those beyond are counted, and told as a number.
 local NEWS_MAX = 10000
-
--- How long a single message has to show whether a channel that refused us takes messages again.
-local PROBE = 2 * SECOND
 
 local function quiet(keys)
   return redis.call('EXISTS', keys[2]) == 0 and redis.call('EXISTS', keys[5]) == 0
@@ -88,6 +86,7 @@ local function apply(keys, args)
     else
       redis.call('RPUSH', keys[2], key)
       redis.call('HSET', keys[3], key, args[i + 5])
+      weigh_more(keys, key)
     end
   end
   redis.call('HSET', keys[7], account, whole(version) .. '-' .. whole(index))
@@ -100,53 +99,13 @@ local function apply(keys, args)
   -- During a lease its holder sets the next time. After a failure the ladder does, which must not be hurried.
   local planned = score(keys[8], group)
   local failing = planned and redis.call('HEXISTS', keys[1], 'failing') == 1
-  if not score(keys[9], group) and not failing then
-    due = planned and math.min(planned, due) or due
-    redis.call('ZADD', keys[8], whole(due), group)
-    planned = due
+  if not score(keys[9], group) then
+    if not failing then
+      planned = planned and math.min(planned, due) or due
+    end
+    schedule(keys, group, planned)
   end
   return {whole(#fresh), earliest(planned, nil)}
-end
-
--- Lease groups that are due, as many as the channel's rate allows.
--- KEYS  due, leased, clock, rate
--- ARGV  now, limit, lease length, units of the rate or '', window length
--- Returns {now, next time or '', token, then (group, due time) flat}.
-local function claim_groups(keys, args)
-  local now, limit = clock(args[1]), tonumber(args[2])
-  follow(keys[3], now, {keys[1], keys[2]})
-  local pause = tonumber(redis.call('HGET', keys[3], 'pause') or '0')
-  if pause > now then
-    return {whole(now), whole(pause), '0'}
-  end
-  -- Whoever refused us is tried with one message; the others wait for what comes of it.
-  local probing = pause > 0 and redis.call('HEXISTS', keys[3], 'probe') == 1
-  if probing then
-    limit = math.min(limit, 1)
-  end
-  local units, per, sum, live = tonumber(args[4]), tonumber(args[5]), 0, {}
-  if units then
-    sum, live = in_window(keys[4], per, now)
-    limit = room(sum, units, 1, limit)
-  end
-  local token, found = lease(keys[1], keys[2], keys[3], now, limit, tonumber(args[3]))
-  if probing and #found > 0 then
-    redis.call('HDEL', keys[3], 'probe')
-    redis.call('HSET', keys[3], 'pause', whole(now + PROBE))
-  end
-  if units and #found > 0 then
-    put(keys[4], per, now, #found / 2)
-  end
-  local wake = earliest(first(keys[1]), first(keys[2]))
-  if units and limit == 0 and wake ~= '' then
-    wake = whole(math.max(tonumber(wake), now + until_free(live, sum, units, 1, per, now)))
-  end
-  local reply = {whole(now), wake, whole(token)}
-  for i = 1, #found, 2 do
-    reply[#reply + 1] = found[i]
-    reply[#reply + 1] = whole(tonumber(found[i + 1]))
-  end
-  return reply
 end
 
 -- What a leased group says. A lease on a group that no longer exists is given up.
@@ -224,13 +183,13 @@ local function plan(keys, group, wish, news, now)
   end
   redis.call('ZREM', keys[9], group)
   if due then
-    redis.call('ZADD', keys[8], whole(due), group)
+    schedule(keys, group, due)
   end
   rest(keys, group, now)
 end
 
 -- The frozen message is done with: forget its items, and take over what the channel was told.
-local function close(keys, args, told_at, now)
+local function close(keys, group, args, told_at, now)
   for _, key in ipairs(redis.call('LRANGE', keys[4], 0, -1)) do
     redis.call('HDEL', keys[3], key)
   end
@@ -239,6 +198,8 @@ local function close(keys, args, told_at, now)
   if redis.call('EXISTS', keys[2]) == 0 then
     redis.call('HDEL', keys[1], 'dropped')
   end
+  redis.call('ZREM', keys[14], group)
+  weigh(keys)
   for i = told_at, #args, 2 do
     if args[i + 1] == '' then
       redis.call('HDEL', keys[5], args[i])
@@ -249,7 +210,7 @@ local function close(keys, args, told_at, now)
   touch(keys, now)
 end
 
--- KEYS  also the message's log, failing, sent
+-- KEYS  also the message's log, sent
 -- ARGV  now, group, token, due time or '', id, attempt or '', how long its log is kept,
 --       then pairs of (fingerprint, what was told or '')
 local function settle(keys, args)
@@ -257,18 +218,21 @@ local function settle(keys, args)
     return 0
   end
   local now = clock(args[1])
-  note_attempt(keys[OWN + 1], 'sent', args[6], args[7])
   if args[6] ~= '' then
-    redis.call('XADD', keys[OWN + 3], 'MAXLEN', SENT_MAX, '*', 'n', args[5])
+    note_attempt(keys[OWN + 1], 'sent', args[6], args[7])
+    redis.call('XADD', keys[OWN + 2], 'MAXLEN', SENT_MAX, '*', 'n', args[5])
+    reached(keys, now, true)
+  else
+    untried(keys, args[2], now)
   end
-  redis.call('ZREM', keys[OWN + 2], args[2])
-  close(keys, args, 8, now)
+  close(keys, args[2], args, 8, now)
   plan(keys, args[2], args[4], redis.call('EXISTS', keys[2]) == 1, now)
   return 1
 end
 
--- KEYS  also the message's log, failing, dead, letters
--- ARGV  now, group, token, due time or '', id, attempt, how long its log is kept, dead letter,
+-- KEYS  also the message's log, dead, letters
+-- ARGV  now, group, token, due time or '', id, attempt, how long its log is kept, dead letter, why,
+--       at fault ('message', 'channel', '' when there were too many attempts),
 --       then pairs of (fingerprint, what was told or '')
 local function bury(keys, args)
   if score(keys[9], args[2]) ~= tonumber(args[3]) then
@@ -276,15 +240,21 @@ local function bury(keys, args)
   end
   local now = clock(args[1])
   note_attempt(keys[OWN + 1], 'dead', args[6], args[7])
-  keep_letter(keys[OWN + 3], keys[OWN + 4], now, args[5], args[8])
-  redis.call('ZREM', keys[OWN + 2], args[2])
-  close(keys, args, 9, now)
+  keep_letter(keys[OWN + 2], keys[OWN + 3], now, args[5], args[8])
+  if args[10] == 'message' then
+    reached(keys, now, false)
+  else
+    missed(keys, args[2], now, args[9], nil, args[10] == 'channel')
+  end
+  lost(keys, now, args[9])
+  close(keys, args[2], args, 11, now)
   plan(keys, args[2], args[4], redis.call('EXISTS', keys[2]) == 1, now)
   return 1
 end
 
--- KEYS  also the message's log, failing
--- ARGV  now, group, token, due time, why, attempt, how long its log is kept
+-- KEYS  also the message's log
+-- ARGV  now, group, token, due time, why, attempt, how long its log is kept, how long the destination asked to be left
+--       alone or ''
 local function postpone(keys, args)
   if score(keys[9], args[2]) ~= tonumber(args[3]) then
     return 0
@@ -292,18 +262,19 @@ local function postpone(keys, args)
   local now = clock(args[1])
   unfreeze(keys, {})
   note_attempt(keys[OWN + 1], 'failed', args[6], args[7])
-  redis.call('ZADD', keys[OWN + 2], 'NX', whole(now), args[2])
+  redis.call('ZADD', keys[14], 'NX', whole(now), args[2])
   redis.call('HINCRBY', keys[1], 'attempts', 1)
   redis.call('HSETNX', keys[1], 'failing', whole(now))
   redis.call('HSET', keys[1], 'failed', '1', 'why', args[5])
+  missed(keys, args[2], now, args[5], tonumber(args[8]))
   touch(keys, now)
   plan(keys, args[2], args[4], false, now)
   return 1
 end
 
--- A dead letter goes out again as it was, in a group of its own which is told nothing else. A channel that is paused
--- is tried with one message at once.
--- KEYS  also dead, letters, clock, the message's log
+-- A dead letter goes out again as it was, in a group of its own which is told nothing else. Whoever asks for that may
+-- have mended the channel.
+-- KEYS  also dead, letters, the message's log
 -- ARGV  now, group, id, message, labels, the group it died in
 -- Returns 0 when it is no dead letter: it never was, or goes out again already.
 local function replay(keys, args)
@@ -315,12 +286,10 @@ local function replay(keys, args)
   redis.call('HSET', keys[1], 'telling', args[4], 'labels', args[5], 'interval', '0', 'repeat', '0', 'replays', args[6])
   touch(keys, now)
   redis.call('ZREM', keys[10], args[2])
-  redis.call('ZADD', keys[8], whole(now), args[2])
-  if tonumber(redis.call('HGET', keys[OWN + 3], 'pause') or '0') > now then
-    redis.call('HSET', keys[OWN + 3], 'pause', whole(now), 'probe', '1')
-  end
-  if redis.call('HEXISTS', keys[OWN + 4], 'head') == 1 then
-    redis.call('HSET', keys[OWN + 4], 'state', 'queued')
+  schedule(keys, args[2], now)
+  mended(keys[16], keys[8], keys[12], keys[13], keys[14], now)
+  if redis.call('HEXISTS', keys[OWN + 3], 'head') == 1 then
+    redis.call('HSET', keys[OWN + 3], 'state', 'queued')
   end
   return 1
 end
@@ -334,6 +303,7 @@ local function defer(keys, args)
   -- Rows came between the claim and now: whoever decided to wait has not seen them.
   local moved = tonumber(redis.call('HGET', keys[1], 'ver') or '0') ~= tonumber(args[5])
   touch(keys, now)
+  untried(keys, args[2], now)
   plan(keys, args[2], args[4], moved, now)
   return 1
 end
@@ -364,24 +334,10 @@ local function rouse(keys, args)
   touch(keys, now)
   local planned = score(keys[8], args[2])
   if planned and planned > now and redis.call('HEXISTS', keys[1], 'failing') == 0 then
-    redis.call('ZADD', keys[8], whole(now), args[2])
+    schedule(keys, args[2], now)
     planned = now
   end
   return earliest(planned, nil)
-end
-
--- KEYS  clock
--- ARGV  now, until, '1' when it ends with a single message, else ''
-local function pause(keys, args)
-  local now = clock(args[1])
-  redis.call('HDEL', keys[1], 'pause', 'probe')
-  if tonumber(args[2]) > now then
-    redis.call('HSET', keys[1], 'pause', args[2], 'seen', whole(now))
-    if args[3] == '1' then
-      redis.call('HSET', keys[1], 'probe', '1')
-    end
-  end
-  return 1
 end
 
 -- KEYS  idle, clock
@@ -400,15 +356,14 @@ local function forget(keys, args)
   for i = 1, 7 do
     redis.call('DEL', keys[i])
   end
-  for i = 8, 10 do
+  redis.call('HDEL', keys[11], args[1])
+  for _, i in ipairs({8, 9, 10, 12, 13, 14}) do
     redis.call('ZREM', keys[i], args[1])
   end
-  redis.call('HDEL', keys[11], args[1])
   return 1
 end
 
 redis.register_function('bm2_apply', apply)
-redis.register_function('bm2_claim_groups', claim_groups)
 redis.register_function('bm2_read_group', read_group)
 redis.register_function('bm2_freeze', freeze)
 redis.register_function('bm2_settle', settle)
@@ -418,6 +373,5 @@ redis.register_function('bm2_replay', replay)
 redis.register_function('bm2_defer', defer)
 redis.register_function('bm2_hush', hush)
 redis.register_function('bm2_rouse', rouse)
-redis.register_function('bm2_pause', pause)
 redis.register_function('bm2_idle', idle)
 redis.register_function('bm2_forget', forget)
