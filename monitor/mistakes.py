@@ -29,7 +29,7 @@ NOT_YET: Mapping[str, frozenset[str]] = {
 TYPES_NOT_YET: Mapping[str, frozenset[str]] = {
     "providers": frozenset({"http_json", "evm", "bitcoin_esplora", "hyperliquid", "solana", "tron", "ccxt"}),
     "channels": frozenset({
-        "alertmanager", "ntfy",
+        "alertmanager",
         "email",
     }),
 }  # fmt: skip

@@ -21,7 +21,9 @@ ORDER = (
     ("every provider", ("Cryptofuse", "Kuna", "Kaiko", "Pacifica")),
     ("every account", ("CryptofuseAccount", "KunaAccount", "KaikoAccount", "PacificaAccount")),
     ("", ("ApiKey", "OAuth", "Login", "RateLimit", "Events")),
-    ("every channel", ("Webhook", "Slack", "Discord", "Teams", "GoogleChat", "Mattermost", "PagerDuty", "Telegram")),
+    ("every channel", (
+        "Webhook", "Slack", "Discord", "Telegram", "Ntfy", "Teams", "GoogleChat", "Mattermost", "PagerDuty",
+    )),
     ("", ("Route", "Step", "TimeInterval", "FiledSilence", "SilenceUnless", "ExpectedTransfer")),
     ("", ("Heartbeat", "Connectivity", "History")),
 )  # fmt: skip

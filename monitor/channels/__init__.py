@@ -8,6 +8,7 @@ from monitor.channels.base import ChannelSettings
 from monitor.channels.discord import Discord
 from monitor.channels.google_chat import GoogleChat
 from monitor.channels.mattermost import Mattermost
+from monitor.channels.ntfy import Ntfy
 from monitor.channels.pagerduty import PagerDuty
 from monitor.channels.slack import Slack
 from monitor.channels.teams import Teams
@@ -16,7 +17,7 @@ from monitor.channels.webhook import Webhook
 from monitor.fields import by_type
 
 AnyChannel = Annotated[
-    Discord | GoogleChat | Mattermost | PagerDuty | Slack | Teams | Telegram | Webhook,
+    Discord | GoogleChat | Mattermost | Ntfy | PagerDuty | Slack | Teams | Telegram | Webhook,
     Field(discriminator="type"),
 ]
 

@@ -13,11 +13,17 @@ from tests.builders import entry, message
 from tests.channels.faults import FAULTS, THROTTLED, TIMEOUT, closing_in_the_pool, outcome_of, shown
 
 #: What every channel that posts to the receiver is configured with besides `url`.
-SETTINGS = {"webhook": {}, "slack": {}, "discord": {}, "telegram": {"token": "1:CANARY0123456789", "chat_id": 1}}
+SETTINGS = {
+    "webhook": {},
+    "slack": {},
+    "discord": {},
+    "telegram": {"token": "1:CANARY0123456789", "chat_id": 1},
+    "ntfy": {"url": "http://127.0.0.1:9", "topic": "CANARY0123456789"},
+}
 #: How each says that it took a message, if not by a plain `ok`.
-TAKEN = {"discord": '{"id": "1"}', "telegram": '{"ok": true}'}
+TAKEN = {"discord": '{"id": "1"}', "telegram": '{"ok": true}', "ntfy": '{"id": "a"}'}
 #: Those that have another name for where they send.
-WHERE = {"telegram": "base_url"}
+WHERE = {"telegram": "base_url", "ntfy": "base_url"}
 #: Those that wait longer where somebody in front of the destination throttles us.
 PATIENCE = {"discord": BANNED_WAIT}
 _READ = TypeAdapter(AnyChannel).validate_python
