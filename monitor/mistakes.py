@@ -30,7 +30,6 @@ TYPES_NOT_YET: Mapping[str, frozenset[str]] = {
     "providers": frozenset({"http_json", "evm", "bitcoin_esplora", "hyperliquid", "solana", "tron", "ccxt"}),
     "channels": frozenset({
         "alertmanager",
-        "email",
     }),
 }  # fmt: skip
 _NOUNS = {"providers": "provider", "channels": "channel", "rules": "rule", "prices": "price"}

@@ -23,6 +23,7 @@ ORDER = (
     ("", ("ApiKey", "OAuth", "Login", "RateLimit", "Events")),
     ("every channel", (
         "Webhook", "Slack", "Discord", "Telegram", "Ntfy", "Teams", "GoogleChat", "Mattermost", "PagerDuty",
+        "Email",
     )),
     ("", ("Route", "Step", "TimeInterval", "FiledSilence", "SilenceUnless", "ExpectedTransfer")),
     ("", ("Heartbeat", "Connectivity", "History")),

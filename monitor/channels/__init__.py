@@ -6,6 +6,7 @@ from pydantic import Field
 
 from monitor.channels.base import ChannelSettings
 from monitor.channels.discord import Discord
+from monitor.channels.email import Email
 from monitor.channels.google_chat import GoogleChat
 from monitor.channels.mattermost import Mattermost
 from monitor.channels.ntfy import Ntfy
@@ -17,7 +18,7 @@ from monitor.channels.webhook import Webhook
 from monitor.fields import by_type
 
 AnyChannel = Annotated[
-    Discord | GoogleChat | Mattermost | Ntfy | PagerDuty | Slack | Teams | Telegram | Webhook,
+    Discord | Email | GoogleChat | Mattermost | Ntfy | PagerDuty | Slack | Teams | Telegram | Webhook,
     Field(discriminator="type"),
 ]
 

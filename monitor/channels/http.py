@@ -19,7 +19,7 @@ import aiohttp
 from pydantic import SecretStr
 
 from monitor.channels.text import clean, cut
-from monitor.egress import Egress, EgressDenied, guarded
+from monitor.egress import Egress, EgressDenied, SocketFactory, guarded
 from monitor.errors import DeliveryDeferred, DeliveryRejected
 from monitor.redact import Redactor
 
@@ -57,14 +57,17 @@ class Reply:
         return cut(clean(self.text), EXCERPT_MAX)
 
 
+class _Guarded(aiohttp.TCPConnector):
+    """Dials only what the egress policy permits; `dial` is for channels that do not speak HTTP."""
+
+    def __init__(self, egress: Egress) -> None:
+        self.dial = guarded(egress)
+        super().__init__(limit=CONNECTIONS, keepalive_timeout=KEEPALIVE, ttl_dns_cache=10, socket_factory=self.dial)
+
+
 def new_session(egress: Egress | None = None) -> aiohttp.ClientSession:
     """The session of all channels of a process; close it on the way out. Needs a running loop."""
-    connector = aiohttp.TCPConnector(
-        limit=CONNECTIONS,
-        keepalive_timeout=KEEPALIVE,
-        ttl_dns_cache=10,
-        socket_factory=guarded(egress or Egress()),
-    )
+    connector = _Guarded(egress or Egress())
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -108,7 +111,7 @@ class Http:
                 timeout=limits,
             ) as answer:
                 wait = retry_after(answer.headers.get("Retry-After", ""), now)
-                return Reply(answer.status, _hidden(url, *secrets).clean(await _beginning(answer, most)), wait)
+                return Reply(answer.status, hidden(url, *secrets).clean(await _beginning(answer, most)), wait)
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
             raise DeliveryRejected("the channel's URL is not one", "channel") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -116,6 +119,13 @@ class Http:
         except ValueError:
             # A line break in a header, for example: this payload can never be sent.
             raise DeliveryRejected("the request cannot be built", "message") from None
+
+    @property
+    def dial(self) -> SocketFactory:
+        """A socket for an address, for channels of other protocols: OSError where the policy forbids the address."""
+        connector = self.session.connector
+        assert isinstance(connector, _Guarded), "channels have a session of new_session"
+        return connector.dial
 
     def hold(self, url: SecretStr, until: datetime) -> None:
         """Its host wants nothing from any channel of this process until then."""
@@ -149,7 +159,7 @@ async def _beginning(answer: aiohttp.ClientResponse, most: int) -> str:
 
 
 @lru_cache(maxsize=256)
-def _hidden(*secrets: SecretStr) -> Redactor:
+def hidden(*secrets: SecretStr) -> Redactor:
     """What takes URLs and other secrets out of an answer that echoes them."""
     redactor = Redactor()
     for secret in secrets:
