@@ -1,6 +1,6 @@
 """What the API needs from the rest of the process."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -67,7 +67,7 @@ class Store(Reader, Protocol):
         ...
 
     async def deliveries(
-        self, channels: Iterable[str], states: Iterable[DeliveryState], after: Place | None, limit: int
+        self, channels: Collection[str], states: Iterable[DeliveryState], after: Place | None, limit: int
     ) -> tuple[list[Delivery], Place | None]:
         """Deliveries of these channels in these states, the worst and newest first, and where to go on."""
         ...

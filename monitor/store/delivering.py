@@ -137,7 +137,13 @@ class DeliveringStore(ConditionStore, MovingStore):
         """The frozen message arrived: remember what was told (None forgets an alert), the next due time."""
         where, name = ChannelKeys(group.channel), _frozen(group)
         args = (_us(due_at), name, ledgercodec.dump_attempt("sent", tried), self._log_kept, *_told(told))
-        return bool(await self._on_group("bm2_settle", group, *args, more=[where.log(name), where.sent]))
+        more = [where.log(name), where.sent]
+        settled = bool(await self._on_group("bm2_settle", group, *args, more=more))
+        if settled and group.replays and group.telling is not None:
+            begun = [part for one in group.telling.alerts for part in (one.entry.fingerprint, one.entry.id)]
+            # Apart from it: what a crash in between costs is that a beginning is told again.
+            await self._batch.fcall("bm2_heard", [where.open(group.replays)], *begun)
+        return settled
 
     async def postpone(self, group: Group, due_at: datetime, tried: Tried, wait: timedelta | None = None) -> bool:
         """The frozen message failed: count an attempt, put its items back among the news (oldest first)."""

@@ -1,6 +1,6 @@
 """What was sent and what became of it, dead letters and their replay, and what every alert went through."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -89,7 +89,7 @@ class LedgerStore(Session):
         )
 
     async def deliveries(
-        self, channels: Iterable[str], states: Iterable[DeliveryState], after: Place | None, limit: int
+        self, channels: Collection[str], states: Iterable[DeliveryState], after: Place | None, limit: int
     ) -> tuple[list[Delivery], Place | None]:
         """Deliveries of these channels in these states, the worst and newest first, and where to go on."""
         places: list[Place] = []

@@ -14,7 +14,7 @@ from monitor.store import codec
 from monitor.store.keys import ChannelKeys
 from monitor.store.session import Keep
 from tests.builders import entry, event_entry, failed, message, minutes, row, seconds, target
-from tests.fakes import RecordingChannel, paused
+from tests.fakes import RecordingChannel, news_of, paused
 from tests.post import dead_letters, deliver, owe
 
 OPS = ChannelKeys("ops")
@@ -261,6 +261,31 @@ class TestReplay:
         assert await store.find_dead(channel.arrived[0].id, ["ops"]) is None
         assert not await store.replay("ops", channel.arrived[0].id)
         assert not await store.replay("ops", "ntf_unheard_of")
+
+    async def test_what_it_told_is_known_to_the_group_it_died_in(self, store, clock, dead):
+        await store.replay("ops", dead.id)
+        channel = RecordingChannel()
+        await deliver(store, channel, clock)
+        clock.pass_(minutes(241))
+        await deliver(store, channel, clock)
+        await owe(store, clock, [row("resolved", entry(status="resolved"), TO)])
+        await deliver(store, channel, clock)
+
+        assert [one.type for one in channel.arrived] == ["alert.firing", "alert.reminder", "alert.resolved"]
+        assert news_of(channel.arrived) == [("alr_a1", "firing", 1), ("alr_a1", "firing", 2), ("alr_a1", "resolved", 3)]
+
+    async def test_another_episode_still_begins_with_its_own_beginning(self, store, clock, dead):
+        await owe(store, clock, [row("firing", entry(episode=2), TO)])
+        await deliver(store, RecordingChannel([REJECTED]), clock)
+        clock.pass_(minutes(2))
+        await store.replay("ops", dead.id)
+        channel = RecordingChannel()
+        await deliver(store, channel, clock)
+        await owe(store, clock, [row("resolved", entry(status="resolved", episode=2), TO)])
+        clock.pass_(minutes(2))
+        await deliver(store, channel, clock)
+
+        assert [status for name, status, _ in news_of(channel.arrived) if name == "alr_a2"] == ["firing", "resolved"]
 
     async def test_its_group_is_forgotten_when_it_is_over(self, store, clock, dead):
         await store.replay("ops", dead.id)

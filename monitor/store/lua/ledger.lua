@@ -55,6 +55,20 @@ local function keep_letter(dead, letters, now, id, letter)
   end
 end
 
+-- A dead letter that told of an alert has arrived after all: the group it came from need not begin again with it.
+-- KEYS  open
+-- ARGV  pairs of (fingerprint, alert)
+local function heard(keys, args)
+  for i = 1, #args, 2 do
+    local told = redis.call('HGET', keys[1], args[i])
+    if told and cjson.decode(told).entry.id == args[i + 1] then
+      -- No text within quotes can look like this, its own quotes are escaped; and what it becomes is as it was written.
+      redis.call('HSET', keys[1], args[i], (string.gsub(told, '"heard":false', '"heard":true')))
+    end
+  end
+  return 1
+end
+
 -- One more chapter of an alert's story. Of too many the oldest but two go: they say how it began.
 -- Each is stored as `<version> <time> <chapter>`.
 local function tell_story(story, version, now, chapter, keep)
@@ -64,3 +78,5 @@ local function tell_story(story, version, now, chapter, keep)
   end
   redis.call('EXPIRE', story, keep)
 end
+
+redis.register_function('bm2_heard', heard)
