@@ -18,6 +18,7 @@ from monitor.backtest_replay import Life, Span, replay
 from monitor.backtest_report import Outcome, Unjudged, print_report, report
 from monitor.beside import OK, known, load_config, open_store, print_json
 from monitor.config import Config
+from monitor.engine.suppress import Suppressor
 from monitor.engine.watch import match_labels
 from monitor.errors import ConfigError
 from monitor.fields import duration
@@ -27,6 +28,7 @@ from monitor.model.snapshot import Snapshot
 from monitor.rules.base import RuleBase
 from monitor.ruletest_inbox import Inbox
 from monitor.schedule import Every
+from monitor.staff import muted
 from monitor.staff import policy as policy_of
 from monitor.store.redis import RedisStore
 
@@ -156,7 +158,9 @@ class _Backtest:
 
     def outcome(self) -> Outcome:
         """Everything that is to be said, the messages of all channels included."""
-        inbox = Inbox({name: spec.send_resolved for name, spec in self.config.channels.items()}, REMINDERS_MAX)
+        resolved = {name: spec.send_resolved for name, spec in self.config.channels.items()}
+        # Silences are of now; a past in which they held would not show what rules do.
+        inbox = Inbox(resolved, REMINDERS_MAX, Suppressor((muted(self.config),)))
         for at, row in self.rows:
             inbox.deliver(at)
             inbox.owe([row], at)

@@ -56,6 +56,7 @@ class Case:
     rules: tuple[RuleBase, ...]
     policy: Policy
     send_resolved: Mapping[str, bool]
+    config: Config | None
     document: Document
     index: int
 
@@ -172,6 +173,7 @@ class _File:
             rules=self.rules,
             policy=policy_of(config) if config else Policy(compile_route(None, channels), defaults.outage_tolerance),
             send_resolved={name: spec.send_resolved for name, spec in config.channels.items()} if config else {},
+            config=config,
             document=document,
             index=index,
         )

@@ -9,9 +9,11 @@ from datetime import datetime
 from typing import Literal
 
 from monitor.engine.flush import after_settle, flush
+from monitor.engine.suppress import NOTHING_SUPPRESSED, Suppressor, holds, key_of
 from monitor.model.group import NEWS_READ_MAX, Group, Item, Message
 from monitor.model.record import Row
 from monitor.model.target import Target
+from monitor.virtual import at_once
 
 #: What people are told of an alert.
 Kind = Literal["firing", "updated", "reminder", "resolved", "event"]
@@ -52,6 +54,10 @@ class _Held:
     #: The last alert ended: that is told at once.
     ended: bool = False
 
+    def owes(self) -> bool:
+        """Whether there is something to tell that is not suppressed, as far as is known."""
+        return any(not holds(self.group, key_of(item)) for item in self.news)
+
     def next_flush(self, now: datetime) -> datetime:
         if self.ended or self.flushed_at is None:
             return now
@@ -60,10 +66,14 @@ class _Held:
 
 @dataclass(slots=True)
 class Inbox:
-    """All channels of a test. `send_resolved` is channel → its setting, true where it says nothing."""
+    """All channels of a test. `send_resolved` is channel → its setting, true where it says nothing.
+
+    What `suppress` finds out must not take any time.
+    """
 
     send_resolved: Mapping[str, bool] = field(default_factory=dict)
     reminders_max: int = REMINDERS_MAX
+    suppress: Suppressor = NOTHING_SUPPRESSED
     heard: list[Heard] = field(default_factory=list)
     _groups: dict[tuple[str, str], _Held] = field(default_factory=dict)
     _rows: int = 0
@@ -84,10 +94,10 @@ class Inbox:
             self._tell(min(due, key=lambda held: held.due_at or until))
 
     def drain(self) -> None:
-        """Send what is still owed; reminders are not, nor what may still be answered."""
+        """Send what is still owed; reminders are not, nor what may still be answered or is suppressed at the end."""
         for held in self._groups.values():
             held.news = [item for item in held.news if not self._may_be_answered(item)]
-        while owing := [held for held in self._groups.values() if held.news]:
+        while owing := [held for held in self._groups.values() if held.owes()]:
             self._tell(min(owing, key=_due))
 
     def _may_be_answered(self, item: Item) -> bool:
@@ -110,24 +120,32 @@ class Inbox:
 
     def _tell(self, held: _Held) -> None:
         now = _due(held)
-        self._reminders += not held.news
-        if not held.news and self._reminders > self.reminders_max:
+        if not held.news and self._reminders >= self.reminders_max:
             held.due_at = None
             return
-        group = replace(held.group, news=tuple(held.news[:NEWS_READ_MAX]), waiting=len(held.news))
+        group = at_once(self.suppress(self._seen(held), now))
+        held.group = replace(held.group, hushed=group.hushed)
         message = flush(group, now, send_resolved=self.send_resolved.get(group.channel, True))
         if not isinstance(message, Message):
             held.due_at = message
             return
+        self._reminders += not held.news
         self.heard += _entries(message, now)
         held.news = [item for item in held.news if item.key not in message.keys]
-        held.flushed_at, held.ended = now, held.ended and bool(held.news)
-        left = replace(group, news=tuple(held.news[:NEWS_READ_MAX]), waiting=len(held.news))
+        held.flushed_at = now if message.alerts else held.flushed_at
+        held.ended = held.ended and bool(held.news)
+        left = self._seen(held)
         told, due_at = after_settle(left, message, now)
         known = {name: one for name, one in {**group.open, **told}.items() if one is not None}
-        held.group = replace(held.group, open=known, version=group.version + 1)
+        hushed = {key: hush for key, hush in group.hushed.items() if key not in told}
+        held.group = replace(held.group, open=known, version=group.version + 1, hushed=hushed)
         flush_at = held.next_flush(now) if held.news else None
         held.due_at = min((at for at in (due_at, flush_at) if at is not None), default=None)
+
+    def _seen(self, held: _Held) -> Group:
+        """All that it owes: nothing that is suppressed hides what is behind it."""
+        size = len(held.news) if self.suppress.sources else NEWS_READ_MAX
+        return replace(held.group, news=tuple(held.news[:size]), waiting=len(held.news))
 
 
 def _due(held: _Held) -> datetime:
@@ -157,4 +175,5 @@ def fresh_group(target: Target, now: datetime) -> Group:
         interval=target.interval,
         repeat=target.repeat,
         due_at=now,
+        route=target.route,
     )

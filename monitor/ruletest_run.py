@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from monitor.engine.decide import Policy
 from monitor.engine.kicks import FOLD
 from monitor.engine.notice import labels_of, labels_of_alert
+from monitor.engine.silences import Board
+from monitor.engine.suppress import NOTHING_SUPPRESSED
 from monitor.engine.watch import account_of_checkup, aggregates, match_labels
 from monitor.model.alert import Alert
 from monitor.model.record import Account, Commit, Health, Reading, Roundup, RuleWatch
@@ -22,6 +24,7 @@ from monitor.ruletest_cases import Case
 from monitor.ruletest_inbox import Inbox
 from monitor.ruletest_polls import Script, Ticker, expected_of, noted, sample_at, shown
 from monitor.ruletest_story import INACTIVE, About, Status, Story
+from monitor.staff import suppressor
 from monitor.virtual import Shelf, Virtual, VirtualSum
 
 #: What is looked at besides polls is, at most this often between two: a day between polls must not mean thousands.
@@ -84,7 +87,10 @@ class _World:
     def __post_init__(self) -> None:
         case = self.case
         self.shelf = Shelf(case.start)
-        self.inbox, self.ticker = Inbox(case.send_resolved), Ticker(case.test.prices)
+        quiet = NOTHING_SUPPRESSED
+        if case.config is not None:
+            quiet = suppressor(case.config, Board(self.shelf, lambda: self.shelf.now, case.config.silences))
+        self.inbox, self.ticker = Inbox(case.send_resolved, suppress=quiet), Ticker(case.test.prices)
         policy = replace(case.policy, book=self.ticker.before(case.policy.book))
 
         def judged(account: Account, *, whole: bool) -> _Judged:

@@ -97,7 +97,11 @@ def destination(
     )
 
 
+def muted(config: Config) -> Mutes:
+    """The times at which routes tell nothing."""
+    return Mutes.of(tree(config.route, tuple(config.channels)), config.time_intervals)
+
+
 def suppressor(config: Config, board: Board) -> Suppressor:
     """What must not be told now: silenced by people, muted by its route."""
-    mutes = Mutes.of(tree(config.route, tuple(config.channels)), config.time_intervals)
-    return Suppressor((Silenced(board), mutes))
+    return Suppressor((Silenced(board), muted(config)))

@@ -13,6 +13,7 @@ from monitor.engine.sumreader import SumReader
 from monitor.engine.sums import Cursor, Moves, SumNews, stamp
 from monitor.model.event import Event
 from monitor.model.record import Account, Commit, Confirm, Need, Reading, Record, Roundup
+from monitor.model.silence import Silence
 from monitor.model.window import micros
 from monitor.rules.base import RuleBase
 
@@ -103,6 +104,13 @@ class Shelf:
         rows = self._moves[bisect_left(self._moves, start, key=itemgetter(0)) :]
         read = rows[-1][0] if rows else since.get(_PARTITION, 0)
         return Moves(tuple(event for _, event in rows), {_PARTITION: read} if read else {})
+
+    async def silences(self, now: datetime) -> tuple[Silence, ...]:  # noqa: ARG002 - as on the port
+        """Nobody is there who could make one."""
+        return ()
+
+    async def rouse(self, channel: str) -> None:
+        """Nobody sleeps here."""
 
     async def load_many(self, accounts: Sequence[str]) -> list[Record]:
         """As on the port of that name."""

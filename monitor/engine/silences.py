@@ -105,7 +105,10 @@ class Silenced:
             log.warning("silences.unknown", channel=group.channel, why=str(error))
             held = tuple(Held(silence, compile_match(silence.match)) for silence in self.board.filed)
         active = [one for one in held if one.silence.state(now) == "active"]
-        matching = {entry.id: found for entry in entries if (found := matching_of(active, entry))} if active else {}
+        matching = {
+            entry.id: tuple(one for one in matching_of(active, entry) if not _lifted_before(one, group, entry))
+            for entry in (entries if active else ())
+        }
         records = await self._records(entries, matching)
         return {
             entry.id: hush
@@ -126,6 +129,14 @@ def matching_of(held: Iterable[Held], entry: Entry) -> tuple[Silence, ...]:
     """The silences that match an alert."""
     labels = labels_of(entry)
     return tuple(one.silence for one in held if one.matches(labels))
+
+
+def _lifted_before(silence: Silence, group: Group, entry: Entry) -> bool:
+    """Whether it was lifted for this episode already: who heard of it in the silence also hears how it ends."""
+    told = group.open.get(entry.fingerprint)
+    if silence.unless is None or silence.starts_at is None or told is None or told.entry.id != entry.id:
+        return False
+    return told.heard and told.at >= silence.starts_at
 
 
 def _hush(entry: Entry, silences: Iterable[Silence], record: Record | None, now: datetime) -> Hush | None:
