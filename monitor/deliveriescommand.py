@@ -59,12 +59,13 @@ def _print(found: Sequence[Delivery], states: Sequence[DeliveryState], now: date
     if not found:
         console.print("everything has arrived" if states == UNDONE else f"nothing is {states[0]}")
         return
-    table = Table("state", "channel", "what", "alerts", "attempts", "since", "next try", "id", "last error")
+    # Ids are there to be copied: whatever the width of the terminal, they stay whole.
+    table = Table("state", "id", "channel", "tried", "for", "what", box=None, pad_edge=False)
+    table.columns[1].no_wrap, table.columns[1].min_width = True, 24
     for one in found[:ROWS_MAX]:
         table.add_row(
-            Text(one.state, _STYLES[one.state]), one.channel, one.type or "", str(len(one.alerts)), str(one.attempts),
-            age_text(age(one.at, now)), "" if one.next_at is None else f"{one.next_at:%H:%M:%SZ}",
-            Text(one.id, no_wrap=True), Text(redact(one.last_error)),
+            Text(one.state, _STYLES[one.state]), one.id, one.channel, str(one.attempts), age_text(age(one.at, now)),
+            Text(_what(one)),
         )  # fmt: skip
     console.print(table)
     if len(found) > ROWS_MAX:
@@ -72,6 +73,13 @@ def _print(found: Sequence[Delivery], states: Sequence[DeliveryState], now: date
     if dead := sum(one.state == "dead" for one in found):
         what = "it" if dead == 1 else "them"
         console.print(f"{counted(dead, 'message')} dead: `balance-monitor replay --dead` sends {what} again")
+
+
+def _what(one: Delivery) -> str:
+    """What it tells, what was said to it, and when it is tried again."""
+    told = f"{one.type or 'news'} of {counted(len(one.alerts), 'alert')}"
+    again = f"next try {one.next_at:%H:%M:%SZ}" if one.next_at and one.state == "failing" else ""
+    return "; ".join(part for part in (redact(one.last_error), told, again) if part)
 
 
 def replay(path: Path, name: str | None, channel: str | None) -> int:
