@@ -22,6 +22,8 @@ from monitor.model.group import Message, Receipt
 
 #: What was to be edited was deleted, is older than an hour and was edited too often, or is not ours any more.
 GONE_CODES = frozenset({10008, 30046, 50005})
+#: Cloudflare's block in the words of their API (discord-api-docs#6473).
+BLOCKED_CODE = 40333
 #: Ten thousand refusals in ten minutes make Cloudflare ban an address for an hour: knock rarely where it refuses us.
 BANNED_WAIT = timedelta(minutes=10)
 _HEADERS = {"Content-Type": "application/json"}
@@ -134,7 +136,7 @@ def _failure(reply: Reply, said: Said | None) -> DeliveryError:
     why = f"HTTP {reply.status} {reply.excerpt}".strip()
     if reply.status == 429:
         return DeliveryDeferred(why, _wait(said) or max(reply.wait or BANNED_WAIT, BANNED_WAIT))
-    if said is None or said.code is None:
+    if said is None or said.code in (None, BLOCKED_CODE):
         # Cloudflare, or a proxy: it says nothing about the webhook, not even with a 401 or a 404.
         return DeliveryDeferred(why, BANNED_WAIT if reply.status == 403 else reply.wait)
     if said.code in GONE_CODES:

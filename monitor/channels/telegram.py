@@ -104,29 +104,26 @@ class TelegramChannel:
     moved: dict[int | str, int] = field(default_factory=dict)
 
     async def send(self, message: Message, now: datetime) -> Receipt:
-        chat = self.moved.get(self.spec.chat_id, self.spec.chat_id)
-        payload = {"chat_id": chat, **render(message, redact=bool(self.spec.redact))}
+        payload = render(message, redact=bool(self.spec.redact))
         if self.spec.thread_id is not None:
             payload["message_thread_id"] = self.spec.thread_id
         first = _first(message)
-        if first is not None and chat in (first.chat, self.spec.chat_id):
-            payload["reply_parameters"] = {"message_id": first.message, "allow_sending_without_reply": True}
-        sent = await self._post(payload, message.channel, now)
+        sent = await self._post(payload, first, message.channel, now)
         # Without a ref the one it has is kept: the next news belong there too.
-        ref = "" if first is not None and first.chat == sent.chat else _encode(sent).decode()
-        return Receipt(f"ok {sent.message}", ref)
+        known = sent.message == 0 or (first is not None and first.chat == sent.chat)
+        return Receipt(f"ok {sent.message}", "" if known else _encode(sent).decode())
 
-    async def _post(self, payload: Mapping[str, Any], channel: str, now: datetime) -> Place:
-        """Send; a chat that moved, or a message that is gone, costs no attempt."""
-        alone = {name: value for name, value in payload.items() if name != "reply_parameters"}
+    async def _post(self, payload: dict[str, Any], first: Place | None, channel: str, now: datetime) -> Place:
+        """Send; a chat that moved, or a message to answer that is gone, costs no attempt."""
+        chat = self.moved.get(self.spec.chat_id, self.spec.chat_id)
         try:
-            return await self._call(payload, now)
+            return await self._call({"chat_id": chat, **_answering(first, chat), **payload}, now)
         except Migrated as moved:
-            self.moved[self.spec.chat_id] = moved.chat
-            log.warning("telegram.chat_moved", channel=channel, chat_id=moved.chat, advice="set this chat_id")
-            return await self._call({**alone, "chat_id": moved.chat}, now)
+            chat = self.moved[self.spec.chat_id] = moved.chat
+            log.warning("telegram.chat_moved", channel=channel, chat_id=chat, advice="set this chat_id")
+            return await self._call({"chat_id": chat, **_answering(first, chat), **payload}, now)
         except Gone:
-            return await self._call(alone, now)
+            return await self._call({"chat_id": chat, **payload}, now)
 
     async def _call(self, payload: Mapping[str, Any], now: datetime) -> Place:
         url = SecretStr(f"{self.spec.base_url}/bot{self.spec.token.get_secret_value()}/sendMessage")
@@ -216,3 +213,10 @@ def _first(message: Message) -> Place | None:
         return msgspec.json.decode(refs.pop(), type=Place)
     except (msgspec.MsgspecError, ValueError):
         return None
+
+
+def _answering(first: Place | None, chat: int | str) -> dict[str, Any]:
+    """What makes a message an answer. In another chat the number is of another message; a name may be any chat's."""
+    if first is None or (isinstance(chat, int) and chat != first.chat):
+        return {}
+    return {"reply_parameters": {"message_id": first.message, "allow_sending_without_reply": True}}

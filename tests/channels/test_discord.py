@@ -123,6 +123,7 @@ def error(code, **more):
         (400, error(220001), MESSAGE),
         (413, error(40005), MESSAGE),
         (403, "error code: 1010", LATER),
+        (403, error(40333), LATER),
         (403, "<html>blocked</html>", LATER),
         (403, '{"error_code": 1010}', LATER),
         (401, "<html>", LATER),
@@ -160,6 +161,7 @@ def test_the_code_in_the_body_says_what_is_at_fault_and_a_page_says_nothing(stat
         (429, seconds(3), "error code: 1015", BANNED_WAIT),
         (429, minutes(30), "<html>", minutes(30)),
         (403, None, "error code: 1010", BANNED_WAIT),
+        (403, None, error(40333), BANNED_WAIT),
         (503, seconds(7), "", seconds(7)),
     ],
 )

@@ -238,6 +238,27 @@ async def test_an_answer_to_what_is_gone_is_sent_as_a_message_in_the_same_attemp
     assert receipt.answer == "ok 555"
 
 
+async def test_nothing_answers_a_message_of_another_chat(chat, receiver):
+    receiver.answers = [sent(), (200, '{"ok": true}', {})]
+    told = message(Numbered(entry(), 2, "[-4711,9]"))
+
+    receipts = [await chat().send(told, NOON) for _ in range(2)]
+
+    assert all("reply_parameters" not in body for body in bodies(receiver))
+    assert [receipt.ref for receipt in receipts] == [f"[{CHAT},555]", ""]
+
+
+async def test_a_process_that_does_not_know_of_a_move_answers_in_the_new_chat(chat, receiver):
+    moved = (400, error("Bad Request: group chat was upgraded to a supergroup chat", migrate_to_chat_id=-100777), {})
+    receiver.answers = [moved, sent(2, -100777)]
+
+    await chat(chat_id=-4711).send(message(Numbered(entry(), 2, "[-100777,1]")), NOON)
+
+    first, second = bodies(receiver)
+    assert "reply_parameters" not in first
+    assert second["reply_parameters"]["message_id"] == 1
+
+
 async def test_a_group_that_became_a_supergroup_is_told_at_once_and_from_then_on(chat, receiver):
     moved = (400, error("Bad Request: group chat was upgraded to a supergroup chat", migrate_to_chat_id=-100777), {})
     receiver.answers = [moved, sent(1, -100777), sent(2, -100777)]
