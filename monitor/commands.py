@@ -24,6 +24,7 @@ from monitor.errors import DeliveryError, ProviderError, StoreUnavailable, Store
 from monitor.fields import duration_text
 from monitor.model.group import Receipt
 from monitor.model.record import Account, Answer, Record
+from monitor.outlook import channel_view
 from monitor.providers.http import Http, new_session
 from monitor.redact import redact
 from monitor.silencing import match_text, silence_report
@@ -128,12 +129,14 @@ async def _status(config: Config) -> dict[str, Any]:
                     late.append(now - due)
         known_silences = (*config.silences, *await store.silences(now))
         dead = {channel: await store.count_dead(channel) for channel in config.channels}
+        channels = await store.channel_health(config.channels)
     alerts = [alert for view in views for alert in view["alerts"]]  # type: ignore[attr-defined]  # a list by construction
     return {
         "at": stamp(now),
         "accounts": [view for view in views if view["provider"] != STORE_PROVIDER],
         "alerts": alerts,
         "dead_deliveries": dead,
+        "channels": {name: channel_view(health) for name, health in channels.items()},
         "silences": silence_report(known_silences, config, watched, alarmed, now),
         "late": {
             "accounts": len(late),
@@ -160,11 +163,7 @@ def _print_status(report: dict[str, Any]) -> None:
         doubt = "" if alert["data"] == "ok" else f" (data: {alert['data']})"
         why = f": {alert['details']['why']}" if alert["details"].get("why") else ""
         who += f" {alert['value'] or ''}{doubt}{why}{_looked_after(alert)}"
-        console.print(
-            f"firing {alert['severity']}: {alert['rule']} {who}",
-            style="red",
-            markup=False,
-        )
+        console.print(f"firing {alert['severity']}: {alert['rule']} {who}", style="red", markup=False)
     for silence in (one for one in report["silences"] if one["remarks"]):
         console.print(
             f"silence {silence['id']} of {silence['author']} ({silence['comment']}): "
@@ -172,6 +171,7 @@ def _print_status(report: dict[str, Any]) -> None:
             style="yellow",
             markup=False,
         )
+    _print_channels(console, report["channels"])
     pending = sum(1 for alert in alerts if alert["state"] == "pending")
     dead = sum(report["dead_deliveries"].values())
     late = report["late"]
@@ -182,6 +182,14 @@ def _print_status(report: dict[str, Any]) -> None:
     )
     if accounts and (late["accounts"] == len(accounts) or all(view["status"] == "never" for view in accounts)):
         console.print("no account is being polled: is a daemon running on this store?", style="yellow")
+
+
+def _print_channels(console: Console, channels: dict[str, dict[str, Any]]) -> None:
+    """Those that take no messages."""
+    for name, channel in channels.items():
+        if channel["state"] != "ok":
+            since = f" since {channel['since']}" if channel["since"] else ""
+            console.print(f"channel {name} is {channel['state']}{since}: {channel['why']}", style="red", markup=False)
 
 
 def _looked_after(alert: dict[str, Any]) -> str:

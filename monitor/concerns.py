@@ -51,9 +51,13 @@ class Concerns:
             self._over.pop(key, None)
             self.bell.set()
 
-    def settle(self, *names: str) -> None:
-        """Nothing of these names is so any more."""
-        self._end(key for key in self._held if key[0] in names)
+    def settle(self, *names: str, about: str | None = None) -> None:
+        """Nothing of these names is so any more, or only what is `about` that."""
+        self._end(key for key in self._held if key[0] in names and about in (None, key[1]))
+
+    def abouts(self, name: str) -> tuple[str, ...]:
+        """What is being reported under this name is about these."""
+        return tuple(about for held, about in self._held if held == name)
 
     async def tell(self, store: PollStore) -> None:
         """Bring the store up to date, and have it judged. Raises StoreUnavailable; then nothing is forgotten."""

@@ -17,6 +17,7 @@ from monitor.engine.ports import Clock
 from monitor.errors import StoreUnavailable
 from monitor.gauges import Gauges
 from monitor.metrics import Metrics
+from monitor.outlook import ChannelOutlook
 from monitor.plan import Crew
 from monitor.silencing import ending_silences
 from monitor.store.redis import RedisStore
@@ -37,6 +38,8 @@ LOSS_EVERY = timedelta(seconds=5)
 LOSS_TOLD = timedelta(hours=1)
 #: How often the other processes hear what we run; well within the time after which they take us for gone.
 HOLD_EVERY = timedelta(seconds=5)
+#: How soon it is told that a channel takes no messages, and how often that is renewed.
+CHANNELS_EVERY = timedelta(seconds=5)
 #: How soon prices that another process has fetched are used here.
 PRICES_EVERY = timedelta(seconds=2)
 #: How soon a silence that was made or ended elsewhere holds, or holds no longer, here.
@@ -80,6 +83,7 @@ class Duties:
 
     def __init__(self, store: RedisStore, gauges: Gauges, metrics: Metrics, clock: Clock, concerns: Concerns) -> None:
         self.store, self.gauges, self.metrics, self.clock, self.concerns = store, gauges, metrics, clock, concerns
+        self._outlook = ChannelOutlook(metrics, concerns)
         self.rung_at = clock()
         self.lag = timedelta(0)
         self.store_up = True
@@ -102,6 +106,7 @@ class Duties:
             Duty("silences", self._silences, SILENCES_EVERY),
             Duty("reminders", self._remind, REMIND_EVERY),
             Duty("prices", self._prices, PRICES_EVERY),
+            Duty("channels", self._channels, CHANNELS_EVERY),
             *more,
         )
         for duty in duties:
@@ -184,6 +189,11 @@ class Duties:
     async def _prices(self) -> None:
         assert self._crew is not None
         await self._crew.feeds.refresh(self.store, self.metrics)
+
+    async def _channels(self) -> None:
+        assert self._crew is not None
+        if "deliver" in self._crew.roles:
+            self._outlook.take(await self.store.channel_health(self._crew.deliverers))
 
     async def _silences(self) -> None:
         assert self._crew is not None

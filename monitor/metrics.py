@@ -4,16 +4,14 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client import CollectorRegistry, Info, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
 from monitor.metrics_beats import BeatMetrics
-from monitor.metrics_family import Family
-
-PREFIX = "balance_monitor_"
+from monitor.metrics_family import PREFIX, Family
+from monitor.metrics_sending import Sending
 
 PollOutcome = Literal["ok", "partial", "unreachable", "refused", "throttled", "garbled", "bug"]
-DeliveryOutcome = Literal["ok", "deferred", "dead"]
 AccountState = Literal["ok", "failing", "never"]
 ACCOUNT_STATES: tuple[AccountState, ...] = ("ok", "failing", "never")
 
@@ -22,8 +20,6 @@ _POLL = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LATENESS = (0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900)
 _DECIDE = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05)
 _STORE = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
-#: From the news to the destination's answer: grouping and retries are in it, so it reaches to hours.
-_LATENCY = (0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 1_800, 7_200)
 
 
 class Described(NamedTuple):
@@ -34,12 +30,12 @@ class Described(NamedTuple):
     help: str
 
 
-class Metrics:
+class Metrics(Sending):
     """Every metric of one process, in its own registry. Methods are named for what has just happened."""
 
     def __init__(self, version: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter tells nobody anything
-        self.registry = CollectorRegistry()
+        super().__init__(CollectorRegistry())
         self._polling()
         self._deciding()
         self._delivering()
@@ -132,25 +128,6 @@ class Metrics:
             self._counter("rows_total", "News owed to channels: firing, updated, reminder, resolved, event.", "news")
         )
 
-    def _delivering(self) -> None:
-        self._deliveries = Family(
-            self._counter(
-                "deliveries_total",
-                "Attempts to deliver; deferred: tried again later, dead: never again.",
-                "channel",
-                "outcome",
-            )
-        )
-        self._latency = Family(
-            self._histogram(
-                "delivery_latency_seconds",
-                "From a message's oldest news to its arrival, grouping included.",
-                _LATENCY,
-                "channel",
-            )
-        )
-        self._dead = Family(self._gauge("dead_letters", "Notifications given up and kept for replay.", "channel"))
-
     def _living(self, version: str) -> None:
         self._lag = self._gauge("event_loop_lag_seconds", "How late the event loop ran its last heartbeat.")
         self._store_up = self._gauge("store_up", "1 while the store answers, else 0.")
@@ -237,16 +214,6 @@ class Metrics:
         """An annotation of a rule was replaced by its built-in text."""
         self._template_errors[rule].inc()
 
-    def attempted(self, channel: str, outcome: DeliveryOutcome, latency: timedelta | None = None) -> None:
-        """A delivery was tried; `latency` when it arrived."""
-        self._deliveries[channel, outcome].inc()
-        if latency is not None:
-            self._latency[channel].observe(max(0.0, latency.total_seconds()))
-
-    def dead_letters(self, channel: str, count: int) -> None:
-        """A channel keeps so many dead notifications."""
-        self._dead[channel].set(count)
-
     def lag(self, late: timedelta) -> None:
         """The event loop ran a heartbeat so late."""
         self._lag.set(late.total_seconds())
@@ -288,12 +255,3 @@ class Metrics:
         suffixes = {"counter": "_total", "info": "_info"}
         for family in self.registry.collect():
             yield Described(family.name + suffixes.get(family.type, ""), family.type, family.documentation)
-
-    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
-        return Counter(f"{PREFIX}{name}", meaning, labels, registry=self.registry)
-
-    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
-        return Gauge(f"{PREFIX}{name}", meaning, labels, registry=self.registry)
-
-    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(f"{PREFIX}{name}", meaning, labels, buckets=buckets, registry=self.registry)

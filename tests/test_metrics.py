@@ -30,6 +30,7 @@ def everything(metrics, name):
     metrics.template_failed("Low")
     metrics.attempted(name, "ok", SECOND)
     metrics.dead_letters(name, 1)
+    metrics.channel_failing(name, failing=True)
     metrics.lag(SECOND)
     metrics.store(up=True)
     metrics.configured("abc")

@@ -66,7 +66,7 @@ def learn(
         reading = _not_from_the_future(reading, now)
     match reading:
         case Health() | Reports():
-            return _reached(record), _of_the_store(reading, account, now)
+            return _reached(record), _of_the_store(record, reading, account, now)
         case Outage():
             return _learn_outage(record, reading, account, now, doubts)
         case Answer() if overtaken(record, reading.snapshot):
@@ -86,9 +86,9 @@ def _reached(record: Record) -> Record:
     return record if record.outage is None else replace(record, outage=None, failing_since=None)
 
 
-def _of_the_store(reading: Health | Reports, account: Account, now: datetime) -> Facts:
+def _of_the_store(record: Record, reading: Health | Reports, account: Account, now: datetime) -> Facts:
     if isinstance(reading, Reports):
-        return replace(reading, now=now)
+        return replace(reading, now=now, alerting=frozenset([alert.subject for alert in record.alerts]))
     watch = account.target
     assert isinstance(watch, ProviderWatch)
     return Checkup(now=now, provider=watch.provider, interval=watch.interval, health=reading)

@@ -159,4 +159,6 @@ def _name(account: Account, summed: Mapping[str, str] = _NO_LABELS) -> str:
 
 
 def _asset(account: Account, alert: Alert) -> str:
+    if isinstance(account.target, MonitorWatch):
+        return ""
     return alert.labels.get("asset", "") if isinstance(account.target, RuleWatch) else alert.subject

@@ -21,7 +21,9 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """What all processes have to report now, read from the store like a balance. It is its own fact."""
+    """What all processes have to report now, read from the store like a balance. It is its own fact, to which judging
+    it adds the subjects that have an alert (`alerting`)."""
 
     now: datetime
     told: tuple[Report, ...] = ()
+    alerting: frozenset[str] = frozenset()

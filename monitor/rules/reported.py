@@ -1,7 +1,7 @@
 """Alerts on what processes report of themselves: one line each."""
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import ClassVar, Literal
 
@@ -10,7 +10,7 @@ from monitor.model.alert import Verdict
 from monitor.model.record import Entry
 from monitor.model.report import Report, Reports
 from monitor.rules.facts import Facts
-from monitor.rules.self_alert import SelfRule
+from monitor.rules.self_alert import NOTIFICATION_FAILING, SelfRule
 
 #: Different causes told in one sentence, and processes named in it.
 _TOLD_MAX = 3
@@ -19,8 +19,9 @@ _TOLD_MAX = 3
 class Reported(SelfRule):
     """Breached while any process reports the condition of this name.
 
-    `said` and `over` are its sentences. With `counted` each further report is told again. A store that was away
-    for longer than reports count gives nobody the time to renew them: hence the moment's patience at the end.
+    `said` and `over` are its sentences. With `counted` each further report is told again; with `each` everything that
+    reports are about has an alert of its own, with a label of that name. A store that was away for longer than reports
+    count gives nobody the time to renew them: hence the moment's patience at the end.
     """
 
     worse: ClassVar[Literal["higher"]] = "higher"
@@ -28,25 +29,43 @@ class Reported(SelfRule):
     said: str
     over: str
     counted: bool = False
+    each: str = ""
     renotify_every: ThresholdField | None = Threshold(Decimal(1), percent=False)
 
     def about(self) -> Literal["asset", "account", "event"]:
-        return "account"
+        return "asset" if self.each else "account"
 
     def judge(self, facts: Facts) -> Iterator[Verdict]:
         if not isinstance(facts, Reports):
             return
         found = [report for report in facts.told if report.name == self.alert]
+        if self.each:
+            yield from self._apart(found, facts.alerting)
+            return
         level = self.severity if found else None
         count = Decimal(len({report.about for report in found})) if self.counted and found else None
         yield Verdict("", level, level, count, details=_details(found))
 
-    def breached(self, entry: Entry, details: Mapping[str, str]) -> str:  # noqa: ARG002 - nothing of it is in there
+    def _apart(self, found: list[Report], alerting: frozenset[str]) -> Iterator[Verdict]:
+        """One verdict for each that a report or an alert is about."""
+        for about in dict.fromkeys([*(report.about for report in found), *sorted(alerting - {""})]):
+            # Several processes see the same: the one that has looked last says it.
+            last = max((report for report in found if report.about == about), key=_looked, default=None)
+            level = self.severity if last else None
+            yield Verdict(about, level, level, details={"why": last.why} if last else {}, labels={self.each: about})
+
+    def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
+        if self.each:
+            return f"{entry.labels.get(self.each, '')} {self.said}: {details.get('why', '')}"
         where = f" ({details['processes']})" if "processes" in details else ""
         return f"{self.said}{where}: {details.get('why', '')}"
 
-    def recovered(self, entry: Entry) -> str:  # noqa: ARG002 - nothing of it is in there
-        return self.over
+    def recovered(self, entry: Entry) -> str:
+        return f"{entry.labels.get(self.each, '')} {self.over}" if self.each else self.over
+
+
+def _looked(report: Report) -> tuple[datetime, str]:
+    return report.until, report.process
 
 
 def _details(found: list[Report]) -> Mapping[str, str]:
@@ -69,6 +88,13 @@ REPORTED_RULES = (
         alert="ConfigReloadFailed",
         said="the configuration was not reloaded, the old one stays in force",
         over="no process runs on an older configuration than the one in its files any more",
+    ),
+    Reported(
+        alert=NOTIFICATION_FAILING,
+        severity="critical",
+        said="takes no messages",
+        over="takes messages again",
+        each="channel",
     ),
     Reported(
         alert="StateLost",

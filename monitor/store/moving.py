@@ -148,7 +148,7 @@ def _key(account: str, version: int, index: int) -> str:
 
 def _urgency(row: Row) -> str:
     """How soon it is to be told, as one of URGENCIES: what is over and what was said before comes last."""
-    return "i" if row.news in ("resolved", "reminder") else row.entry.severity[0]
+    return "i" if row.news in ("resolved", "reminder", "acked") else row.entry.severity[0]
 
 
 def _in_order(stored: list[bytes]) -> list[tuple[int, int, bytes]]:

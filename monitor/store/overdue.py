@@ -39,12 +39,12 @@ class OverdueStore(Session):
             [
                 ("ZRANGE", where.due, "0", "0", "WITHSCORES"),
                 ("ZRANGE", where.leased, "0", "0", "WITHSCORES"),
-                ("HMGET", where.clock, "token", "pause"),
+                ("HMGET", where.clock, "token", "pause", "open"),
             ]
         )
         since = min((at for _, at in (*_scored(due), *_scored(leased))), default=None)
-        token, pause = (moment(int(float(one))) if one else None for one in clock)
-        return Waiting(since, token, pause)
+        token, *waits = (moment(int(float(one))) if one else None for one in clock)
+        return Waiting(since, token, max(filter(None, waits), default=None))
 
 
 def _scored(found: Sequence[Any]) -> list[tuple[str, datetime]]:

@@ -3,6 +3,7 @@
 from monitor.model.vital import Waiting
 from monitor.store.keys import ChannelKeys
 from tests.builders import NOON, commit, entry, minutes, row, seconds, target
+from tests.fakes import paused
 from tests.store.test_claims import LEASE, claimed
 
 
@@ -44,11 +45,11 @@ async def test_how_a_channel_s_messages_wait(store, clock):
     none = await store.waiting("ops")
     await store._batch.command("ZADD", ChannelKeys("ops").due, int(NOON.timestamp() * 1e6), "g1")
     due = await store.waiting("ops")
-    await store.pause("ops", NOON + minutes(1))
-    paused = await store.waiting("ops")
+    await paused(store, NOON + minutes(1))
+    resting = await store.waiting("ops")
 
     assert (none, due) == (Waiting(), Waiting(NOON))
-    assert paused == Waiting(NOON, None, NOON + minutes(1))
+    assert resting == Waiting(NOON, None, NOON + minutes(1))
 
 
 async def test_a_claim_shows_that_somebody_sends(store, clock):
