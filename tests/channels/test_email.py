@@ -354,7 +354,8 @@ async def test_a_goodbye_that_hangs_does_not_make_it_a_failure(http):
 
     server = await asyncio.start_server(talk, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    receipt = await settings(port).connect(http).send(message(), NOON)
+    async with asyncio.timeout(4):
+        receipt = await settings(port).connect(http).send(message(), NOON)
     server.close()
 
     assert receipt.answer == "250 taken"

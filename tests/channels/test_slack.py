@@ -257,7 +257,7 @@ async def test_a_message_arrives_at_a_real_receiver(http, receiver):
 
 
 @pytest.mark.parametrize("answer", [(404, "no_service at URL", {}), (500, "URL", {}), (200, "not ok URL", {})])
-@pytest.mark.parametrize("kind", ["slack", "webhook", "discord"])
+@pytest.mark.parametrize("kind", ["slack", "webhook", "discord", "teams", "google_chat", "mattermost"])
 async def test_no_failure_of_a_channel_shows_its_url(http, receiver, kind, answer):
     status, body, headers = answer
     receiver.answers = [(status, body.replace("URL", receiver.url), headers)]
