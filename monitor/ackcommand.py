@@ -7,6 +7,7 @@ from pathlib import Path
 from monitor.beside import FAILED, OK, load_config, open_store
 from monitor.config import Config
 from monitor.engine.acknowledge import AUTHOR_MAX, COMMENT_MAX, Found, acknowledge_alert
+from monitor.engine.drill import DRILL_ACCOUNT, DRILLS
 from monitor.engine.watch import stand_ins
 from monitor.errors import NotAcknowledged
 from monitor.model.acked import Acked
@@ -25,7 +26,7 @@ def acknowledge(path: Path, alert_id: str, author: str, comment: str) -> int:
 
 
 async def _acknowledge(config: Config, alert_id: str, author: str, comment: str) -> Found:
-    watched = {**config.accounts, **stand_ins(config.accounts, config.rules)}
+    watched = {**config.accounts, **stand_ins(config.accounts, config.rules), DRILLS: DRILL_ACCOUNT}
     async with open_store(config) as store:
         now = await store.time()
         return await acknowledge_alert(store, watched.get, alert_id, author, comment, lambda: now)

@@ -14,6 +14,7 @@ from monitor.beside import OK, load_config, open_store, print_json
 from monitor.checks import counted
 from monitor.config import Config
 from monitor.engine.decide import Policy
+from monitor.engine.drill import DRILLS
 from monitor.engine.foresee import Change, foresee, forget
 from monitor.engine.watch import STORE_PROVIDER, Watch, stand_ins
 from monitor.errors import StoreUnusable
@@ -89,6 +90,8 @@ class _Foreseer:
 
     async def run(self, found: Difference) -> None:
         everybody = dict.fromkeys((*self.watched, *await self.store.open_accounts()))
+        # A reload changes nothing in them.
+        everybody.pop(DRILLS, None)
         names, gone = iter(everybody), set[str]()
         with Progress(console=Console(stderr=True), transient=True, disable=len(everybody) < 2 * CHUNK) as progress:
             task = progress.add_task("accounts", total=len(everybody))

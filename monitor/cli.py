@@ -267,6 +267,28 @@ def replay(
     raise typer.Exit(send_again(_path(context, config), notification_id, channel))
 
 
+@app.command()
+def drill(
+    context: typer.Context,
+    rule: str,
+    config: ConfigPath = None,
+    account: Annotated[str | None, typer.Option(help="Default: the first that the rule matches.")] = None,
+    severity: Annotated[
+        Literal["info", "warning", "critical"] | None, typer.Option(help="Default: the rule's worst.")
+    ] = None,
+    wait: Annotated[str | None, typer.Option(help="Wait so long for the acknowledgement, for example 5m.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """A breach that never was, through the real routes, templates and channels, marked as a drill.
+
+    Exit 0 when every channel took it and, with --wait, somebody acknowledged it in time.
+    """
+    from monitor.drillcommand import drill as staged  # noqa: PLC0415
+
+    raise typer.Exit(staged(_path(context, config), rule, account, severity, wait, as_json=as_json))
+
+
 @app.command("send-test")
 def send_test(context: typer.Context, channel: str, config: ConfigPath = None) -> None:
     """Send a real test message to a channel through the real path."""

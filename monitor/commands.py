@@ -4,14 +4,14 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.table import Table
 
-from monitor.api.views import account_view, age_text, stamp
+from monitor.api.views import View, account_view, age_text, alert_view, stamp
 from monitor.beside import FAILED, OK, known, load_config, open_store, print_json
 from monitor.channels.http import Http as ChannelHttp
 from monitor.channels.http import new_session as new_channel_session
@@ -19,6 +19,7 @@ from monitor.checks import counted
 from monitor.clock import wall_clock
 from monitor.config import Config
 from monitor.engine.deliver import Destination, attempt, test_message
+from monitor.engine.drill import DRILL_ACCOUNT, DRILLS
 from monitor.engine.watch import STORE_PROVIDER, stand_ins
 from monitor.errors import DeliveryError, ProviderError, StoreUnavailable, StoreUnusable
 from monitor.fields import duration_text
@@ -28,6 +29,7 @@ from monitor.outlook import channel_view
 from monitor.providers.http import Http, new_session
 from monitor.redact import redact
 from monitor.silencing import match_text, silence_report
+from monitor.store.redis import RedisStore
 
 T = TypeVar("T")
 #: Records read from the store at once.
@@ -128,6 +130,7 @@ async def _status(config: Config) -> dict[str, Any]:
                 if name in config.accounts and due is not None and now - due > watched[name].interval:
                     late.append(now - due)
         known_silences = (*config.silences, *await store.silences(now))
+        drills = await _drills(store, now)
         dead = {channel: await store.count_dead(channel) for channel in config.channels}
         channels = await store.channel_health(config.channels)
     alerts = [alert for view in views for alert in view["alerts"]]  # type: ignore[attr-defined]  # a list by construction
@@ -135,6 +138,7 @@ async def _status(config: Config) -> dict[str, Any]:
         "at": stamp(now),
         "accounts": [view for view in views if view["provider"] != STORE_PROVIDER],
         "alerts": alerts,
+        "drills": drills,
         "dead_deliveries": dead,
         "channels": {name: channel_view(health) for name, health in channels.items()},
         "silences": silence_report(known_silences, config, watched, alarmed, now),
@@ -143,6 +147,11 @@ async def _status(config: Config) -> dict[str, Any]:
             "worst_ms": max(late, default=timedelta(0)) // timedelta(milliseconds=1),
         },
     }
+
+
+async def _drills(store: RedisStore, now: datetime) -> list[View]:
+    [record] = await store.load_many([DRILLS])
+    return [alert_view(alert, DRILL_ACCOUNT, now) for alert in record.alerts]
 
 
 def _print_status(report: dict[str, Any]) -> None:
@@ -172,6 +181,8 @@ def _print_status(report: dict[str, Any]) -> None:
             markup=False,
         )
     _print_channels(console, report["channels"])
+    for one in report["drills"]:
+        console.print(f"drill of {one['rule']}: {one['id']}, until {one['details']['until']}", markup=False)
     pending = sum(1 for alert in alerts if alert["state"] == "pending")
     dead = sum(report["dead_deliveries"].values())
     late = report["late"]

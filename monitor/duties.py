@@ -13,6 +13,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from monitor.concerns import REPORT_EVERY, Concerns
+from monitor.engine.drill import end_overdue
 from monitor.engine.ports import Clock
 from monitor.errors import StoreUnavailable
 from monitor.gauges import Gauges
@@ -46,6 +47,8 @@ PRICES_EVERY = timedelta(seconds=2)
 SILENCES_EVERY = timedelta(seconds=0.5)
 #: How soon it is said that a silence is about to end.
 REMIND_EVERY = timedelta(seconds=15)
+#: How late a drill ends whose command is gone.
+DRILLS_EVERY = timedelta(seconds=10)
 HEARTBEAT = 0.5
 #: The scheduler counts as alive while its rings are not older than this.
 RING_PATIENCE = timedelta(seconds=10)
@@ -107,6 +110,7 @@ class Duties:
             Duty("reminders", self._remind, REMIND_EVERY),
             Duty("prices", self._prices, PRICES_EVERY),
             Duty("channels", self._channels, CHANNELS_EVERY),
+            Duty("drills", self._drills, DRILLS_EVERY),
             *more,
         )
         for duty in duties:
@@ -206,6 +210,10 @@ class Duties:
             return
         for about, why in await ending_silences(self._crew, self.clock()):
             self.concerns.report("SilenceEnding", why, about=about, lasts=3 * REMIND_EVERY)
+
+    async def _drills(self) -> None:
+        if ended := await end_overdue(self.store, self.clock()):
+            log.info("drills.ended", count=ended)
 
     async def _count(self) -> None:
         self.gauges.refresh()

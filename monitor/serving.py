@@ -11,6 +11,7 @@ from monitor.api.context import ApiContext, Check
 from monitor.api.server import Serving, build, serve, swap
 from monitor.config import Config
 from monitor.duties import RING_PATIENCE, Duties
+from monitor.engine.drill import DRILL_ACCOUNT, DRILLS
 from monitor.errors import StoreUnavailable
 from monitor.plan import Crew
 
@@ -51,7 +52,7 @@ class Front:
         tokens = tuple(Token.of(t.name, t.token.get_secret_value(), t.scopes, t.rate) for t in config.http.tokens)
         return ApiContext(
             accounts=config.accounts,
-            others=crew.stand_ins,
+            others={**crew.stand_ins, DRILLS: DRILL_ACCOUNT},
             store=self._duties.store,
             clock=self._duties.clock,
             metrics=self._duties.metrics,

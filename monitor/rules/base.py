@@ -207,7 +207,7 @@ class RuleBase(BaseModel):
         for name, source in self.annotations.items():
             try:
                 template = compiled(source)
-                for entry in self._samples():
+                for entry in self.made_up():
                     fields = template_fields(entry, AnyText(), SAMPLE_NOW)
                     # A copy would forget that any label will do.
                     labels = AnyText({**entry.labels, **fields["labels"]})  # type: ignore[dict-item]
@@ -218,6 +218,7 @@ class RuleBase(BaseModel):
             raise mistakes(wrong)
         return self
 
-    def _samples(self) -> Iterator[Entry]:
+    def made_up(self) -> Iterator[Entry]:
+        """Alerts as this rule would send them, on made-up facts: what its templates are tried on."""
         measure = next(iter(self.measures()), None)
         return samples(self.alert, self.type, self.severity, dict(self.labels), about=self.about(), measure=measure)

@@ -77,8 +77,8 @@ class Expression(RuleBase):
         """The measure the alert is about, if it is about one."""
         return self.measures()[0] if len(self.measures()) == 1 else None
 
-    def _samples(self) -> Iterator[Entry]:
-        for entry in super()._samples():
+    def made_up(self) -> Iterator[Entry]:
+        for entry in super().made_up():
             known = replace(entry, measure=self._measure, unit=None, previous=None)
             yield known if self._formula.sides else replace(known, value=None, threshold=None)
 

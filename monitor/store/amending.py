@@ -23,11 +23,15 @@ class AmendingStore(Session):
         stories, told = ledgercodec.stories(where, commit, self.keep.age)
         answer, _ = await self._batch.fcall(
             "bm2_amend",
-            [where.seq, where.record(account), where.last(provider), where.outbox(account), where.outdue, *stories],
+            [
+                *(where.seq, where.record(account), where.last(provider)),
+                *(where.outbox(account), where.outdue, where.open, *stories),
+            ],
             self._now,
             account,
             commit.before.version,
             codec.alerts_of(commit.record),
+            "1" if commit.record.alerts else "0",
             SWEEP_DELAY // _MICROSECOND,
             len(commit.rows),
             *map(codec.dump, commit.rows),

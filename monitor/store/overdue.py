@@ -6,7 +6,8 @@ from typing import Any
 
 from monitor.model.vital import Waiting
 from monitor.model.window import micros, moment
-from monitor.store.keys import ChannelKeys
+from monitor.store.claiming import SILENT_AFTER
+from monitor.store.keys import RUNNING, ChannelKeys
 from monitor.store.session import Session
 
 #: Accounts looked at in one partition: of more, the oldest tell enough.
@@ -26,6 +27,12 @@ class OverdueStore(Session):
         for name, at in (pair for scored in found for pair in _scored(scored)):
             late[name] = min(at, late.get(name, at))
         return late
+
+    async def anybody_runs(self) -> bool:
+        """Whether any process that polls has said of late that it runs."""
+        said = await self._batch.command("HVALS", RUNNING)
+        since = micros(await self.time() - SILENT_AFTER)
+        return any(int(one.split(b" ", 1)[0]) >= since for one in said)
 
     async def unmoved(self) -> datetime | None:
         """Since when the oldest row waits to be applied to its group; None: there is none."""

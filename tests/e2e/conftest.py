@@ -200,8 +200,13 @@ class Place:
             sys.executable, "-m", "monitor", *words, cwd=self.path, env=self.env,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        async with asyncio.timeout(2 * PATIENCE):
-            out, err = await process.communicate()
+        try:
+            async with asyncio.timeout(2 * PATIENCE):
+                out, err = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
         return process.returncode, out.decode(), err.decode()
 
     def server(self):

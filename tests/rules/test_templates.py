@@ -137,7 +137,7 @@ def test_without_a_summary_every_rule_speaks_plainly(rule_type):
     }.get(rule_type, {})  # fmt: skip
     made = rule(rule_type, annotations={"runbook_url": "https://x"}, **own)
 
-    for sample in made._samples():
+    for sample in made.made_up():
         told = render(made, sample, details={}, now=NOON)
         assert told["summary"].startswith("hot-usdt")
         assert "None" not in told["summary"]

@@ -1,7 +1,7 @@
 -- What changes in a record between two polls, without reading the account.
 
--- KEYS  seq, record, last, outbox, outdue, then stories
--- ARGV  now, account, version read, d, sweep delay, number of rows, rows,
+-- KEYS  seq, record, last, outbox, outdue, open, then stories
+-- ARGV  now, account, version read, d, '1' if it has alerts, sweep delay, number of rows, rows,
 --       then for each of the stories: how long it is kept, chapter
 -- Returns {answer, version}. The claim of a poll that runs meanwhile stands: its commit finds another version.
 local function amend(keys, args)
@@ -14,15 +14,16 @@ local function amend(keys, args)
   redis.call('SET', keys[1], version)
   redis.call('HSET', keys[2], 'v', version, 'd', args[4])
   redis.call('HSET', keys[3], account, version)
-  local rows = tonumber(args[6])
+  redis.call(args[5] == '1' and 'SADD' or 'SREM', keys[6], account)
+  local rows = tonumber(args[7])
   for i = 1, rows do
-    redis.call('HSET', keys[4], version .. '-' .. (i - 1), args[6 + i])
+    redis.call('HSET', keys[4], version .. '-' .. (i - 1), args[7 + i])
   end
   if rows > 0 then
-    redis.call('ZADD', keys[5], 'LT', whole(now + tonumber(args[5])), account)
+    redis.call('ZADD', keys[5], 'LT', whole(now + tonumber(args[6])), account)
   end
-  for i = 6, #keys do
-    local at = 7 + rows + 2 * (i - 6)
+  for i = 7, #keys do
+    local at = 8 + rows + 2 * (i - 7)
     tell_story(keys[i], version, now, args[at + 1], args[at])
   end
   return {'written', version}
