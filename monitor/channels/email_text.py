@@ -4,6 +4,7 @@ Whatever comes from outside is cleaned of line breaks before it gets near a head
 Facts: RFC 5322 (Date, Message-ID, References), RFC 3834 (Auto-Submitted).
 """
 
+import re
 from collections.abc import Iterator
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -25,6 +26,7 @@ SUMMARY_MAX = 2_000
 #: Characters of each of the two bodies for alerts: room for the most that a message holds, a line each.
 TOTAL_MAX = 200_000
 
+_MESSAGE_ID = re.compile(r"<[\w.]+@[\w.-]+>", re.ASCII)
 _COLOURS: dict[Tone, str] = {"critical": "#d00000", "warning": "#b26b00", "info": "#2b6cb0", "good": "#1e7e4f"}
 
 
@@ -43,7 +45,9 @@ def message_id(message: Message, domain: str) -> str:
 def root(message: Message, domain: str) -> str:
     """The first mail about these alerts, under which all later ones stand; this one if there is none or several."""
     refs = {one.ref for one in message.alerts}
-    return ("".join(refs) if len(refs) == 1 else "") or message_id(message, domain)
+    # Of what was told before the channel became one of mails, there is none.
+    known = len(refs) == 1 and _MESSAGE_ID.fullmatch("".join(refs))
+    return known[0] if known else message_id(message, domain)
 
 
 def compose(message: Message, party: Party, *, redact: bool = False) -> bytes:

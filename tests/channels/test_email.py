@@ -181,6 +181,10 @@ async def test_a_resolve_stands_in_the_thread_of_its_firing(http):
         assert later["Message-ID"] != first["Message-ID"]
 
 
+def test_what_another_kind_of_channel_called_its_message_is_no_mail():
+    assert "References" not in parsed(message(Numbered(entry(), 2, '["C0123","1503435956.000247",1]')))
+
+
 def test_alerts_of_several_threads_begin_a_new_one():
     both = message(Numbered(entry("a"), 2, "<ntf_1@example.com>"), Numbered(entry("b"), 2, "<ntf_2@example.com>"))
 
