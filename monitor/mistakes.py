@@ -28,9 +28,6 @@ NOT_YET: Mapping[str, frozenset[str]] = {
 #: Types of the contract that this version does not have.
 TYPES_NOT_YET: Mapping[str, frozenset[str]] = {
     "providers": frozenset({"http_json", "evm", "bitcoin_esplora", "hyperliquid", "solana", "tron", "ccxt"}),
-    "channels": frozenset({
-        "alertmanager",
-    }),
 }  # fmt: skip
 _NOUNS = {"providers": "provider", "channels": "channel", "rules": "rule", "prices": "price"}
 _KINDS: Mapping[type, str] = {

@@ -8,6 +8,7 @@ import aiohttp
 from monitor.channels.base import ChannelSettings
 from monitor.channels.http import Http as ChannelHttp
 from monitor.config import Config
+from monitor.engine.beat import Beat
 from monitor.engine.decide import Policy
 from monitor.engine.deliver import SEND_TIMEOUT, Destination, Observer, Refresher
 from monitor.engine.mutes import Mutes
@@ -91,6 +92,7 @@ def destination(
         send_resolved=settings.send_resolved,
         timeout=settings.timeout or SEND_TIMEOUT,
         most=settings.MOST,
+        beat=Beat(*again) if (again := settings.beats()) else None,
         observe=observe,
         afresh=afresh,
         suppress=suppress,

@@ -24,6 +24,7 @@ ORDER = (
     ("every channel", (
         "Webhook", "Slack", "Discord", "Telegram", "Ntfy", "Teams", "GoogleChat", "Mattermost", "PagerDuty",
         "Email",
+        "Alertmanager",
     )),
     ("", ("Route", "Step", "TimeInterval", "FiledSilence", "SilenceUnless", "ExpectedTransfer")),
     ("", ("Heartbeat", "Connectivity", "History")),

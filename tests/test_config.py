@@ -173,11 +173,11 @@ def test_a_section_of_a_later_version_is_refused_not_ignored(written, key):
     ]
 
 
-@pytest.mark.parametrize("kind", sorted(TYPES_NOT_YET["channels"]))
-def test_a_channel_type_of_a_later_version_is_refused_by_name(written, kind):
-    said = mistakes(written, KUNA + f"channels: {{a: {{type: {kind}}}}}\n")
+@pytest.mark.parametrize("kind", sorted(TYPES_NOT_YET["providers"]))
+def test_a_provider_type_of_a_later_version_is_refused_by_name(written, kind):
+    said = mistakes(written, f"version: 1\nproviders: {{a: {{type: {kind}}}}}\n")
 
-    assert said == [f"config.yaml:9: channels.a.type: `{kind}` is not supported by this version"]
+    assert said == [f"config.yaml:2: providers.a.type: `{kind}` is not supported by this version"]
 
 
 @pytest.mark.parametrize(

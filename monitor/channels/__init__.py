@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from monitor.channels.alertmanager import Alertmanager
 from monitor.channels.base import ChannelSettings
 from monitor.channels.discord import Discord
 from monitor.channels.email import Email
@@ -18,7 +19,7 @@ from monitor.channels.webhook import Webhook
 from monitor.fields import by_type
 
 AnyChannel = Annotated[
-    Discord | Email | GoogleChat | Mattermost | Ntfy | PagerDuty | Slack | Teams | Telegram | Webhook,
+    Alertmanager | Discord | Email | GoogleChat | Mattermost | Ntfy | PagerDuty | Slack | Teams | Telegram | Webhook,
     Field(discriminator="type"),
 ]
 

@@ -39,7 +39,7 @@ def alerts_of(one: Numbered) -> Iterator[Entry]:
 def labels(entry: Entry) -> dict[str, str]:
     """What an alert is called. Labels of our own are not overruled by those of a rule or an account."""
     ours = {
-        "alertname": entry.rule,
+        "alertname": clean(entry.rule) or entry.rule_type,
         "rule": entry.rule,
         "provider": entry.provider,
         "account": entry.account,

@@ -62,6 +62,10 @@ class ChannelSettings(BaseModel):
         """How often it may be sent to, over all processes; None for no limit."""
         return self.rate_limit or self.RATE
 
+    def beats(self) -> tuple[timedelta, timedelta] | None:
+        """Of a store of alerts that forgets: how often what fires is told again, and for how long what is over."""
+        return None
+
     def secrets(self) -> tuple[SecretStr, ...]:
         """Every secret of these settings: what a destination must not be quoted with."""
         flat = (part for _, value in self for part in (value if isinstance(value, tuple) else (value,)))

@@ -12,6 +12,7 @@ from typing import Literal
 
 import structlog
 
+from monitor.engine.beat import Beat, beats, due_with_beat, faded, next_beat
 from monitor.engine.flush import after_bury, after_settle, dead_part, flush
 from monitor.engine.ladder import next_attempt
 from monitor.engine.ports import Channel, Clock, DeliveryStore
@@ -57,7 +58,7 @@ def _nobody(_outcome: Outcome, _message: Message, _took: timedelta) -> None:
 @dataclass(frozen=True, slots=True)
 class Destination:
     """One configured channel, ready to send: at most `most` messages at a time. `observe` is for metrics, `afresh` for
-    reminders; `suppress` says what must not be told now."""
+    reminders; `suppress` says what must not be told now; `beat` is of a store that must hear again of what fires."""
 
     name: str
     adapter: Channel
@@ -67,6 +68,7 @@ class Destination:
     observe: Observer = _nobody
     afresh: Refresher = _as_told
     suppress: Suppressor = NOTHING_SUPPRESSED
+    beat: Beat | None = None
 
     def __post_init__(self) -> None:
         assert self.timeout <= SEND_TIMEOUT_MAX, "an attempt must end before its lease does"
@@ -89,7 +91,7 @@ async def tell(store: DeliveryStore, destination: Destination, group: Group, clo
     group = await _attended(store, destination.suppress, group, clock())
     message = flush(group, clock(), send_resolved=destination.send_resolved)
     if not isinstance(message, Message):
-        await store.defer(group, message)
+        await _beat(store, destination, group, message, clock)
         return
     if message.type == "alert.reminder" and message is not group.telling:
         message = await _reminding(message, destination.afresh, group)
@@ -102,14 +104,56 @@ async def tell(store: DeliveryStore, destination: Destination, group: Group, clo
         if message.alerts:
             receipt = await attempt(destination, message, clock)
     except DeliveryError as error:
-        await _failed(store, frozen, message, error, started, clock())
+        await _failed(store, frozen, message, error, Tried(started, clock() - started, str(error)), destination.beat)
         return
     now = clock()
-    told, due_at = after_settle(frozen, message, now, receipt.ref)
+    told, due_at = after_settle(frozen, message, now, receipt.ref, linger=destination.beat is not None)
+    due_at = due_with_beat(frozen, told, due_at, destination.beat)
     await _no_longer_hushed(store, frozen, told)
     tried = Tried(started, now - started, receipt.answer) if message.alerts else None
     if await store.settle(frozen, told, due_at, tried) and group.attempts:
         log.info("delivery.recovered", channel=group.channel, notification=message.id, attempts=group.attempts)
+
+
+async def _beat(
+    store: DeliveryStore, destination: Destination, group: Group, due_at: datetime | None, clock: Clock
+) -> None:
+    """There is nothing to tell before `due_at`, but perhaps something to tell again."""
+    beat, now = destination.beat, clock()
+    if beat is None or not group.open or group.replays:
+        await store.defer(group, due_at)
+        return
+    # One that failed is tried again when its time has come, not with the next.
+    missed = group.failed and group.telling is None
+    if (at := next_beat(group, beat, group.due_at)) > now and not missed:
+        await store.defer(group, min(due_at or at, at))
+        return
+    try:
+        for message in beats(group, beat, now):
+            await attempt(replace(destination, observe=_nobody), message, clock)
+    except DeliveryError as error:
+        if not isinstance(error, DeliveryRejected) or error.fault == "channel":
+            await _missed_beat(store, group, error, Tried(now, clock() - now, str(error)), beat)
+            return
+        # Some are refused for what they are; the others were taken.
+        log.warning("beat.refused", channel=group.channel, group=group.id, why=str(error)[:SAID_MAX])
+    gone = faded(group, beat, now)
+    again_at = next_beat(group, beat, now + timedelta(microseconds=1))
+    left = any(key not in gone for key in group.open)
+    await store.settle(
+        group, gone, min(due_at or again_at, again_at) if left else due_at, Tried(now, clock() - now, "")
+    )
+
+
+async def _missed_beat(store: DeliveryStore, group: Group, error: DeliveryError, tried: Tried, beat: Beat) -> None:
+    """It is tried again as a message is, but not later than the next would be."""
+    now = tried.at + tried.took
+    latest = now + beat.every
+    again_at = next_attempt(group, error, now, group.id) or latest
+    wait = error.wait if isinstance(error, DeliveryDeferred) else None
+    await store.postpone(group, min(again_at, latest), tried, wait or None)
+    if group.attempts == 0:
+        log.warning("beat.failing", channel=group.channel, group=group.id, why=tried.said[:SAID_MAX], again_at=again_at)
 
 
 async def _attended(store: DeliveryStore, suppress: Suppressor, group: Group, now: datetime) -> Group:
@@ -167,14 +211,15 @@ async def attempt(destination: Destination, message: Message, clock: Clock) -> R
 
 
 async def _failed(
-    store: DeliveryStore, group: Group, message: Message, error: DeliveryError, started: datetime, now: datetime
+    store: DeliveryStore, group: Group, message: Message, error: DeliveryError, tried: Tried, beat: Beat | None
 ) -> None:
-    tried = Tried(started, now - started, str(error))
+    now = tried.at + tried.took
     due_at = next_attempt(group, error, now, message.id)
     why = tried.said[:SAID_MAX]
     note = log.bind(channel=group.channel, notification=message.id, attempts=group.attempts + 1, why=why)
     if due_at is None:
         told, next_at = after_bury(group, message, now, error.taken)
+        next_at = due_with_beat(group, told, next_at, beat)
         await _no_longer_hushed(store, group, told)
         fault = error.fault if isinstance(error, DeliveryRejected) else None
         await store.bury(group, dead_part(message, error.taken), tried, told, next_at, fault)

@@ -15,6 +15,7 @@ from monitor.model.acked import Acked
 from monitor.model.alert import SEVERITIES
 from monitor.model.event import digest
 from monitor.model.group import MESSAGE_MAX, REF_MAX, Group, Item, Message, MessageType, Numbered, Told
+from monitor.model.record import Entry
 
 _TYPES: Mapping[Kind, MessageType] = {
     "firing": "alert.firing",
@@ -69,15 +70,18 @@ def flush(group: Group, now: datetime, *, send_resolved: bool = True) -> Message
 
 
 def after_settle(
-    group: Group, message: Message, now: datetime, ref: str = ""
+    group: Group, message: Message, now: datetime, ref: str = "", *, linger: bool = False
 ) -> tuple[dict[str, Told | None], datetime | None]:
     """What the channel knows once `message` arrived (None: forget the alert), and the next due time.
 
-    `ref` is how the channel calls it; without one what it was called before stays.
+    `ref` is how the channel calls it; without one what it was called before stays. With `linger` it also knows what is
+    over and what happened, events by the ids of their alerts: `beat.py` has them told again, and forgets them.
     """
     if group.replays:
         return {}, None
     told = _told(group, message, now, heard=True, ref=ref[:REF_MAX])
+    if linger:
+        told |= _lingering(message, now)
     return told, _due_next(group, message, told, now)
 
 
@@ -185,7 +189,7 @@ def _owed(group: Group, now: datetime, *, send_resolved: bool) -> Iterator[Owed]
 
 def _story(group: Group, fingerprint: str, items: Sequence[Item], now: datetime, *, send_resolved: bool) -> Owed:
     """What the untold news of one alert come to."""
-    told, hush = group.open.get(fingerprint), group.hushed.get(fingerprint)
+    told, hush = _knows(group, fingerprint), group.hushed.get(fingerprint)
     due = sifted(told, items, now)
     kept, struck = sift(told, due.kept, hush) if hush else (due.kept, ())
     # Never heard of, and over without anybody hearing of it: it is forgotten.
@@ -194,7 +198,10 @@ def _story(group: Group, fingerprint: str, items: Sequence[Item], now: datetime,
         return Owed(fingerprint, None, (), tuple(item.key for item in (*due.struck, *struck)), over=lost)
     folded = fold(None if lost else told, kept, send_resolved=send_resolved)
     first, ref = (told.sequence + 1, told.ref) if told else (1, "")
-    entries = tuple(Numbered(explained(entry, hush), first + n, ref) for n, entry in enumerate(folded.entries))
+    entries = tuple(
+        Numbered(explained(entry, hush), first + n, ref, _renamed(told, entry))
+        for n, entry in enumerate(folded.entries)
+    )
     keys = tuple(item.key for item in (*due.struck, *due.kept))
     return Owed(fingerprint, folded.kind, entries, keys, over=folded.over, acked=folded.acked)
 
@@ -225,14 +232,35 @@ def _told(
         if entry.status == "resolved":
             told[entry.fingerprint] = None
         elif entry.status == "firing":
-            before = group.open.get(entry.fingerprint)
+            before = _knows(group, entry.fingerprint)
             known = before is not None and before.heard and before.entry.id == entry.id
             arrived = heard or known or place in taken
             told[entry.fingerprint] = Told(entry, numbered.sequence, now, heard=arrived, ref=ref or numbered.ref)
     for fingerprint, acked in message.acked.items():
-        if (before := group.open.get(fingerprint)) is not None:
+        if (before := _knows(group, fingerprint)) is not None:
             told[fingerprint] = replace(before, entry=replace(before.entry, acked=acked))
     return {**told, **dict.fromkeys(message.forget)}
+
+
+def _lingering(message: Message, now: datetime) -> dict[str, Told]:
+    found = {}
+    for one in message.alerts:
+        key = one.entry.id if one.entry.status == "event" else one.entry.fingerprint
+        found[key] = Told(one.entry, one.sequence, now, ref=one.ref)
+    return {key: told for key, told in found.items() if not told.fires}
+
+
+def _knows(group: Group, fingerprint: str) -> Told | None:
+    """What the channel was told of an alert that fires for it."""
+    told = group.open.get(fingerprint)
+    return told if told is not None and told.fires else None
+
+
+def _renamed(told: Told | None, entry: Entry) -> Entry | None:
+    """What the channel was told before, if the alert goes by other labels now."""
+    if told is None or (told.entry.labels, told.entry.severity) == (entry.labels, entry.severity):
+        return None
+    return told.entry
 
 
 def _due_next(group: Group, message: Message, told: Mapping[str, Told | None], now: datetime) -> datetime | None:

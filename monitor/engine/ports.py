@@ -233,7 +233,8 @@ class DeliveryStore(Protocol):
     ) -> bool:
         """The frozen message arrived: remember what was told (None forgets an alert) and the next due time.
 
-        `tried` is how sending it went; None: there was nothing to send.
+        `tried` is how sending it went; None: there was nothing to send. Where nothing is frozen, something was told
+        again that is on no record.
         """
         ...
 

@@ -57,7 +57,12 @@ class Told:
 
     def again_at(self, repeat: timedelta) -> datetime | None:
         """When it is told again though nothing is new; never once it was acknowledged, if it was ever heard of."""
-        return None if self.entry.acked and self.heard else self.at + repeat
+        return None if not self.fires or (self.entry.acked and self.heard) else self.at + repeat
+
+    @property
+    def fires(self) -> bool:
+        """False of what is over, or has happened, and is kept for a while because its channel wants it told again."""
+        return self.entry.status == "firing"
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,9 @@ class DeliveringStore(ConditionStore, MovingStore):
 
     async def postpone(self, group: Group, due_at: datetime, tried: Tried, wait: timedelta | None = None) -> bool:
         """The frozen message failed: count an attempt, put its items back among the news (oldest first)."""
-        attempt, asked = ledgercodec.dump_attempt("failed", tried), "" if wait is None else wait // _MICROSECOND
+        # What was not frozen is on no record.
+        attempt = b"" if group.telling is None else ledgercodec.dump_attempt("failed", tried)
+        asked = "" if wait is None else wait // _MICROSECOND
         args = (_us(due_at), ledgercodec.said(tried.said), attempt, self._log_kept, asked)
         more = [ChannelKeys(group.channel).log(_frozen(group))]
         return bool(await self._on_group("bm2_postpone", group, *args, more=more))

@@ -109,3 +109,17 @@ def assert_labels(named):
         assert re.fullmatch("[a-zA-Z_][a-zA-Z0-9_]*", name)
         assert isinstance(value, str)
         assert value
+
+
+def assert_alertmanager_takes(alerts):
+    """What its API refuses with 400 or 422 (0.25), and that all of it is text."""
+    assert isinstance(alerts, list)
+    for alert in alerts:
+        assert set(alert) == {"labels", "annotations", "startsAt", "endsAt"}
+        assert alert["labels"]["alertname"]
+        assert_labels(alert["labels"])
+        assert_labels(alert["annotations"])
+        began, ends = (datetime.fromisoformat(alert[name]) for name in ("startsAt", "endsAt"))
+        assert began.tzinfo is not None
+        assert ends >= began
+    assert_encodable(alerts)

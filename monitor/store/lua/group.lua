@@ -219,8 +219,11 @@ local function settle(keys, args)
   end
   local now = clock(args[1])
   if args[6] ~= '' then
-    note_attempt(keys[OWN + 1], 'sent', args[6], args[7])
-    redis.call('XADD', keys[OWN + 2], 'MAXLEN', SENT_MAX, '*', 'n', args[5])
+    -- What was not frozen is on no record.
+    if args[5] ~= '' then
+      note_attempt(keys[OWN + 1], 'sent', args[6], args[7])
+      redis.call('XADD', keys[OWN + 2], 'MAXLEN', SENT_MAX, '*', 'n', args[5])
+    end
     reached(keys, now, true)
   else
     untried(keys, args[2], now)
