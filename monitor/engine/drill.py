@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
+from monitor.engine.escalate import begun
 from monitor.engine.notice import labels_of
 from monitor.engine.route import Router
 from monitor.engine.watch import STORE_PROVIDER
@@ -71,7 +72,7 @@ def staged(scene: Scene, router: Router) -> tuple[Alert, Row]:
     summary = PREFIX + told.get("summary", "")
     labels = {**entry.labels, DRILL_LABEL: "true"}
     entry = replace(entry, labels=labels, annotations={**told, "summary": summary}, event=None)
-    targets = tuple(_apart(target, scene.now) for target in router(labels_of(entry)))
+    targets = begun(map(_apart, router(labels_of(entry))), scene.now)
     details = {
         DRILL_LABEL: "true",
         "provider": entry.provider,
@@ -245,8 +246,7 @@ def _labels(rule: RuleBase, account: Account) -> Mapping[str, str]:
     return account.labels
 
 
-def _apart(target: Target, now: datetime) -> Target:
+def _apart(target: Target) -> Target:
     """The same channel and timings in a group of the drills' own."""
     labels = {**target.labels, DRILL_LABEL: "true"}
-    later = None if target.after is None else now + target.after
-    return replace(target, group=digest(DRILL_LABEL, target.group), labels=labels, not_before=later)
+    return replace(target, group=digest(DRILL_LABEL, target.group), labels=labels)

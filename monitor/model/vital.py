@@ -24,8 +24,8 @@ class Waiting(NamedTuple):
 class Signs(NamedTuple):
     """What one process sees of its own life and of everybody's work.
 
-    `late` is account → how long its poll is overdue, with its interval. `failing` are channels that do not take what
-    they are sent; `tellers` those that are told of it. `lease` is how long a delivery's lease lasts.
+    `late` is account → how long its poll is overdue, with its interval. `failing` is channel → who is told that it
+    takes no messages. `lease` is how long a delivery's lease lasts.
     """
 
     now: datetime
@@ -38,8 +38,7 @@ class Signs(NamedTuple):
     unmoved: datetime | None = None
     waiting: Mapping[str, Waiting] = {}
     lease: timedelta = timedelta(0)
-    failing: Collection[str] = ()
-    tellers: Collection[str] = ()
+    failing: Mapping[str, Collection[str]] = {}
 
 
 def troubles(signs: Signs) -> tuple[str, ...]:
@@ -75,8 +74,8 @@ def _of_deliveries(signs: Signs) -> Iterator[str]:
         yield "nobody moves what is owed to its channels"
     if unsent := [name for name, waiting in signs.waiting.items() if _unsent(waiting, signs)]:
         yield f"nobody sends to {', '.join(sorted(unsent)[:3])}"
-    if signs.failing and not set(signs.tellers) - set(signs.failing):
-        yield f"failing channels and nobody to tell: {', '.join(sorted(signs.failing)[:3])}"
+    if hidden := [name for name, told in signs.failing.items() if not set(told) - set(signs.failing)]:
+        yield f"failing channels and nobody to tell: {', '.join(sorted(hidden)[:3])}"
 
 
 def _unsent(waiting: Waiting, signs: Signs) -> bool:

@@ -25,7 +25,9 @@ def waiting(since=OLD, leased=None, paused=None):
         pytest.param(waiting(leased=NOON + seconds(29)), id="a long queue that moves"),
         pytest.param(waiting(paused=NOON + seconds(1)), id="the destination asked to be left alone"),
         pytest.param(waiting(None), id="a channel with nothing to say"),
-        pytest.param({"failing": {"chat"}, "tellers": {"chat", "ops"}}, id="somebody else hears of a failing channel"),
+        pytest.param(
+            {"failing": {"chat": ["ops"], "sms": ["chat", "ops"]}}, id="somebody else hears of a failing channel"
+        ),
         pytest.param({"unmoved": NOON - seconds(60)}, id="rows on their way"),
     ],
 )
@@ -47,8 +49,9 @@ def test_all_is_well(signs):
         (waiting(), "nobody sends to ops"),
         (waiting(leased=OLD), "nobody sends to ops"),
         (waiting(paused=NOON - seconds(1)), "nobody sends to ops"),
-        ({"failing": {"chat"}}, "failing channels and nobody to tell: chat"),
-        ({"failing": {"chat", "ops"}, "tellers": {"ops"}}, "failing channels and nobody to tell: chat, ops"),
+        ({"failing": {"chat": []}}, "failing channels and nobody to tell: chat"),
+        ({"failing": {"chat": ["ops"], "ops": ["chat"]}}, "failing channels and nobody to tell: chat, ops"),
+        ({"failing": {"chat": ["ops"], "ops": ["chat", "mail"]}}, "failing channels and nobody to tell: chat"),
     ],
 )
 def test_what_does_not_work_is_said(signs, said):
