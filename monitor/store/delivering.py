@@ -35,10 +35,11 @@ Rate = tuple[int, timedelta]
 
 @dataclass(slots=True)
 class Outlook:
-    """When a channel has something due as far as this process knows, and when it last looked, in µs."""
+    """When a channel has something due as far as this process knows, and when it last looked, in µs; and its rate."""
 
     next_us: int | None = None
     looked_us: int | None = None
+    rate: Rate | None = None
 
 
 class DeliveringStore(ConditionStore, MovingStore):
@@ -90,6 +91,7 @@ class DeliveringStore(ConditionStore, MovingStore):
         # What is expected while we ask counts on top of the answer, which may be older.
         outlook.next_us = outlook.looked_us = None
         where = ChannelKeys(channel)
+        outlook.rate = rate
         units, per = ("", 0) if rate is None else (rate[0], rate[1] // _MICROSECOND)
         now, wake, token, *found = await self._batch.fcall(
             "bm2_claim_groups",
@@ -172,7 +174,14 @@ class DeliveringStore(ConditionStore, MovingStore):
 
     async def defer(self, group: Group, due_at: datetime | None) -> bool:
         """Nothing to tell yet: come back at `due_at`, or never by itself; at the next flush if rows came."""
-        return bool(await self._on_group("bm2_defer", group, _us(due_at), group.version))
+        done = bool(await self._on_group("bm2_defer", group, _us(due_at), group.version))
+        outlook = self._outlooks.get(group.channel)
+        if done and outlook is not None and outlook.rate is not None:
+            # Nothing went out: what is suppressed and looked at again and again must not use up what others need.
+            units, per = outlook.rate
+            where = ChannelKeys(group.channel)
+            await self._batch.fcall("bm2_give_back", [where.rate], self._now, 1, units, per // _MICROSECOND)
+        return done
 
     async def read_on(self, group: Group) -> Group:
         """The group with more of its news, as many again as were read; the same when there are no more."""

@@ -95,6 +95,17 @@ async def test_more_news_are_read_on_request(store, clock):
     assert await store.read_on(more) == more
 
 
+async def test_looking_at_what_is_suppressed_uses_up_no_rate(store, clock):
+    await firing(store, clock)
+    clock.pass_(WAIT)
+    for _ in range(5):
+        [group] = await store.claim_groups("ops", 10, LEASE, (1, minutes(1)))
+        await store.defer(replace(group, hushed=HUSHED), clock())
+
+    await owe(store, clock, row("firing", entry("z"), target(group="g2", wait=seconds(0))))
+    assert len(await store.claim_groups("ops", 10, LEASE, (1, minutes(1)))) == 1
+
+
 async def test_the_route_is_kept_with_the_group(store, clock):
     await owe(store, clock, row("firing", entry(), replace(target(), route="r7")))
     clock.pass_(WAIT)
