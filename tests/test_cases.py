@@ -55,12 +55,12 @@ CASES = {
     37: "a late event: counted in the window it belongs to, and told as late",
     38: "the same event twice: told once; a changed status is an update",
     39: "cursor, events, alerts and what they owe are one commit",
+    # delivery
     40: "a channel that is down for an hour: the present state, once, and every event",
     41: "429: its channel waits as long as it asks, no other does, criticals go first, nothing is dropped",
     44: "one of two channels fails: only that one is tried again",
     45: "an end that fails to arrive is tried again like a beginning",
     47: "a permanent refusal: a dead letter, told by another channel, sent by `replay`",
-    # delivery
     49: "SIGTERM: what is in flight is finished, what is left comes due elsewhere, the heartbeat says stopping",
     50: "we are the one offline: told once, no provider is blamed, the heartbeat stops",
     # configuration
