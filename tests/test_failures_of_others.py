@@ -71,7 +71,7 @@ FAILURES = {
 
 
 @cache
-def tests_in(file):
+def names_in(file):
     tree = ast.parse((TESTS / file).read_text())
     return [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
@@ -83,4 +83,4 @@ def test_each_failure_of_others_has_tests_that_are_there(what):
     assert where
     assert tests
     for file, name in tests:
-        assert any(found.startswith(name) for found in tests_in(file)), f"{file} has no {name}"
+        assert any(found.startswith(name) for found in names_in(file)), f"{file} has no {name}"
