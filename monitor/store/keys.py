@@ -161,7 +161,8 @@ class ChannelKeys:
     @property
     def clock(self) -> str:
         """Hash `seen`, `token` as for accounts, `pause` → until when the destination asked to be left alone, `open`
-        (while the channel fails) → when a single group is tried next, `prober` → that group."""
+        (while the channel fails) → when a single group is tried next, `prober` → that group, `window` → how many
+        messages may be on their way (absent: as many as there are)."""
         return self._key("clock")
 
     @property

@@ -74,6 +74,7 @@ local function reached(keys, now, delivered)
   if delivered then
     redis.call('HSET', keys[15], 'ok', whole(now))
     redis.call('HDEL', keys[15], 'since', 'why', 'dead')
+    widen(keys[16])
   end
   if broken then
     redis.call('HDEL', keys[16], 'open', 'prober')
@@ -86,6 +87,7 @@ local function missed(keys, group, now, why, wait, refused)
   local known = redis.call('HMGET', keys[16], 'pause', 'open', 'prober')
   local pause, open = tonumber(known[1] or '0'), tonumber(known[2] or '0')
   if wait then
+    narrow(keys[16])
     redis.call('HSET', keys[16], 'pause', whole(math.max(pause, now + wait)))
     if pause > now then
       -- Sent before it asked: this one hears no more than the pause says.
@@ -150,7 +152,7 @@ local function most_urgent(keys, now, limit, probing)
   return found
 end
 
--- Lease groups that are due, as many as the channel's rate allows.
+-- Lease groups that are due, as many as the channel's rate and window allow.
 -- KEYS  due, leased, clock, rate, critical, warning, failing
 -- ARGV  now, limit, lease length, units of the rate or '', window length
 -- Returns {now, next time or '', token, then (group, due time) flat}.
@@ -167,6 +169,8 @@ local function claim_groups(keys, args)
   if probing then
     limit = math.min(limit, 1)
   end
+  local left = window_left(keys[3], keys[2], now)
+  limit = math.min(limit, left or limit)
   local units, per, sum, live = tonumber(args[4]), tonumber(args[5]), 0, {}
   if units then
     sum, live = in_window(keys[4], per, now)
@@ -180,6 +184,10 @@ local function claim_groups(keys, args)
     redis.call('ZREM', keys[6], unpack(members(found)))
   end
   local wake = earliest(first(keys[1]), first(keys[2]))
+  if left and #found / 2 == left then
+    -- What is due waits until one of those on their way arrives. Whoever sends that looks again by then.
+    wake = earliest(first(keys[2]), nil)
+  end
   if probing and #found > 0 then
     -- As long as its lease: whoever dies with it leaves the next try to others.
     redis.call('HSET', keys[3], 'open', whole(token), 'prober', found[1])
