@@ -120,6 +120,10 @@ async def _beat(
 ) -> None:
     """There is nothing to tell before `due_at`, but perhaps something to tell again."""
     beat, now = destination.beat, clock()
+    if beat is None and any(not told.fires for told in group.open.values()):
+        # The channel was a store of alerts before.
+        await store.settle(group, faded(group, Beat(timedelta(0), timedelta(0)), now), due_at)
+        return
     if beat is None or not group.open or group.replays:
         await store.defer(group, due_at)
         return

@@ -23,6 +23,7 @@ from monitor.engine.deliver import Destination
 from monitor.engine.deliverer import Deliverer
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from monitor.model.group import Numbered
+from monitor.staff import destination
 from monitor.store.redis import RedisStore
 from tests.builders import NOON, commit, entry, event_entry, message, minutes, row, seconds, target
 from tests.channels.am import BINARY, Alertmanager, until
@@ -181,8 +182,11 @@ def test_what_can_never_work_is_refused(settings):
         spec(**settings)
 
 
-def test_it_hears_again_of_what_is_over_for_five_minutes():
-    assert spec().beats() == (minutes(1), minutes(5))
+async def test_it_hears_again_of_what_is_over_for_five_minutes():
+    async with aiohttp.ClientSession() as session:
+        there = destination("am", spec(), session, *[None] * 3)
+
+    assert there.beat == Beat(minutes(1), minutes(5))
     assert spec(beat="30s").beats() == (seconds(30), minutes(5))
 
 

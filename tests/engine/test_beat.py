@@ -223,6 +223,20 @@ async def test_a_message_that_was_given_up_does_not_stop_the_beat(store, clock):
     assert told_of(told, "alr_b1") == [], "it was refused, so it is tried with the next reminder"
 
 
+async def test_a_channel_that_is_no_store_of_alerts_any_more_forgets_what_lingers(store, clock):
+    stage = Stage(store, clock)
+    await stage.owe("firing", entry())
+    await stage.go(minutes(1))
+    await stage.owe("resolved", entry(status="resolved"))
+    await stage.go(seconds(1))
+    stage.there = replace(stage.there, beat=None)
+
+    assert await stage.go(minutes(2)) == []
+    await stage.owe("firing", entry(episode=2))
+    [group_now] = await store.claim_groups("ops", 1, LEASE)
+    assert group_now.open == {}
+
+
 def test_very_many_are_told_in_several_parts():
     known = {f"fp-{n}": Told(entry(str(n)), 1, NOON) for n in range(BEAT_MAX + 1)}
 
