@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from monitor.backtest_calm import unmoved_until
-from monitor.engine.decide import Policy
+from monitor.engine.policy import Policy
 from monitor.model.event import Correction, Event
 from monitor.model.past import Past
 from monitor.model.record import Account, Answer, Point, Row

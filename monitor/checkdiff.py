@@ -13,9 +13,9 @@ from rich.progress import Progress
 from monitor.beside import OK, load_config, open_store, print_json
 from monitor.checks import counted
 from monitor.config import Config
-from monitor.engine.decide import Policy
 from monitor.engine.drill import DRILLS
 from monitor.engine.foresee import Change, foresee, forget
+from monitor.engine.policy import Policy
 from monitor.engine.watch import STORE_PROVIDER, Watch, stand_ins
 from monitor.errors import StoreUnusable
 from monitor.feeds import Feeds

@@ -15,6 +15,7 @@ from monitor.egress import Egress
 from monitor.engine.calendar import TimeInterval
 from monitor.engine.escalate import Escalations
 from monitor.engine.expected import by_account
+from monitor.engine.inhibit import Inhibition, compile_inhibit
 from monitor.engine.route import Route
 from monitor.engine.silence_words import filed
 from monitor.errors import ConfigError
@@ -53,6 +54,7 @@ class Config:
     heartbeats: tuple[Heartbeat, ...]
     connectivity: Connectivity | None
     escalations: Escalations
+    inhibitions: tuple[Inhibition, ...]
     fallback_channel: str | None
     history: History
     #: Account → the transfers it is expected to make.
@@ -110,6 +112,7 @@ def _config(path: Path, reader: Reader, found: Found) -> Config:
         heartbeats=settings.heartbeats,
         connectivity=settings.connectivity,
         escalations=settings.escalations,
+        inhibitions=compile_inhibit(settings.inhibit),
         fallback_channel=settings.fallback_channel,
         history=settings.history,
         expected=by_account(settings.expected_transfers, settings.time_intervals),

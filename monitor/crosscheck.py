@@ -230,10 +230,12 @@ def _check_rules(settings: Settings, roster: Roster, rules: list[Located], found
             found.warnings.append(located.at(*path, what=what))
         if sound and watched and rule.in_usd and (what := unpriceable(rule, settings.prices, watched)):
             found.mistakes.append(located.at("unit", what=what))
+    judging = [located.rule for located in rules]
     if settings.route is not None:
-        judging = [located.rule for located in rules]
         for path, what in doubts.of_route(settings.route, told, judging, settings.providers):
             found.doubt(("route", *path), what)
+    for path, what in doubts.of_inhibit(settings.inhibit or (), told, judging, settings.providers):
+        found.doubt(("inhibit", *path), what)
 
 
 def _check_rule(located: Located, watched: Sequence[ProviderSettings], found: Findings) -> None:

@@ -13,6 +13,7 @@ from itertools import chain, islice
 
 from monitor.accounts import Roster
 from monitor.engine.expected import ExpectedTransfer
+from monitor.engine.inhibit import Inhibit
 from monitor.engine.route import EVERY_LABEL, Route
 from monitor.fields import duration_text, suggestion
 from monitor.mistakes import Steps, clip
@@ -172,10 +173,29 @@ def overload(spec: ProviderSettings, accounts: Iterable[Account]) -> Iterator[st
 
 def of_route(route: Route, audience: Audience, rules: Sequence[RuleBase], providers: Iterable[str]) -> Iterator[Doubt]:
     """Routes that no alert can take, and groups by what no alert has."""
+    yield from _of_route(route, _told(audience, rules, providers), ())
+
+
+def of_inhibit(
+    inhibit: Sequence[Inhibit], audience: Audience, rules: Sequence[RuleBase], providers: Iterable[str]
+) -> Iterator[Doubt]:
+    """Inhibitions that no alert is the source or the target of."""
+    known = _told(audience, rules, providers)
+    names = {*known, *RESERVED_LABELS}
+    for index, one in enumerate(inhibit):
+        yield from _of_match(one.source, known, (index, "source"))
+        yield from _of_match(one.target, known, (index, "target"))
+        for place, label in enumerate(one.equal):
+            if label not in names:
+                yield (index, "equal", place), f"no alert has the label {label!r}{_near(label, names)}"
+
+
+def _told(audience: Audience, rules: Sequence[RuleBase], providers: Iterable[str]) -> Mapping[str, Collection[str]]:
+    """The labels that alerts have, with their values as far as they are known."""
     known: dict[str, dict[str, None]] = {name: dict.fromkeys(values) for name, values in audience.labels.items()}
     for name, value in chain.from_iterable(rule.labels.items() for rule in rules):
         known.setdefault(name, {})[value] = None
-    told: dict[str, Collection[str]] = {
+    return {
         **known,
         "rule": (*(rule.alert for rule in rules), *SELF_ALERTS),
         "rule_type": (*RULES, "self"),
@@ -183,20 +203,26 @@ def of_route(route: Route, audience: Audience, rules: Sequence[RuleBase], provid
         "provider": tuple(providers),
         "account": audience.roster.accounts,
     }
-    yield from _of_route(route, told, ())
+
+
+def _of_match(
+    match: Mapping[str, str | Sequence[str]], known: Mapping[str, Collection[str]], path: Steps
+) -> Iterator[Doubt]:
+    names = {*known, *RESERVED_LABELS}
+    for label, wanted in match.items():
+        # Empty means that an alert lacks the label, and assets are whatever accounts report.
+        values = [value for value in _values(wanted) if value]
+        if label not in names and values:
+            yield (*path, label), f"no alert has the label {label!r}{_near(label, names)}"
+        elif label in known:
+            dead = [value for value in values if not _any(label, value, known[label])]
+            if dead:
+                yield (*path, label), _never(label, dead, known[label])
 
 
 def _of_route(route: Route, known: Mapping[str, Collection[str]], path: Steps) -> Iterator[Doubt]:
     names = {*known, *RESERVED_LABELS}
-    for label, wanted in route.match.items():
-        # Empty means that an alert lacks the label, and assets are whatever accounts report.
-        values = [value for value in _values(wanted) if value]
-        if label not in names and values:
-            yield (*path, "match", label), f"no alert has the label {label!r}{_near(label, names)}"
-        elif label in known:
-            dead = [value for value in values if not _any(label, value, known[label])]
-            if dead:
-                yield (*path, "match", label), _never(label, dead, known[label])
+    yield from _of_match(route.match, known, (*path, "match"))
     for index, label in enumerate(route.group_by or ()):
         if label not in names and label != EVERY_LABEL:
             yield (*path, "group_by", index), f"no alert has the label {label!r}{_near(label, names)}"

@@ -45,6 +45,8 @@ CHANNELS_EVERY = timedelta(seconds=5)
 PRICES_EVERY = timedelta(seconds=2)
 #: How soon a silence that was made or ended elsewhere holds, or holds no longer, here.
 SILENCES_EVERY = timedelta(seconds=0.5)
+#: How soon an alert keeps nobody quiet any more that was lost with its record.
+SOURCES_EVERY = timedelta(seconds=30)
 #: How soon it is said that a silence is about to end.
 REMIND_EVERY = timedelta(seconds=15)
 #: How late a drill ends whose command is gone.
@@ -108,6 +110,7 @@ class Duties:
             Duty("hold", self._hold, HOLD_EVERY),
             Duty("silences", self._silences, SILENCES_EVERY),
             Duty("reminders", self._remind, REMIND_EVERY),
+            Duty("sources", self._sources, SOURCES_EVERY),
             Duty("prices", self._prices, PRICES_EVERY),
             Duty("channels", self._channels, CHANNELS_EVERY),
             Duty("drills", self._drills, DRILLS_EVERY),
@@ -202,6 +205,11 @@ class Duties:
     async def _silences(self) -> None:
         assert self._crew is not None
         await self._crew.board.refresh()
+
+    async def _sources(self) -> None:
+        assert self._crew is not None
+        if "deliver" in self._crew.roles and (orphans := await self._crew.inhibited.tidy()):
+            log.warning("inhibition.orphans", count=orphans)
 
     async def _remind(self) -> None:
         """Say which silences are about to end, to whoever made them."""

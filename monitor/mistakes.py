@@ -21,7 +21,7 @@ Steps = tuple[str | int, ...]
 #: Settings of the contract that this version does not have, by the section in which they may stand.
 NOT_YET: Mapping[str, frozenset[str]] = {
     "": frozenset({
-        "inhibit", "guard",
+        "guard",
     }),
     "providers": frozenset({"callback_secret"}),
 }  # fmt: skip

@@ -14,6 +14,7 @@ from monitor.config import Config
 from monitor.connectivity import Lookout
 from monitor.engine.afresh import Afresh
 from monitor.engine.deliverer import Deliverer
+from monitor.engine.inhibitions import Inhibited
 from monitor.engine.kicks import Kicker
 from monitor.engine.offline import theirs
 from monitor.engine.poll import Polled, Polling
@@ -57,6 +58,7 @@ class Crew:
     kicker: Kicker = field(init=False)
     afresh: Afresh = field(init=False)
     board: Board = field(init=False)
+    inhibited: Inhibited = field(init=False)
     feeds: Feeds = field(default_factory=Feeds)
     lookout: Lookout | None = None
     _running: list[asyncio.Task[None]] = field(default_factory=list)
@@ -79,6 +81,7 @@ class Crew:
         self.afresh = Afresh(self.store, {**self.config.accounts, **self.stand_ins}, rules, self.clock)
         channels = tuple(self.config.channels) if "deliver" in self.roles else ()
         self.board = Board(self.store, self.clock, self.config.silences, channels, self._ring_deliverers)
+        self.inhibited = Inhibited(self.store, self.clock, self.config.inhibitions)
         self.kicker = Kicker(STORE_PROVIDER, self.store, lambda: self.wake(STORE_PROVIDER))
         with suppress(StoreUnavailable):
             # Before the first poll is judged.
@@ -278,6 +281,6 @@ class Crew:
         settings = self.config.channels[name]
         limit = settings.rate()
         rate = None if limit is None else (limit.requests, limit.per)
-        quiet = suppressor(self.config, self.board)
+        quiet = suppressor(self.config, self.board, self.inhibited)
         where = destination(name, settings, self.chat_session, self.gauges.attempted, self.afresh, quiet)
         return Deliverer(where, self.store, self.clock, rate, self.gauges.claimed)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from monitor.config import Config
 from monitor.config import load as load_config
-from monitor.engine.decide import Policy
+from monitor.engine.policy import Policy
 from monitor.engine.route import compile_route
 from monitor.errors import ConfigError
 from monitor.fields import Context

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from monitor.engine.decide import Policy
+from monitor.engine.inhibitions import Inhibited
 from monitor.engine.kicks import FOLD
 from monitor.engine.notice import labels_of, labels_of_alert
+from monitor.engine.policy import Policy
 from monitor.engine.silences import Board
 from monitor.engine.suppress import NOTHING_SUPPRESSED
 from monitor.engine.watch import account_of_checkup, aggregates, match_labels
@@ -31,6 +32,8 @@ from monitor.virtual import Shelf, Virtual, VirtualSum
 LOOKS_MAX = 20
 _INSTANT = timedelta(microseconds=1)
 _NEVER = datetime.max.replace(tzinfo=UTC)
+#: What keeps others quiet is looked up every time.
+_NO_TIME = timedelta(0)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -89,7 +92,8 @@ class _World:
         self.shelf = Shelf(case.start)
         quiet = NOTHING_SUPPRESSED
         if case.config is not None:
-            quiet = suppressor(case.config, Board(self.shelf, lambda: self.shelf.now, case.config.silences))
+            board = Board(self.shelf, self._now, case.config.silences)
+            quiet = suppressor(case.config, board, Inhibited(self.shelf, self._now, case.config.inhibitions, _NO_TIME))
         self.inbox, self.ticker = Inbox(case.send_resolved, suppress=quiet), Ticker(case.test.prices)
         policy = replace(case.policy, book=self.ticker.before(case.policy.book))
 
@@ -174,6 +178,9 @@ class _World:
         self.story.movements += [(now - self.case.start, said) for said in covered]
         self.shelf.write(account, commit, now)
 
+    def _now(self) -> datetime:
+        return self.shelf.now
+
     def _look(self, until: datetime) -> None:
         """Judge what is due before then, each at its time."""
         watched = [*self.providers, *self.sums]
@@ -193,6 +200,7 @@ class _World:
         for name, status in judged.known.items():
             if before.get(name, INACTIVE) != status:
                 self.story.states.setdefault(name, []).append((now - self.case.start, status))
+        self.shelf.hear(commit)
         self.inbox.owe(commit.rows, now)
         self.inbox.deliver(now)
         return commit

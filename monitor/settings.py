@@ -25,6 +25,7 @@ from monitor.egress import Egress
 from monitor.engine.calendar import TimeInterval
 from monitor.engine.escalate import Step
 from monitor.engine.expected import ExpectedTransfer
+from monitor.engine.inhibit import Inhibit
 from monitor.engine.route import Route
 from monitor.engine.silence_words import FiledSilence
 from monitor.fields import Amount, Duration, Secret, duration_text, unread
@@ -231,6 +232,9 @@ class Settings(BaseModel):
     providers: Mapping[Name, AnyProvider] = Field(default_factory=dict)
     channels: Mapping[Name, AnyChannel] = Field(default_factory=dict)
     route: Route | None = Field(default=None, description="default: every alert to every channel")
+    inhibit: tuple[Inhibit, ...] | None = Field(
+        default=None, description="who is not told while another alert fires; default: `provider_down` inhibits `stale`"
+    )
     escalations: Mapping[Name, Annotated[tuple[Step, ...], Field(min_length=1)]] = Field(
         default_factory=dict, description="who is told of what nobody acknowledges, by name, for a route's `escalate`"
     )

@@ -1,6 +1,7 @@
 """How the parts of a crew are made of a configuration."""
 
 from datetime import timedelta
+from functools import partial
 from typing import NamedTuple
 
 import aiohttp
@@ -9,9 +10,11 @@ from monitor.channels.base import ChannelSettings
 from monitor.channels.http import Http as ChannelHttp
 from monitor.config import Config
 from monitor.engine.beat import Beat
-from monitor.engine.decide import Policy
 from monitor.engine.deliver import SEND_TIMEOUT, Destination, Observer, Refresher
+from monitor.engine.inhibit import is_source
+from monitor.engine.inhibitions import Inhibited
 from monitor.engine.mutes import Mutes
+from monitor.engine.policy import Policy
 from monitor.engine.poll import Polling
 from monitor.engine.ports import Clock, Windows
 from monitor.engine.pricing import PriceBook
@@ -47,6 +50,7 @@ def policy(config: Config, book: PriceBook | None = None) -> Policy:
         rules=frozenset(rule.alert for rule in config.rules),
         book=book or Feeds(config.prices).book,
         expected=config.expected,
+        inhibits=partial(is_source, rules=config.inhibitions),
     )
 
 
@@ -101,9 +105,9 @@ def destination(
 
 def muted(config: Config) -> Mutes:
     """The times at which routes tell nothing."""
-    return Mutes.of(tree(config.route, tuple(config.channels)), config.time_intervals)
+    return Mutes.of(tree(config.route, tuple(config.channels)), config.time_intervals, config.escalations)
 
 
-def suppressor(config: Config, board: Board) -> Suppressor:
-    """What must not be told now: silenced by people, muted by its route."""
-    return Suppressor((Silenced(board), muted(config)))
+def suppressor(config: Config, board: Board, inhibited: Inhibited) -> Suppressor:
+    """What must not be told now: silenced by people, muted by its route, inhibited by another alert."""
+    return Suppressor((Silenced(board), muted(config), inhibited))

@@ -7,13 +7,15 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from monitor.engine.decide import Policy, decide
+from monitor.engine.decide import decide
 from monitor.engine.doubt import NO_DOUBTS
+from monitor.engine.policy import Policy
 from monitor.engine.sumreader import SumReader
 from monitor.engine.sums import Cursor, Moves, SumNews, stamp
 from monitor.model.event import Event
 from monitor.model.record import Account, Commit, Confirm, Need, Reading, Record, Roundup
 from monitor.model.silence import Silence
+from monitor.model.source import Source
 from monitor.model.window import micros
 from monitor.rules.base import RuleBase
 
@@ -74,6 +76,7 @@ class Shelf:
     _changed: dict[str, int] = field(default_factory=dict)
     _moves: list[tuple[int, Event]] = field(default_factory=list)
     _version: int = 0
+    _sources: dict[str, Source] = field(default_factory=dict)
 
     def write(self, account: Account, commit: Commit, now: datetime) -> None:
         """Take over what was committed for an account."""
@@ -108,6 +111,18 @@ class Shelf:
     async def silences(self, now: datetime) -> tuple[Silence, ...]:  # noqa: ARG002 - as on the port
         """Nobody is there who could make one."""
         return ()
+
+    def hear(self, commit: Commit) -> None:
+        """Take over which of its alerts keep others quiet."""
+        self._sources |= {row.source.fingerprint: row.source for row in commit.rows if row.source}
+
+    async def sources(self, now: datetime) -> tuple[Source, ...]:  # noqa: ARG002 - as on the port
+        """All there ever were: whoever asks knows which still count."""
+        return tuple(self._sources.values())
+
+    async def end_source(self, source: Source, now: datetime) -> bool:
+        """Nothing is ever lost here."""
+        raise NotImplementedError
 
     async def rouse(self, channel: str) -> None:
         """Nobody sleeps here."""

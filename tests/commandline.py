@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from monitor import cli
-from monitor.engine.decide import Policy, decide
+from monitor.engine.decide import decide
+from monitor.engine.policy import Policy
 from monitor.engine.route import compile_route
 from monitor.model.record import Account, Record
 from monitor.store.redis import RedisStore

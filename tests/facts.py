@@ -6,7 +6,8 @@ from decimal import Decimal
 
 from pydantic import TypeAdapter
 
-from monitor.engine.decide import Policy, decide
+from monitor.engine.decide import decide
+from monitor.engine.policy import Policy
 from monitor.engine.pricing import PriceBook, Reported, Static
 from monitor.engine.route import compile_route
 from monitor.model.event import Event

@@ -26,7 +26,7 @@ ORDER = (
         "Email",
         "Alertmanager",
     )),
-    ("", ("Route", "Step", "TimeInterval", "FiledSilence", "SilenceUnless", "ExpectedTransfer")),
+    ("", ("Route", "Inhibit", "Step", "TimeInterval", "FiledSilence", "SilenceUnless", "ExpectedTransfer")),
     ("", ("Heartbeat", "Connectivity", "History")),
 )  # fmt: skip
 

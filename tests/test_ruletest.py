@@ -949,3 +949,18 @@ class TestEscalation:
               - {{channel: quiet, alert: Low, kinds: []}}
         """)
         )
+
+
+def test_case_11_what_another_alert_inhibits_is_not_told(ran, folder):
+    (folder / "rules.yaml").write_text(RULES.replace("after: 3m", "after: 1m"))
+    holds(
+        ran(f"""
+        account: {HOT}
+        series: {{available/USDT: "300 errorx10 300x5"}}
+        expect:
+          - {{at: 6m, alert: Stale, state: firing}}
+        expect_notifications:
+          - {{channel: ops, alert: Down, kinds: [firing, resolved]}}
+          - {{channel: quiet, alert: Stale, kinds: []}}
+    """)
+    )

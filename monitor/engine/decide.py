@@ -3,7 +3,7 @@
 reading ─▶ facts (changes, events, rings) ─▶ rules ─▶ verdicts ─▶ alerts advance ─▶ rows for the groups
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -11,12 +11,14 @@ from monitor.engine.calm import is_calm, judged_by
 from monitor.engine.chronicle import Chronicle, would_tell
 from monitor.engine.doubt import NO_DOUBTS, Doubts
 from monitor.engine.escalate import begun, joined
+from monitor.engine.inhibit import source_of
 from monitor.engine.learn import learn, points
 from monitor.engine.leavers import leavers, parting, says_so
 from monitor.engine.nodata import data_flag, last_read, read_again, supposed, vanished, without_gap
 from monitor.engine.notice import entry_of_alert, labels_of, labels_of_alert
 from monitor.engine.origin import left_behind, of_provider
-from monitor.engine.pricing import PriceBook, valued
+from monitor.engine.policy import Policy
+from monitor.engine.pricing import valued
 from monitor.engine.rings import longest, reaching
 from monitor.model.alert import (
     Alert,
@@ -33,37 +35,13 @@ from monitor.model.alert import (
 )
 from monitor.model.damping import Timing, Turns
 from monitor.model.event import Event
-from monitor.model.expected import Expected
-from monitor.model.record import Account, Answer, Commit, Confirm, Need, Reading, Record, Row, RuleWatch
-from monitor.model.target import Target
+from monitor.model.record import Account, Answer, Commit, Confirm, Entry, Need, Reading, Record, Row, RuleWatch
+from monitor.model.source import Source
 from monitor.rules.aggregate import apart
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import Facts, Judgement, Overview, Sighting
 
 _NO_TIME = timedelta(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What decides besides the facts: fixed for as long as a configuration is, but for the prices in its book.
-
-    `rules` are the names of all rules there are. `expected` are the transfers that each account is expected to make.
-    """
-
-    route: Callable[[Mapping[str, str]], tuple[Target, ...]]
-    tolerance: timedelta
-    rules: frozenset[str] = frozenset()
-    book: PriceBook = field(default_factory=PriceBook)
-    expected: Mapping[str, tuple[Expected, ...]] = field(default_factory=dict)
-
-    def bearable(self, account: Account) -> timedelta:
-        """The longest gap between two looks at an account that still counts as having looked."""
-        # Of an account that is polled every two hours, two hours without a reading are no gap.
-        return max(self.tolerance, 2 * account.interval)
-
-    def expects(self, account: Account) -> tuple[Expected, ...]:
-        """The transfers that an account is expected to make."""
-        return self.expected.get(account.name, ())
 
 
 def decide(
@@ -250,18 +228,28 @@ class _Decision:
         if news is None and rule is not None and alert.state is State.FIRING and not alert.calm:
             alert = self._tell_newcomers(rule, alert)
         if news is not None:
-            entry = entry_of_alert(rule, self.account, alert, self.now)
+            was, entry = alert.inhibits, entry_of_alert(rule, self.account, alert, self.now)
             if news != "resolved":
                 # An alert tells for ever whom it told first: a later route only adds channels.
-                targets = joined(alert.targets, self.policy.route(labels_of(entry)), self.now)
-                alert = replace(alert, targets=targets, told_labels=entry.labels)
-            self.rows.append(Row(news=news, entry=entry, targets=alert.targets))
+                labels = labels_of(entry)
+                targets = joined(alert.targets, self.policy.route(labels), self.now)
+                alert = replace(alert, targets=targets, told_labels=entry.labels, inhibits=self.policy.inhibits(labels))
+            self.rows.append(Row(news, entry, alert.targets, self._source(entry, was, alert)))
         if news != "resolved":
             self.alerts.append(alert)
 
+    def _source(self, entry: Entry, was: bool, alert: Alert) -> Source | None:
+        inhibits = alert.inhibits and alert.state is State.FIRING
+        return source_of(entry, self.account.name, self.now, was=was, inhibits=inhibits)
+
     def _tell_newcomers(self, rule: RuleBase, alert: Alert) -> Alert:
         """A route that was edited leads to other channels: they hear of what fires, or nobody would from now on."""
-        targets = joined(alert.targets, self.policy.route(labels_of_alert(rule, self.account, alert)), self.now)
+        labels = labels_of_alert(rule, self.account, alert)
+        targets, inhibits = joined(alert.targets, self.policy.route(labels), self.now), self.policy.inhibits(labels)
+        if inhibits != alert.inhibits:
+            entry = entry_of_alert(rule, self.account, alert, self.now)
+            was, alert = alert.inhibits, replace(alert, inhibits=inhibits)
+            self.rows.append(Row("inhibits", entry, (), self._source(entry, was, alert)))
         if targets is alert.targets:
             return alert
         newcomers = tuple(target for target in targets if target not in alert.targets)

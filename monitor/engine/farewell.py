@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from monitor.engine.inhibit import source_of
 from monitor.engine.notice import entry_of_alert
 from monitor.engine.poll import Polling
 from monitor.engine.ports import Claim
@@ -37,7 +38,8 @@ def depart(record: Record, account: Account, now: datetime, names: Collection[st
         closed, news = close(alert, reason, now)
         if closed is not None and news is not None:
             entry = entry_of_alert(None, account, closed, now)
-            rows.append(Row(news=news, entry=entry, targets=closed.targets))
+            source = source_of(entry, account.name, now, was=alert.inhibits, inhibits=False)
+            rows.append(Row(news, entry, closed.targets, source))
     return Commit(before=record, record=replace(record, alerts=()), rows=tuple(rows))
 
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
-from monitor.engine.decide import Policy, decide, judges
+from monitor.engine.decide import decide, judges
 from monitor.engine.doubt import NO_DOUBTS
 from monitor.engine.farewell import depart, stranger
+from monitor.engine.policy import Policy
 from monitor.engine.recall import last_answer
 from monitor.engine.retire import retire
 from monitor.fields import duration_text

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from monitor.engine.calendar import TimeInterval, stretch
+from monitor.engine.escalate import Escalations
 from monitor.engine.route import Node
 from monitor.model.group import Group, Hush
 from monitor.model.record import Entry
 
 #: Name → the intervals it stands for.
 Intervals = Mapping[str, Sequence[TimeInterval]]
+_NO_ESCALATIONS: Escalations = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +24,12 @@ class Mutes:
     intervals: Intervals
 
     @classmethod
-    def of(cls, root: Node, intervals: Intervals) -> "Mutes":
+    def of(cls, root: Node, intervals: Intervals, escalations: Escalations = _NO_ESCALATIONS) -> "Mutes":
         """Those of a tree of routes."""
         nodes: dict[tuple[str, str], Node] = {}
         for node in _all(root):
-            for channel in node.channels:
+            later = (channel for step in escalations.get(node.escalate, ()) for channel in step.channels)
+            for channel in (*node.channels, *later):
                 # As alerts are routed: of two routes with the same matchers the first has the group.
                 nodes.setdefault((channel, node.key), node)
         return cls({place: node for place, node in nodes.items() if node.mute or node.active is not None}, intervals)

@@ -12,9 +12,10 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from monitor.engine.decide import Policy, decide
+from monitor.engine.decide import decide
 from monitor.engine.doubt import PAUSE, DoubtOutcome, Doubts, hurry, pause_of, verdict
 from monitor.engine.origin import of_provider
+from monitor.engine.policy import Policy
 from monitor.engine.ports import Budget, Claim, Clock, PollStore, Provider, Summing
 from monitor.engine.refused import again, still_refused
 from monitor.errors import (

@@ -8,6 +8,7 @@ from itertools import islice
 import structlog
 
 from monitor.engine.decide import judges
+from monitor.engine.inhibit import source_of
 from monitor.engine.notice import entry_of_alert
 from monitor.engine.poll import Polling
 from monitor.engine.ports import PollStore
@@ -51,7 +52,9 @@ def retire(record: Record, account: Account, rules: Iterable[RuleBase], names: f
         reason: Reason = "superseded" if alert.rule in names else "rule_removed"
         closed, news = close(alert, reason, now)
         if closed is not None and news is not None:
-            rows.append(Row(news=news, entry=entry_of_alert(None, account, closed, now), targets=closed.targets))
+            entry = entry_of_alert(None, account, closed, now)
+            source = source_of(entry, account.name, now, was=alert.inhibits, inhibits=False)
+            rows.append(Row(news, entry, closed.targets, source))
     kept = tuple(alert for alert in record.alerts if alert.rule in live)
     return Commit(before=record, record=replace(record, alerts=kept, judged=None), rows=tuple(rows))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from monitor.engine.decide import Policy
+from monitor.engine.policy import Policy
 from monitor.engine.ports import ALONE, Budget, PollStore, Summing
 from monitor.engine.sumreader import SumReader, reach
 from monitor.model.record import Account, Health, MonitorWatch, PriceWatch, ProviderWatch, Record, Roundup, RuleWatch

@@ -25,7 +25,7 @@ SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 _RANK: Mapping[Severity | None, int] = {None: -1, "info": 0, "warning": 1, "critical": 2}
 
 #: What a notification says about an alert.
-News = Literal["firing", "updated", "reminder", "resolved", "event", "acked"]
+News = Literal["firing", "updated", "reminder", "resolved", "event", "acked", "inhibits"]
 #: How far the facts behind an alert can be trusted.
 DataFlag = Literal["ok", "stale", "error", "unknown"]
 Reason = Literal["recovered", "rule_removed", "account_removed", "watch_expired", "superseded", "no_data"]
@@ -95,7 +95,7 @@ class Alert:
     timers pause. `told` is the value of its newest news. `turns` are its latest changes, of earlier episodes too; while
     they are so many that it is `flapping` it is held as firing, and `swing` is the level it would have. `labels` are
     those of a sum; `told_labels` those people were told, which outlive account and rule. `acked` lasts until it ends
-    or its level rises."""
+    or its level rises. `inhibits`: others are kept quiet while it fires."""
 
     fingerprint: str
     id: str
@@ -129,6 +129,7 @@ class Alert:
     labels: Mapping[str, str] = field(default_factory=dict)
     told_labels: Mapping[str, str] = field(default_factory=dict)
     acked: Acked | None = None
+    inhibits: bool = False
 
 
 def fingerprint(rule: str, account: str, subject: str) -> str:

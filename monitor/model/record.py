@@ -16,6 +16,7 @@ from monitor.model.price import Quotes, Valued
 from monitor.model.report import Reports
 from monitor.model.residual import Opens
 from monitor.model.snapshot import Outage, Snapshot
+from monitor.model.source import Source
 from monitor.model.sums import Sums
 from monitor.model.target import Target
 from monitor.model.transfers import Leg
@@ -205,11 +206,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One piece of news owed to some groups. The store numbers rows (version, index) when it commits them."""
+    """One piece of news owed to some groups. The store numbers rows (version, index) when it commits them.
+
+    `source` says that its alert keeps others quiet from now on, or does so no longer.
+    """
 
     news: News
     entry: Entry
     targets: tuple[Target, ...]
+    source: Source | None = None
 
 
 class Point(NamedTuple):

@@ -62,10 +62,10 @@ class Told:
 def chapters(commit: Commit) -> tuple[Chapter, ...]:
     """What a commit changes in its account's alerts: in the order of its rows, then what nobody is told."""
     before = {alert.id: alert for alert in commit.before.alerts}
-    told = {row.entry.id for row in commit.rows}
+    told = [(place, row) for place, row in enumerate(commit.rows) if row.news != "inhibits"]
     return (
-        *(_of_row(commit.record.account, place, row, before) for place, row in enumerate(commit.rows)),
-        *_untold(commit, before, told),
+        *(_of_row(commit.record.account, place, row, before) for place, row in told),
+        *_untold(commit, before, {row.entry.id for _, row in told}),
     )
 
 
@@ -93,6 +93,7 @@ def of_alert(what: What, record: str, alert: Alert, note: str = "", row: int | N
 
 def _of_row(record: str, place: int, row: Row, before: dict[str, Alert]) -> Chapter:
     entry, known = row.entry, before.get(row.entry.id)
+    assert row.news != "inhibits", "it changes nothing of the alert"
     what: What = "updated" if row.news == "reminder" else row.news
     if what == "firing" and known is not None and known.state is State.FIRING:
         what = "routed"

@@ -25,6 +25,7 @@ from monitor.model.report import Report
 from monitor.model.residual import Opens
 from monitor.model.silence import Silence
 from monitor.model.snapshot import Outage, Snapshot
+from monitor.model.source import Source
 from monitor.model.transfers import Leg
 from monitor.model.window import BUCKETS, Coverage, Flow
 
@@ -112,6 +113,7 @@ _message = msgspec.json.Decoder(Message)
 _report = msgspec.json.Decoder(Report)
 _posted = msgspec.json.Decoder(Posted)
 _silence = msgspec.json.Decoder(Silence)
+_source = msgspec.json.Decoder(Source)
 _hushed = msgspec.json.Decoder(Hushed)
 _labels = msgspec.json.Decoder(dict[str, str])
 
@@ -123,6 +125,7 @@ message = _message.decode
 report = _report.decode
 labels = _labels.decode
 silence = _silence.decode
+source = _source.decode
 posted = _posted.decode
 
 

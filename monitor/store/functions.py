@@ -10,7 +10,19 @@ from pathlib import Path
 #: To be raised, here and in the Lua files, whenever a function's keys, arguments or answers change.
 LIBRARY = "balance_monitor_2"
 #: In this order they make one library: what is local to a file is known to those after it.
-_FILES = ("common", "ledger", "configuration", "poll", "amend", "quota", "health", "window", "channel", "group")
+_FILES = (
+    "common",
+    "ledger",
+    "configuration",
+    "poll",
+    "amend",
+    "quota",
+    "health",
+    "window",
+    "channel",
+    "group",
+    "inhibit",
+)
 
 
 @cache

@@ -26,6 +26,9 @@ PROVIDERS = "{bm:x}:providers"
 REPORTS = "{bm:x}:reports"
 #: Hash id → a silence made at run time as JSON. Whoever reads them removes those that ended five days ago.
 SILENCES = "{bm:x}:silences"
+#: Hash fingerprint → `<version>-<index> <source as JSON>` of alerts that keep others quiet. Whoever reads them removes
+#: those that ended an hour ago.
+SOURCES = "{bm:x}:sources"
 
 
 def partition_of(account: str, partitions: int) -> int:

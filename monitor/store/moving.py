@@ -13,11 +13,12 @@ import structlog
 
 from monitor.model.group import Item
 from monitor.model.record import Row
+from monitor.model.source import Source
 from monitor.model.target import Target
 from monitor.model.window import moment
 from monitor.store import codec
 from monitor.store.codec import UNREADABLE
-from monitor.store.keys import ChannelKeys, Partition
+from monitor.store.keys import SOURCES, ChannelKeys, Partition
 from monitor.store.session import Session
 
 log = structlog.get_logger("monitor.store")
@@ -86,7 +87,10 @@ class MovingStore(Session):
         for placed in rows:
             for target in placed[2].targets:
                 by_group.setdefault((target.channel, target.group), []).append((placed, target))
-        await asyncio.gather(*(self._apply_to(account, owed) for owed in by_group.values()))
+        await asyncio.gather(
+            *(self._apply_to(account, owed) for owed in by_group.values()),
+            *(self._inhibit(version, index, row.source) for version, index, row in rows if row.source),
+        )
         return [f"{version}-{index}" for version, index, _ in rows] + given_up
 
     def _read_rows(self, account: str, stored: list[bytes]) -> tuple[list[_Placed], list[str]]:
@@ -123,6 +127,10 @@ class MovingStore(Session):
         _, due_us = await self._batch.fcall("bm2_apply", group_keys(ChannelKeys(target.channel), target.group), *args)
         if due_us:
             self.expect_group(target.channel, int(due_us))
+
+    async def _inhibit(self, version: int, index: int, source: Source) -> None:
+        """An alert keeps others quiet from now on, or no longer."""
+        await self._batch.fcall("bm2_source", [SOURCES], source.fingerprint, version, index, codec.dump(source))
 
     def _wait(self, target: Target) -> timedelta:
         """How long a new group waits: for company, or until nobody has answered for long enough."""

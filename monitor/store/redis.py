@@ -3,6 +3,7 @@
 from monitor.store.amending import AmendingStore
 from monitor.store.budgets import BudgetStore
 from monitor.store.delivering import DeliveringStore
+from monitor.store.inhibiting import InhibitingStore
 from monitor.store.ledger import LedgerStore
 from monitor.store.overdue import OverdueStore
 from monitor.store.polling import PollingStore
@@ -16,6 +17,7 @@ from monitor.store.summing import SummingStore
 class RedisStore(
     PollingStore,
     AmendingStore,
+    InhibitingStore,
     BudgetStore,
     DeliveringStore,
     LedgerStore,

@@ -11,7 +11,7 @@ import aiohttp
 from monitor import __version__
 from monitor.clock import FollowedClock
 from monitor.concerns import Concerns
-from monitor.engine.decide import Policy
+from monitor.engine.policy import Policy
 from monitor.engine.poll import Polled, Polling
 from monitor.engine.poller import Poller
 from monitor.engine.ports import Claim

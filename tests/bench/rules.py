@@ -5,7 +5,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from monitor.engine.decide import Policy, decide
+from monitor.engine.decide import decide
+from monitor.engine.policy import Policy
 from monitor.engine.route import compile_route
 from monitor.model.record import Account, Answer, Record
 from monitor.model.snapshot import Snapshot

@@ -16,7 +16,8 @@ from typing import Any
 
 import redis.asyncio
 
-from monitor.engine.decide import Policy, decide
+from monitor.engine.decide import decide
+from monitor.engine.policy import Policy
 from monitor.engine.route import compile_route
 from monitor.engine.sumreader import SumReader
 from monitor.engine.watch import aggregates
