@@ -4,6 +4,7 @@ from monitor.engine.acknowledge import acknowledge_alert
 from monitor.engine.deliver import LEASE, Destination, tell_safely
 from monitor.engine.poll import Polling, poll
 from monitor.engine.route import Route
+from monitor.engine.suppress import NOTHING_SUPPRESSED
 from monitor.engine.watch import Watch
 from tests.builders import minutes, seconds
 from tests.facts import account, answer, policy, rule
@@ -29,6 +30,7 @@ class Desk:
         watch = Watch(policy(*chats, route=route), rules, lambda one, now: now + one.interval)
         self.polling = Polling("casino", self, seconds(5), store, watch, clock)
         self.chats = {name: RecordingChannel() for name in chats}
+        self.suppress = NOTHING_SUPPRESSED
 
     async def _no_rest(self, _time):
         pass
@@ -58,7 +60,7 @@ class Desk:
         await self.store.sweep(10)
         for name, chat in self.chats.items():
             for group in await self.store.claim_groups(name, 20, LEASE):
-                await tell_safely(self.store, Destination(name, chat), group, self.clock)
+                await tell_safely(self.store, Destination(name, chat, suppress=self.suppress), group, self.clock)
 
     async def passes(self, time):
         """Time goes by minute by minute, and what is due is told."""

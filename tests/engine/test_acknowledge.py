@@ -6,8 +6,10 @@ import itertools
 import pytest
 
 from monitor.engine.acknowledge import TRIES, acknowledge
+from monitor.engine.suppress import Suppressor
 from monitor.errors import NotAcknowledged, StoreUnavailable
 from monitor.model.acked import Acked
+from monitor.model.group import Hush
 from tests.builders import NOON, minutes
 from tests.desk import Desk, low
 from tests.facts import Watched, policy
@@ -233,3 +235,17 @@ async def test_no_crash_leaves_it_half_done(open_store, clock):
         if not died:
             break
     assert seen == {(True, False), (True, True), (False, True)}
+
+
+async def test_what_was_acknowledged_while_silenced_is_told_when_that_ends_and_not_reminded_of(store, clock):
+    async def silenced(group, entries, now):
+        hush = Hush("silenced", NOON, NOON + minutes(5), "joe", "maintenance")
+        return {entry.id: hush for entry in entries} if now < NOON + minutes(5) else {}
+
+    desk = await Desk(store, clock).begin()
+    desk.suppress = Suppressor((silenced,))
+    await desk.tell()
+    await desk.acks()
+    await desk.passes(minutes(40))
+
+    assert desk.heard() == ["firing"]
