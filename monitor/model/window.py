@@ -4,6 +4,7 @@ A ring is a cache of the ledger: buckets of a sixtieth of the window, or of anot
 straddles the window's start makes two bounds; only when a threshold lies between them are its events read.
 """
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -77,8 +78,11 @@ def flow(within: timedelta, buckets: int = BUCKETS, since: int = 0) -> Flow:
     return Flow(width=max(1, -(-(within // _MICROSECOND) // buckets)), buckets=buckets, since=since)
 
 
-def record_flow(ring: Flow, events: Iterable[Event], now: datetime) -> Flow:
-    """The ring with these events in it and buckets older than the window dropped, or than those that end at them."""
+def record_flow(ring: Flow, events: Iterable[Event], now: datetime, spare: int = 0) -> Flow:
+    """The ring with these events in it and buckets older than the window dropped, or than those that end at them.
+
+    `spare` buckets more are kept, for windows that are over and of which more may become known.
+    """
     sums, latest = dict(ring.sums), micros(now) // ring.width
     ends = latest
     if sums and max(sums) > latest:
@@ -89,12 +93,12 @@ def record_flow(ring: Flow, events: Iterable[Event], now: datetime) -> Flow:
         if event.direction is None:
             continue
         bucket = min(micros(event.occurred_at) // ring.width, latest)
-        if bucket < latest - ring.buckets:
+        if bucket < latest - ring.buckets - spare:
             continue
         ends = min(ends, bucket)
         came, went = sums.get(bucket, (ZERO, ZERO))
         sums[bucket] = (add(came, event.amount), went) if event.direction == "in" else (came, add(went, event.amount))
-    kept = {bucket: pair for bucket, pair in sums.items() if bucket >= ends - ring.buckets}
+    kept = {bucket: pair for bucket, pair in sums.items() if bucket >= ends - ring.buckets - spare}
     return ring if kept == ring.sums else replace(ring, sums=kept)
 
 
@@ -172,8 +176,16 @@ def flow_bounds(ring: Flow, direction: Direction, within: timedelta, now: dateti
 
 
 def gross_flow(ring: Flow, direction: Direction) -> Decimal:
-    """All that a ring holds of one direction: no less than any window that ends within this poll."""
-    return total(pair[0 if direction == "in" else 1] for pair in ring.sums.values())
+    """No less than any window of one direction whose buckets the ring holds."""
+    side, running, most = 0 if direction == "in" else 1, ZERO, ZERO
+    held = deque[int]()
+    for bucket in sorted(ring.sums):
+        held.append(bucket)
+        running = add(running, ring.sums[bucket][side])
+        while held[0] < bucket - ring.buckets:
+            running = subtract(running, ring.sums[held.popleft()][side])
+        most = max(most, running)
+    return most
 
 
 def exact_flow(events: Iterable[Event], direction: Direction, within: timedelta, now: datetime) -> Decimal:

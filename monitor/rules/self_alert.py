@@ -7,7 +7,7 @@ from monitor.rules.base import RuleBase
 #: Their names, those of later versions too: a rule in a file cannot have one of them.
 SELF_ALERTS = frozenset({
     "ConfigReloadFailed", "NotificationFailing", "TemplateError", "PriceMissing", "EventGap", "StateLost",
-    "SelfOffline", "GuardClosed", "GuardQuarantined", "GuardLateCommit", "GuardUnsettled",
+    "SelfOffline", "SilenceEnding", "GuardClosed", "GuardQuarantined", "GuardLateCommit", "GuardUnsettled",
 })  # fmt: skip
 #: What is told when a channel fails; its alerts have a label `channel`, which names it.
 NOTIFICATION_FAILING = "NotificationFailing"

@@ -99,6 +99,7 @@ def test_an_alert_shows_its_facts(account, alert):
         "unit": "USDT",
         "data": "ok",
         "flapping": False,
+        "acknowledged": None,
         "labels": {},
         "details": {},
         "pending_since": "2026-11-20T11:55:00.000Z",

@@ -91,6 +91,7 @@ class Sums:
 
 @given(MOVES, st.integers(1, 90), WITHIN)
 @example([(137, 48, 34), (289, 93, 77), (77, 48, 34)], 77, 240)
+@example([(281, 35, 24), (66, 167, 51), (311, 66, 61), (51, 126, 46)], 6, 240)
 def test_case_37_so_does_one_over_several_accounts(moves, every, within):
     one = Sums(rule("large_outflow", above=100, within=f"{within}s", aggregate={"by": ["role", "asset"]}))
     one.reads(NOON - minutes(1))
