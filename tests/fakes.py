@@ -255,7 +255,10 @@ class FakeDeliveryStore:
     async def defer(self, group: Group, due_at: datetime | None) -> bool:
         if (held := self._mine(group)) is None:
             return False
-        self._plan(held, due_at, news=held.group.version != group.version)
+        moved = held.group.version != group.version
+        if held.group.telling is not None:
+            self._touch(held, telling=None, failed=False, attempts=0, failing_since=None, why="")
+        self._plan(held, due_at, news=moved)
         return True
 
     async def read_on(self, group: Group) -> Group:

@@ -263,7 +263,10 @@ class DeliveryStore(Protocol):
         ...
 
     async def defer(self, group: Group, due_at: datetime | None) -> bool:
-        """Nothing to tell yet: come back at `due_at`, or never by itself."""
+        """Nothing to tell yet: come back at `due_at`, or never by itself.
+
+        A message that failed last is withdrawn: what it told of is told anew when it is to be told.
+        """
         ...
 
     async def read_on(self, group: Group) -> Group:

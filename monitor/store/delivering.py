@@ -174,7 +174,8 @@ class DeliveringStore(ConditionStore, MovingStore):
 
     async def defer(self, group: Group, due_at: datetime | None) -> bool:
         """Nothing to tell yet: come back at `due_at`, or never by itself; at the next flush if rows came."""
-        done = bool(await self._on_group("bm2_defer", group, _us(due_at), group.version))
+        more = [ChannelKeys(group.channel).log(_frozen(group))]
+        done = bool(await self._on_group("bm2_defer", group, _us(due_at), group.version, more=more))
         outlook = self._outlooks.get(group.channel)
         if done and outlook is not None and outlook.rate is not None:
             # Nothing went out: what is suppressed and looked at again and again must not use up what others need.

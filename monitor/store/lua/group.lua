@@ -174,10 +174,13 @@ local function freeze(keys, args)
   return {touch(keys, now)}
 end
 
--- The lease ends: due at `wish` ('' for not by itself), or when news that came meanwhile are to be told.
+-- The lease ends: due at `wish` ('' for not by itself), when news that came meanwhile are to be told, or at once when
+-- what was suppressed may have ceased to be so meanwhile.
 local function plan(keys, group, wish, news, now)
   local due = tonumber(wish)
-  if news then
+  if redis.call('HDEL', keys[1], 'roused') == 1 then
+    due = now
+  elseif news then
     local flush = next_flush(keys, now)
     due = due and math.min(due, flush) or flush
   end
@@ -270,6 +273,8 @@ local function postpone(keys, args)
   redis.call('HSETNX', keys[1], 'failing', whole(now))
   redis.call('HSET', keys[1], 'failed', '1', 'why', args[5])
   missed(keys, args[2], now, args[5], tonumber(args[8]))
+  -- The ladder is not hurried; what is tried next is what then is to be told.
+  redis.call('HDEL', keys[1], 'roused')
   touch(keys, now)
   plan(keys, args[2], args[4], false, now)
   return 1
@@ -297,6 +302,7 @@ local function replay(keys, args)
   return 1
 end
 
+-- KEYS  also the log of the message that failed last, if there is one
 -- ARGV  now, group, token, due time or '', version seen
 local function defer(keys, args)
   if score(keys[9], args[2]) ~= tonumber(args[3]) then
@@ -305,6 +311,12 @@ local function defer(keys, args)
   local now = clock(args[1])
   -- Rows came between the claim and now: whoever decided to wait has not seen them.
   local moved = tonumber(redis.call('HGET', keys[1], 'ver') or '0') ~= tonumber(args[5])
+  -- What failed is not to be told now. It is like new when it is: until then nobody climbs its ladder.
+  if redis.call('HEXISTS', keys[1], 'telling') == 1 then
+    redis.call('HDEL', keys[1], 'telling', 'failed', 'failing', 'attempts', 'why')
+    redis.call('ZREM', keys[14], args[2])
+    note_withdrawn(keys[OWN + 1])
+  end
   touch(keys, now)
   untried(keys, args[2], now)
   plan(keys, args[2], args[4], moved, now)
@@ -336,7 +348,9 @@ local function rouse(keys, args)
   -- Whoever is looking at it by what held before must not put it off for that.
   touch(keys, now)
   local planned = score(keys[8], args[2])
-  if planned and planned > now and redis.call('HEXISTS', keys[1], 'failing') == 0 then
+  if score(keys[9], args[2]) then
+    redis.call('HSET', keys[1], 'roused', '1')
+  elseif planned and planned > now and redis.call('HEXISTS', keys[1], 'failing') == 0 then
     schedule(keys, args[2], now)
     planned = now
   end

@@ -8,13 +8,20 @@ local SENT_MAX = 1000
 local CHAPTERS_MAX = 200
 local DEAD_MAX = 1000
 
+-- A message that failed is not to be told any more as it was.
+local function note_withdrawn(log)
+  if redis.call('HEXISTS', log, 'head') == 1 then
+    redis.call('HSET', log, 'state', 'replaced')
+  end
+end
+
 -- A message is about to be tried: what it is, and what it replaces. Told once per message, not per attempt.
 -- `keys` from `from` on: its log, the log of what it replaces (or its own), then of each of its alerts which
 -- notifications told of it.
 local function note_frozen(keys, from, now, id, head, keep)
   local log, replaced = keys[from], keys[from + 1]
-  if replaced ~= log and redis.call('HEXISTS', replaced, 'head') == 1 then
-    redis.call('HSET', replaced, 'state', 'replaced')
+  if replaced ~= log then
+    note_withdrawn(replaced)
   end
   if head == '' then
     return
