@@ -36,6 +36,11 @@ class _Poll(NamedTuple):
     stored: Mapping[str, list[Event]]
     now: datetime
 
+    def spare(self, ring: Flow) -> int:
+        """The buckets of a window that ended since the last reading: what is new of another asset may belong to it."""
+        last = self.record.snapshot.observed_at if self.record.snapshot else self.now
+        return min(max(0, (micros(self.now) - micros(last)) // ring.width + 1), ring.buckets)
+
     def total(self, asset: str) -> Decimal | None:
         return self.snapshot.of(asset, "total")
 
@@ -135,7 +140,7 @@ def _ring(
         if known is not None and known.whole and asset not in poll.touched and not new:
             return None
         ring = _begun(poll, asset, spec, known, since=micros(now) if new else 0)
-    ring = record_flow(ring, spec.counted(asset, poll.events), now)
+    ring = record_flow(ring, spec.counted(asset, poll.events), now, poll.spare(ring))
     if poll.undone:
         ring = undo_flow(ring, spec.counted(asset, poll.undone), spec.within, now)
     total = poll.total(asset)

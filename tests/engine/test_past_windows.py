@@ -63,6 +63,7 @@ def test_case_37_a_sum_fires_exactly_when_some_window_was_bad(moves, every, with
 
 
 @given(MOVES, st.integers(1, 90), WITHIN)
+@example([(308, 0, 21), (547, 0, 80)], 6, 240)
 def test_case_37_so_does_one_over_all_assets(moves, every, within):
     assert fired(watched(moves, every, within=f"{within}s", **BY_ACCOUNT)) == (worst(moves, within) > 100)
 
