@@ -50,7 +50,7 @@ def test_what_has_left_the_window_is_forgotten():
     watched = Watched((OUT, SHARE)).reads("500 100")
     assert len(watched.record.flows) == 2
 
-    watched.reads("100", start=NOON + minutes(63))
+    watched.reads("100 100", start=NOON + minutes(63))
 
     assert watched.record.flows == {}
     assert watched.needs == []
