@@ -261,6 +261,12 @@ class FakeDeliveryStore:
         self._plan(held, due_at, news=moved)
         return True
 
+    async def put_off(self, group: Group, due_at: datetime) -> bool:
+        if (held := self._mine(group)) is None:
+            return False
+        self._plan(held, due_at, news=False)
+        return True
+
     async def read_on(self, group: Group) -> Group:
         held = self.groups[group.channel, group.id]
         return replace(group, news=tuple(held.news[: 2 * len(group.news)]))

@@ -6,6 +6,7 @@ A crash anywhere needs no recovery: the lease ends, and what was frozen goes out
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -75,7 +76,7 @@ class Destination:
 
 
 async def tell_safely(store: DeliveryStore, destination: Destination, group: Group, clock: Clock) -> None:
-    """`tell`, and whatever goes wrong stays with this group: it comes due again when its lease ends."""
+    """`tell`, and whatever goes wrong stays with this group: it comes due again when its lease ends, or would have."""
     try:
         await tell(store, destination, group, clock)
     except StoreUnavailable:
@@ -84,6 +85,9 @@ async def tell_safely(store: DeliveryStore, destination: Destination, group: Gro
     except Exception as bug:  # noqa: BLE001  # the bulkhead of one delivery (errors.py)
         # Bulkhead: a bug in one delivery must not stop the others.
         log.error("delivery.bug", channel=destination.name, group=group.id, **described(bug))
+        with suppress(StoreUnavailable):
+            # A lease that just ends would be the first to be tried again, where only one is tried: for ever.
+            await store.put_off(group, clock() + LEASE)
 
 
 async def tell(store: DeliveryStore, destination: Destination, group: Group, clock: Clock) -> None:

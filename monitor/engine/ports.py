@@ -269,6 +269,10 @@ class DeliveryStore(Protocol):
         """
         ...
 
+    async def put_off(self, group: Group, due_at: datetime) -> bool:
+        """Nobody can tell it now, and why is a bug: come back then, and keep no other group waiting until then."""
+        ...
+
     async def read_on(self, group: Group) -> Group:
         """The group with more of its news, as many again as were read; the same when there are no more."""
         ...

@@ -12,10 +12,10 @@ from monitor.errors import Fault
 from monitor.model.group import NEWS_READ_MAX, Group, Message, Told
 from monitor.model.ledger import Tried
 from monitor.model.window import micros, moment
-from monitor.store import codec, ledgercodec
+from monitor.store import codec, groupcodec, ledgercodec
 from monitor.store.condition import ConditionStore
 from monitor.store.keys import ChannelKeys
-from monitor.store.moving import MovingStore, group_keys
+from monitor.store.moving import FORGET_AFTER, MovingStore, group_keys
 
 log = structlog.get_logger("monitor.store")
 
@@ -26,6 +26,8 @@ LOOK_US = 250_000
 #: way of the answer it was taken from and by the event loop's clock, which only ticks between its rounds.
 _BEHIND_US = 2_000
 _TIDY_US = 60_000_000
+#: A group that cannot be read is looked at again after this.
+_UNREADABLE_US = 30_000_000
 #: What became of a message is known for so long after its last attempt, or as long as history is kept if that is less.
 LOG_KEPT = timedelta(days=7)
 
@@ -184,6 +186,10 @@ class DeliveringStore(ConditionStore, MovingStore):
             await self._batch.fcall("bm2_give_back", [where.rate], self._now, 1, units, per // _MICROSECOND)
         return done
 
+    async def put_off(self, group: Group, due_at: datetime) -> bool:
+        """Nobody can tell it now, and why is a bug: come back then, and keep no other group waiting until then."""
+        return bool(await self._on_group("bm2_put_off", group, _us(due_at)))
+
     async def read_on(self, group: Group) -> Group:
         """The group with more of its news, as many again as were read; the same when there are no more."""
         where, read = ChannelKeys(group.channel), len(group.news)
@@ -228,43 +234,30 @@ class DeliveringStore(ConditionStore, MovingStore):
     async def _read(self, where: ChannelKeys, group: str, token: int, due_us: int) -> Group | None:
         reply = await self._batch.fcall("bm2_read_group", group_keys(where, group), group, token, NEWS_READ_MAX)
         try:
-            return _group(where.name, group, token, due_us, reply) if reply else None
+            return groupcodec.group(where.name, group, token, due_us, reply) if reply else None
         except codec.UNREADABLE as error:
-            # Damaged, or of a newer release: whoever can read it may have it when the lease ends; the others go on.
+            # Damaged, or of a newer release: whoever can read it may have it; the others go on.
             log.error("group.unreadable", channel=where.name, group=group, why=type(error).__name__)
+            await self._put_aside(where, group, token, reply)
             return None
+
+    async def _put_aside(self, where: ChannelKeys, group: str, token: int, reply: Any) -> None:
+        """A group that cannot be read: what nobody has read for an hour is given up, the rest is looked at again."""
+        now_us, touched = micros(await self.time()), group_keys(where, group)
+        found = groupcodec.damage(
+            codec.flat(reply[0]), codec.flat(reply[1]), reply[2], now_us - FORGET_AFTER // _MICROSECOND
+        )
+        if found:
+            log.error("group.given_up", channel=where.name, group=group, told=found.told, news=found.news)
+            await self._batch.fcall("bm2_discard", touched, self._now, group, token, *found.args)
+        await self._batch.fcall("bm2_put_off", touched, self._now, group, token, now_us + _UNREADABLE_US)
+        self.look_again(where.name)
 
 
 def _worth_asking(outlook: Outlook, now_us: int | None) -> bool:
     if now_us is None or outlook.looked_us is None or not 0 <= now_us - outlook.looked_us < LOOK_US:
         return True
     return outlook.next_us is not None and outlook.next_us <= now_us + _BEHIND_US
-
-
-def _group(channel: str, group: str, token: int, due_us: int, reply: Any) -> Group:
-    fields, opened, news = codec.flat(reply[0]), codec.flat(reply[1]), reply[2]
-    telling, failing = fields.get("telling"), fields.get("failing")
-    return Group(
-        channel=channel,
-        id=group,
-        version=int(fields["ver"]),
-        token=token,
-        labels=codec.labels(fields["labels"]),
-        interval=timedelta(microseconds=int(fields["interval"])),
-        repeat=timedelta(microseconds=int(fields["repeat"])),
-        due_at=moment(due_us),
-        news=tuple(codec.item(news[at + 1]) for at in range(0, len(news), 2)),
-        waiting=int(reply[3]),
-        open={fingerprint: codec.told(stored) for fingerprint, stored in opened.items()},
-        telling=codec.message(telling) if telling else None,
-        failed="failed" in fields,
-        attempts=int(fields.get("attempts", 0)),
-        failing_since=moment(int(failing)) if failing else None,
-        why=fields.get("why", b"").decode(),
-        route=fields.get("route", b"").decode(),
-        hushed=codec.hushed(reply[4]) if reply[4] else {},
-        replays=fields.get("replays", b"").decode(),
-    )
 
 
 def _frozen(group: Group) -> str:

@@ -22,6 +22,7 @@ _FILES = (
     "channel",
     "group",
     "inhibit",
+    "damage",
 )
 
 

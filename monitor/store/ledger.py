@@ -9,7 +9,7 @@ from monitor.model.group import Hush, Message
 from monitor.model.ledger import DELIVERY_STATES, Delivery, DeliveryState, Notification, Place, last_error, rank
 from monitor.model.story import Told
 from monitor.model.window import moment
-from monitor.store import codec, ledgercodec
+from monitor.store import codec, groupcodec, ledgercodec
 from monitor.store.keys import URGENCIES, ChannelKeys
 from monitor.store.moving import group_keys
 from monitor.store.session import Session
@@ -32,7 +32,8 @@ class LedgerStore(Session):
         """What an alert went through, oldest first; empty when nothing is known of it (any more)."""
         # Its id does not tell the account.
         found = await self._gather([("LRANGE", where.story(alert), "0", "-1") for where in self.partitions])
-        return tuple(ledgercodec.told(text) for stored in found for text in stored)
+        chapters = (_chapter(alert, text) for stored in found for text in stored)
+        return tuple(one for one in chapters if one is not None)
 
     async def notifications_about(self, alert: str, channels: Iterable[str]) -> tuple[Notification, ...]:
         """What told of an alert in these channels, as far as it is still logged, oldest first."""
@@ -54,7 +55,7 @@ class LedgerStore(Session):
     async def hushed(self, channel: str, group: str) -> Mapping[str, Hush]:
         """What is suppressed in a group, as `Group.hushed`."""
         stored = await self._batch.command("HGET", ChannelKeys(channel).hushed, group)
-        return codec.hushed(stored) if stored else {}
+        return groupcodec.hushed(channel, group, stored)
 
     async def count_dead(self, channel: str) -> int:
         """How many dead letters a channel has, at most a thousand."""
@@ -189,7 +190,7 @@ class LedgerStore(Session):
         alerts = _alerts(message)
         if message is None and keys:
             items = await self._batch.command("HMGET", where.items(group), *keys)
-            alerts = tuple(dict.fromkeys(codec.item(one).entry.id for one in items if one))
+            alerts = tuple(dict.fromkeys(filter(None, (_alert_of(place.channel, group, one) for one in items if one))))
         return Delivery(
             id=message.id if message else group,
             notification_id=message.id if message else None,
@@ -208,6 +209,22 @@ class LedgerStore(Session):
         found = await self._gather([("HGETALL", ChannelKeys(channel).log(name)) for channel, name in named])
         read = (_logged(channel, name, codec.flat(pairs)) for (channel, name), pairs in zip(named, found, strict=True))
         return [one for one in read if one is not None]
+
+
+def _chapter(alert: str, stored: bytes) -> Told | None:
+    try:
+        return ledgercodec.told(stored)
+    except codec.UNREADABLE as error:
+        log.warning("chapter.unreadable", alert=alert, why=type(error).__name__)
+        return None
+
+
+def _alert_of(channel: str, group: str, stored: bytes) -> str | None:
+    try:
+        return codec.item(stored).entry.id
+    except codec.UNREADABLE as error:
+        log.warning("item.unreadable", channel=channel, group=group, why=type(error).__name__)
+        return None
 
 
 def _logged(channel: str, name: str, fields: Mapping[str, bytes]) -> Notification | None:

@@ -85,3 +85,18 @@ async def test_a_record_that_cannot_be_read_is_left_as_it_is_and_the_others_are_
     assert (broken.snapshot, broken.outage.kind, sound.outage) == (None, "garbled", None)
     assert "cannot be read" in broken.outage.why
     assert await store._batch.command("HGET", where, field) == b'{"snapshot": 7, "alerts": 7'
+
+
+async def test_what_cannot_be_read_of_deliveries_and_stories_hides_nothing_else(store, clock):
+    await owe(store, clock, "hot", row("firing", entry("a")), row("firing", entry("b")))
+    await store.move("hot")
+    first, _ = await store._batch.command("LRANGE", "{bm:c:ops}:news:ops-g1", 0, -1)
+    await store._batch.command("HSET", "{bm:c:ops}:items:ops-g1", first, '{"news": "sung"}')
+    await store._batch.command("HSET", "{bm:c:ops}:hushed", "ops-g1", '{"reasons": 7')
+    await store._batch.command("RPUSH", store.partition("hot").story("alr_b1"), '9 9 {"what": 7')
+
+    [waiting], _ = await store.deliveries(["ops"], ["waiting"], None, 10)
+
+    assert waiting.alerts == ("alr_b1",)
+    assert [told.chapter.what for told in await store.story("alr_b1")] == ["firing"]
+    assert await store.hushed("ops", "ops-g1") == {}
