@@ -4,17 +4,20 @@ import asyncio
 import sys
 from pathlib import Path
 
-from monitor.beside import FAILED, OK, load_config, open_store
+from monitor.beside import FAILED, OK, about, load_config, open_store
 from monitor.config import Config
 from monitor.engine.acknowledge import AUTHOR_MAX, COMMENT_MAX, Found, acknowledge_alert
 from monitor.engine.drill import DRILL_ACCOUNT, DRILLS
 from monitor.engine.watch import stand_ins
-from monitor.errors import NotAcknowledged
+from monitor.errors import ConfigError, NotAcknowledged
 from monitor.model.acked import Acked
 
 
 def acknowledge(path: Path, alert_id: str, author: str, comment: str) -> int:
     """Acknowledge an alert and say what there is to know of it by now."""
+    empty = [option for option, said in (("--author", author), ("--comment", comment)) if not said.strip()]
+    if empty:
+        raise ConfigError([f"{option} must not be empty" for option in empty])
     config = load_config(path)
     try:
         found = asyncio.run(_acknowledge(config, alert_id, author[:AUTHOR_MAX], comment[:COMMENT_MAX]))
@@ -35,7 +38,7 @@ async def _acknowledge(config: Config, alert_id: str, author: str, comment: str)
 def _told(found: Found, author: str, comment: str) -> str:
     alert, acked = found.alert, found.alert.acked
     assert acked is not None, "it has just been acknowledged"
-    what = " ".join(part for part in (alert.rule, found.account.name, alert.subject) if part)
+    what = f"{alert.rule} {about(found.account.name, alert.subject)}".rstrip()
     if (acked.by, acked.comment) != (author[:AUTHOR_MAX], comment[:COMMENT_MAX]):
         return f"{what} was acknowledged by {_described(acked)}"
     return f"{what} is acknowledged: no reminder and no escalation, unless it gets worse; its end is told"

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -47,6 +47,16 @@ def load_config(path: Path) -> Config:
     hide_secrets(config)
     logs.configure("warning", config.log.format, sys.stderr, wall_clock)
     return config
+
+
+def about(account: str, subject: str) -> str:
+    """`hot-usdt USDT`: whom an alert is about, for people. What stands for a sum or the monitor names no account."""
+    parts = [subject]
+    if subject.startswith('["'):
+        # A sum goes by the values of several labels.
+        with suppress(ValueError):
+            parts = [str(value) for value in json.loads(subject)]
+    return " ".join(part for part in ("" if ":" in account else account, *parts) if part)
 
 
 def known(names: Mapping[str, T], name: str, what: str) -> T:

@@ -214,7 +214,7 @@ def explain(
 def ack(
     context: typer.Context,
     alert_id: str,
-    author: Annotated[str, typer.Option(help="Who takes care of it.")],
+    author: Annotated[str, typer.Option(help="Who takes care of it.", envvar="USER")],
     comment: Annotated[str, typer.Option(help="What is being done.")],
     config: ConfigPath = None,
 ) -> None:

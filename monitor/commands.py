@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from monitor.api.views import View, account_view, age_text, alert_view, stamp
-from monitor.beside import FAILED, OK, known, load_config, open_store, print_json
+from monitor.beside import FAILED, OK, about, known, load_config, open_store, print_json
 from monitor.channels.http import Http as ChannelHttp
 from monitor.channels.http import new_session as new_channel_session
 from monitor.checks import counted
@@ -168,7 +168,7 @@ def _print_status(report: dict[str, Any]) -> None:
     if len(accounts) > ROWS_MAX:
         console.print(f"and {len(accounts) - ROWS_MAX} more accounts (--json has them all)")
     for alert in [alert for alert in alerts if alert["state"] == "firing"][:ROWS_MAX]:
-        who = " ".join(str(part) for part in (alert["account"], alert["subject"]) if part)
+        who = about(alert["account"], alert["subject"])
         doubt = "" if alert["data"] == "ok" else f" (data: {alert['data']})"
         why = f": {alert['details']['why']}" if alert["details"].get("why") else ""
         who += f" {alert['value'] or ''}{doubt}{why}{_looked_after(alert)}"
@@ -182,7 +182,7 @@ def _print_status(report: dict[str, Any]) -> None:
         )
     _print_channels(console, report["channels"])
     for one in report["drills"]:
-        console.print(f"drill of {one['rule']}: {one['id']}, until {one['details']['until']}", markup=False)
+        console.print(f"drill of {one['rule']}: {one['id']}, until {one['details']['until'][:19]}Z", markup=False)
     pending = sum(1 for alert in alerts if alert["state"] == "pending")
     dead = sum(report["dead_deliveries"].values())
     late = report["late"]
@@ -204,9 +204,9 @@ def _print_channels(console: Console, channels: dict[str, dict[str, Any]]) -> No
 
 
 def _looked_after(alert: dict[str, Any]) -> str:
-    """Who has acknowledged an alert; else how it is called, for `ack`."""
+    """How an alert is called, for `ack` and `why`, and who has acknowledged it."""
     acked = alert["acknowledged"]
-    return f" (acknowledged by {acked['by']}: {acked['comment']})" if acked else f" ({alert['id']})"
+    return f" ({alert['id']}" + (f", acknowledged by {acked['by']}: {acked['comment']})" if acked else ")")
 
 
 def send_test_message(path: Path, name: str) -> int:

@@ -1,5 +1,6 @@
 """What only shows when all parts of a configuration are seen together."""
 
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from monitor.yamlfile import Document
 
 #: A bearer token shorter than this can be guessed.
 TOKEN_MIN = 16
+#: A server without a user, a path or a query has nothing in it to keep secret.
+_SERVER = re.compile(r"https?://[\w.:\[\]-]+/?")
 #: Where a rule says which measures it reads; a percentage is one of `total`.
 _MEASURE_KEYS = ("measure", "expression", "above")
 
@@ -132,7 +135,7 @@ def leaves(value: object, path: Steps) -> Iterator[tuple[Steps, object]]:
 def _check_secrets(settings: Settings, found: Findings) -> None:
     for path, _ in secrets(settings):
         written = found.document.at(path)
-        if isinstance(written, str) and (path != ("store", "url") or "@" in written):
+        if isinstance(written, str) and (path != ("store", "url") or "@" in written) and not _SERVER.fullmatch(written):
             found.doubt(path, "a secret in plain text, write {env: NAME} or {file: PATH}")
 
 
@@ -236,6 +239,9 @@ def _check_rules(settings: Settings, roster: Roster, rules: list[Located], found
             found.doubt(("route", *path), what)
     for path, what in doubts.of_inhibit(settings.inhibit or (), told, judging, settings.providers):
         found.doubt(("inhibit", *path), what)
+    silenced = [one.match for one in settings.silences]
+    for path, what in doubts.of_silences(silenced, told, judging, settings.providers):
+        found.doubt(("silences", *path), what)
 
 
 def _check_rule(located: Located, watched: Sequence[ProviderSettings], found: Findings) -> None:

@@ -32,6 +32,9 @@ _COMPARED = 2_000
 #: So few possible values are listed.
 _LISTED = 6
 
+#: Labels that alerts have besides those of accounts and rules: drills, and what the monitor says of a channel.
+_OURS = RESERVED_LABELS | {"channel", "drill"}
+
 Doubt = tuple[Steps, str]
 
 
@@ -181,13 +184,25 @@ def of_inhibit(
 ) -> Iterator[Doubt]:
     """Inhibitions that no alert is the source or the target of."""
     known = _told(audience, rules, providers)
-    names = {*known, *RESERVED_LABELS}
+    names = {*known, *_OURS}
     for index, one in enumerate(inhibit):
         yield from _of_match(one.source, known, (index, "source"))
         yield from _of_match(one.target, known, (index, "target"))
         for place, label in enumerate(one.equal):
             if label not in names:
                 yield (index, "equal", place), f"no alert has the label {label!r}{_near(label, names)}"
+
+
+def of_silences(
+    matches: Iterable[Mapping[str, str | Sequence[str]]],
+    audience: Audience,
+    rules: Sequence[RuleBase],
+    providers: Iterable[str],
+) -> Iterator[Doubt]:
+    """Silences that no alert could ever match."""
+    known = _told(audience, rules, providers)
+    for index, match in enumerate(matches):
+        yield from _of_match(match, known, (index, "match"))
 
 
 def _told(audience: Audience, rules: Sequence[RuleBase], providers: Iterable[str]) -> Mapping[str, Collection[str]]:
@@ -208,7 +223,7 @@ def _told(audience: Audience, rules: Sequence[RuleBase], providers: Iterable[str
 def _of_match(
     match: Mapping[str, str | Sequence[str]], known: Mapping[str, Collection[str]], path: Steps
 ) -> Iterator[Doubt]:
-    names = {*known, *RESERVED_LABELS}
+    names = {*known, *_OURS}
     for label, wanted in match.items():
         # Empty means that an alert lacks the label, and assets are whatever accounts report.
         values = [value for value in _values(wanted) if value]
@@ -221,7 +236,7 @@ def _of_match(
 
 
 def _of_route(route: Route, known: Mapping[str, Collection[str]], path: Steps) -> Iterator[Doubt]:
-    names = {*known, *RESERVED_LABELS}
+    names = {*known, *_OURS}
     yield from _of_match(route.match, known, (*path, "match"))
     for index, label in enumerate(route.group_by or ()):
         if label not in names and label != EVERY_LABEL:

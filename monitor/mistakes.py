@@ -213,6 +213,8 @@ def _what(detail: ErrorDetails) -> str:
     if kind in _LIMITS:
         key, words = _LIMITS[kind]
         return f"{words} {context[key]}"
+    if kind == "string_too_short" and context["min_length"] == 1:
+        return "must not be empty"
     if kind in ("too_short", "string_too_short"):
         return f"needs at least {context['min_length']}, got {context.get('actual_length', 0)}"
     if kind == "string_pattern_mismatch":

@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from monitor import doubts
+from monitor.accounts import Roster
 from monitor.api.silences import first_mistake
 from monitor.beside import FAILED, OK, load_config, open_store, print_json
 from monitor.config import Config
@@ -19,7 +21,15 @@ from monitor.errors import ConfigError
 from monitor.model.silence import SILENCES_MAX, Silence
 from monitor.silencing import match_text
 
-_MATCHER = re.compile(r"([^=<>]+)=(.*)", re.DOTALL)
+_MATCHER = re.compile(r"\s*([^=<>!~\s]+)\s*=(?![=~])(.*)", re.DOTALL)
+#: How Alertmanager writes what cannot be said here; `=~` and quotes have a glob and a plain value instead.
+_OPERATORS = re.compile(r"[^=]*(!=|!~|=~|==)")
+_QUOTED = re.compile(r'[^=]*="[^"]*"\s*', re.DOTALL)
+#: What the library calls what people type.
+_OPTIONS = {
+    "duration": "--for", "ends_at": "--until", "starts_at": "--start", "unless": "--unless",
+    "author": "--author", "comment": "--comment",
+}  # fmt: skip
 _UNLESS = re.compile(r"\s*(\w+)\s*([<>])\s*(\S+)\s*")
 
 
@@ -27,6 +37,8 @@ def add_silence(
     path: Path, matchers: Sequence[str], said: Mapping[str, str | None], unless: str | None, *, as_json: bool
 ) -> int:
     """Make a silence and print its id. ConfigError when it is not sound."""
+    if (said["duration"] is None) == (said["ends_at"] is None):
+        raise ConfigError(["needs either --for or --until, for example --for 2h"])
     config = load_config(path)
     asked: dict[str, Any] = {key: value for key, value in said.items() if value is not None}
     asked["match"] = _match(matchers)
@@ -40,6 +52,9 @@ def add_silence(
         print_json(view)
     else:
         print(f"{view['id']}: silenced until {view['ends_at']}")
+    told = doubts.Audience(Roster(config.defaults, accounts=dict(config.accounts)))
+    for _, what in doubts.of_silences([asked["match"]], told, config.rules, config.providers):
+        print(f"warning: {what}", file=sys.stderr)
     return OK
 
 
@@ -49,10 +64,17 @@ async def _add(config: Config, asked: Mapping[str, Any]) -> dict[str, Any] | Non
         try:
             silence = NewSilence.model_validate(asked).silence(now)
         except ValidationError as error:
-            raise ConfigError([first_mistake(error)]) from None
+            raise ConfigError([_as_typed(first_mistake(error))]) from None
         except ValueError as error:
             raise ConfigError([str(error)]) from None
         return silence_view(silence, now) if await store.add_silence(silence) else None
+
+
+def _as_typed(mistake: str) -> str:
+    """A mistake with the option in place of the key: `--for: 'soon' is not a duration`."""
+    key, _, rest = mistake.partition(": ")
+    name, _, below = key.partition(".")
+    return f"{_OPTIONS[name]}{f' {below}' if below else ''}: {rest}" if name in _OPTIONS else mistake
 
 
 def _match(matchers: Sequence[str]) -> dict[str, str | list[str]]:
@@ -60,9 +82,14 @@ def _match(matchers: Sequence[str]) -> dict[str, str | list[str]]:
     found: dict[str, list[str]] = {}
     for matcher in matchers:
         parts = _MATCHER.fullmatch(matcher)
+        if sign := _OPERATORS.match(matcher):
+            what = f"there is no {sign[1]}, values are plain or globs, and a label given twice may have either"
+            raise ConfigError([f"{matcher!r}: {what}, like account=hedge or rule=Liq*"])
         if parts is None:
             raise ConfigError([f"{matcher!r} matches nothing, write it like account=hedge or rule=Liq*"])
-        found.setdefault(parts[1].strip(), []).append(parts[2])
+        if _QUOTED.fullmatch(matcher):
+            raise ConfigError([f"{matcher!r}: these quotes would be part of the value, leave them out"])
+        found.setdefault(parts[1], []).append(parts[2])
     return {label: values[0] if len(values) == 1 else values for label, values in found.items()}
 
 

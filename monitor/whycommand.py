@@ -10,7 +10,7 @@ from rich.text import Text
 
 from monitor.api.ledger_views import notification_view, state_of, whole_view
 from monitor.api.views import age, age_text
-from monitor.beside import FAILED, OK, load_config, open_store, print_json
+from monitor.beside import FAILED, OK, about, load_config, open_store, print_json
 from monitor.config import Config
 from monitor.engine.watch import stand_ins
 from monitor.engine.why import Untold, Whole, whole
@@ -104,10 +104,10 @@ def _headline(found: Whole) -> str:
     if found.alert is not None:
         one = found.alert
         who = found.record.account if found.record else ""
-        parts = [one.rule, who, one.subject, one.severity, state_of(found)]
+        parts = [one.rule, about(who, one.subject), one.severity, state_of(found)]
     elif found.story:
         last = found.story[-1].chapter
-        parts = [last.rule, last.account or last.record, last.subject, last.severity, state_of(found)]
+        parts = [last.rule, about(last.account or last.record, last.subject), last.severity, state_of(found)]
     else:
         parts = [state_of(found)]
     return " ".join(part for part in (found.id, *parts) if part)
@@ -136,7 +136,9 @@ def _of_chapter(told: Told) -> Text:
     said += [_facts(one) if one.value is not None and one.what not in ("data", "acked") else ""]
     said += [f"the facts behind it are {one.data}" if one.what == "data" else ""]
     said += [one.reason or "", one.note]
-    if channels := dict.fromkeys(channel for channel, _ in one.owed):
+    channels = dict.fromkeys(channel for channel, _ in one.owed)
+    # Of an acknowledgement nobody is told: it keeps reminders from those channels.
+    if channels and one.what != "acked":
         said.append(f"→ {', '.join(channels)}")
     if one.value is not None and abs(told.at - one.observed_at) > timedelta(seconds=10):
         said.append(f"(as read at {_clock(one.observed_at)})")

@@ -251,7 +251,7 @@ class TestStatus:
         assert run("ack", name, "--author", "joe", "--comment", "me too")[1].startswith(
             "Low hot USDT was acknowledged by maria at "
         )
-        assert "(acknowledged by maria: on it)" in run("status")[1]
+        assert f"({name}, acknowledged by maria: on it)" in run("status")[1], "`why` needs it, too"
 
     def test_what_does_not_fire_is_not_acknowledged(self, run, valkey_server):
         in_store(valkey_server.url, self.lived)
@@ -261,8 +261,13 @@ class TestStatus:
         assert (code, out) == (1, "")
         assert err.startswith("no alert 'alr_nothing' is open")
 
-    def test_who_acknowledges_gives_a_name_and_a_reason(self, run):
+    def test_who_acknowledges_gives_a_name_and_a_reason(self, run, monkeypatch):
         assert run("ack", "alr_1", "--author", "maria")[0] == 2
+        assert run("ack", "alr_1", "--author", "maria", "--comment", " ") == (2, "", "--comment must not be empty\n")
+        monkeypatch.delenv("USER", raising=False)
+        assert run("ack", "alr_1", "--comment", "on it")[0] == 2
+        monkeypatch.setenv("USER", "maria")
+        assert run("ack", "alr_1", "--comment", "on it")[0] == 1, "there is none, but somebody has a name"
 
     def test_an_alert_whose_facts_are_old_says_so(self, run, valkey_server):
         async def went_dark(store):

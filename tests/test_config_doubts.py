@@ -211,3 +211,34 @@ def test_an_expected_transfer_of_what_its_account_does_not_have_is_a_warning(war
 
     said = "'usdt' is not in `assets` of treasury, did you mean 'USDT'?"
     assert found == [f"config.yaml:17: expected_transfers[0].asset: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("match", "said"),
+    [
+        ("{acount: treasury}", "no alert has the label 'acount', did you mean 'account'?"),
+        ("{rule: Lo}", "no rule is 'Lo', did you mean 'Low'?"),
+        ("{account: [hedge, tresury]}", "no account is 'tresury', did you mean 'treasury'?"),
+    ],
+)
+def test_a_silence_that_no_alert_can_match_is_a_warning(warnings, match, said):
+    one = f"{{match: {match}, ends_at: 2099-01-01T00:00:00Z, author: maria, comment: x}}"
+
+    label = match[1:].partition(":")[0]
+    assert warnings([LOW], f"silences: [{one}]\n") == [f"config.yaml:15: silences[0].match.{label}: {said}"]
+
+
+@pytest.mark.parametrize("label", ["drill", "channel"])
+def test_labels_that_the_monitor_gives_by_itself_are_known(warnings, label):
+    assert warnings([LOW], f'route: {{channels: [ops], routes: [{{match: {{{label}: "x"}}}}]}}\n') == []
+
+
+def test_a_server_alone_is_no_secret(warnings):
+    path = "https://am.example/x?token=y"
+
+    urls = [f"http://am.example:9093{end}" for end in ("", "/")]
+    told = warnings([LOW], f"heartbeats: [{{url: '{urls[0]}'}}, {{url: '{urls[1]}'}}, {{url: '{path}'}}]\n")
+
+    assert [one for one in told if "plain text" in one] == [
+        "config.yaml:15: heartbeats[2].url: a secret in plain text, write {env: NAME} or {file: PATH}"
+    ]

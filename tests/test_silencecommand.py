@@ -10,7 +10,7 @@ from tests.test_commands import folder, outside, run  # noqa: F401 - fixtures
 
 def added(run, *words):  # noqa: F811
     code, out, err = run("silence", "add", *words, "--author", "maria", "--comment", "key rotation", "--json")
-    assert (code, err) == (0, "")
+    assert code == 0, err
     return json.loads(out)
 
 
@@ -33,9 +33,9 @@ def test_a_silence_is_made_listed_and_ended(run):  # noqa: F811
 
 
 def test_for_people_a_table_says_it_all(run):  # noqa: F811
-    code, out, err = run("silence", "add", "account=[hot]", "--for", "1d", "--author", "maria", "--comment", "moving")
+    code, out, _ = run("silence", "add", "account=[hot]", "--for", "1d", "--author", "maria", "--comment", "moving")
 
-    assert (code, err) == (0, "")
+    assert code == 0
     assert re.fullmatch(r"sil_[0-9a-f]{20}: silenced until \S+Z\n", out)
     table = run("silence", "list")[1]
     assert out.partition(":")[0] in table
@@ -47,11 +47,16 @@ def test_for_people_a_table_says_it_all(run):  # noqa: F811
     ("words", "said"),
     [
         (["account:hot", "--for", "1h"], "write it like account=hedge"),
-        (["account=hot"], "needs either `ends_at` or `duration`"),
-        (["account=hot", "--for", "soon"], "is not a duration"),
+        (["account=hot"], "needs either --for or --until"),
+        (["account=hot", "--for", "1h", "--until", "2026-12-01T06:00:00Z"], "needs either --for or --until"),
+        (["account=hot", "--for", "soon"], "--for: 'soon' is not a duration"),
+        (["account!=hot", "--for", "1h"], "there is no !=, values are plain or globs"),
+        (['account=~"h.*"', "--for", "1h"], "there is no =~, values are plain or globs"),
+        (["account!~h.*", "--for", "1h"], "there is no !~, values are plain or globs"),
+        (['account="hot"', "--for", "1h"], "these quotes would be part of the value"),
         (["account=hot", "--until", "2026-12-01T06:00:00"], "a time with its zone"),
         (["account=hot", "--for", "1h", "--unless", "equity=5"], 'write it like "equity<50000"'),
-        (["account=hot", "--for", "1h", "--unless", "equty<5"], "did you mean 'equity'?"),
+        (["account=hot", "--for", "1h", "--unless", "equty<5"], "--unless measure: there is no measure 'equty'"),
     ],
 )
 def test_what_is_not_sound_is_refused_in_one_line(run, words, said):  # noqa: F811
@@ -60,6 +65,28 @@ def test_what_is_not_sound_is_refused_in_one_line(run, words, said):  # noqa: F8
     assert (code, out) == (2, "")
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_an_empty_reason_is_none(run):  # noqa: F811
+    words = ("silence", "add", "account=hot", "--for", "1h", "--author", "maria", "--comment", "")
+
+    assert run(*words) == (2, "", "--comment: must not be empty\n")
+
+
+@pytest.mark.parametrize(
+    ("matcher", "said"),
+    [
+        ("acount=hot", "warning: no alert has the label 'acount', did you mean 'account'?\n"),
+        ("account=hto", "warning: no account is 'hto' (cold, hot)\n"),
+        ("channel=ops", ""),
+        ("drill=true", ""),
+    ],
+)
+def test_a_silence_that_can_never_match_is_made_with_a_warning(run, matcher, said):  # noqa: F811
+    code, out, err = run("silence", "add", matcher, "--for", "1h", "--author", "maria", "--comment", "x")
+
+    assert (code, err) == (0, said)
+    assert "silenced until" in out
 
 
 def test_an_end_that_there_is_not(run, folder):  # noqa: F811

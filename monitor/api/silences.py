@@ -11,6 +11,11 @@ from monitor.api.views import page
 from monitor.engine.silence_words import NewSilence, silence_view
 from monitor.model.silence import SILENCES_MAX
 
+#: For people, by the library's kinds of mistakes.
+_WORDS = {"missing": "is required"} | dict.fromkeys(
+    ("too_short", "string_too_short", "string_pattern_mismatch"), "must not be empty"
+)
+
 
 async def index(api: ApiContext, request: web.Request) -> web.Response:
     """All that are kept, ended ones for five days; filter `state`."""
@@ -49,5 +54,5 @@ def first_mistake(error: ValidationError) -> str:
     """What is wrong first, with where it stands."""
     found = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(map(str, found["loc"]))
-    what = found["msg"].removeprefix("Value error, ")
+    what = _WORDS.get(found["type"]) or found["msg"].removeprefix("Value error, ")
     return f"{where}: {what}" if where else what

@@ -5,6 +5,7 @@ forgets what it does not hear of, so what fires is sent again and again.
 """
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,6 +30,8 @@ LINGER = timedelta(minutes=5)
 BEAT_MIN, BEAT_MAX = timedelta(seconds=1), timedelta(hours=1)
 INSTANCES_MAX = 10
 
+#: The path that is ours to add; a proxy's prefix stands before it.
+_API = re.compile(r"/api/v[12](/alerts)?/?$")
 _JSON = {"Content-Type": "application/json"}
 _encode = msgspec.json.Encoder().encode
 
@@ -63,6 +66,13 @@ class Alertmanager(ChannelSettings):
 
     def secrets(self) -> tuple[SecretStr, ...]:
         return self.url
+
+    @field_validator("url")
+    @classmethod
+    def _before_api(cls, urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(_API.search(url.get_secret_value()) for url in urls):
+            raise ValueError("this is the url before /api/v2/alerts, which is added")
+        return urls
 
     @field_validator("beat")
     @classmethod

@@ -197,7 +197,7 @@ def sendable(url: str) -> str:
     except ValueError:
         known = None
     if not known or re.search(r"[\s\x00-\x1f\x7f]", url):
-        raise ValueError("a channel's url must be https://host/path, without spaces")
+        raise ValueError("a url to send to must be https://host/path, without spaces")
     return url
 
 

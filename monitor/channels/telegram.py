@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 import structlog
-from pydantic import AfterValidator, Field, SecretStr, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 
 from monitor.channels.base import ChannelSettings, ServerUrl, read
 from monitor.channels.http import ECHO_MAX, WAIT_MAX, Http, Reply
@@ -46,6 +46,13 @@ def _pathable(token: SecretStr, info: ValidationInfo) -> SecretStr:
 
 
 ChatName = Annotated[str, Field(pattern=r"^@[A-Za-z][A-Za-z0-9_]{3,}$")]
+_CHAT = re.compile(r"@[A-Za-z][A-Za-z0-9_]{3,}|-?\d+", re.ASCII)
+
+
+def _chat(chat: object) -> object:
+    if isinstance(chat, str) and not _CHAT.fullmatch(chat):
+        raise ValueError("a chat is a number, negative for a group, or the @name of a public channel")
+    return chat
 
 
 class Telegram(ChannelSettings):
@@ -57,7 +64,9 @@ class Telegram(ChannelSettings):
 
     type: Literal["telegram"]
     token: Annotated[Secret, AfterValidator(_pathable)] = Field(description="of a bot, from @BotFather")
-    chat_id: int | ChatName = Field(description="of a chat (a group's is negative), or a channel's @name")
+    chat_id: Annotated[int | ChatName, BeforeValidator(_chat)] = Field(
+        description="of a chat (a group's is negative), or a channel's @name"
+    )
     thread_id: int | None = Field(default=None, ge=1, description="of a topic in a forum")
     base_url: ServerUrl = Field(default="https://api.telegram.org", description="of the Bot API")
 

@@ -87,11 +87,12 @@ def preview(message: Message, pen: Pen) -> str:
     episodes = subjects(message)
     count = len(episodes) + message.truncated
     if count > 1:
-        return f"{headline(message, pen)}: {count} alerts, the first {pen.name(where(_first(episodes)))}"
+        first = _named(where(_first(episodes)), pen, ", the first ")
+        return f"{headline(message, pen)}: {count} alerts{first}"
     entry = message.alerts[-1].entry
     again = f" ({len({one.entry.id for one in message.alerts})} episodes)" if _again(message) else ""
     said = fact(entry, pen)
-    return f"{headline(message, pen)}{again} {pen.name(where(entry))}{f': {said}' if said else ''}"
+    return f"{headline(message, pen)}{again}{_named(where(entry), pen, ' ')}{f': {said}' if said else ''}"
 
 
 def title(message: Message, pen: Pen) -> str:
@@ -100,7 +101,7 @@ def title(message: Message, pen: Pen) -> str:
     if not episodes:
         return "It works"
     count = len(episodes) + message.truncated
-    return f"{_rules(message, pen)}: {f'{count} alerts' if count > 1 else pen.name(where(episodes[0]))}"
+    return _rules(message, pen) + (f": {count} alerts" if count > 1 else _named(where(episodes[0]), pen, ": "))
 
 
 def fact(entry: Entry, pen: Pen) -> str:
@@ -159,8 +160,13 @@ def runbook(entry: Entry) -> str:
 
 
 def where(entry: Entry) -> str:
-    """Whom an alert is about: its account, or the provider as a whole."""
-    return entry.account or entry.provider
+    """Whom an alert is about: its account, the provider as a whole, or the labels of a sum or a channel. Or empty."""
+    labels = ", ".join(f"{name}={value}" for name, value in sorted(entry.labels.items()))
+    return entry.account or entry.provider or labels
+
+
+def _named(raw: str, pen: Pen, before: str) -> str:
+    return f"{before}{pen.name(raw)}" if raw else ""
 
 
 def subjects(message: Message) -> list[Entry]:

@@ -176,6 +176,12 @@ async def test_every_fault_is_told_for_what_it_is(channel, receiver, fault):
     assert "CANARY" not in shown(outcome) + repr(channel())
 
 
+@pytest.mark.parametrize("path", ["/api/v2/alerts", "/proxy/api/v2/", "/api/v1"])
+def test_the_path_that_is_ours_to_add_is_named(path):
+    with pytest.raises(ValidationError, match="the url before /api/v2/alerts, which is added"):
+        spec(url=f"https://am.example{path}")
+
+
 @pytest.mark.parametrize("settings", [{"beat": "0s"}, {"beat": "2h"}, {"url": []}, {"url": "am:9093"}])
 def test_what_can_never_work_is_refused(settings):
     with pytest.raises(ValidationError):

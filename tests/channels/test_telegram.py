@@ -313,3 +313,9 @@ def test_check_warns_of_what_does_not_look_like_a_token():
     assert READ({"type": "telegram", "token": TOKEN, "chat_id": 1}).warnings() == ()
     assert len(odd.warnings()) == 2
     assert "123:" not in " ".join(odd.warnings())
+
+
+@pytest.mark.parametrize("chat_id", ["traders", "@t", "https://t.me/traders", "-100x"])
+def test_a_name_that_is_none_says_how_to_write_it(chat_id):
+    with pytest.raises(ValidationError, match="a number, negative for a group, or the @name of a public channel"):
+        READ({"type": "telegram", "token": TOKEN, "chat_id": chat_id})

@@ -1,0 +1,39 @@
+"""What a message says, whatever chat says it."""
+
+import pytest
+
+from monitor.channels.words import Pen, preview, title
+from tests.builders import entry, message
+
+PEN = Pen(lambda raw: f"<{raw}>" if raw else "<->")
+NOBODY = {"account": "", "provider": "", "asset": None, "labels": {}}
+
+
+@pytest.mark.parametrize(
+    ("about", "said", "named"),
+    [
+        pytest.param({}, "<hot-a>: 412.50 <USDT>, below 80000", ": <hot-a>", id="an account"),
+        pytest.param({"account": ""}, "<casino>: 412.50 <USDT>, below 80000", ": <casino>", id="a provider"),
+        pytest.param(
+            {**NOBODY, "labels": {"tier": "vip", "role": "hot"}},
+            "<role=hot, tier=vip>: 412.50 <USDT>, below 80000",
+            ": <role=hot, tier=vip>",
+            id="a sum",
+        ),
+        pytest.param({**NOBODY, "value": None}, ": <all is lost>", "", id="the monitor itself"),
+    ],
+)
+def test_a_line_says_whom_it_is_about_and_leaves_no_gap_where_that_is_nobody(about, said, named):
+    told = message(entry(annotations={"summary": "all is lost"}, **about))
+
+    assert preview(told, PEN) == f"[FIRING critical] <HotWalletLow>{'' if said[0] == ':' else ' '}{said}"
+    assert title(told, PEN) == f"<HotWalletLow>{named}"
+
+
+@pytest.mark.parametrize(
+    ("about", "said"), [({**NOBODY, "labels": {"channel": "ops"}}, ", the first <channel=ops>"), (NOBODY, "")]
+)
+def test_of_several_the_first_is_named_if_it_has_a_name(about, said):
+    told = message(entry("a", **about), entry("b", **about))
+
+    assert preview(told, PEN) == f"[FIRING critical] <HotWalletLow>: 2 alerts{said}"
