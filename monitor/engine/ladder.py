@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from monitor.model.group import Group
 
-#: How long to wait after each failed attempt. Then hourly up to GIVE_UP_AFTER; then we bury it.
+#: How long to wait after each failed attempt. Then hourly up to GIVE_UP_AFTER; then we bury it. One that was tried more
+#: seldom, because its channel as a whole fails and is tried with others, has all of these tries first.
 RETRY_DELAYS = tuple(timedelta(seconds=seconds) for seconds in (1, 5, 30, 120, 600, 1_800))
 HOURLY = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(hours=24)
@@ -34,6 +35,9 @@ def next_attempt(group: Group, error: DeliveryError, now: datetime, seed: str) -
 
 
 def _unless_too_late(group: Group, due_at: datetime, now: datetime) -> datetime | None:
+    if group.attempts < len(RETRY_DELAYS):
+        # It waited for its channel more than it was tried, and nobody dies of waiting.
+        return due_at
     return due_at if due_at <= (group.failing_since or now) + GIVE_UP_AFTER else None
 
 

@@ -20,6 +20,7 @@ _FILES = (
     "health",
     "window",
     "channel",
+    "fold",
     "group",
     "inhibit",
     "damage",

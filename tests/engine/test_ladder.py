@@ -53,8 +53,17 @@ def test_what_is_refused_for_good_is_not_tried_again(fault):
     assert next_attempt(group(), DeliveryRejected("no", fault), NOON, "x") is None
 
 
-def test_a_failing_day_ends_in_the_grave_however_few_attempts_it_saw():
-    old = group(attempts=2, failing_since=NOON - timedelta(hours=24) + minutes(1) - seconds(36))
+def test_a_failing_day_ends_in_the_grave():
+    old = group(attempts=7, failing_since=NOON - timedelta(hours=24) + minutes(61))
 
-    assert next_attempt(old, DOWN, NOON - seconds(25), "x") is not None
-    assert next_attempt(old, DOWN, NOON + minutes(5), "x") is None
+    assert next_attempt(old, DeliveryDeferred("429", minutes(61)), NOON, "x") is not None
+    assert next_attempt(old, DeliveryDeferred("429", minutes(62)), NOON, "x") is None
+
+
+def test_what_waited_for_its_channel_and_was_hardly_tried_does_not_die_of_that():
+    steps = {}
+    for attempts in range(10):
+        old = group(attempts=attempts, failing_since=NOON - timedelta(days=7))
+        steps[attempts] = next_attempt(old, DOWN, NOON, "x") is not None
+
+    assert [attempts for attempts, tried_again in steps.items() if tried_again] == [0, 1, 2, 3, 4, 5]

@@ -100,6 +100,7 @@ local function apply(keys, args)
   local planned = score(keys[8], group)
   local failing = planned and redis.call('HEXISTS', keys[1], 'failing') == 1
   if not score(keys[9], group) then
+    fold_news(keys)
     if not failing then
       planned = planned and math.min(planned, due) or due
     end
