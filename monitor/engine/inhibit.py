@@ -2,10 +2,11 @@
 
 As in Alertmanager: an alert that matches the `target` of an inhibition is not told while one fires that matches its
 `source`, if both have the same values in all labels that `equal` names (one that both lack counts as the same). What
-matches both sides is not inhibited by what does so too, hence never by itself.
+matches both sides is not inhibited by what does so too, hence never by itself. Nor is what would be kept quiet by
+something that it keeps quiet itself, over any number of steps: else nobody would hear of any of them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -52,6 +53,10 @@ class Inhibition:
         """What source and target must have in common."""
         return tuple(labels.get(label, "") for label in self.equal)
 
+    def inhibits(self, source: Labels, target: Labels) -> bool:
+        """Whether one alert that fires keeps another one quiet."""
+        return self.source(source) and self.target(target) and self.place(source) == self.place(target)
+
 
 def compile_inhibit(inhibit: Sequence[Inhibit] | None) -> tuple[Inhibition, ...]:
     """The inhibitions of a configuration (None: it says nothing of them), and those that always hold."""
@@ -91,14 +96,27 @@ class Inhibitors:
 
     def inhibited(self, labels: Labels, now: datetime) -> Source | None:
         """What keeps an alert quiet; of several sources one that fires, or the one that ended last."""
-        found = [
-            source
-            for rule, place in zip(self.rules, self._places, strict=True)
-            if place and rule.target(labels)
-            for source in place.get(rule.place(labels), ())
-            if _counts(source, now) and not (rule.source(labels) and rule.target(source.labels))
-        ]
+        found = [source for source in self._above(labels, now) if not self._in_a_ring(labels, source, now)]
         return max(found, key=lambda one: (one.ended_at is None, one.ended_at or one.since), default=None)
+
+    def _above(self, labels: Labels, now: datetime) -> Iterator[Source]:
+        """The sources that these labels are a target of."""
+        for rule, place in zip(self.rules, self._places, strict=True):
+            if place and rule.target(labels):
+                yield from (source for source in place.get(rule.place(labels), ()) if _counts(source, now))
+
+    def _in_a_ring(self, labels: Labels, source: Source, now: datetime) -> bool:
+        """Whether a source would in the end be kept quiet by its own target."""
+        seen, waiting = {source.fingerprint}, [source]
+        while waiting:
+            one = waiting.pop()
+            if any(rule.inhibits(labels, one.labels) for rule in self.rules):
+                return True
+            for above in self._above(one.labels, now):
+                if above.fingerprint not in seen:
+                    seen.add(above.fingerprint)
+                    waiting.append(above)
+        return False
 
 
 def inhibited(labels: Labels, sources: Iterable[Source], rules: tuple[Inhibition, ...], now: datetime) -> str | None:

@@ -80,6 +80,35 @@ class TestWho:
 
         assert inhibited(labels, [fires], compile_inhibit([PAGES]), NOON) == "s1"
 
+    @pytest.mark.parametrize("ring", [("A", "B"), ("A", "B", "C"), ("A", "B", "C", "D")], ids=" ".join)
+    def test_of_those_that_would_keep_each_other_quiet_all_are_heard(self, ring):
+        rules = compile_inhibit(
+            [
+                Inhibit(source={"rule": one}, target={"rule": other})
+                for one, other in zip(ring, ring[1:] + ring[:1], strict=True)
+            ]
+        )
+        all_of_them = [source({"rule": name}, name) for name in ring]
+
+        assert [inhibited({"rule": name}, all_of_them, rules, NOON) for name in ring] == [None] * len(ring)
+
+    def test_what_a_ring_keeps_quiet_beside_itself_stays_quiet(self):
+        pairs = [("A", "B"), ("B", "A"), ("B", "low"), ("low", "lower")]
+        rules = compile_inhibit([Inhibit(source={"rule": one}, target={"rule": other}) for one, other in pairs])
+        all_of_them = [source({"rule": name}, name) for name in ("A", "B", "low")]
+
+        assert inhibited({"rule": "low"}, all_of_them, rules, NOON) == "B"
+        assert inhibited({"rule": "lower"}, all_of_them, rules, NOON) == "low"
+
+    def test_a_ring_that_does_not_close_is_none(self):
+        there = Inhibit(source={"rule": "A"}, target={"rule": "B"}, equal=["team"])
+        back = Inhibit(source={"rule": "B"}, target={"rule": "A"}, equal=["region"])
+        fires = source({"rule": "A", "team": "ops", "region": "eu"}, "A")
+        rules = compile_inhibit([there, back])
+
+        assert inhibited({"rule": "B", "team": "ops", "region": "us"}, [fires], rules, NOON) == "A"
+        assert inhibited({"rule": "B", "team": "ops", "region": "eu"}, [fires], rules, NOON) is None
+
     def test_its_end_keeps_others_quiet_for_a_moment_for_they_recover_after_it(self):
         over = source(DOWN, ended=NOON)
 
