@@ -2,6 +2,7 @@
 
 A step of an escalation is a target like any other, with a group of its own, whose news wait until `not_before`. What is
 acknowledged or over by then is struck off untold; what was told there is reminded of and ends there as anywhere else.
+While an alert was suppressed nobody could answer it: what was when its step's time came waits that much longer.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +13,8 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.fields import Duration
-from monitor.model.group import Group, Item, Told
+from monitor.model.group import Group, Hush, Item, Told
+from monitor.model.record import Entry
 from monitor.model.target import Target
 
 
@@ -65,8 +67,11 @@ class Sifted(NamedTuple):
     until: datetime | None = None
 
 
-def sifted(told: Told | None, items: Sequence[Item], now: datetime) -> Sifted:
-    """The news of one alert in one group, oldest first; of any but an escalation's step all of them."""
+def sifted(told: Told | None, items: Sequence[Item], now: datetime, hush: Hush | None) -> Sifted:
+    """The news of one alert in one group, oldest first; of any but an escalation's step all of them.
+
+    `hush` is what keeps them from being told, or did until lately.
+    """
     if all(item.not_before is None for item in items):
         return Sifted(items)
     episodes: dict[str, list[Item]] = {}
@@ -77,7 +82,7 @@ def sifted(told: Told | None, items: Sequence[Item], now: datetime) -> Sifted:
     struck: list[Item] = []
     until: datetime | None = None
     for episode, news in episodes.items():
-        one = Sifted(news) if episode == known else _unheard(news, now)
+        one = Sifted(news) if episode == known else _unheard(news, now, hush)
         kept += one.kept
         struck += one.struck
         until = one.until if until is None or (one.until is not None and one.until < until) else until
@@ -92,13 +97,13 @@ def waiting(group: Group, known: Mapping[str, Told], now: datetime) -> tuple[fro
     keys: set[str] = set()
     times: list[datetime] = []
     for fingerprint, items in stories.items():
-        story = sifted(known.get(fingerprint), items, now)
+        story = sifted(known.get(fingerprint), items, now, group.hushed.get(fingerprint))
         keys |= {item.key for item in items} - {item.key for item in (*story.kept, *story.struck)}
         times += [] if story.until is None else [story.until]
     return frozenset(keys), min(times, default=None)
 
 
-def _unheard(news: list[Item], now: datetime) -> Sifted:
+def _unheard(news: list[Item], now: datetime, hush: Hush | None) -> Sifted:
     """The news of an episode that the step's channel was never told of."""
     answered = max((place for place, item in enumerate(news, 1) if item.entry.acked), default=0)
     struck, rest = news[:answered], news[answered:]
@@ -107,9 +112,18 @@ def _unheard(news: list[Item], now: datetime) -> Sifted:
         return Sifted((), news)
     times = [item.not_before for item in rest]
     not_before = None if None in times else min(time for time in times if time is not None)
+    if not_before is not None and hush is not None:
+        not_before += _unanswerable(rest[0].entry, hush, not_before)
     ended = rest[-1].entry.resolved_at if rest[-1].news == "resolved" else None
     if not_before is not None and ended is not None and ended < not_before:
         return Sifted((), news)
     if not_before is not None and not_before > now:
         return Sifted((), struck, not_before)
     return Sifted(rest, struck)
+
+
+def _unanswerable(entry: Entry, hush: Hush, not_before: datetime) -> timedelta:
+    """For how long nobody was told of an alert for what has ended, unless that came after the step's time."""
+    if not hush.over or hush.until is None or hush.since >= not_before:
+        return timedelta(0)
+    return max(hush.until - max(hush.since, entry.started_at or hush.since), timedelta(0))

@@ -190,7 +190,7 @@ def _owed(group: Group, now: datetime, *, send_resolved: bool) -> Iterator[Owed]
 def _story(group: Group, fingerprint: str, items: Sequence[Item], now: datetime, *, send_resolved: bool) -> Owed:
     """What the untold news of one alert come to."""
     told, hush = _knows(group, fingerprint), group.hushed.get(fingerprint)
-    due = sifted(told, items, now)
+    due = sifted(told, items, now, hush)
     kept, struck = sift(told, due.kept, hush) if hush else (due.kept, ())
     # Never heard of, and over without anybody hearing of it: it is forgotten.
     lost = told is not None and any(one.news == "resolved" and one.entry.id == told.entry.id for one in struck)

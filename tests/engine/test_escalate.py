@@ -8,8 +8,9 @@ from monitor.engine.deliver import LEASE, Destination, tell_safely
 from monitor.engine.escalate import Step, begun, joined
 from monitor.engine.flush import after_settle, flush
 from monitor.engine.route import Route, compile_route
+from monitor.engine.suppress import Suppressor
 from monitor.model.acked import Acked
-from monitor.model.group import Message
+from monitor.model.group import Hush, Message
 from tests.builders import NOON, entry, group, item, minutes, seconds, target
 from tests.desk import Desk, low
 from tests.facts import Watched, answer, event, policy, rule
@@ -128,6 +129,31 @@ class TestGroup:
         assert news_of([flush(worse, TEN + minutes(1))]) == [("alr_a1", "firing", 2)]
         assert news_of([flush(ended, TEN + minutes(1))]) == [("alr_a1", "resolved", 2)]
 
+    @pytest.mark.parametrize(
+        ("since", "until", "told_at"),
+        [
+            pytest.param(NOON - minutes(60), NOON + minutes(60), NOON + minutes(70), id="silenced all along"),
+            pytest.param(NOON + minutes(4), NOON + minutes(60), NOON + minutes(66), id="silenced meanwhile"),
+            pytest.param(TEN, NOON + minutes(60), NOON + minutes(60), id="silenced when its time had come"),
+            pytest.param(NOON - minutes(60), NOON - minutes(1), TEN, id="silenced before"),
+        ],
+    )
+    def test_what_nobody_could_answer_waits_that_much_longer(self, since, until, told_at):
+        hush = Hush("silenced", since, until, "maria", "moving", over=True)
+        held = group(waiting("firing", entry()), hushed={"fp-a": hush})
+        early = flush(held, told_at - seconds(1))
+
+        assert told_at in (early, until)
+        assert news_of([flush(held, told_at)]) == [("alr_a1", "firing", 1)]
+
+    def test_answered_or_over_in_that_time_it_is_not_told(self):
+        hush = Hush("silenced", NOON, NOON + minutes(60), over=True)
+        ended = waiting("resolved", over(NOON + minutes(65)))
+
+        for news in (ended, waiting("acked", entry(acked=ACKED))):
+            found = flush(group(waiting("firing", entry()), news, hushed={"fp-a": hush}), NOON + minutes(70))
+            assert found.alerts == ()
+
 
 class TestTargets:
     def test_a_step_counts_from_when_the_alert_came_to_its_route(self):
@@ -242,6 +268,21 @@ async def test_an_acknowledgement_ends_it(store, clock, minute, pager, boss):
     assert heard_at(desk, "pager") == pager
     assert heard_at(desk, "boss") == boss
     assert heard_at(desk, "ops")[-1] == ("resolved", 61)
+
+
+async def test_the_morning_after_a_silence_is_no_storm(store, clock):
+    """Everybody in one second would be told of what nobody could answer: the steps count from then."""
+    desk = await Escalating(store, clock).begin()
+    hush = Hush("silenced", clock() - minutes(5), clock() + minutes(60), "maria", "night")
+
+    async def night(_group, entries, now):
+        return dict.fromkeys((one.id for one in entries), hush) if now < hush.until else {}
+
+    desk.suppress = Suppressor((night,))
+    await desk.tell()
+    await desk.passes(minutes(95))
+
+    assert [heard_at(desk, name)[0] for name in desk.chats] == [("firing", 60), ("firing", 70), ("firing", 90)]
 
 
 async def test_what_is_over_in_time_reaches_nobody_more(store, clock):
