@@ -3,29 +3,23 @@
 import asyncio
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from monitor import __version__
 from monitor.api.views import stamp
 from monitor.beside import FAILED, OK, known, load_config, open_store, print_json
-from monitor.channels.http import new_session
-from monitor.clock import FollowedClock
-from monitor.concerns import Concerns
 from monitor.config import Config
+from monitor.drillhands import Hands
+from monitor.drillquiet import kept_quiet, quiet_text
 from monitor.engine.drill import DrillRefusedError, Scene, begin, end, find, worst_level
 from monitor.engine.watch import match_labels
 from monitor.errors import ConfigError
 from monitor.fields import duration
-from monitor.gauges import Gauges
-from monitor.metrics import Metrics
 from monitor.model.alert import Alert, Severity
 from monitor.model.ledger import Notification
 from monitor.model.record import Account, Row
-from monitor.plan import Crew
 from monitor.redact import redact
 from monitor.rules.base import RuleBase
 from monitor.staff import policy
@@ -116,10 +110,11 @@ class _Course:
     _said: set[tuple[str, str, int]] = field(default_factory=set)
     _fates: dict[str, Fate] = field(default_factory=dict)
     _told: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _quiet: dict[str, str] = field(default_factory=dict)
 
     async def run(self) -> dict[str, Any]:
         """What came of it."""
-        async with open_store(self.config) as store, _Hands(self.config, store) as hands:
+        async with open_store(self.config) as store, Hands(self.config, store) as hands:
             now = await store.time()
             waits = self.wanted.wait or TAKE_PATIENCE
             level = self.wanted.severity or worst_level(self.rule)
@@ -127,7 +122,9 @@ class _Course:
             alert, row = await begin(store, scene, policy(self.config).route)
             try:
                 self._announce(alert, row)
-                last = await self._watch(store, hands, alert, now + waits + _longest(row))
+                deadline = now + waits + _longest(row)
+                await self._find_quiet(store, row, deadline)
+                last = await self._watch(store, hands, alert, deadline)
             finally:
                 # Also when somebody stops the command.
                 await end(store, alert.id, await store.time())
@@ -148,7 +145,14 @@ class _Course:
         if self.wanted.wait is not None:
             self.say(f"  waiting for: balance-monitor ack {alert.id} --author … --comment …")
 
-    async def _watch(self, store: RedisStore, hands: "_Hands", alert: Alert, deadline: datetime) -> Alert:
+    async def _find_quiet(self, store: RedisStore, row: Row, deadline: datetime) -> None:
+        """Say which channels will not be told of it, and wait for none of them."""
+        for channel, hush in (await kept_quiet(self.config, store, row, await store.time())).items():
+            if channel in self.channels and (hush.until is None or hush.until >= deadline):
+                self._quiet[channel] = quiet_text(channel, hush)
+                self.say(f"  {self._quiet[channel]}")
+
+    async def _watch(self, store: RedisStore, hands: Hands, alert: Alert, deadline: datetime) -> Alert:
         """Until it is acknowledged (if that is waited for) and every channel has taken it, or not."""
         started, answered = await store.time(), False
         while True:
@@ -159,7 +163,7 @@ class _Course:
             if alert.acked and not answered:
                 answered = True
                 self.say(f"{alert.acked.at:%H:%M:%S} acknowledged by {alert.acked.by}: {alert.acked.comment}")
-            untold = "waiting" in self._fates.values()
+            untold = any(fate == "waiting" and name not in self._quiet for name, fate in self._fates.items())
             if over or now >= deadline or not (untold or (self.wanted.wait and not answered)):
                 return alert
             if untold and not self._said and not hands.busy and now - started > _patience(alert, hands):
@@ -207,8 +211,8 @@ class _Course:
         taken = all(self._fates[name] == "sent" for name in self.channels) and bool(self.channels)
         acked, wanted = last.acked, self.wanted.wait is not None
         for name in self.channels:
-            if self._fates[name] == "waiting":
-                self.say(f"{name} was not told in time: silenced, muted, paused, or nobody delivers")
+            if self._fates[name] == "waiting" and name not in self._quiet:
+                self.say(f"{name} was not told in time: its channel is paused, or nobody delivers")
         if wanted and acked is None:
             self.say("nobody acknowledged it in time")
         if not self.channels:
@@ -220,7 +224,13 @@ class _Course:
             "severity": alert.severity,
             "acknowledged": {"by": acked.by, "at": stamp(acked.at), "comment": acked.comment} if acked else None,
             "channels": [
-                {"channel": name, "state": fate, "resolved": name in resolved, **self._told.get(name, {})}
+                {
+                    "channel": name,
+                    "state": fate,
+                    "resolved": name in resolved,
+                    **({"why": self._quiet[name]} if fate == "waiting" and name in self._quiet else {}),
+                    **self._told.get(name, {}),
+                }
                 for name, fate in self._fates.items()
             ],
         }
@@ -231,7 +241,7 @@ def _longest(row: Row) -> timedelta:
     return max((target.wait for target in row.targets if target.after is None), default=timedelta(0))
 
 
-def _patience(alert: Alert, hands: "_Hands") -> timedelta:
+def _patience(alert: Alert, hands: Hands) -> timedelta:
     waits = (target.wait for target in alert.targets if target.after is None)
     return max(waits, default=timedelta(0)) + (DAEMON_PATIENCE if hands.daemon else timedelta(0))
 
@@ -250,42 +260,3 @@ def _told(one: Notification) -> dict[str, Any]:
         "at": stamp(last.at) if last else None,
         "answer": redact(last.said) if last else "",
     }
-
-
-@dataclass(slots=True)
-class _Hands:
-    """Deliverers of the command's own, for a store that no daemon works on."""
-
-    config: Config
-    store: RedisStore
-    #: Whether some process says that it runs; then it is given the time to deliver.
-    daemon: bool = False
-    busy: bool = False
-    _crew: Crew | None = None
-    _session: Any = None
-
-    async def __aenter__(self) -> Self:
-        self.daemon = await self.store.anybody_runs()
-        return self
-
-    async def deliver(self) -> None:
-        """Send what is due, like a daemon with the role `deliver`."""
-        clock = FollowedClock()
-        clock.follow(await self.store.time())
-        gauges = Gauges(Metrics(__version__), clock, Concerns.here(clock))
-        self._session = new_session(self.config.egress)
-        roles = frozenset({"deliver"})
-        # It polls nobody, so it needs no session for that.
-        self._crew = Crew(self.config, self.store, clock, gauges, self._session, self._session, roles)
-        await self._crew.prepare()
-        self._crew.start()
-        self.busy = True
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._crew is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self.config.shutdown_timeout.total_seconds()):
-                    await self._crew.stop()
-                    await self._crew.flush()
-            await self._crew.abandon()
-            await self._session.close()

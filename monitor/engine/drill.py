@@ -141,6 +141,8 @@ def until(alert: Alert) -> datetime:
 
 async def begin(store: DrillStore, scene: Scene, router: Router) -> tuple[Alert, Row]:
     """Stage a drill and owe its news; DrillRefusedError while one of this rule is running."""
+    # With no daemon nobody has done so since.
+    await end_overdue(store, scene.now)
     for _ in range(TRIES):
         [record] = await store.load_many([DRILLS])
         if running := next((one for one in record.alerts if one.rule == scene.rule.alert), None):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 
 
 def drills(chat):
@@ -91,3 +92,18 @@ async def test_a_drill_goes_on_through_a_restart_of_the_daemon_and_past_its_comm
     code, _, err = await place.command("drill", "Low")
     assert (code, "a drill of it is running" in err) == (1, True)
     assert await daemon.stop() == 0
+
+
+async def test_a_drill_that_is_silenced_says_by_whom_and_waits_for_nobody(place, chat, until):
+    place.write()
+    said = ("--for", "2h", "--comment", "moving", "--author", "maria")
+    code, _, err = await place.command("silence", "add", "rule=Low", *said)
+    assert code == 0, err
+    started = time.monotonic()
+    code, out, _ = await place.command("drill", "Low")
+
+    assert (code, chat.posts) == (1, [])
+    assert re.search(r"ops is not told: silenced since .* by maria: moving \(until ", out)
+    assert "no daemon" not in out
+    assert "not told in time" not in out
+    assert time.monotonic() - started < 30

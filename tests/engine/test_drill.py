@@ -180,3 +180,12 @@ async def test_the_next_drill_of_a_rule_is_another_episode_of_the_same_alert(sto
 
 def test_nobody_is_told_where_no_route_leads():
     assert staged(scene(), Policy(route=lambda _: (), tolerance=minutes(1)).route)[1].targets == ()
+
+
+async def test_one_that_nobody_ended_keeps_no_other_from_beginning(store, clock):
+    """Its command was killed, and no daemon has run since."""
+    lost, _ = await begin(store, scene(), TO_OPS)
+    clock.pass_(minutes(6))
+    await begin(store, scene(now=clock()), TO_OPS)
+
+    assert await find(store, lost.id) is None
