@@ -112,15 +112,27 @@ def fact(entry: Entry, pen: Pen) -> str:
     if entry.rule_type in _SILENCES:
         return "" if entry.status == "resolved" or entry.value is None else f"for {_span(entry.value)}"
     value = _money(entry.value, entry.unit, pen)
-    if not value or "caveat" in entry.annotations:
-        # Of what flaps, or could not be read, the value alone would be half the truth.
-        words = entry.annotations.get("caveat") or entry.annotations.get("summary") or entry.status
-        return pen.name(without_numbers(words) if pen.redact else words)
+    caveat = entry.annotations.get("caveat", "")
+    if not value:
+        return _quoted(caveat or entry.annotations.get("summary") or entry.status, pen)
     value = f"moved by {value}" if entry.rule_type in _MOVES else value
-    if entry.threshold is None or entry.status == "resolved":
-        return value
-    side = "below" if entry.rule_type in _BELOW else "limit" if entry.rule_type in _EITHER else "above"
-    return f"{value}, {side} {_money(entry.threshold, None, pen)}"
+    if entry.threshold is not None and entry.status != "resolved":
+        value = f"{value}, {_side(entry)} {_money(entry.threshold, None, pen)}"
+    # Of what flaps, was silenced or could not be read, the value alone would be half the truth, its caveat alone too.
+    return f"{value} · {_quoted(caveat, pen)}" if caveat else value
+
+
+def _side(entry: Entry) -> str:
+    """Where the value is. What is held may fire while its value is good, which its caveat explains."""
+    below = entry.rule_type in _BELOW
+    good = False
+    if "caveat" in entry.annotations and entry.value is not None and entry.threshold is not None:
+        good = entry.value >= entry.threshold if below else entry.value <= entry.threshold
+    return "limit" if good or entry.rule_type in _EITHER else "below" if below else "above"
+
+
+def _quoted(words: str, pen: Pen) -> str:
+    return pen.name(without_numbers(words) if pen.redact else words)
 
 
 def summary(entry: Entry, pen: Pen) -> str:

@@ -107,12 +107,12 @@ def test_the_preview_tells_no_side_and_no_amount_that_the_rule_does_not_judge(ru
     assert render(message(told))["text"].endswith(f"hot-a: {fact}")
 
 
-def test_what_flaps_or_could_not_be_read_says_so_before_any_amount():
+def test_what_flaps_or_could_not_be_read_says_so_behind_its_amount():
     told = entry(annotations={"summary": "too low", "caveat": "it is flapping"})
 
     said = render(message(told))
 
-    assert said["text"] == "[FIRING critical] HotWalletLow hot-a: `it is flapping`"
+    assert said["text"] == "[FIRING critical] HotWalletLow hot-a: 412.50 USDT, below 80000 · `it is flapping`"
     assert "too low · it is flapping" in list(texts(said))
     assert "412" not in render(message(entry(annotations={"caveat": "last read as 412"})), redact=True)["text"]
 

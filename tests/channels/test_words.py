@@ -1,8 +1,10 @@
 """What a message says, whatever chat says it."""
 
+from decimal import Decimal
+
 import pytest
 
-from monitor.channels.words import Pen, preview, title
+from monitor.channels.words import Pen, fact, preview, title
 from tests.builders import entry, message
 
 PEN = Pen(lambda raw: f"<{raw}>" if raw else "<->")
@@ -37,3 +39,20 @@ def test_of_several_the_first_is_named_if_it_has_a_name(about, said):
     told = message(entry("a", **about), entry("b", **about))
 
     assert preview(told, PEN) == f"[FIRING critical] <HotWalletLow>: 2 alerts{said}"
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        pytest.param({}, "412.50 <USDT>, below 80000 · <{}>", id="told late"),
+        pytest.param({"value": Decimal(90_000)}, "90000 <USDT>, limit 80000 · <{}>", id="held while it is good"),
+        pytest.param({"rule_type": "high_balance"}, "412.50 <USDT>, limit 80000 · <{}>", id="held below its limit"),
+        pytest.param({"rule_type": "high_balance", "value": Decimal(90_000)}, "90000 <USDT>, above 80000 · <{}>"),
+        pytest.param({"value": None}, "<{}>", id="no value"),
+        pytest.param({"threshold": None}, "412.50 <USDT> · <{}>", id="no limit"),
+    ],
+)
+def test_what_is_to_be_known_of_a_value_stands_behind_it_not_in_its_place(facts, said):
+    caveat = "silenced since 2026-11-20T12:00:00Z by maria: key rotation"
+
+    assert fact(entry(annotations={"summary": "low", "caveat": caveat}, **facts), PEN) == said.format(caveat)
