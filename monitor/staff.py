@@ -10,7 +10,7 @@ from monitor.channels.base import ChannelSettings
 from monitor.channels.http import Http as ChannelHttp
 from monitor.config import Config
 from monitor.engine.beat import Beat
-from monitor.engine.deliver import SEND_TIMEOUT, Destination, Observer, Refresher
+from monitor.engine.deliver import SEND_TIMEOUT, TOGETHER_MAX, Destination, Observer, Refresher
 from monitor.engine.inhibit import is_source
 from monitor.engine.inhibitions import Inhibited
 from monitor.engine.mutes import Mutes
@@ -96,6 +96,7 @@ def destination(
         send_resolved=settings.send_resolved,
         timeout=settings.timeout or SEND_TIMEOUT,
         most=settings.MOST,
+        together=TOGETHER_MAX if settings.TOGETHER else 0,
         beat=Beat(*again) if (again := settings.beats()) else None,
         observe=observe,
         afresh=afresh,

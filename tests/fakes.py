@@ -168,7 +168,9 @@ class FakeDeliveryStore:
     async def sweep(self, limit: int) -> int:
         return 0
 
-    async def claim_groups(self, channel: str, limit: int, lease: timedelta, rate: object = None) -> tuple[Group, ...]:
+    async def claim_groups(
+        self, channel: str, limit: int, lease: timedelta, rate: object = None, together: int = 0
+    ) -> tuple[Group, ...]:
         now = self._clock()
         if self.paused.get(channel, now) > now:
             return ()

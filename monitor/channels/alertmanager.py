@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
@@ -48,6 +48,8 @@ _Urls = SecretUrl | Annotated[tuple[SecretUrl, ...], Field(min_length=1, max_len
 
 class Alertmanager(ChannelSettings):
     """`metrics: {type: alertmanager, url: "http://alertmanager:9093"}`"""
+
+    TOGETHER: ClassVar[bool] = False
 
     type: Literal["alertmanager"]
     url: Annotated[tuple[SecretUrl, ...], BeforeValidator(_as_list, json_schema_input_type=_Urls)] = Field(

@@ -48,6 +48,9 @@ class ChannelSettings(BaseModel):
     RATE: ClassVar[RateLimit | None] = None
     #: Messages that may be on their way to it at once, from one process. Where they must arrive in order: 1.
     MOST: ClassVar[int] = BATCH_MAX
+    #: Whether several groups may go out as one message where more are due than it takes. Where every alert is sent by
+    #: itself anyway that spares nothing.
+    TOGETHER: ClassVar[bool] = True
 
     send_resolved: bool = True
     rate_limit: RateLimit | None = None

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 import structlog
@@ -49,6 +49,8 @@ _Keys = RoutingKey | Annotated[tuple[RoutingKey, ...], Field(min_length=1, max_l
 
 class PagerDuty(ChannelSettings):
     """`pager: {type: pagerduty, routing_key: {env: PD_KEY}}`"""
+
+    TOGETHER: ClassVar[bool] = False
 
     type: Literal["pagerduty"]
     routing_key: Annotated[tuple[RoutingKey, ...], BeforeValidator(_as_list, json_schema_input_type=_Keys)] = Field(

@@ -28,6 +28,8 @@ from monitor.model.record import Entry
 #: One attempt of a channel whose `timeout` is not set, and the most that may be set.
 SEND_TIMEOUT = timedelta(seconds=10)
 SEND_TIMEOUT_MAX = timedelta(seconds=20)
+#: Groups that go out as one message, where more are due than a channel takes.
+TOGETHER_MAX = 50
 #: For an adapter that does not keep its own time.
 GRACE = timedelta(seconds=2)
 #: Longer than any attempt, so a lease never ends while we are still sending; a crash delays by no more.
@@ -59,7 +61,8 @@ def _nobody(_outcome: Outcome, _message: Message, _took: timedelta) -> None:
 @dataclass(frozen=True, slots=True)
 class Destination:
     """One configured channel, ready to send: at most `most` messages at a time. `observe` is for metrics, `afresh` for
-    reminders; `suppress` says what must not be told now; `beat` is of a store that must hear again of what fires."""
+    reminders; `suppress` says what must not be told now; `beat` is of a store that must hear again of what fires. Where
+    far more groups are due than it takes, `together` of them may go out as one message; 0: never."""
 
     name: str
     adapter: Channel
@@ -69,6 +72,7 @@ class Destination:
     observe: Observer = _nobody
     afresh: Refresher = _as_told
     suppress: Suppressor = NOTHING_SUPPRESSED
+    together: int = TOGETHER_MAX
     beat: Beat | None = None
 
     def __post_init__(self) -> None:
@@ -77,28 +81,35 @@ class Destination:
 
 async def tell_safely(store: DeliveryStore, destination: Destination, group: Group, clock: Clock) -> None:
     """`tell`, and whatever goes wrong stays with this group: it comes due again when its lease ends, or would have."""
+    await bulkhead(tell(store, destination, group, clock), store, (group,), clock)
+
+
+async def bulkhead(delivery: Awaitable[None], store: DeliveryStore, groups: Sequence[Group], clock: Clock) -> None:
+    """A delivery of leased groups. Whatever goes wrong stays with them."""
+    channel, name = groups[0].channel, groups[0].id
     try:
-        await tell(store, destination, group, clock)
+        await delivery
     except StoreUnavailable:
         # What was frozen stays frozen and goes out again as it is.
-        log.warning("delivery.store_unavailable", channel=destination.name, group=group.id)
+        log.warning("delivery.store_unavailable", channel=channel, group=name)
     except Exception as bug:  # noqa: BLE001  # the bulkhead of one delivery (errors.py)
         # Bulkhead: a bug in one delivery must not stop the others.
-        log.error("delivery.bug", channel=destination.name, group=group.id, **described(bug))
+        log.error("delivery.bug", channel=channel, group=name, **described(bug))
         with suppress(StoreUnavailable):
-            # A lease that just ends would be the first to be tried again, where only one is tried: for ever.
-            await store.put_off(group, clock() + LEASE)
+            for group in groups:
+                # A lease that just ends would be the first to be tried again, where only one is tried: for ever.
+                await store.put_off(group, clock() + LEASE)
 
 
 async def tell(store: DeliveryStore, destination: Destination, group: Group, clock: Clock) -> None:
     """One claimed group: say what is to be said, or put it back until then."""
-    group = await _attended(store, destination.suppress, group, clock())
+    group = await attended_group(store, destination.suppress, group, clock())
     message = flush(group, clock(), send_resolved=destination.send_resolved)
     if not isinstance(message, Message):
         await _beat(store, destination, group, message, clock)
         return
     if message.type == "alert.reminder" and message is not group.telling:
-        message = await _reminding(message, destination.afresh, group)
+        message = await reminding(message, destination.afresh, group)
     frozen = await store.freeze(group, message)
     if frozen is None:
         log.info("delivery.lost_claim", channel=destination.name, group=group.id)
@@ -164,7 +175,7 @@ async def _missed_beat(store: DeliveryStore, group: Group, error: DeliveryError,
         log.warning("beat.failing", channel=group.channel, group=group.id, why=tried.said[:SAID_MAX], again_at=again_at)
 
 
-async def _attended(store: DeliveryStore, suppress: Suppressor, group: Group, now: datetime) -> Group:
+async def attended_group(store: DeliveryStore, suppress: Suppressor, group: Group, now: datetime) -> Group:
     """The group with what is suppressed in it; news that are must not keep those behind them from being read."""
     read, attended = group, await suppress(group, now)
     while len(read.news) < read.waiting and free(attended) < NEWS_READ_MAX:
@@ -177,7 +188,7 @@ async def _attended(store: DeliveryStore, suppress: Suppressor, group: Group, no
     return attended
 
 
-async def _reminding(message: Message, afresh: Refresher, group: Group) -> Message:
+async def reminding(message: Message, afresh: Refresher, group: Group) -> Message:
     """A reminder with what is known now."""
     fresh = await afresh([numbered.entry for numbered in message.alerts])
     alerts = (

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import structlog
 
-from monitor.engine.deliver import LEASE, Destination, tell_safely
-from monitor.engine.ports import Clock, DeliveryStore, unheard
+from monitor.engine.deliver import LEASE, Destination
+from monitor.engine.digest import DigestStore, deliveries
+from monitor.engine.ports import Clock, unheard
 from monitor.errors import StoreUnavailable
 
 log = structlog.get_logger("monitor.deliverer")
@@ -30,7 +31,7 @@ class Deliverer:
     """
 
     destination: Destination
-    store: DeliveryStore
+    store: DigestStore
     clock: Clock
     rate: tuple[int, timedelta] | None = None
     claimed: Callable[[timedelta], None] = unheard
@@ -79,16 +80,19 @@ class Deliverer:
             return LOOK_AGAIN
         asked = self.clock()
         try:
-            groups = await self.store.claim_groups(self.destination.name, room, LEASE, self.rate)
+            groups = await self.store.claim_groups(
+                self.destination.name, room, LEASE, self.rate, self.destination.together
+            )
             self.claimed(self.clock() - asked)
         except StoreUnavailable as error:
             log.debug("claim.put_off", channel=self.destination.name, why=str(error))
             return STORE_PAUSE
-        for group in groups:
-            task = asyncio.create_task(tell_safely(self.store, self.destination, group, self.clock))
+        for delivery in deliveries(self.store, self.destination, groups, self.clock):
+            task = asyncio.create_task(delivery)
             self._tasks.add(task)
             task.add_done_callback(self._done)
-        return timedelta(0) if len(groups) == room else self._until_due()
+        more = len(groups) == room or (bool(groups) and groups[0].together)
+        return timedelta(0) if more else self._until_due()
 
     def _until_due(self) -> timedelta:
         due_at = self.store.groups_due(self.destination.name)

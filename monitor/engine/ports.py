@@ -208,9 +208,17 @@ class DeliveryStore(Protocol):
         ...
 
     async def claim_groups(
-        self, channel: str, limit: int, lease: timedelta, rate: tuple[int, timedelta] | None = None
+        self,
+        channel: str,
+        limit: int,
+        lease: timedelta,
+        rate: tuple[int, timedelta] | None = None,
+        together: int = 0,
     ) -> tuple[Group, ...]:
         """Lease groups that are due, as many as the channel's rate allows: critical news first, then warnings.
+
+        Where far more are due than its rate, or what it took since it last asked for a pause, leaves room for, up to
+        `together` of them instead, marked so: they go out as one message and are charged as one.
 
         Of a channel that fails as a whole a single one, ever more seldom, up to every ten minutes. Once it takes a
         message, every group that waits for its next try is due."""

@@ -141,6 +141,8 @@ class Group:
     alert by its fingerprint, of an event by its id.
     `replays` is set when `telling` is a dead letter that goes out again: the group it died in. Then nothing else is
     ever told here, and nothing is remembered of it.
+    `together` is set when it was claimed with others that are to go out as one message. A group with `members` is such
+    a message while it is out, a digest: `telling` is the whole, and each member keeps its own part frozen.
     """
 
     channel: str
@@ -162,3 +164,5 @@ class Group:
     route: str = ""
     hushed: Mapping[str, Hush] = field(default_factory=dict)
     replays: str = ""
+    together: bool = False
+    members: tuple[str, ...] = ()

@@ -116,6 +116,7 @@ _silence = msgspec.json.Decoder(Silence)
 _source = msgspec.json.Decoder(Source)
 _hushed = msgspec.json.Decoder(Hushed)
 _labels = msgspec.json.Decoder(dict[str, str])
+_members = msgspec.json.Decoder(tuple[str, ...])
 
 event = _event.decode
 row = _row.decode
@@ -124,6 +125,7 @@ told = _told.decode
 message = _message.decode
 report = _report.decode
 labels = _labels.decode
+members = _members.decode
 silence = _silence.decode
 source = _source.decode
 posted = _posted.decode

@@ -80,9 +80,9 @@ class DeliveringStore(ConditionStore, MovingStore):
         return swept
 
     async def claim_groups(
-        self, channel: str, limit: int, lease: timedelta, rate: Rate | None = None
+        self, channel: str, limit: int, lease: timedelta, rate: Rate | None = None, together: int = 0
     ) -> tuple[Group, ...]:
-        """Lease groups that are due, as many as the channel's rate allows.
+        """Lease groups that are due, as many as the channel's rate allows; or up to so many to be told `together`.
 
         Asks the store only when something can be due, or a quarter of a second after it last did.
         """
@@ -95,14 +95,18 @@ class DeliveringStore(ConditionStore, MovingStore):
         where = ChannelKeys(channel)
         outlook.rate = rate
         units, per = ("", 0) if rate is None else (rate[0], rate[1] // _MICROSECOND)
-        now, wake, token, *found = await self._batch.fcall(
+        now, wake, token, merged, *found = await self._batch.fcall(
             "bm2_claim_groups",
-            [where.due, where.leased, where.clock, where.rate, where.critical, where.warning, where.failing],
+            [
+                *(where.due, where.leased, where.clock, where.rate),
+                *(where.critical, where.warning, where.failing, where.alone),
+            ],
             self._now,
             limit,
             lease // _MICROSECOND,
             units,
             per,
+            together,
         )
         if self.clock_override is None:
             self._follow(int(now))
@@ -111,7 +115,7 @@ class DeliveringStore(ConditionStore, MovingStore):
             self.expect_group(channel, int(wake))
         leased = [(found[at].decode(), int(found[at + 1])) for at in range(0, len(found), 2)]
         groups = await asyncio.gather(*(self._read(where, one, int(token), due) for one, due in leased))
-        return tuple(group for group in groups if group is not None)
+        return tuple(replace(group, together=merged == b"1") for group in groups if group is not None)
 
     async def freeze(self, group: Group, message: Message) -> Group | None:
         """Make `message` what is being told and clear `failed`; None: someone else has the group."""
@@ -120,7 +124,7 @@ class DeliveringStore(ConditionStore, MovingStore):
         told = dict.fromkeys(where.about(one.entry.id) for one in message.alerts)
         head = ledgercodec.dump_head(group.id, message) if message.alerts else b""
         reply = await self._on_group(
-            "bm2_freeze", group, codec.dump(message), message.id, head, self._log_kept, *message.keys,
+            "bm2_freeze", group, codec.dump(message), message.id, head, self.log_kept, *message.keys,
             more=[where.log(message.id), where.log(replaced), *told],
         )  # fmt: skip
         if not reply:
@@ -140,7 +144,7 @@ class DeliveringStore(ConditionStore, MovingStore):
     ) -> bool:
         """The frozen message arrived: remember what was told (None forgets an alert), the next due time."""
         where, name = ChannelKeys(group.channel), _frozen(group)
-        args = (_us(due_at), name, ledgercodec.dump_attempt("sent", tried), self._log_kept, *_told(told))
+        args = (as_us(due_at), name, ledgercodec.dump_attempt("sent", tried), self.log_kept, *flat_told(told))
         more = [where.log(name), where.sent]
         settled = bool(await self._on_group("bm2_settle", group, *args, more=more))
         if settled and group.replays and group.telling is not None:
@@ -154,7 +158,7 @@ class DeliveringStore(ConditionStore, MovingStore):
         # What was not frozen is on no record.
         attempt = b"" if group.telling is None else ledgercodec.dump_attempt("failed", tried)
         asked = "" if wait is None else wait // _MICROSECOND
-        args = (_us(due_at), ledgercodec.said(tried.said), attempt, self._log_kept, asked)
+        args = (as_us(due_at), ledgercodec.said(tried.said), attempt, self.log_kept, asked)
         more = [ChannelKeys(group.channel).log(_frozen(group))]
         return bool(await self._on_group("bm2_postpone", group, *args, more=more))
 
@@ -170,16 +174,16 @@ class DeliveringStore(ConditionStore, MovingStore):
         """The frozen message is dead: keep it in the channel's dead letters, go on as `settle` does."""
         where, attempt = ChannelKeys(group.channel), ledgercodec.dump_attempt("dead", tried)
         letter, why = ledgercodec.dump_letter(group, message, tried.said), ledgercodec.said(tried.said)
-        args = (_us(due_at), message.id, attempt, self._log_kept, letter, why, fault or "", *_told(told))
+        args = (as_us(due_at), message.id, attempt, self.log_kept, letter, why, fault or "", *flat_told(told))
         more = [where.log(message.id), where.dead, where.letters]
         return bool(await self._on_group("bm2_bury", group, *args, more=more))
 
     async def defer(self, group: Group, due_at: datetime | None) -> bool:
         """Nothing to tell yet: come back at `due_at`, or never by itself; at the next flush if rows came."""
         more = [ChannelKeys(group.channel).log(_frozen(group))]
-        done = bool(await self._on_group("bm2_defer", group, _us(due_at), group.version, more=more))
+        done = bool(await self._on_group("bm2_defer", group, as_us(due_at), group.version, more=more))
         outlook = self._outlooks.get(group.channel)
-        if done and outlook is not None and outlook.rate is not None:
+        if done and not group.together and outlook is not None and outlook.rate is not None:
             # Nothing went out: what is suppressed and looked at again and again must not use up what others need.
             units, per = outlook.rate
             where = ChannelKeys(group.channel)
@@ -188,7 +192,7 @@ class DeliveringStore(ConditionStore, MovingStore):
 
     async def put_off(self, group: Group, due_at: datetime) -> bool:
         """Nobody can tell it now, and why is a bug: come back then, and keep no other group waiting until then."""
-        return bool(await self._on_group("bm2_put_off", group, _us(due_at)))
+        return bool(await self._on_group("bm2_put_off", group, as_us(due_at)))
 
     async def read_on(self, group: Group) -> Group:
         """The group with more of its news, as many again as were read; the same when there are no more."""
@@ -219,7 +223,7 @@ class DeliveringStore(ConditionStore, MovingStore):
                 self.expect_group(channel, int(due_us))
 
     @property
-    def _log_kept(self) -> int:
+    def log_kept(self) -> int:
         """How long the log of a message is kept after its last attempt, in seconds."""
         return max(1, min(LOG_KEPT, self.keep.age) // timedelta(seconds=1))
 
@@ -265,11 +269,13 @@ def _frozen(group: Group) -> str:
     return "" if group.telling is None else group.telling.id
 
 
-def _told(told: Mapping[str, Told | None]) -> Iterator[str | bytes]:
+def flat_told(told: Mapping[str, Told | None]) -> Iterator[str | bytes]:
+    """Pairs of fingerprint and what was told of it, empty where it is forgotten."""
     for fingerprint, one in told.items():
         yield fingerprint
         yield b"" if one is None else codec.dump(one)
 
 
-def _us(at: datetime | None) -> str:
+def as_us(at: datetime | None) -> str:
+    """A due time as the functions take it."""
     return "" if at is None else str(micros(at))

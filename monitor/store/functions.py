@@ -19,9 +19,11 @@ _FILES = (
     "quota",
     "health",
     "window",
+    "together",
     "channel",
     "fold",
     "group",
+    "digest",
     "inhibit",
     "damage",
 )

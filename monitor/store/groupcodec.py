@@ -43,6 +43,7 @@ def group(channel: str, name: str, token: int, due_us: int, reply: Any) -> Group
         route=fields.get("route", b"").decode(),
         hushed=hushed(channel, name, reply[4]),
         replays=fields.get("replays", b"").decode(),
+        members=codec.members(fields["members"]) if "members" in fields else (),
     )
 
 

@@ -215,6 +215,12 @@ class ChannelKeys:
         return self._key("failing")
 
     @property
+    def alone(self) -> str:
+        """Set of the groups that are told by themselves if they are claimed now: what is frozen and may have arrived,
+        dead letters that go out again, what was refused together. Whatever ends that removes it."""
+        return self._key("alone")
+
+    @property
     def sent(self) -> str:
         """Stream `n` of the notifications that arrived, at most a thousand."""
         return self._key("sent")
@@ -230,7 +236,8 @@ class ChannelKeys:
         return self._key(f"of:{alert}")
 
     def group(self, group: str) -> str:
-        """Hash: labels, timings, version, frozen message, attempts. Deleted with the group by `tidy`."""
+        """Hash: labels, timings, version, frozen message, attempts, `digest` → the group that tells its message with
+        others, `members` → of such a group. Deleted with the group by `tidy`, such a group once it was told."""
         return self._key(f"group:{group}")
 
     def news(self, group: str) -> str:

@@ -145,7 +145,7 @@ def group_keys(where: ChannelKeys, group: str) -> list[str]:
     return [
         where.group(group), where.news(group), where.items(group), where.telling(group), where.open(group),
         where.live(group), where.marks(group), where.due, where.leased, where.idle,
-        where.hushed, where.critical, where.warning, where.failing, where.health, where.clock,
+        where.hushed, where.critical, where.warning, where.failing, where.health, where.clock, where.alone,
     ]  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from monitor.store.amending import AmendingStore
 from monitor.store.budgets import BudgetStore
-from monitor.store.delivering import DeliveringStore
+from monitor.store.digests import DigestStore
 from monitor.store.inhibiting import InhibitingStore
 from monitor.store.ledger import LedgerStore
 from monitor.store.overdue import OverdueStore
@@ -19,7 +19,7 @@ class RedisStore(
     AmendingStore,
     InhibitingStore,
     BudgetStore,
-    DeliveringStore,
+    DigestStore,
     LedgerStore,
     PricingStore,
     ReportingStore,

@@ -2,11 +2,13 @@
 
 import asyncio
 import itertools
+from collections import Counter
 from decimal import Decimal
 
 import pytest
 
-from monitor.engine.deliver import LEASE, Destination, tell_safely
+from monitor.engine.deliver import LEASE, TOGETHER_MAX, Destination, tell_safely
+from monitor.engine.digest import deliveries
 from monitor.errors import DeliveryDeferred, DeliveryRejected
 from monitor.model.channel import FAILING_AFTER
 from monitor.store.functions import source
@@ -30,6 +32,20 @@ class Chat(RecordingChannel):
         about = {one.entry.id for one in message.alerts}
         trouble = DOWN if about & set(self.poisoned) else self.trouble
         self.answers = [trouble] if trouble else []
+        return await super().send(message, now)
+
+
+class Throttling(RecordingChannel):
+    """Takes one message a second, and says 429 to all others."""
+
+    def __init__(self, clock):
+        super().__init__()
+        self.clock, self.free_at = clock, clock()
+
+    async def send(self, message, now):
+        late = self.clock() < self.free_at
+        self.answers = [DeliveryDeferred("HTTP 429", seconds(2))] if late else []
+        self.free_at = self.free_at if late else self.clock() + SECOND
         return await super().send(message, now)
 
 
@@ -303,6 +319,49 @@ async def test_a_destination_that_asks_again_and_again_and_takes_nothing_is_fail
 
     assert (await health(store)).state == "failing"
     assert len(tried) < 100
+
+
+async def storm(store, clock, chat, rate, names, step=SECOND):
+    """So many groups begin at once; tell them within a time, second by second. Returns when each message was tried."""
+    worst = set(names[::40])
+    await owe(store, clock, *(begins(one, severity="critical" if one in worst else "warning") for one in names))
+    began, tried, where = clock(), [], Destination("ops", chat)
+    while clock() < began + minutes(10) and (not tried or await health_waits(store)):
+        before = len(chat.tried)
+        while groups := await store.claim_groups("ops", 20, LEASE, rate, TOGETHER_MAX):
+            await asyncio.gather(*deliveries(store, where, groups, clock))
+        tried += [clock() - began] * (len(chat.tried) - before)
+        clock.pass_(step)
+    return worst, tried
+
+
+async def health_waits(store):
+    return (await health(store)).waiting
+
+
+async def test_case_41_a_storm_is_told_in_a_few_dozen_messages_the_criticals_in_the_first_and_none_twice(store, clock):
+    chat, names = Chat(), [f"n{number:04}" for number in range(2_000)]
+
+    worst, tried = await storm(store, clock, chat, (1, SECOND), names)
+
+    told = [one.removeprefix("alr_").removesuffix("1") for one, _, _ in news_of(chat.arrived)]
+    assert sorted(told) == names, "nothing is dropped and nothing is told twice"
+    assert set(told[:50]) == worst
+    assert len(tried) <= 60
+    assert max(Counter(tried).values()) == 1, "the rate holds"
+    assert sorted({one.sequence for message in chat.arrived for one in message.alerts}) == [1]
+
+
+async def test_case_41_a_chat_that_takes_one_a_second_and_no_rate_is_set_hears_of_a_storm_in_digests(store, clock):
+    chat, names = Throttling(clock), [f"n{number:04}" for number in range(600)]
+
+    worst, tried = await storm(store, clock, chat, None, names, seconds(0.5))
+
+    told = [one.removeprefix("alr_").removesuffix("1") for one, _, _ in news_of(chat.arrived)]
+    assert sorted(told) == names
+    assert worst <= set(told[:70])
+    assert len(chat.arrived) < 40
+    assert len(tried) - len(chat.arrived) < 60, "refused, of which twenty before it asked for the first pause"
 
 
 async def test_case_44_of_two_channels_only_the_failed_one_is_told_again(store, clock):

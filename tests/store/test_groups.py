@@ -412,16 +412,17 @@ async def test_events_of_a_channel_that_stays_down_are_bounded_but_counted(store
     await firing(store, clock, "late")
     clock.pass_(minutes(5))
 
-    [_, _, token, name, _] = await store._batch.fcall(
+    [_, _, token, _, name, _] = await store._batch.fcall(
         "bm2_claim_groups",
         [
             f"{{bm:c:ops}}:{what}"
-            for what in ("due", "leased", "clock", "rate", "due:critical", "due:warning", "failing")
+            for what in ("due", "leased", "clock", "rate", "due:critical", "due:warning", "failing", "alone")
         ],
         store._now,
         1,
         1_000_000,
         "",
+        0,
         0,
     )
     reply = await store._batch.fcall("bm2_read_group", group_keys(ChannelKeys("ops"), "ops-g1"), name, token, 1)

@@ -153,16 +153,16 @@ local function most_urgent(keys, now, limit, probing)
 end
 
 -- Lease groups that are due, as many as the channel's rate and window allow.
--- KEYS  due, leased, clock, rate, critical, warning, failing
--- ARGV  now, limit, lease length, units of the rate or '', window length
--- Returns {now, next time or '', token, then (group, due time) flat}.
+-- KEYS  due, leased, clock, rate, critical, warning, failing, alone
+-- ARGV  now, limit, lease length, units of the rate or '', window length, how many may go out as one message
+-- Returns {now, next time or '', token, whether those are to go out as one message, then (group, due time) flat}.
 local function claim_groups(keys, args)
   local now, limit = clock(args[1]), tonumber(args[2])
   follow(keys[3], now, {keys[1], keys[2], keys[5], keys[6], keys[7]})
   local known = redis.call('HMGET', keys[3], 'pause', 'open')
   local resumes = math.max(tonumber(known[1] or '0'), tonumber(known[2] or '0'))
   if resumes > now then
-    return {whole(now), whole(resumes), '0'}
+    return {whole(now), whole(resumes), '0', '0'}
   end
   -- A channel that fails is tried with one message; the others wait for what comes of it.
   local probing = known[2]
@@ -176,15 +176,18 @@ local function claim_groups(keys, args)
     sum, live = in_window(keys[4], per, now)
     limit = room(sum, units, 1, limit)
   end
-  local token, found = lease(keys[1], keys[2], keys[3], now, limit, tonumber(args[3]), function(left)
-    return most_urgent(keys, now, left, probing)
+  local merged = (units or left) and not probing and together(keys, now, limit, tonumber(args[6]))
+  local most = merged and tonumber(args[6]) or limit
+  local token, found = lease(keys[1], keys[2], keys[3], now, most, tonumber(args[3]), function(more)
+    return merged or most_urgent(keys, now, more, probing)
   end)
   if #found > 0 then
     redis.call('ZREM', keys[5], unpack(members(found)))
     redis.call('ZREM', keys[6], unpack(members(found)))
   end
   local wake = earliest(first(keys[1]), first(keys[2]))
-  if left and #found / 2 == left then
+  local charged = merged and 1 or #found / 2
+  if left and charged == left then
     -- What is due waits until one of those on their way arrives. Whoever sends that looks again by then.
     wake = earliest(first(keys[2]), nil)
   end
@@ -194,12 +197,12 @@ local function claim_groups(keys, args)
     wake = whole(token)
   end
   if units and #found > 0 then
-    put(keys[4], per, now, #found / 2)
+    put(keys[4], per, now, charged)
   end
   if units and limit == 0 and wake ~= '' then
     wake = whole(math.max(tonumber(wake), now + until_free(live, sum, units, 1, per, now)))
   end
-  local reply = {whole(now), wake, whole(token)}
+  local reply = {whole(now), wake, whole(token), merged and '1' or '0'}
   for i = 1, #found, 2 do
     reply[#reply + 1] = found[i]
     reply[#reply + 1] = whole(tonumber(found[i + 1]))

@@ -2,10 +2,10 @@
 --
 -- The keys of a group come in this order, after which follow those a function adds:
 --   1 group, 2 news, 3 items, 4 telling, 5 open, 6 live, 7 marks, 8 due, 9 leased, 10 idle,
---   11 hushed, 12 critical, 13 warning, 14 failing, 15 health, 16 clock
+--   11 hushed, 12 critical, 13 warning, 14 failing, 15 health, 16 clock, 17 alone
 
 -- As many a group has of its own.
-local OWN = 16
+local OWN = 17
 -- Level news fold by alert when they are told; events do not, so a channel that stays down must not collect
 -- them without end. Those beyond are counted, and told as a number.
 local NEWS_MAX = 10000
@@ -94,14 +94,14 @@ local function apply(keys, args)
   touch(keys, now)
   redis.call('ZREM', keys[10], group)
 
-  local told = redis.call('HEXISTS', keys[1], 'flushed') == 1
-  local due = told and next_flush(keys, now) or now + tonumber(args[5])
+  local known = redis.call('HMGET', keys[1], 'flushed', 'failing', 'digest')
+  local due = known[1] and next_flush(keys, now) or now + tonumber(args[5])
   -- During a lease its holder sets the next time. After a failure the ladder does, which must not be hurried.
   local planned = score(keys[8], group)
-  local failing = planned and redis.call('HEXISTS', keys[1], 'failing') == 1
-  if not score(keys[9], group) then
+  -- One that is told with others waits for what comes of that.
+  if not known[3] and not score(keys[9], group) then
     fold_news(keys)
-    if not failing then
+    if not (planned and known[2]) then
       planned = planned and math.min(planned, due) or due
     end
     schedule(keys, group, planned)
@@ -109,9 +109,20 @@ local function apply(keys, args)
   return {whole(#fresh), earliest(planned, nil)}
 end
 
+-- What a group says: {fields flat, open flat, news flat (key, item), how many wait, what is suppressed or ''}.
+local function contents(keys, group, fields, most)
+  local news = {}
+  for _, key in ipairs(redis.call('LRANGE', keys[2], 0, tonumber(most) - 1)) do
+    news[#news + 1] = key
+    news[#news + 1] = redis.call('HGET', keys[3], key) or ''
+  end
+  local waiting = redis.call('LLEN', keys[2]) + tonumber(redis.call('HGET', keys[1], 'dropped') or '0')
+  return {fields, redis.call('HGETALL', keys[5]), news, whole(waiting), redis.call('HGET', keys[11], group) or ''}
+end
+
 -- What a leased group says. A lease on a group that no longer exists is given up.
 -- ARGV  group, token, most news
--- Returns {} or {fields flat, open flat, news flat (key, item), how many wait, what is suppressed or ''}.
+-- Returns {} or its `contents`.
 local function read_group(keys, args)
   if score(keys[9], args[1]) ~= tonumber(args[2]) then
     return {}
@@ -121,13 +132,7 @@ local function read_group(keys, args)
     redis.call('ZREM', keys[9], args[1])
     return {}
   end
-  local news = {}
-  for _, key in ipairs(redis.call('LRANGE', keys[2], 0, tonumber(args[3]) - 1)) do
-    news[#news + 1] = key
-    news[#news + 1] = redis.call('HGET', keys[3], key) or ''
-  end
-  local waiting = redis.call('LLEN', keys[2]) + tonumber(redis.call('HGET', keys[1], 'dropped') or '0')
-  return {fields, redis.call('HGETALL', keys[5]), news, whole(waiting), redis.call('HGET', keys[11], args[1]) or ''}
+  return contents(keys, args[1], fields, args[3])
 end
 
 -- Put the items of the frozen message that are not in `kept` back in front of the news, in their order.
@@ -142,6 +147,31 @@ local function unfreeze(keys, kept)
   return told
 end
 
+-- `message` is what is told now, with the news in `listed`. One that `tells` nobody anything only strikes off what is
+-- not to be heard, which makes nobody wait for the next.
+local function hold(keys, now, message, listed, tells)
+  local taken = {}
+  for _, key in ipairs(listed) do
+    taken[key] = true
+  end
+  unfreeze(keys, taken)
+  for _, key in ipairs(listed) do
+    redis.call('LREM', keys[2], 1, key)
+    if redis.call('HEXISTS', keys[3], key) == 1 then
+      redis.call('RPUSH', keys[4], key)
+    end
+  end
+  redis.call('HSET', keys[1], 'telling', message)
+  if tells then
+    redis.call('HSET', keys[1], 'flushed', whole(now))
+  end
+  redis.call('HDEL', keys[1], 'failed')
+  -- The end of the last alert may have come after this message was composed: then it is still to be told at once.
+  if redis.call('EXISTS', keys[2]) == 0 then
+    redis.call('HDEL', keys[1], 'over')
+  end
+end
+
 -- KEYS  also the message's log, the log of what it replaces (or its own), and of each alert what told of it
 -- ARGV  now, group, token, message, id, head for its log ('' when it says nothing), how long that is kept,
 --       then the keys of the news in it
@@ -150,27 +180,13 @@ local function freeze(keys, args)
   if score(keys[9], args[2]) ~= tonumber(args[3]) then
     return {}
   end
-  local now, taken = clock(args[1]), {}
+  local now, listed = clock(args[1]), {}
   for i = 8, #args do
-    taken[args[i]] = true
+    listed[#listed + 1] = args[i]
   end
-  unfreeze(keys, taken)
-  for i = 8, #args do
-    redis.call('LREM', keys[2], 1, args[i])
-    if redis.call('HEXISTS', keys[3], args[i]) == 1 then
-      redis.call('RPUSH', keys[4], args[i])
-    end
-  end
-  redis.call('HSET', keys[1], 'telling', args[4])
-  -- One that only strikes off what nobody is to hear makes nobody wait for the next.
-  if args[6] ~= '' then
-    redis.call('HSET', keys[1], 'flushed', whole(now))
-  end
-  redis.call('HDEL', keys[1], 'failed')
-  -- The end of the last alert may have come after this message was composed: then it is still to be told at once.
-  if redis.call('EXISTS', keys[2]) == 0 then
-    redis.call('HDEL', keys[1], 'over')
-  end
+  hold(keys, now, args[4], listed, args[6] ~= '')
+  -- It may arrive: whoever claims it next sends it as it is.
+  redis.call('SADD', keys[17], args[2])
   note_frozen(keys, OWN + 1, now, args[5], args[6], args[7])
   return {touch(keys, now)}
 end
@@ -198,7 +214,8 @@ local function close(keys, group, args, told_at, now)
     redis.call('HDEL', keys[3], key)
   end
   redis.call('DEL', keys[4])
-  redis.call('HDEL', keys[1], 'telling', 'failed', 'failing', 'attempts', 'why')
+  redis.call('HDEL', keys[1], 'telling', 'failed', 'failing', 'attempts', 'why', 'digest', 'alone')
+  redis.call('SREM', keys[17], group)
   if redis.call('EXISTS', keys[2]) == 0 then
     redis.call('HDEL', keys[1], 'dropped')
   end
@@ -259,6 +276,14 @@ local function bury(keys, args)
   return 1
 end
 
+-- Nothing of it is on its way any more: it may be told with others, unless it is to be told by itself.
+local function may_join(keys, group)
+  local known = redis.call('HMGET', keys[1], 'alone', 'replays')
+  if not known[1] and not known[2] then
+    redis.call('SREM', keys[17], group)
+  end
+end
+
 -- KEYS  also the message's log
 -- ARGV  now, group, token, due time, why, attempt, how long its log is kept, how long the destination asked to be left
 --       alone or ''
@@ -273,6 +298,7 @@ local function postpone(keys, args)
   redis.call('HINCRBY', keys[1], 'attempts', 1)
   redis.call('HSETNX', keys[1], 'failing', whole(now))
   redis.call('HSET', keys[1], 'failed', '1', 'why', args[5])
+  may_join(keys, args[2])
   missed(keys, args[2], now, args[5], tonumber(args[8]))
   -- The ladder is not hurried; what is tried next is what then is to be told.
   redis.call('HDEL', keys[1], 'roused')
@@ -295,6 +321,7 @@ local function replay(keys, args)
   redis.call('HSET', keys[1], 'telling', args[4], 'labels', args[5], 'interval', '0', 'repeat', '0', 'replays', args[6])
   touch(keys, now)
   redis.call('ZREM', keys[10], args[2])
+  redis.call('SADD', keys[17], args[2])
   schedule(keys, args[2], now)
   mended(keys[16], keys[8], keys[12], keys[13], keys[14], now)
   if redis.call('HEXISTS', keys[OWN + 3], 'head') == 1 then
@@ -313,7 +340,8 @@ local function defer(keys, args)
   -- Rows came between the claim and now: whoever decided to wait has not seen them.
   local moved = tonumber(redis.call('HGET', keys[1], 'ver') or '0') ~= tonumber(args[5])
   -- What failed is not to be told now. It is like new when it is: until then nobody climbs its ladder.
-  if redis.call('HEXISTS', keys[1], 'telling') == 1 then
+  local known = redis.call('HMGET', keys[1], 'telling', 'failing', 'failed')
+  if known[1] or (known[2] and not known[3]) then
     redis.call('HDEL', keys[1], 'telling', 'failed', 'failing', 'attempts', 'why')
     redis.call('ZREM', keys[14], args[2])
     note_withdrawn(keys[OWN + 1])
@@ -349,7 +377,7 @@ local function rouse(keys, args)
   -- Whoever is looking at it by what held before must not put it off for that.
   touch(keys, now)
   local planned = score(keys[8], args[2])
-  if score(keys[9], args[2]) then
+  if score(keys[9], args[2]) or redis.call('HEXISTS', keys[1], 'digest') == 1 then
     redis.call('HSET', keys[1], 'roused', '1')
   elseif planned and planned > now and redis.call('HEXISTS', keys[1], 'failing') == 0 then
     schedule(keys, args[2], now)
@@ -375,6 +403,7 @@ local function forget(keys, args)
     redis.call('DEL', keys[i])
   end
   redis.call('HDEL', keys[11], args[1])
+  redis.call('SREM', keys[17], args[1])
   for _, i in ipairs({8, 9, 10, 12, 13, 14}) do
     redis.call('ZREM', keys[i], args[1])
   end
