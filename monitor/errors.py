@@ -55,14 +55,15 @@ class ConfigError(MonitorError):
 
 
 class NotAcknowledged(MonitorError):
-    """An alert that cannot be acknowledged: none with this id is open, it has just resolved, or does not fire yet."""
+    """An alert that cannot be acknowledged: there is none of this id, or it does not fire: not yet, or no longer."""
 
-    def __init__(self, alert: str, reason: Literal["unknown", "resolved", "pending"]) -> None:
+    def __init__(self, alert: str, reason: Literal["unknown", "resolved", "pending", "event"]) -> None:
         super().__init__(
             {
-                "unknown": f"no alert {alert[:128]!r} is open",
+                "unknown": f"no alert {alert[:128]!r} is known",
                 "resolved": f"{alert} has resolved, there is nothing to take care of any more",
                 "pending": f"{alert} does not fire yet, nobody was told of it",
+                "event": f"{alert} is an event, which nobody is reminded of: there is nothing to acknowledge",
             }[reason]
         )
         self.reason = reason

@@ -72,10 +72,10 @@ class Desk:
         record = await self.store.load("hot")
         return record.alerts[0] if record.alerts else None
 
-    async def acks(self, by="maria", store=None):
-        alert = await self.alert()
+    async def acks(self, wanted=None, by="maria", store=None):
+        wanted = wanted or (await self.alert()).id
         known = {"hot": self.account}.get
-        return await acknowledge_alert(store or self.store, known, alert.id, by, "on it", self.clock)
+        return await acknowledge_alert(store or self.store, known, wanted, by, "on it", self.clock)
 
     def heard(self, name="ops"):
         return [message.type.removeprefix("alert.") for message in self.chats[name].arrived]

@@ -259,7 +259,7 @@ class TestStatus:
         code, out, err = run("ack", "alr_nothing", "--author", "maria", "--comment", "on it")
 
         assert (code, out) == (1, "")
-        assert err.startswith("no alert 'alr_nothing' is open")
+        assert err.startswith("no alert 'alr_nothing' is known")
 
     def test_who_acknowledges_gives_a_name_and_a_reason(self, run, monkeypatch):
         assert run("ack", "alr_1", "--author", "maria")[0] == 2

@@ -15,6 +15,7 @@ from monitor.errors import NotAcknowledged, StoreUnavailable
 from monitor.model.acked import Acked
 from monitor.model.alert import Alert, State
 from monitor.model.record import Account, Amended, Commit, Record, Row
+from monitor.model.story import Told
 
 #: An account that is written to oftener than this between reading and amending is not; the caller tries again.
 TRIES = 10
@@ -37,6 +38,8 @@ class AckStore(Protocol):
     async def amend(self, provider: str, commit: Commit) -> Amended: ...
 
     async def move(self, account: str) -> int: ...
+
+    async def story(self, alert: str) -> Sequence[Told]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,8 @@ async def _find(store: AckStore, known: Known, alert_id: str) -> tuple[Account, 
         for record in await store.load_many(chunk):
             if _of(record, alert_id) is not None and (account := known(record.account)) is not None:
                 return account, record
-    raise NotAcknowledged(alert_id, "unknown")
+    told = [one.chapter.what for one in await store.story(alert_id)]
+    raise NotAcknowledged(alert_id, "unknown" if not told else "event" if "event" in told else "resolved")
 
 
 def _found(account: Account, record: Record, alert_id: str) -> Found:

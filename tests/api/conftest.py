@@ -67,6 +67,10 @@ class MemoryStore:
         self.owed += commit.rows
         return "written"
 
+    async def story(self, alert):
+        self._answer()
+        return ()
+
     async def move(self, account):
         self._answer()
 

@@ -140,7 +140,7 @@ async def test_that_it_gets_worse_within_its_level_is_told_and_no_more(store, cl
 async def test_two_at_once_are_one_and_both_are_told_who_it_was(open_store, clock):
     ours, theirs = await open_store(), await open_store()
     desk = await Desk(ours, clock).begin()
-    both = await asyncio.gather(desk.acks("maria"), desk.acks("joe", theirs))
+    both = await asyncio.gather(desk.acks(), desk.acks(by="joe", store=theirs))
     await desk.passes(minutes(2))
 
     assert both[0].alert.acked == both[1].alert.acked == (await desk.alert()).acked
@@ -173,6 +173,17 @@ async def test_an_alert_that_ends_between_finding_and_amending_is_over(store, cl
     with pytest.raises(NotAcknowledged) as refused:
         await desk.acks()
     assert refused.value.reason == "resolved"
+
+
+async def test_who_comes_too_late_is_told_so_and_who_asks_for_nothing_that_too(store, clock):
+    desk = await Desk(store, clock).begin()
+    over = (await desk.alert()).id
+    await desk.polls("90")
+
+    for wanted, reason in ((over, "resolved"), ("alr_77", "unknown")):
+        with pytest.raises(NotAcknowledged) as refused:
+            await desk.acks(wanted)
+        assert refused.value.reason == reason
 
 
 async def test_an_account_that_is_written_to_all_the_time_is_given_up(store, clock):
