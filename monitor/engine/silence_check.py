@@ -62,6 +62,6 @@ def reminder(silence: Silence, held: Sequence[Labels]) -> str:
     named = [" ".join(filter(None, (one["rule"], one["account"], one["asset"]))) for one in held[:NAMED_MAX]]
     more = f" and {len(held) - NAMED_MAX} more" if len(held) > NAMED_MAX else ""
     return (
-        f"the silence {silence.id} of {silence.author} ({silence.comment}) ends at "
+        f"the silence of {silence.author} ({silence.comment}) ends at "
         f"{silence.ends_at:%Y-%m-%dT%H:%M:%SZ}, then {', '.join(named)}{more} will be heard"
     )

@@ -110,9 +110,9 @@ REPORTED_RULES = (
     ),
     Reported(
         alert="SilenceEnding",
-        said="a silence is about to end, and what it holds back will be heard",
-        over="no silence that holds anything back is about to end any more",
-        counted=True,
+        said="is about to end",
+        over="has ended, or holds nothing back any more",
+        each="silence",
     ),
     Reported(
         alert="TemplateError",

@@ -54,6 +54,6 @@ def test_case_55_the_reminder_says_whose_silence_it_is_and_what_will_be_heard():
     held = [{**LOW, "asset": asset} for asset in ("USDT", "BTC", "", "ETH")]
 
     assert reminder(silence(minutes(65)), held) == (
-        "the silence sil_1 of maria (key rotation) ends at 2026-11-20T13:00:00Z, "
+        "the silence of maria (key rotation) ends at 2026-11-20T13:00:00Z, "
         "then Low hedge USDT, Low hedge BTC, Low hedge and 1 more will be heard"
     )

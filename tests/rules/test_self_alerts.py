@@ -226,6 +226,19 @@ class TestReported:
 
         assert [(news, entry.value) for _, news, entry in told] == [("firing", 1), ("updated", 2)]
 
+    def test_case_55_every_silence_that_is_about_to_end_is_an_alert_of_its_own(self):
+        first, second = (
+            report("SilenceEnding", f"the silence of maria ({name}) ends at noon", about=f"sil_{name}") for name in "ab"
+        )
+
+        told = self.said([first], [first, second], [second], [second], [second])
+
+        assert [(round(minute), news, entry.labels["silence"]) for minute, news, entry in told] == [
+            (0, "firing", "sil_a"), (0, "firing", "sil_b"), (0, "resolved", "sil_a"),
+        ]  # fmt: skip
+        assert told[0][2].annotations["summary"] == ("sil_a is about to end: the silence of maria (a) ends at noon")
+        assert told[2][2].annotations["summary"] == "sil_a has ended, or holds nothing back any more"
+
     def test_a_route_finds_them_by_their_type_and_without_one_they_go_where_the_root_goes(self):
         route = Route(channels=("chat",), routes=(Route(match={"rule_type": "self"}, channels=("ops",)),))
         for given, expected in ((route, "ops"), (Route(channels=("chat",)), "chat")):
