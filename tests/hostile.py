@@ -65,6 +65,10 @@ LARGE = {
     "a hundred events": message(*(event_entry(_long(number)) for number in range(MESSAGE_MAX)), kind="alert.event"),
     "five with long ascii": message(*(entry(f"{place}", **_everything("x" * 128)) for place in "abcde")),
     "five with long emoji": message(*(entry(f"{place}", **_everything(FAMILY * 30)) for place in "abcde")),
+    "a hundred with quotes": message(*(entry(f"{number}", **_everything('"' * 128)) for number in range(MESSAGE_MAX))),
+    "one with a link that is escaped": message(
+        entry(annotations={"summary": "low", "runbook_url": "https://wiki.example/?" + "&" * 900})
+    ),
     "five full of what is escaped": message(*(entry(f"{place}", **_everything("<&>_*[`\\" * 16)) for place in "abcde")),
 }
 

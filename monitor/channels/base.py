@@ -1,7 +1,10 @@
 """What every channel shares: its settings, and the door to the network."""
 
+import re
 from abc import abstractmethod
+from collections.abc import Iterator
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -14,6 +17,8 @@ from monitor.model.channel import BATCH_MAX
 
 #: The longest `timeout`: an attempt must end well before the delivery's lease does.
 TIMEOUT_MAX = timedelta(seconds=20)
+
+_PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
 
 
 def read(info: ValidationInfo) -> bool:
@@ -34,6 +39,14 @@ def _server(url: str) -> str:
     return url.rstrip("/")
 
 
+def _in_a_header(token: SecretStr, info: ValidationInfo) -> SecretStr:
+    if read(info) and not _PRINTABLE.fullmatch(token.get_secret_value()):
+        raise ValueError("a token is letters, digits and signs of ASCII, without spaces")
+    return token
+
+
+#: A credential that is sent in a header: whatever breaks one would make every message fail.
+Token = Annotated[Secret, AfterValidator(_in_a_header)]
 #: `https://host/prefix` of a server, kept without a trailing slash.
 ServerUrl = Annotated[str, AfterValidator(_server)]
 #: A URL that is a credential, as those of nearly all chats are.
@@ -71,14 +84,20 @@ class ChannelSettings(BaseModel):
 
     def secrets(self) -> tuple[SecretStr, ...]:
         """Every secret of these settings: what a destination must not be quoted with."""
-        flat = (part for _, value in self for part in (value if isinstance(value, tuple) else (value,)))
-        return tuple(part for part in flat if isinstance(part, SecretStr))
+        return tuple(value for _, value in self._flat() if isinstance(value, SecretStr))
 
     def warnings(self) -> tuple[str, ...]:
         """What `check` should tell the operator although it works."""
-        texts = ((name, value.get_secret_value() if isinstance(value, SecretStr) else value) for name, value in self)
-        clear = [name for name, text in texts if isinstance(text, str) and insecure(text)]
+        texts = (
+            (name, value.get_secret_value() if isinstance(value, SecretStr) else value) for name, value in self._flat()
+        )
+        clear = dict.fromkeys(name for name, text in texts if isinstance(text, str) and insecure(text))
         return tuple(f"{name} is http: everybody on the way can read and forge it, use https" for name in clear)
+
+    def _flat(self) -> Iterator[tuple[str, object]]:
+        """Every value with the name of its key, those of a list one by one."""
+        for name, value in self:
+            yield from ((name, part) for part in (value if isinstance(value, tuple) else (value,)))
 
     @field_validator("timeout")
     @classmethod
@@ -96,4 +115,7 @@ def insecure(url: str) -> bool:
 
 def loopback(host: str) -> bool:
     """Whether this host, as it is written, is this machine: nobody is on the way there."""
-    return host in {"localhost", "::1"} or host.startswith("127.")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -151,7 +151,7 @@ def _sections(message: Message, pen: Pen) -> Iterator[Widget]:
         lambda entry: _line(entry, pen),
         TOTAL_MAX - FRAME,
         card_size=size,
-        size=lambda line: len(f"{line}{_BREAK}".encode()),
+        size=lambda line: size(f"{line}{_BREAK}"),
     )
     yield from layout.cards
     rest = [f"… and {layout.missing} more"] if layout.missing else []

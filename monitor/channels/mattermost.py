@@ -39,7 +39,7 @@ SUMMARY_MAX = 900
 _COLOURS: dict[Tone, str] = {"critical": "#d00000", "warning": "#e8a33d", "info": "#439fe0", "good": "#2eb67d"}
 #: Words of letters and digits, with what people put between and behind them; never at the beginning what could begin
 #: a list, never `_ * ~ ` # | < > [ ] @ $ \ &`, a colon only where no emoji or address can follow.
-_HARMLESS = re.compile(r"(?!\d+[.)]\s|www\.)[^\W_](?:[^\W_]|[ .,%'\"()/+·•…–—!?-]|[:;](?=\s|$))*(?<!\s)")
+_HARMLESS = re.compile(r"(?!\d+[.)](?:\s|$)|www\.)[^\W_](?:[^\W_]|[ .,%'\"()/+·•…–—!?-]|[:;](?=\s))*(?<!\s)")
 _LINKED = re.compile(r"www\.", re.IGNORECASE)
 #: Words of their error ids and messages about a hook that cannot post, whatever it is.
 _NOT_THE_MESSAGE = re.compile(

@@ -12,13 +12,13 @@ from typing import Any, ClassVar, Literal, Self
 import msgspec
 from pydantic import Field, SecretStr, model_validator
 
-from monitor.channels.base import ChannelSettings, SecretUrl, ServerUrl
+from monitor.channels.base import ChannelSettings, SecretUrl, ServerUrl, Token
 from monitor.channels.http import ECHO_MAX, Http, Reply
 from monitor.channels.slack_answers import GONE_ERRORS, Said, failure, read
 from monitor.channels.slack_blocks import render
 from monitor.engine.ports import Channel
 from monitor.errors import DeliveryDeferred
-from monitor.fields import RateLimit, Secret
+from monitor.fields import RateLimit
 from monitor.model.group import Message, Receipt
 
 _API = "https://slack.com/api"
@@ -33,7 +33,7 @@ class Slack(ChannelSettings):
 
     type: Literal["slack"]
     url: SecretUrl | None = Field(default=None, description="of an incoming webhook")
-    token: Secret | None = Field(default=None, description="of a bot with the scope chat:write, instead of a url")
+    token: Token | None = Field(default=None, description="of a bot with the scope chat:write, instead of a url")
     channel: str | None = Field(default=None, description="of a bot: its id (C0123…), where the bot is a member")
     follow_ups: Literal["thread", "update"] = Field(
         default="thread",

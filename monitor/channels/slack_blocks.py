@@ -32,9 +32,12 @@ NAME_MAX = 60
 #: One value from outside within a line.
 VALUE_MAX = 120
 SUMMARY_MAX = 900
+#: A link as it is written.
+LINK_MAX = 2000
 #: Of TOTAL_MAX, kept for the header and the footer.
 FRAME = HEADER_MAX + 1000
 
+assert SECTION_MAX - len("<|Runbook>") > LINK_MAX
 assert 4 * NAME_MAX * len("&amp;") < PREVIEW_MAX
 
 _HARMLESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9@_-]*", re.ASCII)
@@ -93,8 +96,9 @@ def _card(one: Numbered, pen: Pen) -> Iterator[Block]:
     yield {"type": "section", "text": _plain(words.summary(entry, pen), SUMMARY_MAX)}
     fields = [f"*{name}*\n{code(value)}" for name, value in words.fields(entry, pen)]
     yield {"type": "section", "fields": [_mrkdwn(field) for field in fields[:FIELDS_MAX]]}
-    if link := words.runbook(entry):
-        yield _section(f"<{escape(link)}|Runbook>")
+    # Escaped it may be five times as long, and a link that is cut leads nowhere.
+    if (link := escape(words.runbook(entry))) and len(link) <= LINK_MAX:
+        yield _section(f"<{link}|Runbook>")
 
 
 def _line(entry: Entry, pen: Pen) -> str:

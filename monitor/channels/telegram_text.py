@@ -97,5 +97,5 @@ def _card(one: Numbered, pen: Pen) -> Iterator[str]:
 def _line(entry: Entry, pen: Pen) -> str:
     """Not escaped: it goes into a block of many."""
     row = words.row(entry, pen)
-    names = (cut(part, NAME_MAX) for part in (row.rule, row.where, row.value) if part)
-    return " ".join([row.status, row.severity, *names])
+    names = [cut(part, NAME_MAX) for part in (row.rule, row.where) if part]
+    return " ".join([row.status, row.severity, *names, *([cut(row.value, VALUE_MAX)] if row.value else [])])

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Callable
 
 #: C0 and C1 controls, soft hyphen, bidirectional overrides and isolates, zero-width and invisible characters,
@@ -48,8 +49,9 @@ def cut(text: str, limit: int, size: Callable[[str], int] = utf16) -> str:
     if size(text) <= limit:
         return text
     # Every character counts at least one, so the rest cannot fit and need not be looked at.
-    kept = text[:limit]
-    while kept and (size(kept + ELLIPSIS) > limit or _joined(text, len(kept))):
+    most = range(1, min(limit, len(text)))
+    kept = text[: bisect_right(most, limit, key=lambda count: size(text[:count] + ELLIPSIS))]
+    while kept and _joined(text, len(kept)):
         kept = kept[:-1]
     return kept.rstrip() + ELLIPSIS if limit > 0 else ""
 

@@ -26,6 +26,8 @@ Tone = Literal["good", "info", "warning", "critical"]
 
 #: More alerts than this are one line each.
 FULL_MAX = 5
+#: A rule's words up to this length leave room for a caveat in every chat, however they are escaped.
+SAID_MAX = 150
 #: The longest link to a runbook that is shown.
 LINK_MAX = 1000
 
@@ -136,11 +138,14 @@ def _quoted(words: str, pen: Pen) -> str:
 
 
 def summary(entry: Entry, pen: Pen) -> str:
-    """The rule's own words, and what is to be known about them; never empty. A value: not escaped."""
+    """The rule's own words, and what is to be known about them; never empty. A value: not escaped.
+
+    Chats cut it at its end, so what is to be known stands before words of such a length that it could be lost.
+    """
     said = entry.annotations.get("summary") or fact(entry, Pen(clean, pen.redact)) or entry.status
     caveat = entry.annotations.get("caveat", "")
     if caveat not in said:
-        said = f"{said} · {caveat}"
+        said = f"{said} · {caveat}" if utf16(said) <= SAID_MAX else f"{caveat} · {said}"
     return clean(without_numbers(said) if pen.redact else said) or entry.status
 
 

@@ -18,7 +18,7 @@ from monitor.engine.flush import after_settle, flush
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from monitor.model.group import MESSAGE_MAX, Numbered, Receipt
 from tests.builders import NOON, entry, group, item, message, minutes, seconds
-from tests.channels.faults import FAULTS, TIMEOUT, outcome_of, shown
+from tests.channels.faults import FAULTS, outcome_of, shown
 from tests.channels.verifiers import assert_google_chat_knows
 from tests.hostile import ALL, HOSTILE_MESSAGES
 from tests.samples import MESSAGES
@@ -215,7 +215,7 @@ async def test_a_message_arrives_at_a_real_receiver_and_names_its_thread(http, r
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 async def test_no_fault_is_taken_for_a_success_or_shows_the_url(http, receiver, fault):
     receiver.answers = [fault.answer]
-    spec = GoogleChat(type="google_chat", url=f"{receiver.url}?key=K&token=CANARY-TOKEN-01", timeout=TIMEOUT)
+    spec = GoogleChat(type="google_chat", url=f"{receiver.url}?key=K&token=CANARY-TOKEN-01", timeout=fault.timeout)
 
     outcome = await outcome_of(spec.connect(http), message())
 

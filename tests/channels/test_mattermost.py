@@ -14,7 +14,7 @@ from monitor.channels.text import clean, utf16
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from monitor.model.group import MESSAGE_MAX, Receipt
 from tests.builders import NOON, entry, message, seconds
-from tests.channels.faults import FAULTS, TIMEOUT, outcome_of, shown
+from tests.channels.faults import FAULTS, outcome_of, shown
 from tests.channels.verifiers import assert_encodable
 from tests.hostile import ALL, ATTACKS, HOSTILE_MESSAGES
 from tests.samples import MESSAGES
@@ -98,6 +98,10 @@ def test_messages_at_the_limits_are_taken(name):
         (":scream:", "`:scream:`"),
         ("- item", "`- item`"),
         ("1. item", "`1. item`"),
+        ("1.", "`1.`"),
+        # Our own comma or bracket may follow, and `:(` is a face.
+        ("0:", "`0:`"),
+        ("a: b", "a: b"),
         ("1.5", "1.5"),
         ("a`b", "`aˋb`"),
         ("\u200b", "`-`"),
@@ -203,7 +207,7 @@ async def test_a_message_arrives_at_a_real_receiver(http, receiver):
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 async def test_no_fault_is_taken_for_a_success_or_shows_the_url(http, receiver, fault):
     receiver.answers = [fault.answer]
-    spec = Mattermost(type="mattermost", url=receiver.url, timeout=TIMEOUT)
+    spec = Mattermost(type="mattermost", url=receiver.url, timeout=fault.timeout)
 
     outcome = await outcome_of(spec.connect(http), message())
 

@@ -166,6 +166,12 @@ async def test_what_may_pass_is_tried_again(bot, receiver, answer, wait):
     assert "CANARY" not in str(caught.value)
 
 
+@pytest.mark.parametrize("token", [f"{TOKEN}\n", f"Bearer {TOKEN}", f"{TOKEN}\u20ac"])
+def test_a_token_that_breaks_every_message_is_refused(token):
+    with pytest.raises(ValidationError, match="without spaces"):
+        TypeAdapter(AnyChannel).validate_python({"type": "slack", "token": token, "channel": "C1"})
+
+
 @pytest.mark.parametrize(
     "settings",
     [
