@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 import msgspec
-from pydantic import BeforeValidator, Field, SecretStr, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from monitor.channels.alertmanager_alerts import alerts_of, posted
-from monitor.channels.base import ChannelSettings, SecretUrl
+from monitor.channels.base import ChannelSettings, SecretUrl, read
 from monitor.channels.http import Http, Reply
 from monitor.channels.singly import verdict
 from monitor.engine.ports import Channel
@@ -43,7 +44,15 @@ def _as_list(value: object) -> object:
     return value if isinstance(value, list | tuple) else [value]
 
 
-_Urls = SecretUrl | Annotated[tuple[SecretUrl, ...], Field(min_length=1, max_length=INSTANCES_MAX)]
+def _before_the_api(url: SecretStr, info: ValidationInfo) -> SecretStr:
+    parts = urlsplit(url.get_secret_value()) if read(info) else urlsplit("")
+    if parts.query or parts.fragment or _API.search(parts.path):
+        raise ValueError("this is the url before /api/v2/alerts, which is added, like http://alertmanager:9093")
+    return url
+
+
+BaseUrl = Annotated[SecretUrl, AfterValidator(_before_the_api)]
+_Urls = BaseUrl | Annotated[tuple[BaseUrl, ...], Field(min_length=1, max_length=INSTANCES_MAX)]
 
 
 class Alertmanager(ChannelSettings):
@@ -52,7 +61,7 @@ class Alertmanager(ChannelSettings):
     TOGETHER: ClassVar[bool] = False
 
     type: Literal["alertmanager"]
-    url: Annotated[tuple[SecretUrl, ...], BeforeValidator(_as_list, json_schema_input_type=_Urls)] = Field(
+    url: Annotated[tuple[BaseUrl, ...], BeforeValidator(_as_list, json_schema_input_type=_Urls)] = Field(
         min_length=1, max_length=INSTANCES_MAX, description="before /api/v2/alerts; of a cluster every instance's"
     )
     beat: Duration = Field(
@@ -65,16 +74,6 @@ class Alertmanager(ChannelSettings):
 
     def beats(self) -> tuple[timedelta, timedelta] | None:
         return self.beat, max(LINGER, self.beat)
-
-    def secrets(self) -> tuple[SecretStr, ...]:
-        return self.url
-
-    @field_validator("url")
-    @classmethod
-    def _before_api(cls, urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if any(_API.search(url.get_secret_value()) for url in urls):
-            raise ValueError("this is the url before /api/v2/alerts, which is added")
-        return urls
 
     @field_validator("beat")
     @classmethod

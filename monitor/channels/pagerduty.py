@@ -11,8 +11,8 @@ import msgspec
 import structlog
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 
-from monitor.channels.base import ChannelSettings, insecure, read
-from monitor.channels.http import Http, sendable
+from monitor.channels.base import ChannelSettings, ServerUrl, insecure, read
+from monitor.channels.http import Http
 from monitor.channels.pagerduty_events import CLIENT, TEST_KEY, Level, classify, dedup_key, event, resolve
 from monitor.channels.singly import Singly
 from monitor.engine.ports import Channel
@@ -59,13 +59,10 @@ class PagerDuty(ChannelSettings):
     severities: Mapping[Severity, Level] = Field(
         default_factory=dict, description="ours → theirs (critical, error, warning, info); default: the same"
     )
-    base_url: Annotated[str, AfterValidator(sendable)] = Field(default=_API, description="EU: events.eu.pagerduty.com")
+    base_url: ServerUrl = Field(default=_API, description="EU: events.eu.pagerduty.com")
 
     def connect(self, http: Http) -> Channel:
         return PagerDutyChannel(self, http)
-
-    def secrets(self) -> tuple[SecretStr, ...]:
-        return self.routing_key
 
     def warnings(self) -> tuple[str, ...]:
         clear = "base_url is http: everybody on the way can read the routing key, use https"
@@ -117,7 +114,7 @@ class PagerDutyChannel:
         return newest
 
     async def _post(self, told: dict[str, Any], key: SecretStr, now: datetime) -> str:
-        url = SecretStr(f"{self.spec.base_url.rstrip('/')}/v2/enqueue")
+        url = SecretStr(f"{self.spec.base_url}/v2/enqueue")
         body = _encode({"routing_key": key.get_secret_value(), **told})
         reply = await self.http.post(url, body, _JSON, now, self.spec.timeout)
         return classify(replace(reply, text=_hidden(self.spec.routing_key).clean(reply.text)))

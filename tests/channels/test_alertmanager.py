@@ -27,7 +27,7 @@ from monitor.staff import destination
 from monitor.store.redis import RedisStore
 from tests.builders import NOON, commit, entry, event_entry, message, minutes, row, seconds, target
 from tests.channels.am import BINARY, Alertmanager, until
-from tests.channels.faults import FAULTS, TIMEOUT, outcome_of, shown
+from tests.channels.faults import FAULTS, outcome_of, shown
 from tests.channels.verifiers import assert_alertmanager_posts, assert_alertmanager_takes
 from tests.fakes import FakeWire
 from tests.hostile import ALL, HOSTILE_MESSAGES
@@ -170,13 +170,13 @@ async def test_where_no_instance_takes_it_the_one_that_may_later_counts(channel,
 async def test_every_fault_is_told_for_what_it_is(channel, receiver, fault):
     receiver.answers = [fault.answer]
 
-    outcome = await outcome_of(channel(timeout=TIMEOUT), message())
+    outcome = await outcome_of(channel(timeout=fault.timeout), message())
 
     assert fault.allows(outcome), shown(outcome)
     assert "CANARY" not in shown(outcome) + repr(channel())
 
 
-@pytest.mark.parametrize("path", ["/api/v2/alerts", "/proxy/api/v2/", "/api/v1"])
+@pytest.mark.parametrize("path", ["/api/v2/alerts", "/proxy/api/v2/", "/api/v1", "/#/alerts", "?x=1"])
 def test_the_path_that_is_ours_to_add_is_named(path):
     with pytest.raises(ValidationError, match="the url before /api/v2/alerts, which is added"):
         spec(url=f"https://am.example{path}")
@@ -186,6 +186,11 @@ def test_the_path_that_is_ours_to_add_is_named(path):
 def test_what_can_never_work_is_refused(settings):
     with pytest.raises(ValidationError):
         spec(**settings)
+
+
+@pytest.mark.parametrize("before", ["", "/", "/am", "/apis"])
+def test_an_instance_may_stand_behind_a_prefix(before):
+    assert spec(url=f"http://am:9093{before}")
 
 
 async def test_it_hears_again_of_what_is_over_for_five_minutes():

@@ -21,7 +21,7 @@ from monitor.engine.flush import after_settle, flush
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from monitor.model.group import Message, Numbered
 from tests.builders import NOON, entry, event_entry, group, item, message, seconds
-from tests.channels.faults import FAULTS, TIMEOUT, outcome_of, shown
+from tests.channels.faults import FAULTS, outcome_of, shown
 from tests.channels.verifiers import assert_pagerduty_takes
 from tests.hostile import ALL, ENTRIES, HOSTILE_MESSAGES
 from tests.samples import MESSAGES
@@ -322,7 +322,7 @@ async def test_an_old_key_that_is_refused_by_now_loses_no_update(pager, receiver
 async def test_every_fault_is_told_for_what_it_is(pager, receiver, fault):
     receiver.answers = [fault.answer]
 
-    outcome = await outcome_of(pager(timeout=TIMEOUT), message())
+    outcome = await outcome_of(pager(timeout=fault.timeout), message())
 
     assert fault.allows(outcome), shown(outcome)
 
@@ -345,6 +345,12 @@ def test_a_key_that_is_none_is_refused_and_not_quoted(key):
     with pytest.raises(ValidationError) as caught:
         spec(routing_key=key)
     assert NEW not in "; ".join(error["msg"] for error in caught.value.errors())
+
+
+@pytest.mark.parametrize("url", ["https://me:CANARY@pager.example", "https://pager.example/?key=CANARY"])
+def test_a_base_url_holds_no_secret(url):
+    with pytest.raises(ValidationError, match="no user, password, query or fragment"):
+        spec(base_url=url)
 
 
 def test_plain_http_to_another_machine_is_worth_a_warning():
