@@ -135,7 +135,11 @@ def classify(reply: Reply) -> str:
 def _failure(reply: Reply, said: Said | None) -> DeliveryError:
     why = f"HTTP {reply.status} {reply.excerpt}".strip()
     if reply.status == 429:
-        return DeliveryDeferred(why, _wait(said) or max(reply.wait or BANNED_WAIT, BANNED_WAIT))
+        asked = _wait(said)
+        return DeliveryDeferred(why, max(reply.wait or BANNED_WAIT, BANNED_WAIT) if asked is None else asked)
+    if said is not None and said.code is None and reply.status == 400:
+        # What is wrong, by the name of its part: {"embeds": ["0"]}.
+        return DeliveryRejected(why, "message")
     if said is None or said.code in (None, BLOCKED_CODE):
         # Cloudflare, or a proxy: it says nothing about the webhook, not even with a 401 or a 404.
         return DeliveryDeferred(why, BANNED_WAIT if reply.status == 403 else reply.wait)

@@ -119,6 +119,7 @@ def error(code, **more):
         (404, error(0), CHANNEL),
         (403, error(50013), CHANNEL),
         (400, error(50035, errors={"embeds": {}}), MESSAGE),
+        (400, '{"embeds": ["0"]}', MESSAGE),
         (400, error(50006), MESSAGE),
         (400, error(220001), MESSAGE),
         (413, error(40005), MESSAGE),
@@ -157,6 +158,7 @@ def test_the_code_in_the_body_says_what_is_at_fault_and_a_page_says_nothing(stat
     [
         (429, seconds(1), error(0, retry_after=0.376), seconds(0.376)),
         (429, None, error(0, retry_after=1e9), minutes(60)),
+        (429, seconds(1), error(0, retry_after=0), seconds(0)),
         (429, seconds(3), error(0, retry_after=-1), BANNED_WAIT),
         (429, seconds(3), "error code: 1015", BANNED_WAIT),
         (429, minutes(30), "<html>", minutes(30)),
