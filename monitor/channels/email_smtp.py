@@ -97,9 +97,11 @@ async def submit(to: Smarthost, mail: Mail, dial: SocketFactory, seconds: float)
             async with asyncio.timeout_at(limit.when()):
                 taken = await _dialogue(client, to, mail)
             await _goodbye(client)
+        return taken
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-        raise failure(error, to) from None
-    return taken
+        why = failure(error, to)
+    # Raised out here, it does not carry what the server said, which may quote a password, as its context.
+    raise why
 
 
 async def _connected(to: Smarthost, dial: SocketFactory, seconds: float) -> aiosmtplib.SMTP:

@@ -1,7 +1,7 @@
 """The one sender of all channels: a request, and what came of it.
 
 No retry, no redirect, no cookie, no proxy, a bounded answer. A channel's URL is a credential: nothing raised
-here names it, and every cause is dropped (`from None`), because aiohttp's messages quote URLs.
+here names it, and aiohttp's exceptions, which quote URLs and headers, are kept neither as cause nor as context.
 """
 
 import math
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from io import BytesIO
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -20,9 +21,11 @@ from pydantic import SecretStr
 
 from monitor.channels.text import clean, cut
 from monitor.egress import Egress, EgressDenied, SocketFactory, guarded
-from monitor.errors import DeliveryDeferred, DeliveryRejected
+from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from monitor.redact import Redactor
 
+#: A longer body is sent piece by piece: in one piece it holds up everything else (and aiohttp warns of that).
+PIECE_MAX = 1 << 20
 #: What is read of an answer: enough to know what it means, too little to be a weapon.
 BODY_MAX = 4096
 #: The same where the answer repeats what was sent, with the name it was given.
@@ -105,20 +108,17 @@ class Http:
             async with self.session.request(
                 method,
                 url.get_secret_value(),
-                data=body,
+                data=BytesIO(body) if len(body) > PIECE_MAX else body,
                 headers={"Accept-Encoding": "identity", **headers},
                 allow_redirects=False,
                 timeout=limits,
             ) as answer:
                 wait = retry_after(answer.headers.get("Retry-After", ""), now)
                 return Reply(answer.status, hidden(url, *secrets).clean(await _beginning(answer, most)), wait)
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
-            raise DeliveryRejected("the channel's URL is not one", "channel") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise DeliveryDeferred(_unanswered(error)) from None
-        except ValueError:
-            # A line break in a header, for example: this payload can never be sent.
-            raise DeliveryRejected("the request cannot be built", "message") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            failure = _unsent(error)
+        # Raised out here, it does not even carry theirs as its context: that one holds the URL and every header.
+        raise failure
 
     @property
     def dial(self) -> SocketFactory:
@@ -199,6 +199,19 @@ def sendable(url: str) -> str:
     if not known or re.search(r"[\s\x00-\x1f\x7f]", url):
         raise ValueError("a url to send to must be https://host/path, without spaces")
     return url
+
+
+def _unsent(error: Exception) -> DeliveryError:
+    """What kept a request from being answered."""
+    match error:
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | UnicodeError():
+            # The last is of a host name that no resolver can be asked for.
+            return DeliveryRejected("the channel's URL is not one", "channel")
+        case aiohttp.ClientError() | OSError():
+            return DeliveryDeferred(_unanswered(error))
+        case _:
+            # A line break in a header, for example: this payload can never be sent.
+            return DeliveryRejected("the request cannot be built", "message")
 
 
 def _unanswered(error: BaseException) -> str:

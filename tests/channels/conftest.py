@@ -18,7 +18,7 @@ class Receiver:
     url: str = ""
 
     async def handle(self, request):
-        self.requests.append((request.path, dict(request.headers), await request.read()))
+        self.requests.append((request.path, dict(request.headers), await request.content.read()))
         answer = self.answers.pop(0) if self.answers else (200, "ok", {})
         if callable(answer):
             return await answer(request)

@@ -248,6 +248,7 @@ async def test_a_refused_login_is_tried_once(http, mechanism):
     assert refused.fault == "channel"
     assert str(refused).startswith("535 5.7.8 no, not")
     assert CANARY not in shown(refused)
+    assert refused.__context__ is None, "which would quote the server"
     assert [one[0] for one in office.logins] == [mechanism]
 
 

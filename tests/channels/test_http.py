@@ -62,6 +62,16 @@ async def test_the_bytes_arrive_as_they_are_and_nothing_is_added(http, receiver)
     assert "Cookie" not in headers
 
 
+async def test_a_body_of_any_size_arrives_in_whole(http, receiver):
+    body = b"0123456789" * 300_000
+
+    await http.post(SecretStr(receiver.url), body, {"Content-Type": "application/json"}, NOON)
+
+    [(_, headers, arrived)] = receiver.requests
+    assert arrived == body
+    assert headers["Content-Length"] == str(len(body))
+
+
 async def test_a_redirect_is_an_answer_and_its_target_is_never_visited(http, receiver):
     receiver.answers = [(308, "", {"Location": receiver.url + "/elsewhere"})]
 
@@ -148,6 +158,16 @@ async def test_no_failure_names_the_url(http, receiver, url):
 
     assert CANARY not in "".join(traceback.format_exception(caught.value))
     assert CANARY not in repr(caught.value)
+    # Whoever prints more than Python does follows this one too.
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("host", ["hooks..example", ".example", "a" * 70 + ".example"])
+async def test_a_host_that_nobody_can_be_asked_for_is_the_channel_s_fault(http, host):
+    with pytest.raises(DeliveryRejected) as caught:
+        await post(http, f"http://{host}/{CANARY}")
+
+    assert caught.value.fault == "channel"
 
 
 async def test_an_answer_that_echoes_the_url_does_not_spread_it(http, receiver):
