@@ -26,14 +26,17 @@ from tests.builders import NOON
 Answer = tuple[int, str | bytes, dict[str, str]] | Callable[[web.Request], Awaitable[web.StreamResponse]]
 Outcome = Receipt | DeliveryError
 
-#: Give a channel under test this little time: the slow ones answer long after it.
-TIMEOUT = timedelta(milliseconds=300)
-_LONG = 5.0
+#: What a channel under test is given where it is to run out of time: the slow ones answer long after it.
+SHORT = timedelta(milliseconds=300)
+#: And where it is to answer, however busy this machine is.
+AMPLE = timedelta(seconds=20)
+_LONG = 60.0
 
 
 @dataclass(frozen=True)
 class Fault:
     """`later`: every channel must try again. `wait`: and that is what it was asked to wait, None for nothing usable.
+    `slow`: it takes longer than anybody waits.
 
     A fault that is not `later` may be final or not, as its channel knows better, but is told as a DeliveryError;
     with `may_pass` the channel may also take it for a success.
@@ -44,6 +47,12 @@ class Fault:
     later: bool = False
     wait: timedelta | None = None
     may_pass: bool = False
+    slow: bool = False
+
+    @property
+    def timeout(self) -> timedelta:
+        """What to give the channel."""
+        return SHORT if self.slow else AMPLE
 
     def __str__(self) -> str:
         return self.name
@@ -128,11 +137,11 @@ async def close_after_request(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-def closing_in_the_pool(said: str) -> Answer:
+def closing_in_the_pool(said: str, status: int = 200) -> Answer:
     """Answers well, promises to keep the connection, and closes it: the next request meets a dead one."""
 
     async def close(request: web.Request) -> web.StreamResponse:
-        answer = web.Response(text=said, headers={"Connection": "keep-alive"})
+        answer = web.Response(status=status, text=said, headers={"Connection": "keep-alive"})
         await answer.prepare(request)
         await answer.write_eof()
         asyncio.get_running_loop().call_later(0.01, request.transport.close)
@@ -146,8 +155,8 @@ def _throttled(name: str, after: str | None, wait: timedelta | None) -> Fault:
     return Fault(f"429 {name}", (429, "slow down", headers), later=True, wait=wait)
 
 
-def _later(name: str, answer: Answer) -> Fault:
-    return Fault(name, answer, later=True)
+def _later(name: str, answer: Answer, *, slow: bool = False) -> Fault:
+    return Fault(name, answer, later=True, slow=slow)
 
 
 _HTML = "<html><head><title>502 Bad Gateway</title></head><body><center>nginx</center></body></html>"
@@ -164,7 +173,7 @@ THROTTLED: tuple[Fault, ...] = (
     _throttled("garbage", "soon", None),
 )
 UNANSWERED: tuple[Fault, ...] = (
-    _later("slow headers", slow_headers),
+    _later("slow headers", slow_headers, slow=True),
     _later("a reset after the request", reset_after_request),
     _later("a close after the request", close_after_request),
 )
@@ -174,7 +183,7 @@ BROKEN: tuple[Fault, ...] = (
     _later("503", (503, "", {})),
     _later("504", (504, "", {})),
     _later("an endless body", endless_body),
-    _later("a dripping body", dripping_body),
+    _later("a dripping body", dripping_body, slow=True),
     _later("a torn body", torn_body),
     _later("a compressed bomb", (503, _BOMB, {"Content-Encoding": "gzip"})),
 )

@@ -10,7 +10,7 @@ from monitor.channels import AnyChannel
 from monitor.channels.discord import BANNED_WAIT
 from monitor.model.group import Receipt
 from tests.builders import entry, message
-from tests.channels.faults import FAULTS, THROTTLED, TIMEOUT, closing_in_the_pool, outcome_of, shown
+from tests.channels.faults import AMPLE, FAULTS, THROTTLED, closing_in_the_pool, outcome_of, shown
 
 #: What every channel that posts to the receiver is configured with besides `url`.
 SETTINGS = {
@@ -19,19 +19,31 @@ SETTINGS = {
     "discord": {},
     "telegram": {"token": "1:CANARY0123456789", "chat_id": 1},
     "ntfy": {"url": "http://127.0.0.1:9", "topic": "CANARY0123456789"},
+    "teams": {},
+    "google_chat": {},
+    "mattermost": {},
+    "pagerduty": {"routing_key": "CANARY0123456789CANARY0123456789"},
+    "alertmanager": {},
 }
 #: How each says that it took a message, if not by a plain `ok`.
-TAKEN = {"discord": '{"id": "1"}', "telegram": '{"ok": true}', "ntfy": '{"id": "a"}'}
+TAKEN = {
+    "discord": '{"id": "1"}',
+    "telegram": '{"ok": true}',
+    "ntfy": '{"id": "a"}',
+    "google_chat": '{"name": "spaces/A/messages/B"}',
+}
+#: Those that say so with another status.
+STATUS = {"pagerduty": 202}
 #: Those that have another name for where they send.
-WHERE = {"telegram": "base_url", "ntfy": "base_url"}
+WHERE = {"telegram": "base_url", "ntfy": "base_url", "pagerduty": "base_url"}
 #: Those that wait longer where somebody in front of the destination throttles us.
 PATIENCE = {"discord": BANNED_WAIT}
 _READ = TypeAdapter(AnyChannel).validate_python
 
 
-def channel(kind, receiver, http):
+def channel(kind, receiver, http, timeout=AMPLE):
     where = {WHERE.get(kind, "url"): receiver.url}
-    return _READ({"type": kind, **where, "timeout": TIMEOUT, **SETTINGS[kind]}).connect(http)
+    return _READ({"type": kind, **where, "timeout": timeout, **SETTINGS[kind]}).connect(http)
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
@@ -40,24 +52,26 @@ async def test_every_fault_is_told_for_what_it_is(http, receiver, kind, fault):
     receiver.answers = [fault.answer]
     began = time.monotonic()
 
-    outcome = await outcome_of(channel(kind, receiver, http), message(entry("a")))
+    outcome = await outcome_of(channel(kind, receiver, http, fault.timeout), message(entry("a")))
 
     if kind in PATIENCE and fault in THROTTLED:
         fault = replace(fault, wait=max(fault.wait or PATIENCE[kind], PATIENCE[kind]))
     assert fault.allows(outcome), shown(outcome)
     assert "CANARY" not in shown(outcome)
     assert len(shown(outcome)) < 20_000, "an answer is cut"
-    assert len(receiver.requests) == 1, "nothing is tried twice, nor sent on to elsewhere"
-    assert time.monotonic() - began < 10 * TIMEOUT.total_seconds()
+    # Where time is short, a busy machine may not even get there.
+    assert len(receiver.requests) == 1 or (fault.slow and not receiver.requests), "nothing is tried twice, or elsewhere"
+    assert time.monotonic() - began < AMPLE.total_seconds(), "who never ends is not waited for"
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
 async def test_a_connection_that_died_in_the_pool_costs_an_attempt_at_most(http, receiver, kind):
-    receiver.answers = [closing_in_the_pool(TAKEN.get(kind, "ok")), *[(200, TAKEN.get(kind, "ok"), {})] * 2]
+    status, said = STATUS.get(kind, 200), TAKEN.get(kind, "ok")
+    receiver.answers = [closing_in_the_pool(said, status), *[(status, said, {})] * 2]
     there = channel(kind, receiver, http)
     first = await outcome_of(there, message(entry("a")))
 
     outcomes = [await outcome_of(there, message(entry("a"))) for _ in range(2)]
 
-    assert isinstance(first, Receipt)
-    assert isinstance(outcomes[-1], Receipt)
+    # It may die behind the second as well.
+    assert sum(isinstance(one, Receipt) for one in (first, *outcomes)) >= 2

@@ -13,7 +13,7 @@ from monitor.channels.text import clean, utf16
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from monitor.model.group import MESSAGE_MAX, Receipt
 from tests.builders import NOON, entry, message, seconds
-from tests.channels.faults import FAULTS, TIMEOUT, outcome_of, shown
+from tests.channels.faults import FAULTS, outcome_of, shown
 from tests.channels.verifiers import assert_adaptive_card, assert_encodable
 from tests.hostile import ALL, HOSTILE_MESSAGES
 from tests.samples import MESSAGES
@@ -192,7 +192,7 @@ async def test_a_message_arrives_at_a_real_receiver(http, receiver):
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 async def test_no_fault_is_taken_for_a_success_or_shows_the_url(http, receiver, fault):
     receiver.answers = [fault.answer]
-    spec = Teams(type="teams", url=receiver.url, timeout=TIMEOUT)
+    spec = Teams(type="teams", url=receiver.url, timeout=fault.timeout)
 
     outcome = await outcome_of(spec.connect(http), message())
 
