@@ -12,6 +12,7 @@ from monitor import log as logs
 from monitor.app import hide_secrets
 from monitor.clock import wall_clock
 from monitor.config import Config, load
+from monitor.engine.watch import CHECKUP
 from monitor.errors import ConfigError
 from monitor.fields import suggestion
 from monitor.store.attach import attach
@@ -51,12 +52,12 @@ def load_config(path: Path) -> Config:
 
 def about(account: str, subject: str) -> str:
     """`hot-usdt USDT`: whom an alert is about, for people. What stands for a sum or the monitor names no account."""
-    parts = [subject]
+    name, parts = account.removeprefix(CHECKUP), [subject]
     if subject.startswith('["'):
         # A sum goes by the values of several labels.
         with suppress(ValueError):
             parts = [str(value) for value in json.loads(subject)]
-    return " ".join(part for part in ("" if ":" in account else account, *parts) if part)
+    return " ".join(part for part in ("" if ":" in name else name, *parts) if part)
 
 
 def known(names: Mapping[str, T], name: str, what: str) -> T:

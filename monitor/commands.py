@@ -168,11 +168,7 @@ def _print_status(report: dict[str, Any]) -> None:
     if len(accounts) > ROWS_MAX:
         console.print(f"and {len(accounts) - ROWS_MAX} more accounts (--json has them all)")
     for alert in [alert for alert in alerts if alert["state"] == "firing"][:ROWS_MAX]:
-        who = about(alert["account"], alert["subject"])
-        doubt = "" if alert["data"] == "ok" else f" (data: {alert['data']})"
-        why = f": {alert['details']['why']}" if alert["details"].get("why") else ""
-        who += f" {alert['value'] or ''}{doubt}{why}{_looked_after(alert)}"
-        console.print(f"firing {alert['severity']}: {alert['rule']} {who}", style="red", markup=False)
+        console.print(_firing_line(alert), style="red", markup=False)
     for silence in (one for one in report["silences"] if one["remarks"]):
         console.print(
             f"silence {silence['id']} of {silence['author']} ({silence['comment']}): "
@@ -193,6 +189,13 @@ def _print_status(report: dict[str, Any]) -> None:
     )
     if accounts and (late["accounts"] == len(accounts) or all(view["status"] == "never" for view in accounts)):
         console.print("no account is being polled: is a daemon running on this store?", style="yellow")
+
+
+def _firing_line(alert: dict[str, Any]) -> str:
+    what = " ".join(filter(None, (alert["rule"], about(alert["account"], alert["subject"]), alert["value"])))
+    doubt = "" if alert["data"] == "ok" else f" (data: {alert['data']})"
+    why = f": {alert['details']['why']}" if alert["details"].get("why") else ""
+    return f"firing {alert['severity']}: {what}{doubt}{why}{_looked_after(alert)}"
 
 
 def _print_channels(console: Console, channels: dict[str, dict[str, Any]]) -> None:

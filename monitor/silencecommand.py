@@ -158,7 +158,8 @@ def end_silence(path: Path, name: str) -> int:
         raise ConfigError([f"{name} stands in the configuration: remove it there, and reload"])
     silence = asyncio.run(_end(config, name))
     if silence is None:
-        raise ConfigError([f"there is no silence {name!r}; `balance-monitor silence list` has them"])
+        print(f"there is no silence {name!r}; `balance-monitor silence list` has them", file=sys.stderr)
+        return FAILED
     print(f"{name}: ended at {silence.ends_at:%Y-%m-%dT%H:%M:%SZ}")
     return OK
 

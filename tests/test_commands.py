@@ -235,7 +235,7 @@ class TestStatus:
         code, out, _ = run("status")
 
         assert code == 0
-        assert "firing warning: Low hot USDT 40" in out
+        assert "firing warning: Low hot USDT 40 (data: " in out
         assert "timed out" in out
         assert "2 accounts, 1 firing, 0 pending, 0 dead deliveries" in out
 

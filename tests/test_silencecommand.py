@@ -97,7 +97,9 @@ def test_an_end_that_there_is_not(run, folder):  # noqa: F811
 
     assert filed["source"] == "file"
     assert run("silence", "expire", filed["id"])[0] == 2
-    assert "there is no silence 'sil_x'" in run("silence", "expire", "sil_x")[2]
+    code, out, err = run("silence", "expire", "sil_x")
+    assert (code, out) == (1, "")
+    assert err.startswith("there is no silence 'sil_x'; `balance-monitor silence list` has them")
 
 
 def test_case_55_status_lists_silences_that_match_nothing_or_end_soon(run, folder):  # noqa: F811
