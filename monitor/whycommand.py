@@ -162,7 +162,8 @@ def _of_untold(one: Untold) -> Text:
     if one.hush is None:
         return line.append("  not tried yet")
     until = f" until {_clock(one.hush.until)}" if one.hush.until else ""
-    return line.append(redact(f"  {one.hush.kind} by {one.hush.by}{until}: {one.hush.why}"))
+    by = f" by {one.hush.by}" if one.hush.by else ""
+    return line.append(redact(f"  {one.hush.kind}{by}{until}: {one.hush.why}"))
 
 
 def _line(at: datetime, what: str, said: str) -> Text:
