@@ -220,3 +220,42 @@ async def test_what_two_groups_tell_of_the_same_alert_is_told_by_both(store, clo
     assert sorted(news_of(chat.arrived)) == sorted(2 * [(f"alr_n{n}1", "firing", 1) for n in range(25)])
     assert all(len({one.entry.id for one in told.alerts}) == len(told.alerts) for told in chat.arrived)
     assert TOGETHER_MAX == 50
+
+
+async def test_what_is_left_for_later_gives_nothing_back_to_the_rate(store, clock):
+    chat = RecordingChannel()
+
+    async def quiet(_group, entries, now):
+        hush = Hush("silenced", NOON, NOON + minutes(1), "maria")
+        return {one.id: hush for one in entries if one.id.startswith("alr_w0")}
+
+    await begin(store, clock, 40)
+    await begin(store, clock, 40, "info")
+    began = clock()
+
+    await live(store, clock, chat, seconds(3), ONE_A_SECOND, suppress=Suppressor((quiet,)))
+
+    times = [one.at - began for one in chat.arrived]
+    assert len(times) == len(set(times)) > 1
+
+
+async def test_a_failure_counts_for_all_also_for_those_that_are_left_for_later_and_a_success_mends_the_channel(
+    store, clock
+):
+    chat = RecordingChannel([DeliveryDeferred("HTTP 503")])
+    await begin(store, clock, 30)
+    await live(store, clock, chat, seconds(0.5), ONE_A_SECOND)
+    ended = [f"w{number:02}" for number in range(20, 30)]
+    await owe(store, clock, [row("resolved", entry(one, "resolved"), to(one)) for one in ended], "ends")
+    failing = await store.channel_health(["ops"])
+    clock.pass_(seconds(1))
+
+    groups = await store.claim_groups("ops", 20, LEASE, ONE_A_SECOND, TOGETHER_MAX)
+    await asyncio.gather(*deliveries(store, Destination("ops", chat), groups, clock))
+
+    assert (failing["ops"].row, (await store.channel_health(["ops"]))["ops"].row) == (1, 0)
+    assert [len(one.alerts) for one in chat.arrived] == [20]
+    attempts = [await store._batch.command("HGET", f"{{bm:c:ops}}:group:g-{one}", "attempts") for one in ended]
+    assert attempts == [b"1"] * 10
+    await live(store, clock, chat, minutes(1))
+    assert len(news_of(chat.arrived)) == 20 + 2 * 10

@@ -1,5 +1,6 @@
 """Digests: which groups are claimed to go out as one message, and what it leaves behind."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from monitor.engine.digest import arrived, choose, whole
 from monitor.engine.flush import flush
 from monitor.errors import DeliveryDeferred
 from monitor.model.digest import Dissolved, Part
+from monitor.model.group import Hush
 from monitor.model.ledger import Tried
 from tests.builders import entry, minutes, row, seconds, target
 from tests.post import owe
@@ -182,3 +184,18 @@ async def test_a_clock_set_back_keeps_nobody_waiting_for_a_digest(store, clock, 
     clock.pass_(LEASE + seconds(1))
 
     assert [one.id for one in await claim(store)] == [digest.id]
+
+
+async def test_who_may_be_heard_again_while_a_digest_is_out_is_looked_at_after_it(store, clock):
+    await begin(store, clock, 30)
+    groups = await claim(store)
+    hush = Hush("silenced", clock(), clock() + minutes(60))
+    for one in groups[:2]:
+        await store.keep_hushed(replace(one, hushed={"fp-other": hush}))
+    digest = await frozen(store, clock, groups)
+
+    await store.rouse("ops")
+    await settle(store, clock, digest)
+    clock.pass_(seconds(2))
+
+    assert sorted(one.id for one in await claim(store, None)) == sorted(one.id for one in groups[:2])
