@@ -18,7 +18,7 @@ from monitor.channels.http import new_session as new_channel_session
 from monitor.checks import counted
 from monitor.clock import wall_clock
 from monitor.config import Config
-from monitor.engine.deliver import Destination, attempt, test_message
+from monitor.engine.deliver import SEND_TIMEOUT, Destination, attempt, test_message
 from monitor.engine.drill import DRILL_ACCOUNT, DRILLS
 from monitor.engine.watch import STORE_PROVIDER, stand_ins
 from monitor.errors import DeliveryError, ProviderError, StoreUnavailable, StoreUnusable
@@ -228,7 +228,9 @@ def send_test_message(path: Path, name: str) -> int:
 async def _send_test(config: Config, name: str) -> Receipt:
     settings = config.channels[name]
     async with new_channel_session(config.egress) as session:
-        destination = Destination(name, settings.connect(ChannelHttp(session)))
+        destination = Destination(
+            name, settings.connect(ChannelHttp(session)), timeout=settings.timeout or SEND_TIMEOUT
+        )
         receipt = await attempt(destination, test_message(name, wall_clock()), wall_clock)
     try:
         async with open_store(config) as store:

@@ -17,6 +17,7 @@ from monitor.config import load
 from monitor.engine.watch import STORE_PROVIDER
 from monitor.feeds import Feeds
 from monitor.model.alert import pause
+from monitor.model.group import Receipt
 from monitor.model.price import Posted, Quote
 from monitor.model.record import Commit
 from monitor.model.window import micros
@@ -196,6 +197,20 @@ class TestSendTest:
 
         assert (code, out) == (0, "ops: delivered, it answered 'HTTP 200'\n")
         assert err.startswith("ops: if the channel is paused, it stays so: the store at 127.0.0.1:1 did not answer")
+
+    def test_it_has_as_long_as_the_channel_gets(self, run, folder, monkeypatch):
+        config = folder / "config.yaml"
+        config.write_text(config.read_text().replace("type: webhook,", "type: webhook, timeout: 17s,"))
+        given = []
+
+        async def attempted(destination, *_):
+            given.append(destination.timeout)
+            return Receipt("")
+
+        monkeypatch.setattr("monitor.commands.attempt", attempted)
+        run("send-test", "ops")
+
+        assert given == [seconds(17)]
 
     def test_an_unknown_channel_is_a_mistake_of_the_caller(self, run):
         assert run("send-test", "op")[0] == 2

@@ -60,6 +60,25 @@ FAILURES = {
             ("channels/test_http.py", "test_no_failure_names_the_url"),
         ],
     ),
+    "a message too long for Discord was refused, and the alert lost": (
+        "prometheus/alertmanager#3310, #3460",
+        [
+            ("channels/test_discord.py", "test_messages_at_the_limits_are_taken"),
+            ("channels/test_discord.py", "test_no_label_breaks_a_limit_mentions_anybody_or_links_anywhere"),
+        ],
+    ),
+    "an address of a carrier's network passed for a public one": (
+        "changedetection.io, GHSA-gwph-fp79-379w",
+        [("test_egress.py", "test_private_addresses_are_refused_only_on_demand")],
+    ),
+    "a name resolved to another address when it was dialled than when it was checked": (
+        "langchain-ai/open-swe#1186",
+        [("test_egress.py", "test_a_refused_address_gets_no_socket_and_a_permitted_one_does")],
+    ),
+    "what could not be resolved was let through": (
+        "n24q02m/better-telegram-mcp#79",
+        [("channels/test_http.py", "test_no_failure_names_the_url")],
+    ),
     "an answer too long to be logged made its message fail for ever": (
         "hookdeck/outpost",
         [
