@@ -76,7 +76,13 @@ def deliveries(
 
 async def tell_together(store: DigestStore, destination: Destination, groups: Sequence[Group], clock: Clock) -> None:
     """Groups claimed together: as one message those of which the most urgent is to be said, the others later."""
-    found = await asyncio.gather(*(_said(store, destination, group, clock()) for group in groups))
+    found: list[Part | tuple[Group, datetime | None]] = []
+
+    async def look(group: Group) -> None:
+        found.append(await _said(store, destination, group, clock()))
+
+    # One that breaks whoever looks at it must not keep the others from being told.
+    await asyncio.gather(*(bulkhead(look(group), store, (group,), clock) for group in groups))
     parts = [one for one in found if isinstance(one, Part)]
     chosen = choose([one for one in parts if one.message.alerts])
     going = {one.group.id for one in chosen}
@@ -199,8 +205,10 @@ def dissolved(member: Group, error: DeliveryError, now: datetime, seed: str) -> 
         # It says nothing of the parts: whichever is at fault is refused again, by itself.
         return Dissolved(member.id, now, counted=False, alone=error.fault == "message")
     due_at = next_attempt(member, error, now, seed)
-    # Its last try is its own, and what that says of it is kept.
-    return Dissolved(member.id, due_at or now, alone=due_at is None)
+    # Its last try is its own, and what that says of it is kept. And where others fail again and again, without being
+    # too many for the destination, it may be for one of them.
+    throttled = isinstance(error, DeliveryDeferred) and bool(error.wait)
+    return Dissolved(member.id, due_at or now, alone=due_at is None or (member.attempts > 0 and not throttled))
 
 
 def _hushed(member: Group, told: Mapping[str, Told | None]) -> Mapping[str, Hush] | None:

@@ -96,7 +96,9 @@ class World:
         ear.next_at = at + THROTTLE_S
         ear.messages += 1
         for alert in json.loads(body)["data"]["alerts"]:
-            ear.heard.setdefault(alert["account"], at - self.shown[alert["account"]])
+            # The monitor's own alerts, that a channel fails, are about no account.
+            if alert["account"]:
+                ear.heard.setdefault(alert["account"], at - self.shown[alert["account"]])
         return b"{}"
 
 

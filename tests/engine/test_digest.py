@@ -118,6 +118,33 @@ def test_the_last_try_of_a_member_is_its_own():
     assert dissolved(tired, DeliveryDeferred("down"), NOON, "seed") == Dissolved("g", NOON, alone=True)
 
 
+async def test_one_group_that_breaks_whoever_looks_at_it_keeps_no_other_from_being_told(store, clock):
+    chat = RecordingChannel()
+
+    class Broken(Suppressor):
+        async def __call__(self, group, now):
+            assert group.id != "g-w07"
+            return group
+
+    await begin(store, clock, 30)
+    await live(store, clock, chat, seconds(5), ONE_A_SECOND, suppress=Broken())
+    broken_for = [len(one.alerts) for one in chat.arrived]
+    await live(store, clock, chat, minutes(1), ONE_A_SECOND)
+
+    assert broken_for == [29]
+    assert news_of(chat.arrived[1:]) == [("alr_w071", "firing", 1)]
+
+
+async def test_one_alert_that_no_message_gets_through_with_holds_up_the_others_for_two_tries(store, clock):
+    chat = Picky("alr_w071", DeliveryDeferred("bug in the adapter"))
+    await begin(store, clock, 30)
+
+    await live(store, clock, chat, minutes(2))
+
+    assert [len(one.alerts) for one in chat.tried if len(one.alerts) > 1] == [30, 30]
+    assert len(chat.arrived) == 29
+
+
 async def test_a_message_that_is_refused_for_what_it_says_costs_nobody_else_their_news(store, clock):
     chat = Picky("alr_w071", DeliveryRejected("HTTP 400", "message"))
     await begin(store, clock, 30)
