@@ -46,11 +46,12 @@ def _pathable(token: SecretStr, info: ValidationInfo) -> SecretStr:
 
 
 ChatName = Annotated[str, Field(pattern=r"^@[A-Za-z][A-Za-z0-9_]{3,}$")]
-_CHAT = re.compile(r"@[A-Za-z][A-Za-z0-9_]{3,}|-?\d+", re.ASCII)
+_CHAT = re.compile(r"@[A-Za-z][A-Za-z0-9_]{3,}|-?\d{1,16}", re.ASCII)
 
 
 def _chat(chat: object) -> object:
-    if isinstance(chat, str) and not _CHAT.fullmatch(chat):
+    # Numbers have 52 bits at most; one that is longer than 64 could not even be written into a message.
+    if isinstance(chat, str | int) and not _CHAT.fullmatch(str(chat)):
         raise ValueError("a chat is a number, negative for a group, or the @name of a public channel")
     return chat
 

@@ -301,7 +301,7 @@ def test_what_cannot_be_in_a_url_is_no_token_and_is_not_quoted(token):
         READ({"type": "telegram", "token": token, "chat_id": 1})
 
 
-@pytest.mark.parametrize("chat_id", ["treasury", "@a b", "", 1.5])
+@pytest.mark.parametrize("chat_id", ["treasury", "@a b", "", 1.5, True, 10**30, "9" * 30])
 def test_a_chat_is_a_number_or_a_name(chat_id):
     with pytest.raises(ValidationError):
         READ({"type": "telegram", "token": TOKEN, "chat_id": chat_id})
