@@ -11,7 +11,7 @@ import msgspec
 from monitor.channels.http import Reply
 from monitor.channels.payload import alert_data, time_text
 from monitor.channels.text import clean, cut
-from monitor.channels.words import Pen, fact, runbook, where
+from monitor.channels.words import Pen, drilled, fact, runbook, where
 from monitor.errors import DeliveryDeferred, DeliveryRejected
 from monitor.model.alert import Severity
 from monitor.model.group import Message, Numbered
@@ -81,7 +81,9 @@ def _payload(entry: Entry, severity: Level, *, redact: bool) -> dict[str, Any]:
 
 
 def _summary(entry: Entry, *, redact: bool) -> str:
-    names = " ".join(filter(None, (clean(entry.rule), clean(where(entry))))) or entry.id
+    # It is read out on the phone.
+    parts = ("DRILL" if drilled(entry) else "", clean(entry.rule), clean(where(entry)))
+    names = " ".join(filter(None, parts)) or entry.id
     said = fact(entry, Pen(clean, redact))
     return cut(f"{names}: {said}" if said else names, SUMMARY_MAX)
 

@@ -72,10 +72,10 @@ class Layout(Generic[T]):
 
 
 def headline(message: Message, pen: Pen) -> str:
-    """`[FIRING critical] HotWalletLow` and the like."""
+    """`[FIRING critical] HotWalletLow` and the like; a drill says so first, since nobody reads on at night."""
     if not message.alerts:
         return f"[TEST] balance-monitor can reach the channel {pen.name(message.channel)}"
-    word = _WORDS[message.type]
+    word = _mark(message) + _WORDS[message.type]
     if message.type in ("alert.firing", "alert.updated", "alert.reminder"):
         word += f" {worst(message).severity}"
     again = ": fired again" if _again(message) else ": fired and resolved" if _both(message) else ""
@@ -103,7 +103,8 @@ def title(message: Message, pen: Pen) -> str:
     if not episodes:
         return "It works"
     count = len(episodes) + message.truncated
-    return _rules(message, pen) + (f": {count} alerts" if count > 1 else _named(where(episodes[0]), pen, ": "))
+    about = f": {count} alerts" if count > 1 else _named(where(episodes[0]), pen, ": ")
+    return f"{_mark(message)}{_rules(message, pen)}{about}"
 
 
 def fact(entry: Entry, pen: Pen) -> str:
@@ -180,6 +181,15 @@ def where(entry: Entry) -> str:
     """Whom an alert is about: its account, the provider as a whole, or the labels of a sum or a channel. Or empty."""
     labels = ", ".join(f"{name}={value}" for name, value in sorted(entry.labels.items()))
     return entry.account or entry.provider or labels
+
+
+def drilled(entry: Entry) -> bool:
+    """Whether this is of a drill: a breach that never was."""
+    return entry.labels.get("drill") == "true"
+
+
+def _mark(message: Message) -> str:
+    return "DRILL " if any(drilled(one.entry) for one in message.alerts) else ""
 
 
 def _named(raw: str, pen: Pen, before: str) -> str:

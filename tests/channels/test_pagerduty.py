@@ -356,3 +356,11 @@ def test_a_base_url_holds_no_secret(url):
 def test_plain_http_to_another_machine_is_worth_a_warning():
     assert spec(base_url="http://pager.example").warnings()
     assert not spec().warnings()
+
+
+def test_the_phone_says_first_that_it_is_a_drill():
+    drill = entry(labels={"drill": "true"})
+
+    told = event(message(drill), Numbered(drill, 1))
+
+    assert told["payload"]["summary"] == "DRILL HotWalletLow hot-a: 412.50 USDT, below 80000"

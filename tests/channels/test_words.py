@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from monitor.channels.words import Pen, fact, preview, title
+from monitor.channels.words import Pen, fact, headline, preview, title
 from tests.builders import entry, message
 
 PEN = Pen(lambda raw: f"<{raw}>" if raw else "<->")
@@ -56,3 +56,14 @@ def test_what_is_to_be_known_of_a_value_stands_behind_it_not_in_its_place(facts,
     caveat = "silenced since 2026-11-20T12:00:00Z by maria: key rotation"
 
     assert fact(entry(annotations={"summary": "low", "caveat": caveat}, **facts), PEN) == said.format(caveat)
+
+
+@pytest.mark.parametrize("status", ["firing", "resolved"])
+def test_a_drill_says_so_before_anything_else(status):
+    kind = f"alert.{status}"
+    told = message(entry(status=status, labels={"role": "hot", "drill": "true"}), kind=kind)
+
+    assert headline(told, PEN).startswith(f"[DRILL {status.upper()}")
+    assert preview(told, PEN).startswith(f"[DRILL {status.upper()}")
+    assert title(told, PEN) == "DRILL <HotWalletLow>: <hot-a>"
+    assert "DRILL" not in preview(message(entry(status=status, labels={"drill": "false"}), kind=kind), PEN)
