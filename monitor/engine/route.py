@@ -218,9 +218,12 @@ def _elsewhere(
     """Where it is told that a channel is failing: not there. Somebody is told, if there is any other channel."""
     failing = labels.get("channel", "")
     kept = [target for target in told if target.channel != failing]
-    yield from kept
-    if fallback is not None and fallback not in {failing, *(target.channel for target in kept if not target.after)}:
-        yield from _targets(replace(root, channels=(fallback,)), labels)
-    elif not kept:
+    at_once = [target for target in kept if target.after is None]
+    if fallback is not None and fallback not in {failing, *(target.channel for target in at_once)}:
+        at_once += _targets(replace(root, channels=(fallback,)), labels)
+    elif not at_once:
         others = [name for name in root.channels if name != failing] or [name for name in channels if name != failing]
-        yield from _targets(replace(root, channels=tuple(others)), labels)
+        at_once += _targets(replace(root, channels=tuple(others)), labels)
+    yield from at_once
+    hear = {target.channel for target in at_once}
+    yield from (target for target in kept if target.after is not None and target.channel not in hear)

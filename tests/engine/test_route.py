@@ -240,6 +240,22 @@ class TestFailingChannel:
     def test_who_hears_of_it(self, settings, channels):
         assert self.told(**settings) == channels
 
+    @pytest.mark.parametrize(
+        ("fallback", "told"),
+        [
+            pytest.param("pager", {"pager": None}, id="who is told at once is not told later as well"),
+            pytest.param("ops", {"ops": None, "pager": minutes(10)}, id="the others later"),
+            pytest.param(None, {"ops": None, "pager": None, "traders": None}, id="somebody is told at once"),
+        ],
+    )
+    def test_an_escalation_makes_nobody_wait_or_hear_it_twice(self, fallback, told):
+        later = {"later": (Step(after="10m", channels=("pager",)),)}
+        router = compile_route(Route(channels=("chat",), escalate="later"), CHANNELS, later, fallback)
+        found = router({**FAILING, "channel": "chat"})
+
+        assert len(found) == len(told)
+        assert {target.channel: target.after for target in found} == told
+
     def test_other_alerts_do_not_go_to_the_fallback(self):
         router = compile_route(Route(channels=("chat",)), CHANNELS, {}, "ops")
 
