@@ -29,7 +29,7 @@ class Hands:
     _session: Any = None
 
     async def __aenter__(self) -> Self:
-        self.daemon = await self.store.anybody_runs()
+        self.daemon = await self.store.running() > 0
         return self
 
     async def deliver(self) -> None:

@@ -16,6 +16,7 @@ from monitor.engine.notice import labels_of
 from monitor.model.labels import Labels, Matcher, compile_match
 from monitor.model.record import Entry
 from monitor.model.source import Source
+from monitor.rules.self_alert import EVERYWHERE
 
 #: How long the end of a source keeps its targets quiet: what depends on it takes a while to recover.
 LINGER = timedelta(minutes=1)
@@ -35,9 +36,12 @@ class Inhibit(BaseModel):
 
 #: Unless `inhibit` says otherwise.
 BY_DEFAULT = (Inhibit(source={"rule_type": "provider_down"}, target={"rule_type": "stale"}, equal=("provider",)),)
-#: Always: with our own network down, that providers do not answer is our doing.
+#: Always: with our own network down, that providers do not answer is our doing; unless another process has a network.
 ALWAYS = (
-    Inhibit(source={"rule_type": "self", "rule": "SelfOffline"}, target={"rule_type": ("provider_down", "stale")}),
+    Inhibit(
+        source={"rule_type": "self", "rule": "SelfOffline", EVERYWHERE: "true"},
+        target={"rule_type": ("provider_down", "stale")},
+    ),
 )
 
 

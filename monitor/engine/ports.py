@@ -199,6 +199,10 @@ class PollStore(SumStore, Protocol):
         """What all processes report; what nobody has renewed in time is forgotten."""
         ...
 
+    async def running(self) -> int:
+        """How many processes that poll have said of late that they run."""
+        ...
+
 
 class DeliveryStore(Protocol):
     """The delivering half of the store."""

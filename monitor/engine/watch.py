@@ -197,7 +197,7 @@ class StoreReader:
             assert self.sums is not None, "there are sums only where there are rules"
             return await self.sums.poll(account, record, budget, now)
         if isinstance(account.target, MonitorWatch):
-            return Reports(now, await self.store.reports(now))
+            return Reports(now, await self.store.reports(now), running=await self.store.running())
         watch = account.target
         assert isinstance(watch, ProviderWatch)
         return await self.store.health(watch.provider)

@@ -22,8 +22,9 @@ class Report:
 @dataclass(frozen=True, slots=True)
 class Reports:
     """What all processes have to report now, read from the store like a balance. It is its own fact, to which judging
-    it adds the subjects that have an alert (`alerting`)."""
+    it adds the subjects that have an alert (`alerting`). `running` is how many processes poll, 0 if nobody knows."""
 
     now: datetime
     told: tuple[Report, ...] = ()
     alerting: frozenset[str] = frozenset()
+    running: int = 0

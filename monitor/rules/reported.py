@@ -10,7 +10,7 @@ from monitor.model.alert import Verdict
 from monitor.model.record import Entry
 from monitor.model.report import Report, Reports
 from monitor.rules.facts import Facts
-from monitor.rules.self_alert import NOTIFICATION_FAILING, SelfRule
+from monitor.rules.self_alert import EVERYWHERE, NOTIFICATION_FAILING, SelfRule
 
 #: Different causes told in one sentence, and processes named in it.
 _TOLD_MAX = 3
@@ -20,8 +20,9 @@ class Reported(SelfRule):
     """Breached while any process reports the condition of this name.
 
     `said` and `over` are its sentences. With `counted` each further report is told again; with `each` everything that
-    reports are about has an alert of its own, with a label of that name. A store that was away for longer than reports
-    count gives nobody the time to renew them: hence the moment's patience at the end.
+    reports are about has an alert of its own, with a label of that name; with `shared` a label says whether every
+    process that polls reports it. A store that was away for longer than reports count gives nobody the time to renew
+    them: hence the moment's patience at the end.
     """
 
     worse: ClassVar[Literal["higher"]] = "higher"
@@ -30,6 +31,7 @@ class Reported(SelfRule):
     over: str
     counted: bool = False
     each: str = ""
+    shared: bool = False
     renotify_every: ThresholdField | None = Threshold(Decimal(1), percent=False)
 
     def about(self) -> Literal["asset", "account", "event"]:
@@ -44,7 +46,8 @@ class Reported(SelfRule):
             return
         level = self.severity if found else None
         count = Decimal(len({report.about for report in found})) if self.counted and found else None
-        yield Verdict("", level, level, count, details=_details(found))
+        labels = {EVERYWHERE: "true" if _everywhere(found, facts.running) else "false"} if self.shared else {}
+        yield Verdict("", level, level, count, details=_details(found), labels=labels)
 
     def _apart(self, found: list[Report], alerting: frozenset[str]) -> Iterator[Verdict]:
         """One verdict for each that a report or an alert is about."""
@@ -62,6 +65,11 @@ class Reported(SelfRule):
 
     def recovered(self, entry: Entry) -> str:
         return f"{entry.labels.get(self.each, '')} {self.over}" if self.each else self.over
+
+
+def _everywhere(found: list[Report], running: int) -> bool:
+    """Also of what nobody reports any more: where it was so it has ended, and elsewhere it makes no difference."""
+    return not found or len({report.process for report in found}) >= running
 
 
 def _looked(report: Report) -> tuple[datetime, str]:
@@ -107,6 +115,7 @@ REPORTED_RULES = (
         severity="critical",
         said="this monitor is offline, nothing it says of providers can be trusted",
         over="this monitor is online again",
+        shared=True,
     ),
     Reported(
         alert="SilenceEnding",

@@ -10,6 +10,8 @@ SELF_ALERTS = frozenset({
     "SelfOffline", "SilenceEnding", "GuardClosed", "GuardQuarantined", "GuardLateCommit", "GuardUnsettled",
 })  # fmt: skip
 #: What is told when a channel fails; its alerts have a label `channel`, which names it.
+#: Label of what any process may report: whether all that poll do.
+EVERYWHERE = "everywhere"
 NOTIFICATION_FAILING = "NotificationFailing"
 
 

@@ -28,11 +28,11 @@ class OverdueStore(Session):
             late[name] = min(at, late.get(name, at))
         return late
 
-    async def anybody_runs(self) -> bool:
-        """Whether any process that polls has said of late that it runs."""
+    async def running(self) -> int:
+        """How many processes that poll have said of late that they run."""
         said = await self._batch.command("HVALS", RUNNING)
         since = micros(await self.time() - SILENT_AFTER)
-        return any(int(one.split(b" ", 1)[0]) >= since for one in said)
+        return sum(int(one.split(b" ", 1)[0]) >= since for one in said)
 
     async def unmoved(self) -> datetime | None:
         """Since when the oldest row waits to be applied to its group; None: there is none."""

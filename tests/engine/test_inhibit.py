@@ -25,7 +25,7 @@ from tests.fakes import FakeClock, RecordingChannel
 
 DOWN = {"rule": "Down", "rule_type": "provider_down", "severity": "critical", "provider": "casino", "account": ""}
 STALE = {"rule": "Stale", "rule_type": "stale", "severity": "warning", "provider": "casino", "account": "hot"}
-OFFLINE = {"rule": "SelfOffline", "rule_type": "self", "severity": "critical", "provider": ""}
+OFFLINE = {"rule": "SelfOffline", "rule_type": "self", "severity": "critical", "provider": "", "everywhere": "true"}
 LOW = {"rule": "Low", "rule_type": "low_balance", "severity": "critical", "provider": "casino", "account": "hot"}
 BUILT_IN = compile_inhibit(None)
 PAGES = Inhibit(source={"severity": "critical"}, target={"severity": ["critical", "warning"]}, equal=("rule", "team"))
@@ -46,6 +46,7 @@ class TestWho:
             pytest.param(DOWN, OFFLINE, True, id="we are offline, so the provider may be fine"),
             pytest.param(STALE, OFFLINE, True, id="and so may be the account"),
             pytest.param(LOW, OFFLINE, False, id="what was read was read"),
+            pytest.param(STALE, {**OFFLINE, "everywhere": "false"}, False, id="another process has a network"),
         ],
     )
     def test_what_is_built_in(self, labels, fires, quiet):

@@ -248,6 +248,34 @@ class TestReported:
 
             assert [target.channel for row in commit.rows for target in row.targets] == [expected]
 
+    @pytest.mark.parametrize(
+        ("processes", "running", "everywhere"),
+        [
+            pytest.param(1, 1, "true", id="the only one"),
+            pytest.param(1, 2, "false", id="one of two"),
+            pytest.param(2, 2, "true", id="both"),
+            pytest.param(1, 0, "true", id="nobody knows how many there are"),
+        ],
+    )
+    def test_case_50_it_keeps_others_quiet_only_while_every_process_is_offline(self, processes, running, everywhere):
+        offline = tuple(report("SelfOffline", process=f"web-{n}:1") for n in range(processes))
+        life = self.life()
+        life.policy = policy(inhibits=lambda labels: labels.get("everywhere") == "true")
+        begun = life.see(Reports(NOON, offline, running=running), NOON).rows
+        over = life.see(Reports(NOON + minutes(1), (), running=running), NOON + minutes(1)).rows
+        ended = life.see(Reports(NOON + minutes(2), (), running=running), NOON + minutes(2)).rows
+
+        assert [(row.news, row.entry.labels["everywhere"]) for row in begun] == [("firing", everywhere)]
+        assert [row.source is not None for row in (*begun, *over, *ended)] == [everywhere == "true"] * 2
+
+    def test_case_50_that_another_process_has_a_network_is_noticed_while_it_fires(self):
+        life, offline = self.life(), (report("SelfOffline"),)
+        life.policy = policy(inhibits=lambda labels: labels.get("everywhere") == "true")
+        life.see(Reports(NOON, offline, running=1), NOON)
+        [row] = life.see(Reports(NOON + seconds(5), offline, running=2), NOON + seconds(5)).rows
+
+        assert (row.news, row.targets, row.source.ended_at) == ("inhibits", (), NOON + seconds(5))
+
     @pytest.mark.parametrize("name", sorted(one.alert for one in REPORTED_RULES))
     def test_each_condition_is_an_alert_of_its_own(self, name):
         assert [(news, entry.rule) for _, news, entry in self.said([report(name)])] == [("firing", name)]
