@@ -19,6 +19,7 @@ DOWN = DeliveryDeferred("HTTP 503")
 GONE = DeliveryRejected("HTTP 410", "channel")
 GARBLED = DeliveryRejected("HTTP 400 invalid_payload", "message")
 NOW, SECOND = seconds(0), seconds(1)
+WORST = ("info", "critical", "warning", "info")
 
 
 class Chat(RecordingChannel):
@@ -409,3 +410,35 @@ async def test_a_clock_set_back_prolongs_no_outage(store, clock):
 
 def test_both_sides_agree_when_a_channel_is_failing():
     assert f"local FAILING_AFTER = {FAILING_AFTER}\n" in source()
+
+
+async def test_what_waits_on_its_ladder_when_another_message_arrives_is_tried_at_once(store, clock):
+    chat = Chat(DOWN)
+    await owe(store, clock, *(begins(name, severity=worst) for name, worst in zip("abcd", WORST, strict=True)))
+    await live(store, clock, chat, minutes(60), step=seconds(10))
+    await owe(store, clock, begins("x", severity="info"))
+    assert (await health(store)).next_try_at is not None
+    chat.trouble = None
+
+    tried = await live(store, clock, chat, minutes(11))
+
+    assert len(chat.arrived) == 5
+    assert len(set(tried)) == 1, "an hour's ladder is not waited out where the destination takes messages"
+    assert "alr_b1" in {told for told, _, _ in news_of(chat.arrived)[:2]}, "the most urgent before the rest"
+
+
+async def test_a_person_who_mended_it_does_not_wait_for_the_ladder_of_what_failed_alone(store, clock):
+    chat = Chat(poisoned=["alr_a1"])
+    await owe(store, clock, begins("a"))
+    await deliver(store, clock, chat)
+    for name in "xyz":
+        await live(store, clock, chat, seconds(200))
+        await owe(store, clock, begins(name))
+        await deliver(store, clock, chat)
+    assert ((await health(store)).state, (await health(store)).next_try_at) == ("ok", None)
+    chat.poisoned = ()
+
+    await store.try_now("ops")
+
+    assert await deliver(store, clock, chat) == 1
+    assert news_of(chat.arrived)[-1][0] == "alr_a1"

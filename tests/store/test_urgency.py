@@ -84,6 +84,17 @@ async def test_a_failed_critical_message_is_urgent_when_it_is_tried_again(store,
     assert await claimed(store, 1) == ["a"]
 
 
+async def test_what_is_tried_before_its_time_since_its_channel_was_mended_goes_in_this_order_too(store, clock):
+    await owe(store, clock, news("a", "info"), news("b", "critical"), news("c", "warning"))
+    for wait, group in enumerate(await store.claim_groups("ops", 3, LEASE), 1):
+        frozen = await store.freeze(group, message(group.news[0].entry, id="ntf_1", keys=(group.news[0].key,)))
+        await store.postpone(frozen, clock() + minutes(5 - wait), failed("HTTP 503"))
+
+    await store.try_now("ops")
+
+    assert [(await claimed(store, 1))[0] for _ in range(3)] == ["b", "c", "a"]
+
+
 async def test_what_is_not_due_yet_is_not_claimed_however_urgent(store, clock):
     await owe(store, clock, news("a", "critical", wait=seconds(10)), news("b", "info"))
 
