@@ -211,7 +211,7 @@ class ChannelKeys:
 
     @property
     def failing(self) -> str:
-        """Sorted set group → since when its message fails. Whatever ends that removes it."""
+        """Sorted set group → since when its message fails. Whatever ends that removes it; what cannot be read is not in it."""
         return self._key("failing")
 
     @property
@@ -241,7 +241,7 @@ class ChannelKeys:
         return self._key(f"group:{group}")
 
     def news(self, group: str) -> str:
-        """List of keys of untold items, oldest first."""
+        """List of keys of untold items, oldest first. From a thousand on those that will not be told are dropped."""
         return self._key(f"news:{group}")
 
     def items(self, group: str) -> str:
