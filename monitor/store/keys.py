@@ -211,7 +211,8 @@ class ChannelKeys:
 
     @property
     def failing(self) -> str:
-        """Sorted set group → since when its message fails. Whatever ends that removes it; what cannot be read is not in it."""
+        """Sorted set group → since when its message fails. Whatever ends that removes it, also what
+        cannot be read."""
         return self._key("failing")
 
     @property
