@@ -442,3 +442,31 @@ async def test_a_person_who_mended_it_does_not_wait_for_the_ladder_of_what_faile
 
     assert await deliver(store, clock, chat) == 1
     assert news_of(chat.arrived)[-1][0] == "alr_a1"
+
+
+async def test_what_was_on_its_way_when_a_channel_was_found_failing_puts_the_next_try_off_no_further(store, clock):
+    await owe(store, clock, *(begins(str(number)) for number in range(20)))
+    chat = Chat(DOWN)
+    on_their_way = await store.claim_groups("ops", 20, LEASE)
+    for group in on_their_way[:4]:
+        await tell_safely(store, Destination("ops", chat), group, clock)
+    first = (await health(store)).next_try_at
+    for group in on_their_way[4:]:
+        clock.pass_(SECOND / 10)
+        await tell_safely(store, Destination("ops", chat), group, clock)
+
+    assert (await health(store)).next_try_at == first
+
+
+async def test_a_replay_is_tried_at_once_however_the_channel_was(store, clock):
+    chat = Chat(GONE)
+    await owe(store, clock, begins("a"))
+    await deliver(store, clock, chat)
+    [dead] = await store.dead_messages("ops")
+    chat.trouble = None
+    assert (await health(store)).state == "paused"
+
+    assert await store.replay("ops", dead)
+
+    assert await deliver(store, clock, chat) == 1
+    assert news_of(chat.arrived) == [("alr_a1", "firing", 1)]

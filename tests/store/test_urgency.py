@@ -95,6 +95,21 @@ async def test_what_is_tried_before_its_time_since_its_channel_was_mended_goes_i
     assert [(await claimed(store, 1))[0] for _ in range(3)] == ["b", "c", "a"]
 
 
+async def test_a_group_whose_urgent_news_were_told_waits_its_turn_with_the_others(store, clock):
+    await owe(store, clock, news("a", "critical"))
+    [group] = await store.claim_groups("ops", 1, LEASE)
+    await owe(store, clock, row("firing", entry("x", severity="info"), target(group="g-a", wait=NOW)))
+    frozen = await store.freeze(group, message(group.news[0].entry, id="ntf_1", keys=(group.news[0].key,)))
+    await store.settle(frozen, {}, clock())
+    await owe(store, clock, news("b", "warning"))
+    await owe(store, clock, row("updated", entry("x", severity="info"), target(group="g-a", wait=NOW)))
+    clock.pass_(minutes(2))
+
+    assert [await claimed(store, 1) for _ in range(2)] == [["b"], ["a"]]
+    for kind in ("critical", "warning"):
+        assert await store._batch.command("ZRANGE", f"{{bm:c:ops}}:due:{kind}", 0, -1) == []
+
+
 async def test_what_is_not_due_yet_is_not_claimed_however_urgent(store, clock):
     await owe(store, clock, news("a", "critical", wait=seconds(10)), news("b", "info"))
 

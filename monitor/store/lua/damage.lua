@@ -1,13 +1,15 @@
 -- Groups that whoever leased them can make nothing of: they hold up themselves, and never their channel.
 
--- It comes back then, and not before: it is not what a channel that fails is tried with.
+-- It comes back then, and if that is later, not before: it is not what a channel that fails is tried with.
 -- ARGV  now, group, token, due time
 local function put_off(keys, args)
   if score(keys[9], args[2]) ~= tonumber(args[3]) then
     return 0
   end
   local now = clock(args[1])
-  redis.call('ZREM', keys[14], args[2])
+  if tonumber(args[4]) > now then
+    redis.call('ZREM', keys[14], args[2])
+  end
   untried(keys, args[2], now)
   plan(keys, args[2], args[4], false, now)
   return 1
