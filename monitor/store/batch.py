@@ -17,7 +17,7 @@ from typing import Any
 from redis.exceptions import RedisError, ResponseError
 
 from monitor.errors import StoreUnavailable
-from monitor.store.functions import is_missing
+from monitor.store.functions import called, is_missing
 from monitor.store.wire import CONNECTIONS_MAX, Command, Wire
 
 #: Commands in one pipeline: enough to make the overhead vanish, few enough not to hold up the server.
@@ -39,7 +39,7 @@ class Batch:
 
     async def fcall(self, function: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
         """Call a function; StoreUnavailable when there is no answer, or the server refuses."""
-        command: Command = ("FCALL", function, len(keys), *keys, *args)
+        command: Command = ("FCALL", called(function), len(keys), *keys, *args)
         try:
             return await self._enqueue(command)
         except RedisError as error:

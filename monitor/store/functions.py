@@ -1,14 +1,16 @@
 """The function library that every server runs: all that must be atomic is in there.
 
-Its name and its functions' names carry a version, so two releases can run side by side during a deploy.
+Its name and its functions' names carry a digest of it, so two releases that differ in anything run side by side on one
+store: during a deploy, or when somebody looks at it with another version's command line. What an older release has put
+there stays (some 80 kB) until somebody deletes it.
 Source: https://redis.io/docs/latest/develop/programmability/functions-intro/
 """
 
+import hashlib
+import re
 from functools import cache
 from pathlib import Path
 
-#: To be raised, here and in the Lua files, whenever a function's keys, arguments or answers change.
-LIBRARY = "balance_monitor_2"
 #: In this order they make one library: what is local to a file is known to those after it.
 _FILES = (
     "common",
@@ -32,9 +34,20 @@ _FILES = (
 @cache
 def source() -> str:
     """The library as `FUNCTION LOAD` takes it."""
+    named = re.sub(r"(?<=register_function\(')\w+", lambda match: called(match[0]), _code())
+    return f"#!lua name={called('balance_monitor')}\n{named}"
+
+
+@cache
+def called(function: str) -> str:
+    """By which name servers know a function of ours."""
+    return f"{function}_{hashlib.blake2b(_code().encode(), digest_size=6).hexdigest()}"
+
+
+@cache
+def _code() -> str:
     folder = Path(__file__).parent / "lua"
-    parts = [(folder / f"{name}.lua").read_text("utf-8") for name in _FILES]
-    return "\n".join((f"#!lua name={LIBRARY}", *parts))
+    return "\n".join((folder / f"{name}.lua").read_text("utf-8") for name in _FILES)
 
 
 def is_missing(error: Exception) -> bool:

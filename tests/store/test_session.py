@@ -1,14 +1,15 @@
 """Opening a store, losing it, and what it must refuse."""
 
 import asyncio
+import re
 import time
 
 import pytest
 
 from monitor.errors import ConfigError, StoreError, StoreUnavailable, StoreUnusable
 from monitor.model.record import Commit, Record
-from monitor.store import codec, keys, wire
-from monitor.store.functions import source
+from monitor.store import codec, functions, keys, wire
+from monitor.store.functions import called, source
 from monitor.store.redis import RedisStore
 from monitor.store.session import _check_version
 from monitor.store.url import address
@@ -132,6 +133,20 @@ async def test_functions_that_the_server_lost_are_loaded_again_and_only_those_ca
     )
 
     assert answers == ["written"] * 50
+
+
+async def test_another_release_on_the_same_store_changes_nothing_for_this_one(store, open_store, monkeypatch):
+    other = functions._code().replace("local token, found = lease(", "local token, found = error(") + "\n-- another\n"
+    monkeypatch.setattr(functions, "_code", lambda: other)
+    functions.called.cache_clear()
+    functions.source.cache_clear()
+    await open_store()
+    monkeypatch.undo()
+    functions.called.cache_clear()
+    functions.source.cache_clear()
+
+    await store.enrol("casino", {"hot": NOON})
+    assert len((await store.claim("casino", 1, LEASE)).claims) == 1
 
 
 async def test_a_refused_call_fails_alone(store):
@@ -274,11 +289,13 @@ def test_servers_too_old_are_refused(info, refused):
         _check_version(info, "here")
 
 
-async def test_a_library_sets_no_global_and_names_its_version():
+def test_a_library_sets_no_global_and_its_names_say_what_is_in_it():
     lua = source()
 
-    assert lua.startswith("#!lua name=balance_monitor_2\n")
-    assert all("'bm2_" in line for line in lua.splitlines() if line.startswith("redis.register_function"))
+    assert lua.startswith(f"#!lua name={called('balance_monitor')}\n")
+    registered = [line for line in lua.splitlines() if line.startswith("redis.register_function")]
+    assert len(registered) > 40
+    assert all(re.match(r"redis\.register_function\('bm2_\w+_[0-9a-f]{12}', \w+\)$", line) for line in registered)
     assert not [line for line in lua.splitlines() if line.startswith("function ")]
 
 
