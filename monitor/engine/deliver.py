@@ -17,7 +17,7 @@ from monitor.engine.beat import Beat, beats, due_with_beat, faded, next_beat
 from monitor.engine.flush import after_bury, after_settle, dead_part, flush
 from monitor.engine.ladder import next_attempt
 from monitor.engine.ports import Channel, Clock, DeliveryStore
-from monitor.engine.suppress import NOTHING_SUPPRESSED, Suppressor, explained, free
+from monitor.engine.suppress import NOTHING_SUPPRESSED, Suppressor, explained, free, was_held
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected, StoreUnavailable
 from monitor.model.channel import BATCH_MAX
 from monitor.model.event import digest
@@ -108,8 +108,7 @@ async def tell(store: DeliveryStore, destination: Destination, group: Group, clo
     if not isinstance(message, Message):
         await _beat(store, destination, group, message, clock)
         return
-    if message.type == "alert.reminder" and message is not group.telling:
-        message = await reminding(message, destination.afresh, group)
+    message = await as_of_now(message, destination.afresh, group)
     frozen = await store.freeze(group, message)
     if frozen is None:
         log.info("delivery.lost_claim", channel=destination.name, group=group.id)
@@ -188,12 +187,17 @@ async def attended_group(store: DeliveryStore, suppress: Suppressor, group: Grou
     return attended
 
 
-async def reminding(message: Message, afresh: Refresher, group: Group) -> Message:
-    """A reminder with what is known now."""
-    fresh = await afresh([numbered.entry for numbered in message.alerts])
+async def as_of_now(message: Message, afresh: Refresher, group: Group) -> Message:
+    """The message with what is known by now of what it reminds of, and of what was held back."""
+    old = [told.entry for told in message.alerts if message.type == "alert.reminder" or was_held(group, told.entry)]
+    if message is group.telling or not old:
+        return message
+    anew = {entry.id: entry for entry in await afresh(old) if entry.status == "firing"}
     alerts = (
-        replace(told, entry=explained(entry, group.hushed.get(entry.fingerprint)))
-        for told, entry in zip(message.alerts, fresh, strict=True)
+        replace(told, entry=explained(anew[told.entry.id], group.hushed.get(told.entry.fingerprint)))
+        if told.entry.status == "firing" and told.entry.id in anew
+        else told
+        for told in message.alerts
     )
     return replace(message, alerts=tuple(alerts))
 

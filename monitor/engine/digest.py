@@ -15,7 +15,7 @@ from typing import Protocol
 
 import structlog
 
-from monitor.engine.deliver import LEASE, Destination, attempt, attended_group, bulkhead, reminding, tell, tell_safely
+from monitor.engine.deliver import LEASE, Destination, as_of_now, attempt, attended_group, bulkhead, tell, tell_safely
 from monitor.engine.flush import after_settle, flush
 from monitor.engine.ladder import next_attempt
 from monitor.engine.ports import Clock, DeliveryStore
@@ -120,11 +120,8 @@ async def _said(
 
 
 async def _tell_as_one(store: DigestStore, destination: Destination, parts: Sequence[Part], clock: Clock) -> None:
-    if parts[0].message.type == "alert.reminder":
-        worded = (reminding(one.message, destination.afresh, one.group) for one in parts)
-        parts = [
-            one._replace(message=message) for one, message in zip(parts, await asyncio.gather(*worded), strict=True)
-        ]
+    worded = (as_of_now(one.message, destination.afresh, one.group) for one in parts)
+    parts = [one._replace(message=message) for one, message in zip(parts, await asyncio.gather(*worded), strict=True)]
     frozen = await store.freeze_digest(parts, whole(parts, clock()), LEASE)
     if frozen is not None:
         await send_digest(store, destination, frozen, clock)

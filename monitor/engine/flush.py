@@ -216,10 +216,8 @@ def _movement(group: Group, item: Item) -> Owed:
 
 
 def _content(message: Message) -> tuple[object, ...]:
-    alerts: tuple[object, ...] = message.alerts
-    if message.type == "alert.reminder":
-        # Its facts are put in after it was composed, and what was tried goes out again as it is.
-        alerts = tuple((told.entry.id, told.sequence) for told in message.alerts)
+    # Not the facts: some are put in after it was composed, and what is new of others comes under a key of its own.
+    alerts = tuple((told.entry.id, told.entry.status, told.sequence) for told in message.alerts)
     return (message.type, alerts, message.truncated, message.forget, frozenset(message.keys))
 
 

@@ -159,8 +159,17 @@ def explained(entry: Entry, hush: Hush | None) -> Entry:
     began = entry.observed_at if entry.status == "event" else entry.started_at or entry.observed_at
     if hush.until is not None and began > hush.until:
         return entry
-    parts = (sentence(hush), entry.annotations.get("caveat", ""))
+    caveat = entry.annotations.get("caveat", "")
+    if sentence(hush) in caveat:
+        return entry
+    parts = (sentence(hush), caveat)
     return replace(entry, annotations={**entry.annotations, "caveat": "; ".join(part for part in parts if part)})
+
+
+def was_held(group: Group, entry: Entry) -> bool:
+    """Whether this is told only now because something that has ended held it back: what it says may be old."""
+    hush = group.hushed.get(entry.fingerprint)
+    return hush is not None and hush.over and entry.status == "firing"
 
 
 def sentence(hush: Hush) -> str:

@@ -5,8 +5,10 @@ from decimal import Decimal
 
 from monitor.engine.afresh import Afresh
 from monitor.engine.deliver import LEASE, Destination, tell_safely
+from monitor.engine.suppress import Suppressor
 from monitor.engine.watch import account_of_checkup
 from monitor.errors import DeliveryDeferred
+from monitor.model.group import Hush
 from monitor.model.record import Record
 from tests.builders import NOON, entry, minutes, row, seconds
 from tests.facts import Watched, account, answer, checkup, outage, rule
@@ -100,3 +102,29 @@ async def test_a_reminder_is_told_afresh_and_repeated_byte_for_byte_when_it_fail
     ]  # fmt: skip
     assert len({one.id for one in channel.tried[1:4]}) == 1
     assert [value for _, _, value in told[1:4]] == [30, 30, 30]
+
+
+async def test_what_was_held_back_is_told_as_it_is_when_it_may_be_told():
+    clock, channel = FakeClock(), RecordingChannel([DeliveryDeferred("HTTP 503")])
+    store = FakeDeliveryStore(clock)
+    ends = NOON + minutes(30)
+    values = iter((20, 10))
+
+    async def silence(group, entries, now):
+        return {one.id: Hush("silenced", NOON, until=ends, by="maria", why="move") for one in entries if now < ends}
+
+    async def now(entries):
+        return [replace(one, value=Decimal(next(values))) for one in entries]
+
+    chat = Destination("ops", channel, afresh=now, suppress=Suppressor((silence,)))
+    store.owe(row("firing", entry()))
+    for wait in (seconds(10), minutes(29), minutes(1), seconds(2), seconds(7)):
+        clock.pass_(wait)
+        for group in await store.claim_groups("ops", 20, LEASE):
+            await tell_safely(store, chat, group, clock)
+
+    first, again = channel.tried
+    assert first == again, "a second try says the same"
+    [told] = first.alerts
+    assert (first.type, told.sequence, told.entry.value) == ("alert.firing", 1, 20)
+    assert told.entry.annotations["caveat"].count("silenced since") == 1
