@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from monitor import log as logs
 from monitor.app import hide_secrets
@@ -58,6 +58,12 @@ def about(account: str, subject: str) -> str:
         with suppress(ValueError):
             parts = [str(value) for value in json.loads(subject)]
     return " ".join(part for part in ("" if ":" in name else name, *parts) if part)
+
+
+def shown_whom(alert: Mapping[str, Any]) -> str:
+    """The same of an alert as `/v1/alerts` shows it; of a sum or a channel its labels, as in chats."""
+    labels = ", ".join(f"{name}={value}" for name, value in sorted(alert["labels"].items()))
+    return " ".join(filter(None, (alert["account"] or alert["provider"] or labels, alert["asset"])))
 
 
 def known(names: Mapping[str, T], name: str, what: str) -> T:

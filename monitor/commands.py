@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from monitor.api.views import View, account_view, age_text, alert_view, stamp
-from monitor.beside import FAILED, OK, about, known, load_config, open_store, print_json
+from monitor.beside import FAILED, OK, known, load_config, open_store, print_json, shown_whom
 from monitor.channels.http import Http as ChannelHttp
 from monitor.channels.http import new_session as new_channel_session
 from monitor.checks import counted
@@ -56,7 +56,7 @@ def poll_once(path: Path, name: str, *, as_json: bool) -> int:
         return FAILED
     record = Record(account=name, snapshot=answer.snapshot)
     if as_json:
-        print_json(account_view(account, record, None, answer.snapshot.observed_at))
+        print_json(account_view(account, record, None, answer.snapshot.observed_at, {}))
     else:
         _print_answer(account, answer)
     return OK
@@ -116,6 +116,7 @@ def show_status(path: Path, *, as_json: bool) -> int:
 
 async def _status(config: Config) -> dict[str, Any]:
     watched = {**config.accounts, **stand_ins(config.accounts, config.rules)}
+    rules = {rule.alert: rule for rule in config.rules}
     async with open_store(config) as store:
         now = await store.time()
         names, views, late, alarmed = list(watched), [], [], list[Record]()
@@ -125,7 +126,7 @@ async def _status(config: Config) -> dict[str, Any]:
             records = await store.load_many(chunk)
             alarmed += (record for record in records if record.alerts)
             for name, record, due in zip(chunk, records, dues, strict=True):
-                views.append(account_view(watched[name], record, due, now))
+                views.append(account_view(watched[name], record, due, now, rules))
                 # As the metric counts: a moment past its due time, an account is merely about to be polled.
                 if name in config.accounts and due is not None and now - due > watched[name].interval:
                     late.append(now - due)
@@ -151,7 +152,7 @@ async def _status(config: Config) -> dict[str, Any]:
 
 async def _drills(store: RedisStore, now: datetime) -> list[View]:
     [record] = await store.load_many([DRILLS])
-    return [alert_view(alert, DRILL_ACCOUNT, now) for alert in record.alerts]
+    return [alert_view(alert, DRILL_ACCOUNT, now, {}) for alert in record.alerts]
 
 
 def _print_status(report: dict[str, Any]) -> None:
@@ -192,7 +193,7 @@ def _print_status(report: dict[str, Any]) -> None:
 
 
 def _firing_line(alert: dict[str, Any]) -> str:
-    what = " ".join(filter(None, (alert["rule"], about(alert["account"], alert["subject"]), alert["value"])))
+    what = " ".join(filter(None, (alert["rule"], shown_whom(alert), alert["value"])))
     doubt = "" if alert["data"] == "ok" else f" (data: {alert['data']})"
     why = f": {alert['details']['why']}" if alert["details"].get("why") else ""
     return f"firing {alert['severity']}: {what}{doubt}{why}{_looked_after(alert)}"

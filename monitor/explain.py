@@ -190,7 +190,7 @@ def _alert(one: Explained, part: Part, rule: RuleBase, now: datetime) -> dict[st
     if alert is None:
         return None
     return {
-        **alert_view(alert, part.account, now),
+        **alert_view(alert, part.account, now, {rule.alert: rule}),
         "waited_ms": alert.waited // _MS,
         "for_ms": rule.wait // _MS,
         "calm": alert.calm,

@@ -59,6 +59,7 @@ class Front:
             readiness=partial(self._ready, crew),
             tokens=tokens,
             wake=crew.wake,
+            rules={rule.alert: rule for rule in config.rules},
             silences=config.silences,
             channels=tuple(config.channels),
         )

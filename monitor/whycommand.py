@@ -51,7 +51,7 @@ async def _why(config: Config, wanted: str, *, as_json: bool) -> int:
     watched = {**config.accounts, **stand_ins(config.accounts, config.rules)}
     account = watched.get(found.record.account) if found.record else None
     if as_json:
-        print_json(whole_view(found, account, now))
+        print_json(whole_view(found, account, now, {rule.alert: rule for rule in config.rules}))
     else:
         _print(found, account, now)
     return OK

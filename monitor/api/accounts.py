@@ -64,7 +64,7 @@ async def account_views(api: ApiContext, names: Sequence[str]) -> list[View]:
             asyncio.gather(*(api.store.due_at(account.provider, account.name) for account in chunk)),
         )
         now = api.clock()
-        views += [account_view(*known, now) for known in zip(chunk, records, dues, strict=True)]
+        views += [account_view(*known, now, api.rules) for known in zip(chunk, records, dues, strict=True)]
     return views
 
 

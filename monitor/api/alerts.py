@@ -1,7 +1,7 @@
 """`/v1/alerts`: what is pending or firing now, read from the accounts' records; and that somebody looks after it."""
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from aiohttp import web
@@ -14,18 +14,18 @@ from monitor.api.replies import answer
 from monitor.api.views import View, alert_view, open_alerts, page
 from monitor.engine.acknowledge import AUTHOR_MAX, COMMENT_MAX, acknowledge_alert
 from monitor.errors import NotAcknowledged
-from monitor.model.alert import SEVERITIES, Alert, State
+from monitor.model.alert import SEVERITIES, State
 from monitor.model.record import Account
 
 #: Accounts looked at for one page; a page may hold few alerts and still continue.
 SCAN_MAX = 2_000
-_FILTERS = ("state", "severity", "account", "rule")
+_FILTERS = ("state", "severity", "account", "provider", "rule")
 #: What an alert is found under when a page ends within an account: after its name and its alert's id.
 _Place = tuple[str, str]
 
 
 async def index(api: ApiContext, request: web.Request) -> web.Response:
-    """Open alerts by account and id; filters `state`, `severity`, `account`, `rule`."""
+    """Open alerts by account and id; filters `state`, `severity`, `account`, `provider`, `rule`."""
     asked = query.read(request, (*_FILTERS, "limit", "cursor"))
     query.one_of(asked, "state", (State.PENDING.value, State.FIRING.value))
     query.one_of(asked, "severity", SEVERITIES)
@@ -50,16 +50,17 @@ async def ack(api: ApiContext, request: web.Request) -> web.Response:
     except NotAcknowledged as error:
         status = 404 if error.reason == "unknown" else 409
         raise Problem(status, f"alert-{error.reason}", str(error)) from None
-    return answer(alert_view(found.alert, found.account, api.clock()))
+    return answer(alert_view(found.alert, found.account, api.clock(), api.rules))
 
 
 async def _accounts(api: ApiContext, wanted: str | None) -> Mapping[str, Account]:
     """Those that may have alerts; what the store still lists but nobody configures is left out."""
-    names = await api.store.open_accounts() if wanted is None else [wanted]
-    known = {name: _known(api, name) for name in names}
-    if wanted is not None and known[wanted] is None:
+    if wanted and wanted not in api.accounts:
         raise unknown_account(wanted)
-    return {name: account for name, account in known.items() if account is not None}
+    # Of an account there are its own, and those of what stands for something else and may name it.
+    names = [wanted, *api.others] if wanted else await api.store.open_accounts()
+    known = ((name, _known(api, name)) for name in names)
+    return {name: account for name, account in known if account is not None}
 
 
 def _known(api: ApiContext, name: str) -> Account | None:
@@ -76,19 +77,16 @@ async def _scan(
         chunk = accounts[first : first + CHUNK]
         records = await api.store.load_many([account.name for account in chunk])
         for account, record in zip(chunk, records, strict=True):
-            for alert in _wanted(sorted(open_alerts(record), key=lambda alert: alert.id), asked):
-                place = (account.name, alert.id)
-                if place <= start:
+            for alert in sorted(open_alerts(record), key=lambda alert: alert.id):
+                place, view = (account.name, alert.id), alert_view(alert, account, now, api.rules)
+                if place <= start or not _wanted(view, asked):
                     continue
                 if len(items) == most:
                     return items, last
-                items.append(alert_view(alert, account, now))
+                items.append(view)
                 last = place
     return items, None
 
 
-def _wanted(alerts: Sequence[Alert], asked: query.Query) -> Iterator[Alert]:
-    for alert in alerts:
-        facts = {"state": alert.state.value, "severity": alert.severity, "rule": alert.rule}
-        if all(asked.get(name, fact) == fact for name, fact in facts.items()):
-            yield alert
+def _wanted(view: View, asked: query.Query) -> bool:
+    return all(asked.get(name, view[name]) == view[name] for name in _FILTERS)

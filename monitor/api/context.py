@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from monitor.api.auth import Token
+from monitor.engine.notice import Rules
 from monitor.engine.ports import Clock
 from monitor.engine.reader import Reader
 from monitor.model.group import Hush
@@ -114,7 +115,7 @@ class ApiContext:
 
     `others` are the accounts whose provider is the store (providers as a whole, the monitor itself): they
     have alerts but no balances. `wake` tells this process's poller that an account of a provider was made due.
-    `silences` are those of the configuration.
+    `rules` (by name) and `silences` are those of the configuration.
     """
 
     accounts: Mapping[str, Account]
@@ -125,5 +126,6 @@ class ApiContext:
     tokens: tuple[Token, ...] = ()
     others: Mapping[str, Account] = field(default_factory=dict)
     wake: Callable[[str], None] = _nobody
+    rules: Rules = field(default_factory=dict)
     silences: tuple[Silence, ...] = ()
     channels: Sequence[str] = ()

@@ -20,7 +20,7 @@ async def why(api: ApiContext, request: web.Request) -> web.Response:
     if found is None:
         raise Problem(404, "alert-unknown", f"nothing is known of an alert {wanted[:128]!r}, or no longer")
     name = found.record.account if found.record else ""
-    return answer(whole_view(found, api.accounts.get(name) or api.others.get(name), api.clock()))
+    return answer(whole_view(found, api.accounts.get(name) or api.others.get(name), api.clock(), api.rules))
 
 
 async def deliveries(api: ApiContext, request: web.Request) -> web.Response:

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from monitor.api.views import View, alert_view, stamp
+from monitor.engine.notice import Rules
 from monitor.engine.why import Untold, Whole
 from monitor.model.group import Hush
 from monitor.model.ledger import Attempt, Delivery, Notification
@@ -15,13 +16,13 @@ from monitor.redact import redact
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-def whole_view(found: Whole, account: Account | None, now: datetime) -> View:
+def whole_view(found: Whole, account: Account | None, now: datetime, rules: Rules) -> View:
     """All that is known of an alert. `alert` is as in the list of open ones, null when it is over (or nobody watches
     its account any more); `untold` is what channels have yet to hear."""
     return {
         "id": found.id,
         "state": state_of(found),
-        "alert": alert_view(found.alert, account, now) if found.alert and account else None,
+        "alert": alert_view(found.alert, account, now, rules) if found.alert and account else None,
         "history": [chapter_view(told) for told in found.story],
         "notifications": [notification_view(one, found.id) for one in found.notifications],
         "untold": [_untold_view(one) for one in found.untold],
@@ -45,7 +46,7 @@ def chapter_view(told: Told) -> View:
         "what": one.what,
         "rule": one.rule,
         "account": one.account,
-        "subject": one.subject,
+        "asset": one.asset or None,
         "severity": one.severity,
         "value": _maybe(one.value),
         "threshold": _maybe(one.threshold),

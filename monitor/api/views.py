@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from monitor.engine.drill import DRILLS, pretended
+from monitor.engine.notice import Rules, whom
 from monitor.model.acked import Acked
 from monitor.model.alert import Alert, DataFlag, State
 from monitor.model.event import Event
@@ -52,7 +54,7 @@ def status(account: Account, record: Record, now: datetime) -> str:
     return "ok" if record.failing_since is None else "failing"
 
 
-def account_view(account: Account, record: Record, next_at: datetime | None, now: datetime) -> View:
+def account_view(account: Account, record: Record, next_at: datetime | None, now: datetime, rules: Rules) -> View:
     """One account: what is known, how old that is, what is wrong, and when it is looked at again.
 
     `next_poll_at` is null while it is being polled.
@@ -65,7 +67,7 @@ def account_view(account: Account, record: Record, next_at: datetime | None, now
         **_snapshot_view(record.snapshot, now),
         "next_poll_at": stamp(next_at),
         "failure": _failure_view(record),
-        "alerts": [alert_view(alert, account, now) for alert in open_alerts(record)],
+        "alerts": [alert_view(alert, account, now, rules) for alert in open_alerts(record)],
     }
 
 
@@ -109,17 +111,19 @@ def data_flag(alert: Alert, account: Account, now: datetime) -> DataFlag:
     return "stale" if aged else alert.data
 
 
-def alert_view(alert: Alert, account: Account, now: datetime) -> View:
-    """One alert as it stands; `data` says how far its facts can be trusted."""
+def alert_view(alert: Alert, account: Account, now: datetime, rules: Rules) -> View:
+    """One alert as it stands, about whom messages say; `data` says how far its facts can be trusted."""
+    about = pretended(alert) if account.name == DRILLS else whom(rules.get(alert.rule), account, alert)
     return {
         "id": alert.id,
         "fingerprint": alert.fingerprint,
         "state": alert.state.value,
         "severity": alert.severity,
         "rule": alert.rule,
-        "provider": account.provider,
-        "account": account.name,
-        "subject": alert.subject,
+        "rule_type": alert.rule_type,
+        "provider": about.provider,
+        "account": about.account,
+        "asset": about.asset or None,
         "measure": alert.measure,
         "value": _maybe(alert.value),
         "previous": _maybe(alert.previous),
@@ -127,7 +131,7 @@ def alert_view(alert: Alert, account: Account, now: datetime) -> View:
         "unit": alert.unit,
         "data": data_flag(alert, account, now),
         "flapping": alert.flapping,
-        "labels": dict(account.labels),
+        "labels": dict(about.labels),
         "details": dict(alert.details),
         "pending_since": stamp(alert.pending_since),
         "started_at": stamp(alert.started_at),

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from monitor.engine.escalate import begun
-from monitor.engine.notice import labels_of
+from monitor.engine.notice import Whom, labels_of
 from monitor.engine.route import Router
 from monitor.engine.watch import STORE_PROVIDER
 from monitor.errors import StoreUnavailable
@@ -104,6 +104,7 @@ def staged(scene: Scene, router: Router) -> tuple[Alert, Row]:
 def ending(alert: Alert, now: datetime) -> Row:
     """The news that a drill is over, from what its alert remembers."""
     lasted = max(now - (alert.started_at or now), timedelta(0)) // timedelta(seconds=1)
+    about = pretended(alert)
     who = f"acknowledged by {alert.acked.by}" if alert.acked else "nobody acknowledged it"
     entry = Entry(
         id=alert.id,
@@ -112,15 +113,15 @@ def ending(alert: Alert, now: datetime) -> Row:
         rule=alert.rule,
         rule_type=alert.rule_type,
         severity=alert.severity,
-        provider=alert.details.get("provider", ""),
-        account=alert.details.get("account", ""),
-        asset=alert.subject or None,
+        provider=about.provider,
+        account=about.account,
+        asset=about.asset or None,
         measure=alert.measure,
         value=alert.value,
         previous=None,
         threshold=alert.threshold,
         unit=alert.unit,
-        labels=alert.told_labels,
+        labels=about.labels,
         annotations={"summary": f"{PREFIX}over after {lasted} s, {who}"},
         started_at=alert.started_at,
         observed_at=now,
@@ -129,6 +130,12 @@ def ending(alert: Alert, now: datetime) -> Row:
         acked=alert.acked,
     )
     return Row(news="resolved", entry=entry, targets=alert.targets)
+
+
+def pretended(alert: Alert) -> Whom:
+    """Whom a drill pretends to be about."""
+    details = alert.details
+    return Whom(details.get("provider", ""), details.get("account", ""), alert.subject, alert.told_labels)
 
 
 def until(alert: Alert) -> datetime:

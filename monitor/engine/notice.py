@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from monitor.model.alert import Alert, EventVerdict, State
 from monitor.model.event import digest
@@ -11,12 +12,33 @@ from monitor.rules.aggregate import OWN
 from monitor.rules.base import RuleBase
 from monitor.rules.templates import render
 
+#: Those of the configuration, by name.
+Rules = Mapping[str, RuleBase]
 _NO_LABELS: Mapping[str, str] = {}
+
+
+class Whom(NamedTuple):
+    """Whom an alert is about, as every message says it; empty where it is about none."""
+
+    provider: str
+    account: str
+    asset: str
+    labels: Mapping[str, str]
+
+
+def whom(rule: RuleBase | None, account: Account, alert: Alert) -> Whom:
+    """Whom an alert is about; `rule` is None when it was removed from the configuration."""
+    labels = _own_labels(rule, account, alert.labels)
+    if rule is None:
+        # What is gone has no labels any more, but those who were told of it filter by them.
+        labels = alert.told_labels or labels
+    return Whom(_provider(account, alert.labels), _name(account, alert.labels), _asset(account, alert), labels)
 
 
 def entry_of_alert(rule: RuleBase | None, account: Account, alert: Alert, now: datetime) -> Entry:
     """The entry of an alert as it stands; `rule` is None when it was removed from the configuration."""
     resolved = alert.state is State.RESOLVED
+    about = whom(rule, account, alert)
     entry = Entry(
         id=alert.id,
         fingerprint=alert.fingerprint,
@@ -24,15 +46,15 @@ def entry_of_alert(rule: RuleBase | None, account: Account, alert: Alert, now: d
         rule=alert.rule,
         rule_type=alert.rule_type,
         severity=alert.severity,
-        provider=_provider(account, alert.labels),
-        account=_name(account, alert.labels),
-        asset=_asset(account, alert) or None,
+        provider=about.provider,
+        account=about.account,
+        asset=about.asset or None,
         measure=alert.measure,
         value=alert.value,
         previous=alert.previous,
         threshold=alert.threshold,
         unit=alert.unit,
-        labels=_own_labels(rule, account, alert.labels),
+        labels=about.labels,
         annotations={},
         started_at=alert.started_at or now,
         observed_at=alert.observed_at,
@@ -41,9 +63,7 @@ def entry_of_alert(rule: RuleBase | None, account: Account, alert: Alert, now: d
         acked=alert.acked,
     )
     if rule is None:
-        # What is gone has no labels any more, but those who were told of it filter by them.
-        labels = alert.told_labels or entry.labels
-        return replace(entry, labels=labels, annotations={"summary": _gone(account, alert)})
+        return replace(entry, annotations={"summary": _gone(account, alert)})
     return _worded(rule, entry, alert.details, now)
 
 
@@ -109,14 +129,15 @@ def labels_of(entry: Entry) -> Mapping[str, str]:
 
 def labels_of_alert(rule: RuleBase, account: Account, alert: Alert) -> Mapping[str, str]:
     """The same of an alert that is not put into words: this is asked at every poll while it fires."""
+    about = whom(rule, account, alert)
     return {
-        **_own_labels(rule, account, alert.labels),
+        **about.labels,
         "rule": alert.rule,
         "rule_type": alert.rule_type,
         "severity": alert.severity,
-        "provider": _provider(account, alert.labels),
-        "account": _name(account, alert.labels),
-        "asset": _asset(account, alert),
+        "provider": about.provider,
+        "account": about.account,
+        "asset": about.asset,
     }
 
 

@@ -23,7 +23,7 @@ class Chapter:
 
     `record` is the account (or what stands for a provider, a sum, the monitor) in whose record it lives. `row` is the
     place of its news among the commit's rows, None when there were none; `owed` are the (channel, group) they went to.
-    `note` is for people.
+    `note` is for people. `account` and `asset` are what messages say, empty where an alert is about none.
     """
 
     alert: str
@@ -43,6 +43,7 @@ class Chapter:
     row: int | None = None
     owed: tuple[tuple[str, str], ...] = ()
     note: str = ""
+    asset: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,14 @@ def chapters(commit: Commit) -> tuple[Chapter, ...]:
 
 def of_alert(what: What, record: str, alert: Alert, note: str = "", row: int | None = None) -> Chapter:
     """A chapter about an alert as it stands."""
+    # No account name may hold a colon.
+    stands_in = ":" in record
     return Chapter(
         alert=alert.id,
         what=what,
         rule=alert.rule,
         record=record,
-        account=record,
+        account=alert.labels.get("account", "") if stands_in else record,
         subject=alert.subject,
         severity=alert.severity,
         observed_at=alert.observed_at,
@@ -88,6 +91,7 @@ def of_alert(what: What, record: str, alert: Alert, note: str = "", row: int | N
         row=row,
         owed=() if row is None else tuple((target.channel, target.group) for target in alert.targets),
         note=note,
+        asset=alert.labels.get("asset", "") if stands_in else alert.subject,
     )
 
 
@@ -114,6 +118,7 @@ def _of_row(record: str, place: int, row: Row, before: dict[str, Alert]) -> Chap
         row=place,
         owed=tuple((target.channel, target.group) for target in row.targets),
         note=_note(what, known, row),
+        asset=entry.asset or "",
     )
 
 

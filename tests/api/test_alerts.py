@@ -1,10 +1,14 @@
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from monitor.api import alerts
 from monitor.api.auth import Token
+from monitor.engine.drill import DRILL_ACCOUNT, DRILLS
 from monitor.model.alert import State
+from monitor.model.record import MonitorWatch, ProviderWatch, RuleWatch
+from tests.facts import rule
 
 
 async def listed(client, query=""):
@@ -26,7 +30,8 @@ def api(context, store, account, record, alert):
     )
     store.records["cold"] = record("cold", alerts=(alert("alr_9", severity="warning"),))
     store.records["~casino"] = record("~casino", snapshot=None, alerts=(alert("alr_5", rule="CasinoDown"),))
-    return context(account("hot"), account("cold"), others={"~casino": account("~casino")})
+    checkup = account("~casino", provider="@store", target=ProviderWatch("casino", timedelta(seconds=60)))
+    return context(account("hot"), account("cold"), others={"~casino": checkup})
 
 
 async def test_every_open_alert_is_listed_and_no_resolved_one(api, start):
@@ -43,7 +48,9 @@ async def test_every_open_alert_is_listed_and_no_resolved_one(api, start):
         ("?severity=critical", ["alr_2", "alr_5"]),
         ("?rule=Outflow", ["alr_1"]),
         ("?account=hot", ["alr_1", "alr_2"]),
-        ("?account=~casino", ["alr_5"]),
+        ("?account=", ["alr_5"]),
+        ("?provider=casino", ["alr_9", "alr_1", "alr_2", "alr_5"]),
+        ("?provider=bank", []),
         ("?account=hot&state=firing", ["alr_2"]),
         ("?rule=Nothing", []),
     ],
@@ -98,7 +105,13 @@ async def test_accounts_without_alerts_are_not_even_read(context, start, store, 
 
 @pytest.mark.parametrize(
     ("query", "status"),
-    [("?state=resolved", 400), ("?severity=fatal", 400), ("?rul=x", 400), ("?account=nobody", 404)],
+    [
+        ("?state=resolved", 400),
+        ("?severity=fatal", 400),
+        ("?rul=x", 400),
+        ("?account=nobody", 404),
+        ("?account=~casino", 404),
+    ],
 )
 async def test_a_filter_that_cannot_match_is_refused(api, start, query, status):
     client, _ = await start(api)
@@ -111,6 +124,63 @@ async def test_an_alert_is_not_listed_for_an_account_that_is_gone(api, start, ac
     client, _ = await start(replace(api, accounts={"cold": account("cold")}))
 
     assert (await listed(client))[0] == ["alr_9", "alr_5"]
+
+
+class TestWhomTheyAreAbout:
+    """As messages say it: nobody sees where an alert is kept."""
+
+    @pytest.fixture
+    async def told(self, context, start, store, account, record, alert):
+        hot = account("hot", labels={"role": "hot", "desk": "eu"})
+        low = rule("low_balance", alert="HotWalletLow", below=1, labels={"team": "treasury"})
+        kept = {
+            "hot": (alert("alr_own"),),
+            "aggregate:Sum": (
+                alert("alr_sum", rule="Sum", subject='["hot","USDT@ETH"]', labels={"role": "hot", "asset": "USDT@ETH"}),
+                alert("alr_one", rule="Sum", subject='["hot","USDT"]', labels={"account": "hot", "asset": "USDT"}),
+            ),
+            "monitor:self": (alert("alr_self", rule="NotificationFailing", subject="ops", labels={"channel": "ops"}),),
+            "provider:casino": (alert("alr_down", rule="Down", subject=""),),
+            DRILLS: (
+                alert(
+                    "alr_drill", subject="USDT", told_labels={"drill": "true"},
+                    details={"drill": "true", "provider": "casino", "account": "hot", "until": ""},
+                ),
+            ),
+        }  # fmt: skip
+        store.records = {name: record(name, alerts=alerts) for name, alerts in kept.items()}
+        targets = {
+            "aggregate:Sum": RuleWatch("Sum", {"hot": hot}),
+            "monitor:self": MonitorWatch(),
+            "provider:casino": ProviderWatch("casino", timedelta(seconds=60)),
+        }
+        others = {name: account(name, provider="@store", target=target) for name, target in targets.items()}
+        api = context(hot, others={**others, DRILLS: DRILL_ACCOUNT}, rules={low.alert: low})
+        client, _ = await start(api)
+
+        async def asked(path):
+            async with client.get(path) as answer:
+                return await answer.json()
+
+        return asked
+
+    async def test_they_say_what_the_webhook_says(self, told):
+        found = (await told("/v1/alerts"))["items"]
+
+        own = {"role": "hot", "desk": "eu"}
+        assert {one["id"]: [one[name] for name in ("provider", "account", "asset", "labels")] for one in found} == {
+            "alr_own": ["casino", "hot", "USDT", {**own, "team": "treasury"}],
+            "alr_sum": ["", "", "USDT@ETH", {"role": "hot"}],
+            "alr_one": ["casino", "hot", "USDT", own],
+            "alr_self": ["", "", None, {"channel": "ops"}],
+            "alr_down": ["casino", "", None, {}],
+            "alr_drill": ["casino", "hot", "USDT", {"drill": "true"}],
+        }
+
+    async def test_the_filter_by_account_finds_all_that_name_it(self, told):
+        found = (await told("/v1/alerts?account=hot"))["items"]
+
+        assert {one["id"] for one in found} == {"alr_own", "alr_one", "alr_drill"}
 
 
 ANSWER = {"author": "maria", "comment": "topping it up"}

@@ -17,7 +17,7 @@ def test_an_account_shows_amounts_as_text_and_how_old_they_are(account, record, 
     known = record(alerts=(alert(), alert("alr_2", state=State.RESOLVED)))
 
     view = account_view(
-        account(labels={"role": "hot"}), known, NOON + timedelta(seconds=60), NOON + timedelta(seconds=48)
+        account(labels={"role": "hot"}), known, NOON + timedelta(seconds=60), NOON + timedelta(seconds=48), {}
     )
 
     assert view == {
@@ -35,12 +35,12 @@ def test_an_account_shows_amounts_as_text_and_how_old_they_are(account, record, 
         "missing_why": None,
         "next_poll_at": "2026-11-20T12:01:00.000Z",
         "failure": None,
-        "alerts": [alert_view(alert(), account(labels={"role": "hot"}), NOON)],
+        "alerts": [alert_view(alert(), account(labels={"role": "hot"}), NOON, {})],
     }
 
 
 def test_an_account_never_read_shows_no_amounts_rather_than_zeros(account):
-    view = account_view(account(), Record(account="hot-usdt"), None, NOON)
+    view = account_view(account(), Record(account="hot-usdt"), None, NOON, {})
 
     assert (view["status"], view["amounts"], view["age_ms"]) == ("never", {}, None)
 
@@ -49,7 +49,7 @@ def test_a_failing_account_keeps_its_last_amounts_and_says_why(account, record):
     outage = Outage(at=NOON, kind="refused", why="HTTP 401", scope="credentials")
     known = record(outage=outage, failing_since=NOON)
 
-    view = account_view(account(), known, None, NOON + timedelta(seconds=1))
+    view = account_view(account(), known, None, NOON + timedelta(seconds=1), {})
 
     assert view["status"] == "failing"
     assert view["failure"] == {"since": "2026-11-20T12:00:00.000Z", "kind": "refused", "why": "HTTP 401"}
@@ -62,7 +62,7 @@ def test_a_carried_asset_says_when_it_was_last_really_read(account):
         missing=("BTC",), why="page 2 failed", seen={"BTC": NOON - timedelta(hours=1)},
     )  # fmt: skip
 
-    view = account_view(account(), Record(account="hot-usdt", version=1, snapshot=snapshot), None, NOON)
+    view = account_view(account(), Record(account="hot-usdt", version=1, snapshot=snapshot), None, NOON, {})
 
     assert view["amounts"] == {"BTC": {"total": "0.00000001"}, "USDT": {"total": "0.0"}}
     assert view["seen_at"] == {"BTC": "2026-11-20T11:00:00.000Z", "USDT": "2026-11-20T12:00:00.000Z"}
@@ -83,15 +83,16 @@ def test_one_word_says_how_an_account_is(account, record, later, failing, word):
 
 
 def test_an_alert_shows_its_facts(account, alert):
-    assert alert_view(alert(), account(), NOON) == {
+    assert alert_view(alert(), account(), NOON, {}) == {
         "id": "alr_1",
         "fingerprint": "f00d",
         "state": "firing",
         "severity": "critical",
         "rule": "HotWalletLow",
+        "rule_type": "",
         "provider": "casino",
         "account": "hot-usdt",
-        "subject": "USDT",
+        "asset": "USDT",
         "measure": "available",
         "value": "412.50",
         "previous": None,
@@ -120,7 +121,7 @@ def test_an_alert_shows_its_facts(account, alert):
     ],
 )
 def test_the_facts_of_an_alert_age_also_when_nobody_polls(account, alert, stored, later, shown):
-    assert alert_view(alert(data=stored), account(), NOON + later)["data"] == shown
+    assert alert_view(alert(data=stored), account(), NOON + later, {})["data"] == shown
 
 
 def test_an_event_shows_what_moved():

@@ -1,8 +1,9 @@
 """What an alert went through: one chapter per change, none for a poll that changed nothing of it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
-from monitor.model.story import chapters
+from monitor.model.story import chapters, of_alert
 from tests.builders import NOON, minutes, seconds
 from tests.facts import Watched, answer, outage, policy, rule, snapshot
 
@@ -91,3 +92,13 @@ def test_channels_that_a_route_adds_later_are_told_and_said():
     [routed] = read(watched, "90", NOON + minutes(1))
 
     assert (routed.what, [channel for channel, _ in routed.owed]) == ("routed", ["chat"])
+
+
+def test_a_chapter_nobody_is_told_of_names_no_place_where_an_alert_is_kept():
+    watched = low()
+    read(watched, "90", NOON)
+    summed = replace(watched.record.alerts[0], subject='["hot","USDT"]', labels={"role": "hot", "asset": "USDT"})
+
+    one = of_alert("data", "aggregate:Sum", summed)
+
+    assert (one.record, one.account, one.asset) == ("aggregate:Sum", "", "USDT")
