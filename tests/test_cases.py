@@ -58,9 +58,13 @@ CASES = {
     # delivery
     40: "a channel that is down for an hour: the present state, once, and every event",
     41: "429: its channel waits as long as it asks, no other does, criticals go first, nothing is dropped",
+    42: "a message that is too long: cut or split in its destination's own unit, with a count, and never refused",
+    43: "a template that fails when it is told: the built-in text goes out, and is said once",
     44: "one of two channels fails: only that one is tried again",
     45: "an end that fails to arrive is tried again like a beginning",
+    46: "fired, resolved and fired again within `group_interval`: one message, with both",
     47: "a permanent refusal: a dead letter, told by another channel, sent by `replay`",
+    48: "two processes on one store: each thing is told by one, and what may be told by both under one id",
     49: "SIGTERM: what is in flight is finished, what is left comes due elsewhere, the heartbeat says stopping",
     50: "we are the one offline: told once, no provider is blamed, the heartbeat stops",
     # configuration
@@ -86,6 +90,10 @@ def test_every_case_has_a_test_of_its_own_or_a_reason_for_having_none():
     found = Counter(map(int, numbers()))
 
     assert [number for number in CASES if not found[number]] == sorted(PENDING)
+
+
+def test_no_case_is_left_out():
+    assert list(CASES) == list(range(1, len(CASES) + 1))
 
 
 def test_case_numbers_are_written_with_two_digits():

@@ -1,6 +1,7 @@
 """A real receiver on loopback, answering what the test wants."""
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -11,23 +12,25 @@ from monitor.channels.http import Http, new_session
 
 @dataclass
 class Receiver:
-    """Records requests; `answers` are (status, body, headers) or a coroutine that answers by itself."""
+    """Records requests; `answers` are (status, body, headers) or a coroutine that answers by itself, and `usual` is
+    what it answers without them."""
 
     requests: list = field(default_factory=list)
     answers: list = field(default_factory=list)
+    usual: object = (200, "ok", {})
     url: str = ""
 
     async def handle(self, request):
         self.requests.append((request.path, dict(request.headers), await request.content.read()))
-        answer = self.answers.pop(0) if self.answers else (200, "ok", {})
+        answer = self.answers.pop(0) if self.answers else self.usual
         if callable(answer):
             return await answer(request)
         status, body, headers = answer
         return web.Response(status=status, body=body.encode() if isinstance(body, str) else body, headers=headers)
 
 
-@pytest.fixture
-async def receiver():
+@asynccontextmanager
+async def receiving():
     receiver = Receiver()
     runner = web.ServerRunner(web.Server(receiver.handle), shutdown_timeout=0.1)
     await runner.setup()
@@ -36,6 +39,18 @@ async def receiver():
     receiver.url = f"http://{host}:{port}/services/T0/B0/CANARY0123456789"
     yield receiver
     await runner.cleanup()
+
+
+@pytest.fixture
+async def receiver():
+    async with receiving() as it:
+        yield it
+
+
+@pytest.fixture
+async def other_receiver():
+    async with receiving() as it:
+        yield it
 
 
 @pytest.fixture
