@@ -25,6 +25,8 @@ _FILES = (
     "channel",
     "fold",
     "group",
+    "hushed",
+    "replay",
     "digest",
     "inhibit",
     "damage",

@@ -21,7 +21,7 @@ local function after_members(count)
   return OWN + count * OWN_ALONE
 end
 
-local function discard(keys, digest)
+local function done_with(keys, digest)
   redis.call('DEL', keys[1])
   redis.call('ZREM', keys[9], digest)
   redis.call('SREM', keys[17], digest)
@@ -124,7 +124,7 @@ local function settle_digest(keys, args)
     end
     at = at + 4 + 2 * (pairs_of or 0)
   end
-  discard(keys, args[2])
+  done_with(keys, args[2])
   return 1
 end
 
@@ -163,7 +163,7 @@ local function dissolve(keys, args)
   else
     missed(keys, args[2], now, why, tonumber(args[7]), args[8] == 'channel')
   end
-  discard(keys, args[2])
+  done_with(keys, args[2])
   return 1
 end
 

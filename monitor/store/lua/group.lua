@@ -307,29 +307,6 @@ local function postpone(keys, args)
   return 1
 end
 
--- A dead letter goes out again as it was, in a group of its own which is told nothing else. Whoever asks for that may
--- have mended the channel.
--- KEYS  also dead, letters, the message's log
--- ARGV  now, group, id, message, labels, the group it died in
--- Returns 0 when it is no dead letter: it never was, or goes out again already.
-local function replay(keys, args)
-  local now = clock(args[1])
-  if redis.call('HDEL', keys[OWN + 2], args[3]) == 0 then
-    return 0
-  end
-  redis.call('ZREM', keys[OWN + 1], args[3])
-  redis.call('HSET', keys[1], 'telling', args[4], 'labels', args[5], 'interval', '0', 'repeat', '0', 'replays', args[6])
-  touch(keys, now)
-  redis.call('ZREM', keys[10], args[2])
-  redis.call('SADD', keys[17], args[2])
-  schedule(keys, args[2], now)
-  mended(keys[16], keys[8], keys[12], keys[13], keys[14], now)
-  if redis.call('HEXISTS', keys[OWN + 3], 'head') == 1 then
-    redis.call('HSET', keys[OWN + 3], 'state', 'queued')
-  end
-  return 1
-end
-
 -- KEYS  also the log of the message that failed last, if there is one
 -- ARGV  now, group, token, due time or '', version seen
 local function defer(keys, args)
@@ -350,40 +327,6 @@ local function defer(keys, args)
   untried(keys, args[2], now)
   plan(keys, args[2], args[4], moved, now)
   return 1
-end
-
--- What is suppressed in a leased group, '' for nothing: whoever tells it next must know what it held back.
--- ARGV  group, token, what
-local function hush(keys, args)
-  if score(keys[9], args[1]) ~= tonumber(args[2]) then
-    return 0
-  end
-  if args[3] == '' then
-    redis.call('HDEL', keys[11], args[1])
-  else
-    redis.call('HSET', keys[11], args[1], args[3])
-  end
-  return 1
-end
-
--- Look at a group again in which something was suppressed. The ladder of one that fails is not hurried.
--- ARGV  now, group
-local function rouse(keys, args)
-  if redis.call('EXISTS', keys[1]) == 0 then
-    redis.call('HDEL', keys[11], args[2])
-    return ''
-  end
-  local now = clock(args[1])
-  -- Whoever is looking at it by what held before must not put it off for that.
-  touch(keys, now)
-  local planned = score(keys[8], args[2])
-  if score(keys[9], args[2]) or redis.call('HEXISTS', keys[1], 'digest') == 1 then
-    redis.call('HSET', keys[1], 'roused', '1')
-  elseif planned and planned > now and redis.call('HEXISTS', keys[1], 'failing') == 0 then
-    schedule(keys, args[2], now)
-    planned = now
-  end
-  return earliest(planned, nil)
 end
 
 -- KEYS  idle, clock
@@ -416,9 +359,6 @@ redis.register_function('bm2_freeze', freeze)
 redis.register_function('bm2_settle', settle)
 redis.register_function('bm2_bury', bury)
 redis.register_function('bm2_postpone', postpone)
-redis.register_function('bm2_replay', replay)
 redis.register_function('bm2_defer', defer)
-redis.register_function('bm2_hush', hush)
-redis.register_function('bm2_rouse', rouse)
 redis.register_function('bm2_idle', idle)
 redis.register_function('bm2_forget', forget)
