@@ -29,6 +29,8 @@ async def test_case_09_what_still_fires_when_a_silence_is_ended_is_told_at_once_
     )
     assert code == 0, out + err
     [silenced] = re.findall(r"sil_\w+", out)
+    # A change holds within a second.
+    await asyncio.sleep(1.2)
     bank.held["hot"] = 40
 
     async def fires():
