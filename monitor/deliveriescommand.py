@@ -78,7 +78,9 @@ def _print(found: Sequence[Delivery], states: Sequence[DeliveryState], now: date
 def _what(one: Delivery) -> str:
     """What it tells, what was said to it, and when it is tried again."""
     told = f"{one.type or 'news'} of {counted(len(one.alerts), 'alert')}"
-    again = f"next try {one.next_at:%H:%M:%SZ}" if one.next_at and one.state == "failing" else ""
+    again = (
+        "" if one.state != "failing" else f"next try {one.next_at:%H:%M:%SZ}" if one.next_at else "its next try is due"
+    )
     return "; ".join(part for part in (redact(one.last_error), told, again) if part)
 
 

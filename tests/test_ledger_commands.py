@@ -196,6 +196,14 @@ class TestDeliveries:
         assert code == 0
         assert all(part in out for part in ("dead", "ops", dead.id, "HTTP 410: gone", "replay --dead"))
 
+    def test_what_is_overdue_names_no_time_that_has_passed(self, run, valkey_server):
+        lived(valkey_server.url, answers=[DeliveryDeferred("HTTP 503: busy")])
+
+        out = " ".join(run("deliveries")[1].split())
+
+        assert "its next try is due" in out
+        assert "next try 12:" not in out
+
     def test_for_machines_items_are_those_of_the_api(self, run, valkey_server):
         _, [dead] = lived(valkey_server.url, answers=[DeliveryRejected("HTTP 410: gone", "message")])
 

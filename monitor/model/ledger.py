@@ -71,7 +71,8 @@ class Delivery:
     """What a channel is owed or was sent. `id` is the notification's, which replaying takes.
 
     What waits has no notification yet: it goes by the name of its group. `at` is when it died, began to fail, is due,
-    or was sent. `next_at` is when it is tried next by itself.
+    or was sent. `next_at` is when it is tried next by itself, None while
+    it is being tried or as soon as somebody comes to it; of a channel that is held back it is when that is tried.
     """
 
     id: str

@@ -1,6 +1,8 @@
 """What was sent and what became of it, dead letters and their replay, and what every alert went through."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -10,9 +12,9 @@ from monitor.model.ledger import DELIVERY_STATES, Delivery, DeliveryState, Notif
 from monitor.model.story import Told
 from monitor.model.window import moment
 from monitor.store import codec, groupcodec, ledgercodec
+from monitor.store.condition import ConditionStore
 from monitor.store.keys import URGENCIES, ChannelKeys
 from monitor.store.moving import group_keys
-from monitor.store.session import Session
 from monitor.store.wire import Command
 
 log = structlog.get_logger("monitor.store")
@@ -25,7 +27,7 @@ NAMED_MAX = 100
 _REPLAY = "replay-"
 
 
-class LedgerStore(Session):
+class LedgerStore(ConditionStore):
     """Implements what the API and the commands ask of deliveries and stories."""
 
     async def story(self, alert: str) -> tuple[Told, ...]:
@@ -99,7 +101,19 @@ class LedgerStore(Session):
                 places += await self._places(channel, state)
         left = sorted(place for place in places if after is None or place > after)
         found = [one for place in left[:limit] if (one := await self._delivery(place)) is not None]
-        return found, left[limit - 1] if len(left) > limit else None
+        tried = await self._tried_next({one.channel for one in found if one.next_at is not None})
+        shown = [
+            replace(one, next_at=_later(one.next_at, *tried[one.channel])) if one.next_at else one for one in found
+        ]
+        return shown, left[limit - 1] if len(left) > limit else None
+
+    async def _tried_next(self, channels: Collection[str]) -> dict[str, tuple[datetime, datetime | None]]:
+        """The time of each channel, and until when it is left alone."""
+        known = await self.channel_health(channels)
+        return {
+            name: (one.at, max(filter(None, (one.paused_until, one.next_try_at)), default=None))
+            for name, one in known.items()
+        }
 
     async def _places(self, channel: str, state: DeliveryState) -> list[Place]:
         where, place = ChannelKeys(channel), rank(state)
@@ -209,6 +223,12 @@ class LedgerStore(Session):
         found = await self._gather([("HGETALL", ChannelKeys(channel).log(name)) for channel, name in named])
         read = (_logged(channel, name, codec.flat(pairs)) for (channel, name), pairs in zip(named, found, strict=True))
         return [one for one in read if one is not None]
+
+
+def _later(due: datetime, now: datetime, held: datetime | None) -> datetime | None:
+    """When it is tried, held back or not; None when that is as soon as somebody comes to it."""
+    at = due if held is None else max(due, held)
+    return at if at > now else None
 
 
 def _chapter(alert: str, stored: bytes) -> Told | None:

@@ -1,10 +1,12 @@
 """`/v1/deliveries`, their replay, and the whole story of an alert, asked of every store."""
 
+from datetime import datetime
+
 import pytest
 
 from monitor.api.auth import Token
 from monitor.errors import DeliveryDeferred, DeliveryRejected
-from tests.builders import entry, minutes, row, seconds, target
+from tests.builders import NOON, entry, minutes, row, seconds, target
 from tests.fakes import RecordingChannel
 from tests.post import deliver, owe
 
@@ -80,6 +82,40 @@ async def test_filters_all_have_to_hold(asking, real, clock, query, alerts):
 
     found = await get(asking, f"/v1/deliveries{query}")
     assert [one["alerts"][0] for one in found["items"]] == alerts
+
+
+class TestWhenItIsTriedNext:
+    async def shown(self, asking):
+        [one] = (await get(asking, "/v1/deliveries"))["items"]
+        return one["next_at"]
+
+    async def test_what_failed_alone_is_tried_on_its_ladder(self, asking, real, clock):
+        await tell(real, clock, "a", DeliveryDeferred("HTTP 503"))
+
+        assert NOON < datetime.fromisoformat(await self.shown(asking)) < NOON + minutes(1)
+
+    async def test_while_its_channel_is_paused_it_is_when_the_pause_ends(self, asking, real, clock):
+        await tell(real, clock, "a", DeliveryDeferred("HTTP 503"))
+        await tell(real, clock, "b", DeliveryDeferred("HTTP 429", wait=minutes(30)), group="g2")
+
+        found = (await get(asking, "/v1/deliveries"))["items"]
+
+        paused_until = NOON + seconds(1) + minutes(30)
+        assert all(datetime.fromisoformat(one["next_at"]) >= paused_until for one in found)
+
+    async def test_while_its_channel_refuses_us_it_is_when_that_is_tried(self, asking, real, clock):
+        await tell(real, clock, "a", DeliveryDeferred("HTTP 503"))
+        await tell(real, clock, "b", DeliveryRejected("HTTP 404", "channel"), group="g2")
+
+        found = (await get(asking, "/v1/deliveries?state=failing"))["items"]
+
+        assert min(datetime.fromisoformat(one["next_at"]) for one in found) >= NOON + minutes(10)
+
+    async def test_it_is_never_a_time_that_has_passed(self, asking, real, clock):
+        await tell(real, clock, "a", DeliveryDeferred("HTTP 503"))
+        clock.pass_(minutes(600))
+
+        assert await self.shown(asking) is None
 
 
 async def test_pages_go_on(asking, real, clock):

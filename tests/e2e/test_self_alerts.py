@@ -56,7 +56,7 @@ async def test_case_53_a_refused_file_is_told_with_its_line_and_the_mended_one_r
 async def it_is_shown(daemon, place):
     _, listed = await daemon.get("/v1/alerts")
     shown = [(one["rule"], one["state"], one["account"]) for one in listed["items"]]
-    assert shown == [("ConfigReloadFailed", "firing", "monitor:self")]
+    assert shown == [("ConfigReloadFailed", "firing", "")]
     # A file that `status` can read; the daemon's own is broken.
     readable = place.path / "readable"
     readable.mkdir()
@@ -64,7 +64,7 @@ async def it_is_shown(daemon, place):
     (readable / "config.yaml").write_text(text.replace("[rules.yaml]", "[]"))
     code, out, _ = await place.command("--config", str(readable / "config.yaml"), "status", "--json")
     _, said, _ = await place.command("--config", str(readable / "config.yaml"), "status")
-    assert "firing warning: ConfigReloadFailed monitor:self : " in said
+    assert "firing warning: ConfigReloadFailed: " in said
     assert "rules.yaml:2: Low.below" in said
     report = json.loads(out)
     assert (code, [one["rule"] for one in report["alerts"]]) == (0, ["ConfigReloadFailed"])
