@@ -110,7 +110,7 @@ class Channel:
 
 
 @virtual_time
-async def test_on_the_way_out_a_slow_channel_takes_no_time_from_the_others():
+async def test_case_49_on_the_way_out_what_is_due_is_told_and_a_slow_channel_takes_no_time_from_the_others():
     slow, quick = Channel(20), Channel(0.1)
     crew = Crew(NOTHING, *[None] * 5, roles=frozenset(), deliverers={"slow": slow, "quick": quick})
 

@@ -5,9 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from monitor.concerns import Concerns
+from monitor.duties import Duties
 from monitor.engine.deliver import LEASE, Destination, tell_safely
 from monitor.engine.silences import Board, Silenced
 from monitor.engine.suppress import Suppressor
+from monitor.gauges import Gauges
+from monitor.metrics import Metrics
 from monitor.model.alert import Alert, State
 from monitor.model.record import Record
 from monitor.model.silence import Silence, Unless
@@ -103,10 +107,10 @@ async def test_case_09_a_silence_is_lifted_within_a_minute_of_things_getting_wor
     assert news_of(office.heard) == [("alr_a1", "firing", 1)]
 
 
-async def test_case_55_what_a_silence_holds_back_is_said_before_its_end(clock):
+def holding(kept, clock):
+    """A crew of one account, whose float is low, with this silence."""
     alert = Alert(fingerprint="fp", id="alr_1", rule="LowFloat", subject="USDT", **FIRES)
     record = Record(account().name, 1, facts.snapshot(), alerts=(alert,))
-    kept = replace(silence(clock), match={"rule": "Low*"})
 
     class Store:
         async def silences(self, _now):
@@ -121,10 +125,36 @@ async def test_case_55_what_a_silence_holds_back_is_said_before_its_end(clock):
     config = SimpleNamespace(
         accounts={record.account: account()}, rules=(facts.rule("low_balance", alert="LowFloat", below=50),)
     )
-    crew = SimpleNamespace(config=config, stand_ins={}, store=Store(), board=Board(Store(), clock))
+    board = Board(Store(), clock)
+    return SimpleNamespace(config=config, stand_ins={}, store=Store(), board=board, roles=frozenset({"poll"}))
+
+
+async def test_case_55_what_a_silence_holds_back_is_said_before_its_end(clock):
+    crew = holding(replace(silence(clock), match={"rule": "Low*"}), clock)
 
     assert await ending_silences(crew, clock()) == []
     clock.pass_(minutes(55))
     [(about, why)] = await ending_silences(crew, clock())
     assert about == "sil_1"
     assert "maria (key rotation) ends at 2026-11-20T13:00:00Z, then LowFloat " in why
+
+
+async def test_case_55_a_silence_that_holds_nothing_back_may_end_unsaid(clock):
+    crew = holding(replace(silence(clock), match={"rule": "High*"}), clock)
+    clock.pass_(minutes(55))
+
+    assert await ending_silences(crew, clock()) == []
+
+
+async def test_case_55_it_is_reported_for_as_long_as_it_is_so(store, clock):
+    metrics, concerns = Metrics("1.0"), Concerns(clock, "web-1:7")
+    duties = Duties(store, Gauges(metrics, clock, concerns), metrics, clock, concerns)
+    duties.follow(holding(replace(silence(clock), match={"rule": "Low*"}), clock))
+    told = []
+    for minute in (0, 55, 59, 61):
+        clock.now = NOON + minutes(minute)
+        await duties._remind()
+        await concerns.tell(store)
+        told.append([(one.name, one.about) for one in await store.reports(clock())])
+
+    assert told == [[], [("SilenceEnding", "sil_1")], [("SilenceEnding", "sil_1")], []]
