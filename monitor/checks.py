@@ -1,7 +1,7 @@
 """What `check` and `schema` print: a configuration on one screen, and JSON Schemas for editors."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ class RuleFile(BaseModel):
     rules: tuple[AnyRule, ...] = Field(description="each with `alert`, its name, and `type`")
 
 
-def summary(config: Config) -> str:
+def summary(config: Config, now: datetime) -> str:
     """A sound configuration on one screen, warnings last."""
     rate = sum(1 / account.interval.total_seconds() for account in config.accounts.values())
     lines = [
@@ -41,10 +41,19 @@ def summary(config: Config) -> str:
         f"store      {_store(config)}, history {duration_text(config.history.keep)}",
         f"api        {config.http.listen}, {counted(len(config.http.tokens), 'token')}",
     ]
-    shown = [f"warning: {warning}" for warning in config.warnings[:WARNINGS_MAX]]
-    if len(config.warnings) > WARNINGS_MAX:
-        shown.append(f"and {len(config.warnings) - WARNINGS_MAX} more warnings")
+    warnings = [*config.warnings, *_ended(config, now)]
+    shown = [f"warning: {warning}" for warning in warnings[:WARNINGS_MAX]]
+    if len(warnings) > WARNINGS_MAX:
+        shown.append(f"and {len(warnings) - WARNINGS_MAX} more warnings")
     return "\n".join([*lines, *shown])
+
+
+def _ended(config: Config, now: datetime) -> list[str]:
+    return [
+        f"silences: that of {one.author} ({one.comment}) ended at {one.ends_at:%Y-%m-%dT%H:%M:%SZ}, remove it"
+        for one in config.silences
+        if one.state(now) == "expired"
+    ]
 
 
 def counted(count: int, noun: str) -> str:

@@ -124,10 +124,11 @@ def check(
     if as_json:
         raise typer.BadParameter("only with --diff", param_hint="--json")
     from monitor.checks import summary  # noqa: PLC0415
+    from monitor.clock import wall_clock  # noqa: PLC0415
     from monitor.config import load  # noqa: PLC0415
 
     loaded = load(_path(context, config), secrets=not no_secrets)
-    print(summary(loaded))
+    print(summary(loaded, wall_clock()))
 
 
 @app.command()

@@ -20,6 +20,7 @@ from monitor.clock import wall_clock
 from monitor.config import Config
 from monitor.engine.deliver import SEND_TIMEOUT, Destination, attempt, test_message
 from monitor.engine.drill import DRILL_ACCOUNT, DRILLS
+from monitor.engine.silence_check import firing
 from monitor.engine.watch import STORE_PROVIDER, stand_ins
 from monitor.errors import DeliveryError, ProviderError, StoreUnavailable, StoreUnusable
 from monitor.fields import duration_text
@@ -28,7 +29,7 @@ from monitor.model.record import Account, Answer, Record
 from monitor.outlook import channel_view
 from monitor.providers.http import Http, new_session
 from monitor.redact import redact
-from monitor.silencing import match_text, silence_report
+from monitor.silencing import silence_line, silence_report
 from monitor.store.redis import RedisStore
 
 T = TypeVar("T")
@@ -132,6 +133,7 @@ async def _status(config: Config) -> dict[str, Any]:
                     late.append(now - due)
         known_silences = (*config.silences, *await store.silences(now))
         drills = await _drills(store, now)
+        silences = await silence_report(store, known_silences, tuple(firing(watched, rules, alarmed)), now)
         dead = {channel: await store.count_dead(channel) for channel in config.channels}
         channels = await store.channel_health(config.channels)
     alerts = [alert for view in views for alert in view["alerts"]]  # type: ignore[attr-defined]  # a list by construction
@@ -142,7 +144,7 @@ async def _status(config: Config) -> dict[str, Any]:
         "drills": drills,
         "dead_deliveries": dead,
         "channels": {name: channel_view(health) for name, health in channels.items()},
-        "silences": silence_report(known_silences, config, watched, alarmed, now),
+        "silences": silences,
         "late": {
             "accounts": len(late),
             "worst_ms": max(late, default=timedelta(0)) // timedelta(milliseconds=1),
@@ -170,13 +172,9 @@ def _print_status(report: dict[str, Any]) -> None:
         console.print(f"and {len(accounts) - ROWS_MAX} more accounts (--json has them all)")
     for alert in [alert for alert in alerts if alert["state"] == "firing"][:ROWS_MAX]:
         console.print(_firing_line(alert), style="red", markup=False)
-    for silence in (one for one in report["silences"] if one["remarks"]):
-        console.print(
-            f"silence {silence['id']} of {silence['author']} ({silence['comment']}): "
-            f"{match_text(silence['match'])} {', '.join(silence['remarks'])}",
-            style="yellow",
-            markup=False,
-        )
+    for silence in report["silences"][:ROWS_MAX]:
+        odd = silence["remarks"] or silence["lifted"]
+        console.print(silence_line(silence), style="yellow" if odd else "dim", markup=False)
     _print_channels(console, report["channels"])
     for one in report["drills"]:
         console.print(f"drill of {one['rule']}: {one['id']}, until {one['details']['until'][:19]}Z", markup=False)

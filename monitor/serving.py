@@ -14,6 +14,7 @@ from monitor.duties import RING_PATIENCE, Duties
 from monitor.engine.drill import DRILL_ACCOUNT, DRILLS
 from monitor.errors import StoreUnavailable
 from monitor.plan import Crew
+from monitor.silencing import silence_doubts
 
 #: A process whose loop is later than this does not answer in time either.
 LAG_MAX = timedelta(seconds=5)
@@ -62,6 +63,7 @@ class Front:
             rules={rule.alert: rule for rule in config.rules},
             silences=config.silences,
             channels=tuple(config.channels),
+            odd=silence_doubts(config),
         )
 
     async def _ready(self, crew: Crew) -> Sequence[Check]:

@@ -11,15 +11,16 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from monitor import doubts
-from monitor.accounts import Roster
 from monitor.api.silences import first_mistake
 from monitor.beside import FAILED, OK, load_config, open_store, print_json
+from monitor.checks import counted
 from monitor.config import Config
+from monitor.engine.silence_check import matched
 from monitor.engine.silence_words import NewSilence, silence_view
+from monitor.engine.watch import stand_ins
 from monitor.errors import ConfigError
 from monitor.model.silence import SILENCES_MAX, Silence
-from monitor.silencing import match_text
+from monitor.silencing import match_text, silence_doubts, unless_text, what_fires
 
 _MATCHER = re.compile(r"\s*([^=<>!~\s]+)\s*=(?![=~])(.*)", re.DOTALL)
 #: How Alertmanager writes what cannot be said here; `=~` and quotes have a glob and a plain value instead.
@@ -44,21 +45,24 @@ def add_silence(
     asked["match"] = _match(matchers)
     if unless is not None:
         asked["unless"] = _unless(unless)
-    view = asyncio.run(_add(config, asked))
-    if view is None:
+    made = asyncio.run(_add(config, asked))
+    if made is None:
         print(f"there are {SILENCES_MAX} silences already, ended ones included", file=sys.stderr)
         return FAILED
+    view, matches = made
+    warnings = silence_doubts(config)(asked["match"])
     if as_json:
-        print_json(view)
+        print_json({**view, "matches": matches, "warnings": warnings})
     else:
-        print(f"{view['id']}: silenced until {view['ends_at']}")
-    told = doubts.Audience(Roster(config.defaults, accounts=dict(config.accounts)))
-    for _, what in doubts.of_silences([asked["match"]], told, config.rules, config.providers):
+        fire = "fires" if matches == 1 else "fire"
+        print(f"{view['id']}: silenced until {view['ends_at']}; matches {counted(matches, 'alert')} that {fire} now")
+    for what in warnings:
         print(f"warning: {what}", file=sys.stderr)
     return OK
 
 
-async def _add(config: Config, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+async def _add(config: Config, asked: Mapping[str, Any]) -> tuple[dict[str, Any], int] | None:
+    """The silence and how many alerts that fire now it matches; None when there are too many."""
     async with open_store(config) as store:
         now = await store.time()
         try:
@@ -67,7 +71,10 @@ async def _add(config: Config, asked: Mapping[str, Any]) -> dict[str, Any] | Non
             raise ConfigError([_as_typed(first_mistake(error))]) from None
         except ValueError as error:
             raise ConfigError([str(error)]) from None
-        return silence_view(silence, now) if await store.add_silence(silence) else None
+        if not await store.add_silence(silence):
+            return None
+        alerts = await what_fires(store, config, {**config.accounts, **stand_ins(config.accounts, config.rules)})
+        return silence_view(silence, now), len(matched(silence, alerts))
 
 
 def _as_typed(mistake: str) -> str:
@@ -126,7 +133,7 @@ def _print(views: Sequence[Mapping[str, Any]]) -> None:
     for name in ("when", "matches", "author", "comment"):
         table.add_column(name, overflow="fold")
     for view in views:
-        matches = match_text(view["match"]) + _unless_text(view["unless"])
+        matches = match_text(view["match"]) + unless_text(view["unless"])
         table.add_row(*map(_plain, (view["id"], _when(view), matches, view["author"], view["comment"])))
     Console().print(table)
 
@@ -137,13 +144,6 @@ def _when(view: Mapping[str, Any]) -> str:
         view["state"], ("ends_at", "until")
     )
     return f"{word} {view[key][:16].replace('T', ' ')}Z"
-
-
-def _unless_text(unless: Mapping[str, str] | None) -> str:
-    if unless is None:
-        return ""
-    sign, bound = ("<", unless["below"]) if "below" in unless else (">", unless["above"])
-    return f" unless {unless['measure']}{sign}{bound}"
 
 
 def _plain(text: str) -> str:

@@ -14,6 +14,7 @@ from monitor.config import load
 from monitor.errors import ConfigError
 from monitor.mistakes import NOT_YET, TYPES_NOT_YET
 from monitor.rules import RULES
+from tests.builders import NOON
 
 ROOT = Path(__file__).parents[1]
 BAD = Path(__file__).parent / "config" / "bad"
@@ -149,7 +150,7 @@ def test_paths_start_at_the_file_not_at_the_working_directory(tmp_path, monkeypa
 def test_no_secret_shows_in_a_repr_or_a_summary(written):
     config = written(KUNA + CHANNEL + "store: {url: 'redis://:hunter2@db:6379/0'}\n")
 
-    for shown in (repr(config), checks.summary(config)):
+    for shown in (repr(config), checks.summary(config, NOON)):
         assert "k-0123456789" not in shown
         assert "hunter2" not in shown
         assert "T0/secret" not in shown
@@ -665,7 +666,7 @@ def _references(node):
 
 
 def test_the_summary_fits_on_one_screen_and_names_what_is_watched(written):
-    shown = checks.summary(written(KUNA + CHANNEL, **rules(LOW))).splitlines()
+    shown = checks.summary(written(KUNA + CHANNEL, **rules(LOW)), NOON).splitlines()
 
     assert len(shown) < 24
     assert shown[0] == "config.yaml: fine"

@@ -5,7 +5,9 @@ import re
 
 import pytest
 
-from tests.test_commands import folder, outside, run  # noqa: F401 - fixtures
+from tests.commandline import live
+from tests.facts import policy, rule
+from tests.test_commands import folder, in_store, outside, run  # noqa: F401 - fixtures
 
 
 def added(run, *words):  # noqa: F811
@@ -23,6 +25,7 @@ def test_a_silence_is_made_listed_and_ended(run):  # noqa: F811
 
     assert made["match"] == {"account": "hot", "rule": ["Liq*", "Low*"]}
     assert (made["author"], made["unless"]) == ("maria", {"measure": "equity", "below": "50000"})
+    assert (made.pop("matches"), made.pop("warnings")) == (0, ["no rule is 'Liq*' or 'Low*'"])
     assert listed(run) == [made]
     code, out, err = run("silence", "expire", made["id"])
     assert (code, err) == (0, "")
@@ -36,7 +39,7 @@ def test_for_people_a_table_says_it_all(run):  # noqa: F811
     code, out, _ = run("silence", "add", "account=[hot]", "--for", "1d", "--author", "maria", "--comment", "moving")
 
     assert code == 0
-    assert re.fullmatch(r"sil_[0-9a-f]{20}: silenced until \S+Z\n", out)
+    assert re.fullmatch(r"sil_[0-9a-f]{20}: silenced until \S+Z; matches no alerts that fire now\n", out)
     table = run("silence", "list")[1]
     assert out.partition(":")[0] in table
     assert "account=[hot" in table
@@ -118,5 +121,50 @@ def test_case_55_status_lists_silences_that_match_nothing_or_end_soon(run, folde
         "joe": ["matches nothing", "older than seven days"],
         "maria": ["matches nothing", "ends within an hour"],
     }
-    said = r"silence sil_\w+ of maria \(key rotation\): account=hot matches nothing, ends within an hour"
+    said = (
+        r"silence sil_\w+ of maria \(key rotation\): account=hot: until \S+ \S+Z, matches nothing, ends within an hour"
+    )
     assert re.search(said, run("status")[1])
+
+
+class TestWithAlertsThatFire:
+    @pytest.fixture(autouse=True)
+    def _firing(self, run, folder, valkey_server):  # noqa: F811
+        (folder / "rules.yaml").write_text("rules: [{alert: Low, type: low_balance, below: 100}]")
+        config = folder / "config.yaml"
+        config.write_text(config.read_text() + "rules: [rules.yaml]\n")
+        low = rule("low_balance", alert="Low", below=100)
+
+        async def poll(store):
+            for name, total in (("hot", "50"), ("cold", "5")):
+                clock = store.clock_override
+                await live(store, clock, [(0, {"USDT": total})], rules=(low,), policy=policy("ops"), account=name)
+
+        in_store(valkey_server.url, poll)
+
+    def test_who_silences_is_told_how_many_it_matches_now(self, run):  # noqa: F811
+        words = ("--for", "2h", "--author", "maria", "--comment", "x")
+
+        assert "; matches 2 alerts that fire now" in run("silence", "add", "rule=Low", *words)[1]
+        assert "; matches 1 alert that fires now" in run("silence", "add", "account=hot", *words)[1]
+
+    def test_status_says_what_each_holds_and_which_is_lifted(self, run):  # noqa: F811
+        added(run, "rule=Low", "--for", "2h", "--unless", "total<10")
+        added(run, "account=hot", "--for", "3h")
+
+        report = json.loads(run("status", "--json")[1])["silences"]
+        assert [(one["matches"], one["holds"], one["lifted"]) for one in report] == [(2, 1, 1), (1, 1, 0)]
+        out = run("status")[1]
+        assert "rule=Low unless total<10: until 2" in out
+        assert "holds 1 firing alert, lifted by `unless` for 1\n" in out
+        assert out.count("holds 1 firing alert\n") == 1
+
+
+def test_check_warns_of_one_that_has_ended(run, folder):  # noqa: F811
+    config = folder / "config.yaml"
+    said = "silences: [{match: {account: hot}, ends_at: 2025-01-01T00:00:00Z, author: maria, comment: key rotation}]\n"
+    config.write_text(config.read_text() + said)
+
+    out = run("check")[1]
+
+    assert "warning: silences: that of maria (key rotation) ended at 2025-01-01T00:00:00Z, remove it\n" in out

@@ -10,6 +10,7 @@ from monitor.engine.notice import Rules
 from monitor.engine.ports import Clock
 from monitor.engine.reader import Reader
 from monitor.model.group import Hush
+from monitor.model.labels import Match
 from monitor.model.ledger import Delivery, DeliveryState, Notification, Place
 from monitor.model.record import Account, Amended, Commit
 from monitor.model.silence import Silence
@@ -109,13 +110,17 @@ def _nobody(_provider: str) -> None:
     return
 
 
+def _nothing(_match: Match) -> list[str]:
+    return []
+
+
 @dataclass(frozen=True, slots=True)
 class ApiContext:
     """Everything a request may use. A reload makes a new one and hands it to `server.swap`.
 
     `others` are the accounts whose provider is the store (providers as a whole, the monitor itself): they
     have alerts but no balances. `wake` tells this process's poller that an account of a provider was made due.
-    `rules` (by name) and `silences` are those of the configuration.
+    `rules` (by name) and `silences` are those of the configuration; `odd` says of a silence's match what no alert has.
     """
 
     accounts: Mapping[str, Account]
@@ -129,3 +134,4 @@ class ApiContext:
     rules: Rules = field(default_factory=dict)
     silences: tuple[Silence, ...] = ()
     channels: Sequence[str] = ()
+    odd: Callable[[Match], list[str]] = _nothing

@@ -26,7 +26,7 @@ async def index(api: ApiContext, request: web.Request) -> web.Response:
 
 
 async def create(api: ApiContext, request: web.Request) -> web.Response:
-    """Make one. It holds within a second."""
+    """Make one. It holds within a second. `warnings` are labels and values of it that no alert has."""
     now = api.clock()
     try:
         silence = NewSilence.model_validate(await body.read(request, tuple(NewSilence.model_fields))).silence(now)
@@ -36,7 +36,7 @@ async def create(api: ApiContext, request: web.Request) -> web.Response:
         raise invalid(str(error)) from None
     if not await api.store.add_silence(silence):
         raise Problem(409, "silences-full", f"there are {SILENCES_MAX} silences already, ended ones included")
-    return answer(silence_view(silence, now), 201)
+    return answer({**silence_view(silence, now), "warnings": api.odd(silence.match)}, 201)
 
 
 async def expire(api: ApiContext, request: web.Request) -> web.Response:

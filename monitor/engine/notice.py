@@ -127,7 +127,7 @@ def labels_of(entry: Entry) -> Mapping[str, str]:
     }
 
 
-def labels_of_alert(rule: RuleBase, account: Account, alert: Alert) -> Mapping[str, str]:
+def labels_of_alert(rule: RuleBase | None, account: Account, alert: Alert) -> Mapping[str, str]:
     """The same of an alert that is not put into words: this is asked at every poll while it fires."""
     about = whom(rule, account, alert)
     return {

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
 
-from monitor.engine.notice import labels_of_alert
+from monitor.engine.notice import Rules, labels_of_alert
+from monitor.engine.silences import lifted
 from monitor.model.alert import State
-from monitor.model.labels import Labels, matches
+from monitor.model.labels import Labels, compile_match
 from monitor.model.record import Account, Record
 from monitor.model.silence import Silence
-from monitor.rules.base import RuleBase
 
 #: One that ends within this is about to; the author of a shorter one hears of it in its last tenth.
 ENDING = timedelta(hours=1)
@@ -19,18 +21,33 @@ OLD = timedelta(days=7)
 NAMED_MAX = 3
 
 
-def firing(
-    accounts: Mapping[str, Account], rules: Mapping[str, RuleBase], records: Iterable[Record]
-) -> Iterator[Labels]:
-    """The labels of what fires now, by the records of accounts."""
+class Fires(NamedTuple):
+    """An alert that fires now, as silences see it."""
+
+    labels: Labels
+    measure: str | None
+    value: Decimal | None
+
+    @property
+    def asset(self) -> str | None:
+        return self.labels["asset"] or None
+
+    @property
+    def account(self) -> str:
+        return self.labels["account"]
+
+
+def firing(accounts: Mapping[str, Account], rules: Rules, records: Iterable[Record]) -> Iterator[Fires]:
+    """What fires now, by the records of accounts: also what is about the monitor itself."""
     for record in records:
         account = accounts.get(record.account)
         for alert in record.alerts:
-            if account is not None and alert.state is State.FIRING and alert.rule in rules:
-                yield labels_of_alert(rules[alert.rule], account, alert)
+            if account is not None and alert.state is State.FIRING:
+                labels = labels_of_alert(rules.get(alert.rule), account, alert)
+                yield Fires(labels, alert.measure, alert.value)
 
 
-def remarks(silence: Silence, alerts: Sequence[Labels], now: datetime) -> tuple[str, ...]:
+def remarks(silence: Silence, alerts: Sequence[Fires], now: datetime) -> tuple[str, ...]:
     """What somebody should look at: `matches nothing`, `ends within an hour`, `older than seven days`."""
     state = silence.state(now)
     if state == "expired":
@@ -44,9 +61,16 @@ def remarks(silence: Silence, alerts: Sequence[Labels], now: datetime) -> tuple[
     return tuple(what for what, holds in found if holds)
 
 
-def matched(silence: Silence, alerts: Sequence[Labels]) -> list[Labels]:
+def matched(silence: Silence, alerts: Sequence[Fires]) -> list[Fires]:
     """The alerts a silence matches."""
-    return [labels for labels in alerts if matches(silence.match, labels)]
+    fits = compile_match(silence.match)
+    return [one for one in alerts if fits(one.labels)]
+
+
+def lifted_for(silence: Silence, alerts: Iterable[Fires], records: Mapping[str, Record]) -> list[Fires]:
+    """For which of the alerts that it matches it is lifted now, by what is known of their accounts."""
+    unless = silence.unless
+    return [] if unless is None else [one for one in alerts if lifted(unless, one, records.get(one.account))]
 
 
 def ends_soon(silence: Silence, now: datetime) -> bool:
@@ -57,9 +81,9 @@ def ends_soon(silence: Silence, now: datetime) -> bool:
     return silence.ends_at - now <= min(ENDING, length / _TENTH)
 
 
-def reminder(silence: Silence, held: Sequence[Labels]) -> str:
+def reminder(silence: Silence, held: Sequence[Fires]) -> str:
     """What a silence's author is told before its end."""
-    named = [" ".join(filter(None, (one["rule"], one["account"], one["asset"]))) for one in held[:NAMED_MAX]]
+    named = [" ".join(filter(None, (one.labels["rule"], one.account, one.asset))) for one in held[:NAMED_MAX]]
     more = f" and {len(held) - NAMED_MAX} more" if len(held) > NAMED_MAX else ""
     return (
         f"the silence of {silence.author} ({silence.comment}) ends at "

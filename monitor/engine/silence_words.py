@@ -1,5 +1,6 @@
 """Silences as people write them: in the configuration, in a request, at the command line."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
@@ -13,6 +14,8 @@ from monitor.model.snapshot import MEASURES
 
 #: Longer is no silence but a route that nobody reads.
 LONGEST = timedelta(days=366)
+#: No name of a label has what other tools write between it and its value.
+_LABEL = re.compile(r"[^\s=!~<>\"{}]+")
 
 
 def moment(value: object) -> datetime:
@@ -82,6 +85,10 @@ class _Said(BaseModel):
 
     @model_validator(mode="after")
     def _narrow(self) -> Self:
+        for label in self.match:
+            if not _LABEL.fullmatch(label):
+                what = "no alert has such a label: values are plain or globs, like {account: hedge, rule: Liq*}"
+                raise ValueError(f"match: {label[:40]!r}: {what}")
         if all(wanted == "*" for wanted in self.match.values()) and not set(self.match) - _EVERYWHERE:
             raise ValueError("this would silence everything, also the monitor itself: match something")
         return self

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Protocol
 
 import structlog
@@ -148,7 +149,20 @@ def _hush(entry: Entry, silences: Iterable[Silence], record: Record | None, now:
     return Hush("silenced", last.starts_at or now, last.ends_at, last.author, last.comment, last.unless is not None)
 
 
-def lifted(unless: Unless, entry: Entry, record: Record | None) -> bool:
+class Measured(Protocol):
+    """What of an alert decides whether a silence is lifted for it: an entry, or an alert as `status` sees it."""
+
+    @property
+    def asset(self) -> str | None: ...
+
+    @property
+    def measure(self) -> str | None: ...
+
+    @property
+    def value(self) -> Decimal | None: ...
+
+
+def lifted(unless: Unless, entry: Measured, record: Record | None) -> bool:
     """Whether things are worse than a silence was meant for.
 
     What counts is what was read last, however old: an outage alone makes nothing worse. It is the measure of the

@@ -42,6 +42,18 @@ async def test_a_silence_is_made_and_ended(context, start):
     assert await listed(client, "?state=expired") == [made["id"]]
 
 
+async def test_what_no_alert_has_is_said_and_it_is_made_all_the_same(context, start):
+    def odd(match):
+        return [f"no alert has the label {label!r}" for label in match if label != "account"]
+
+    client, _ = await start(context(odd=odd))
+
+    assert (await post(client))[1]["warnings"] == []
+    status, made = await post(client, {**SAID, "match": {"acount": "hedge"}})
+    assert (status, made["warnings"]) == (201, ["no alert has the label 'acount'"])
+    assert len(await listed(client)) == 2
+
+
 async def test_one_of_the_configuration_is_ended_there(context, start):
     client, _ = await start(context(silences=FILED))
 
@@ -59,6 +71,9 @@ async def test_one_of_the_configuration_is_ended_there(context, start):
         ({"duration": None}, "needs either `ends_at` or `duration`"),
         ({"duration": 5}, "duration: '5' is not a duration, write 5s"),
         ({"unless": {"measure": "equity", "below": 0.5}}, "unless.below: "),
+        ({"match": {"account!": "hedge"}}, "match: 'account!': no alert has such a label"),
+        ({"match": {"account=": "hedge"}}, "match: 'account=': no alert has such a label"),
+        ({"match": {"": "hedge"}}, "match: '': no alert has such a label"),
         ({"matcher": {}}, "unknown key 'matcher', did you mean 'match'?"),
     ],
 )

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.engine.silence_check import ends_soon, remarks, reminder
+from monitor.engine.silence_check import Fires, ends_soon, remarks, reminder
 from monitor.model.silence import Silence
 from tests.builders import NOON, minutes
 
@@ -33,7 +33,7 @@ def silence(lasts=timedelta(days=1), age=FIVE, **changes):
     ],
 )
 def test_case_55_what_is_odd_about_a_silence(one, alerts, said):
-    assert remarks(one, alerts, NOON) == said
+    assert remarks(one, [Fires(labels, None, None) for labels in alerts], NOON) == said
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_case_55_the_author_is_reminded_an_hour_before_the_end_or_in_the_last_te
 
 
 def test_case_55_the_reminder_says_whose_silence_it_is_and_what_will_be_heard():
-    held = [{**LOW, "asset": asset} for asset in ("USDT", "BTC", "", "ETH")]
+    held = [Fires({**LOW, "asset": asset}, None, None) for asset in ("USDT", "BTC", "", "ETH")]
 
     assert reminder(silence(minutes(65)), held) == (
         "the silence of maria (key rotation) ends at 2026-11-20T13:00:00Z, "
