@@ -1,8 +1,10 @@
 """Messages full of what strangers write into labels, and messages at the limits: every chat must take them all."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
-from monitor.model.group import MESSAGE_MAX
+from monitor.model.group import MESSAGE_MAX, Numbered
 from tests.builders import entry, event_entry, message
 from tests.samples import MESSAGES
 
@@ -24,7 +26,9 @@ HOSTILE = st.one_of(
 _AMOUNTS = st.one_of(
     st.none(), st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**40), max_value=10**40)
 )
-#: Entries of which every text is a stranger's.
+_NOBODY = st.just("") | HOSTILE
+_NOTHING = st.none() | HOSTILE
+#: Entries of which every text is a stranger's, or is not there.
 ENTRIES = st.builds(
     lambda account, provider, rule, unit, label, summary, value, status: entry(
         account=account,
@@ -37,16 +41,32 @@ ENTRIES = st.builds(
         labels={"x": label},
         annotations={"summary": summary, "runbook_url": f"https://wiki.example/{label}"},
     ),
-    *[HOSTILE] * 6,
+    _NOBODY,
+    _NOBODY,
+    HOSTILE,
+    _NOTHING,
+    HOSTILE,
+    HOSTILE,
     _AMOUNTS,
     st.sampled_from(["firing", "resolved"]),
 )
+
+
+def _moved(kind: str, reference: str | None, asset: str, account: str, *, late: bool) -> object:
+    told = event_entry(account=account, asset=asset, unit=asset)
+    return replace(told, event=replace(told.event, kind=kind, reference=reference, asset=asset, late=late))
+
+
+#: Movements that a stranger named.
+MOVEMENTS = st.builds(_moved, HOSTILE, _NOTHING, HOSTILE, HOSTILE, late=st.booleans())
 KINDS = ("alert.firing", "alert.updated", "alert.reminder", "alert.resolved", "alert.event")
-#: Messages of every kind, with one to seven such entries.
+#: Messages of every kind, with one to seven such entries, of a group with such labels.
 HOSTILE_MESSAGES = st.builds(
-    lambda entries, kind: message(*entries, kind=kind),
-    st.lists(ENTRIES, min_size=1, max_size=7),
+    lambda entries, kind, labels, truncated: message(*entries, kind=kind, labels=labels, truncated=truncated),
+    st.lists(ENTRIES | MOVEMENTS, min_size=1, max_size=7),
     st.sampled_from(KINDS),
+    st.dictionaries(HOSTILE, HOSTILE, max_size=3),
+    st.integers(0, 9),
 )
 
 
@@ -72,5 +92,48 @@ LARGE = {
     "five full of what is escaped": message(*(entry(f"{place}", **_everything("<&>_*[`\\" * 16)) for place in "abcde")),
 }
 
-#: Every sample of `samples.py` and every large one.
-ALL = {**MESSAGES, **LARGE}
+_OWN = {"rule": "SelfOffline", "rule_type": "self", "provider": "", "account": "", "asset": None, "measure": None}
+_BARE = {"value": None, "previous": None, "threshold": None, "unit": None, "labels": {}, "annotations": {}}
+_TAKEN_BACK = replace(event_entry(), reason="event_reverted")
+#: Messages that lack what others have, or have what others lack.
+ODD = {
+    "the monitor's own": message(entry(**_OWN, **_BARE, started_at=None)),
+    "a provider as a whole": message(entry(rule_type="provider_down", account="", asset=None, **_BARE)),
+    "a drill": message(entry(labels={"drill": "true"}, annotations={"summary": "DRILL: low"})),
+    "told late": message(entry(annotations={"caveat": "silenced since 2026-11-20T12:00:00Z by maria"})),
+    "a movement that is taken back": message(Numbered(_TAKEN_BACK, 2), kind="alert.updated"),
+    "a movement of which little is known": message(
+        replace(
+            _TAKEN_BACK, event=replace(_TAKEN_BACK.event, direction=None, balance_after=None, reference=None), more=7
+        ),
+        kind="alert.event",
+    ),
+    "a digest of groups that share nothing": message(
+        *(entry(f"{number}", rule=f"Rule{number}", provider=f"p{number}") for number in range(30)), labels={}
+    ),
+    "every attack at once": message(
+        *(
+            entry(
+                f"{number}",
+                rule=attack,
+                account=attack,
+                provider=attack,
+                unit=attack,
+                labels={attack: attack},
+                annotations={"summary": attack, "runbook_url": f"https://wiki.example/{attack}", attack: attack},
+            )
+            for number, attack in enumerate(ATTACKS)
+        ),
+        labels=dict(zip(ATTACKS, ATTACKS, strict=True)),
+    ),
+    "of what was taken care of, and closed for a reason": message(
+        *(
+            Numbered(entry(why, "resolved", reason=why), 2)
+            for why in ("rule_removed", "account_removed", "watch_expired", "superseded", "no_data")
+        ),
+        kind="alert.resolved",
+    ),
+}
+
+#: Every sample of `samples.py`, every odd and every large one.
+ALL = {**MESSAGES, **ODD, **LARGE}

@@ -199,6 +199,17 @@ async def test_a_mail_arrives_at_a_real_server(http):
     assert_a_mail_server_takes(office.mails[0])
 
 
+async def test_every_message_and_the_largest_arrive_at_a_real_server_in_whole(http):
+    async with mail_server() as office:
+        for one in ALL.values():
+            await settings(office.port).connect(http).send(one, NOON)
+
+    assert len(office.mails) == len(ALL)
+    for arrived, one in zip(office.mails, ALL.values(), strict=True):
+        mail = assert_a_mail_server_takes(arrived)
+        assert one.id in mail.get_body(("plain",)).get_content()
+
+
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])
 @pytest.mark.parametrize("trusted", [True, False])
 async def test_a_password_goes_only_to_a_server_whose_certificate_is_trusted(http, monkeypatch, scheme, trusted):

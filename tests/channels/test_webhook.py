@@ -21,6 +21,8 @@ from monitor.channels.webhook_formats import render
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from monitor.fields import Context
 from tests.builders import NOON, entry, message, seconds
+from tests.channels.verifiers import assert_webhook_says_what_is_promised
+from tests.hostile import ALL, HOSTILE_MESSAGES
 from tests.samples import MESSAGES
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -38,6 +40,21 @@ def test_every_message_is_the_contract_s_json(name):
     golden = (GOLDEN / f"webhook.{name}.json").read_text()
 
     assert json.dumps(json.loads(render(MESSAGES[name])), indent=1, ensure_ascii=False) + "\n" == golden
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_every_message_is_what_is_promised_and_verified_by_the_standard_s_own_library(http, receiver, name):
+    await webhook(url=receiver.url, secret=NEW).connect(http).send(ALL[name], datetime.now(UTC))
+
+    [(_, headers, body)] = receiver.requests
+    lower = {name.lower(): value for name, value in headers.items()}
+    assert standardwebhooks.Webhook(NEW).verify(body, lower) == json.loads(body)
+    assert_webhook_says_what_is_promised(json.loads(body))
+
+
+@given(HOSTILE_MESSAGES)
+def test_whatever_strangers_write_it_is_what_is_promised(one):
+    assert_webhook_says_what_is_promised(json.loads(render(one)))
 
 
 def test_amounts_are_strings_with_all_their_digits_and_never_an_exponent():

@@ -77,6 +77,64 @@ def assert_pagerduty_takes(body: dict) -> None:
         assert all(link["href"].startswith("https://") for link in body.get("links", []))
 
 
+_TEXT, _TIME, _AMOUNT = (
+    {"type": "string"},
+    {"type": ["string", "null"], "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"},
+    {"type": ["string", "null"], "pattern": r"^-?\d+(\.\d+)?$"},
+)
+_MAYBE, _TEXTS = {"type": ["string", "null"]}, {"type": "object", "additionalProperties": _TEXT}
+
+
+def _object(**properties):
+    plain = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**plain, "required": list(properties)}
+
+
+_EVENT = _object(
+    id=_TEXT, kind=_TEXT, direction={"enum": ["in", "out", None]}, amount=_AMOUNT, balance_after=_AMOUNT,
+    occurred_at=_TIME, reference=_MAYBE,
+)  # fmt: skip
+for _name, _kind in (("late", {"const": True}), ("expected", {"type": "array"})):
+    _EVENT["properties"][_name] = _kind
+_STATUS = {"enum": ["firing", "resolved", "event"]}
+_ALERT = _object(
+    id={"type": "string", "pattern": "^alr_"}, fingerprint=_TEXT, sequence={"type": "integer", "minimum": 1},
+    status=_STATUS, rule=_TEXT, rule_type=_TEXT, severity={"enum": ["info", "warning", "critical"]}, provider=_TEXT,
+    account=_TEXT, asset=_MAYBE, measure=_MAYBE, value=_AMOUNT, previous=_AMOUNT, threshold=_AMOUNT, unit=_MAYBE,
+    labels=_TEXTS, annotations=_TEXTS, started_at=_TIME, observed_at=_TIME, resolved_at=_TIME,
+    reason={
+        "enum": [None, "recovered", "rule_removed", "account_removed", "watch_expired", "superseded", "no_data",
+                 "event_reverted", "event_restored"],
+    },
+    event={"anyOf": [{"type": "null"}, _EVENT]},
+)  # fmt: skip
+_KINDS = ["alert.firing", "alert.updated", "alert.reminder", "alert.resolved", "alert.event", "test"]
+_WEBHOOK = Draft202012Validator(
+    _object(
+        type={"enum": _KINDS},
+        timestamp=_TIME,
+        data=_object(
+            notification_id={"type": "string", "pattern": "^ntf_"},
+            channel=_TEXT,
+            status={"enum": ["firing", "resolved", "event", "test"]},
+            group=_TEXTS,
+            alerts={"type": "array", "items": _ALERT, "maxItems": 100},
+            truncated={"type": "integer", "minimum": 0},
+        ),
+    )
+)
+
+
+def assert_webhook_says_what_is_promised(body):
+    """Every name, type and word that receivers may count on, and no others."""
+    assert [error.message for error in _WEBHOOK.iter_errors(body)] == []
+    assert body["timestamp"]
+    assert_encodable(body)
+    for alert in body["data"]["alerts"]:
+        assert alert["observed_at"]
+        assert (alert["status"] == "event") == (alert["event"] is not None)
+
+
 def assert_alertmanager_posts(body):
     """The shape of its webhook payload, version 4, as captured from a real one (0.25)."""
     assert set(body) == {
