@@ -12,6 +12,7 @@ from functools import cached_property
 from itertools import chain, islice
 
 from monitor.accounts import Roster
+from monitor.deadroutes import dead_routes
 from monitor.engine.expected import ExpectedTransfer
 from monitor.engine.inhibit import Inhibit
 from monitor.engine.route import EVERY_LABEL, Route
@@ -175,7 +176,8 @@ def overload(spec: ProviderSettings, accounts: Iterable[Account]) -> Iterator[st
 
 
 def of_route(route: Route, audience: Audience, rules: Sequence[RuleBase], providers: Iterable[str]) -> Iterator[Doubt]:
-    """Routes that no alert can take, and groups by what no alert has."""
+    """Routes that no alert can take or that tell nobody, and groups by what no alert has."""
+    yield from dead_routes(route)
     yield from _of_route(route, _told(audience, rules, providers), ())
 
 

@@ -189,10 +189,10 @@ def test_a_route_that_no_alert_takes_is_a_warning(warnings, route, said):
 
 def test_a_route_that_some_alert_can_take_is_no_warning(warnings):
     routes = [
-        "match: {severity: '*'}, group_by: [...]",
         "match: {rule: [NotificationFailing, Lo*], rule_type: self}",
         "match: {rule_type: low_balance, asset: WHATEVER, account: ''}",
         "match: {team: treas*, desk: '', group: ''}, group_by: [team, desk, asset]",
+        "match: {severity: '*'}, group_by: [...]",
     ]
 
     listed = "".join(f"    - {{{route}}}\n" for route in routes)
@@ -226,6 +226,46 @@ def test_a_silence_that_no_alert_can_match_is_a_warning(warnings, match, said):
 
     label = match[1:].partition(":")[0]
     assert warnings([LOW], f"silences: [{one}]\n") == [f"config.yaml:15: silences[0].match.{label}: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "dead"),
+    [
+        pytest.param("match: {}", "match: {rule: Low}", True, id="an empty match takes everything"),
+        pytest.param("match: {}, continue: true", "match: {rule: Low}", False, id="but for one that goes on"),
+        pytest.param("match: {rule: Low}", "match: {rule: Low, account: hedge}", True, id="the same and more"),
+        pytest.param("match: {rule: Low, account: hedge}", "match: {rule: Low}", False, id="the wide one comes later"),
+        pytest.param('match: {rule: "L*"}', "match: {rule: Low}", True, id="a glob that takes the name"),
+        pytest.param("match: {rule: Low}", 'match: {rule: "L*"}', False, id="a glob that takes more"),
+        pytest.param("match: {severity: [info, warning]}", "match: {severity: [warning]}", True, id="one of several"),
+        pytest.param("match: {severity: [info]}", "match: {severity: [info, warning]}", False, id="one more"),
+        pytest.param('match: {severity: "*"}', "match: {rule: Low}", True, id="every alert has a severity"),
+        pytest.param('match: {tier: "*"}', "match: {rule: Low}", False, id="not every alert has a tier"),
+        pytest.param('match: {tier: "*"}', 'match: {tier: ""}', False, id="none at all is no tier"),
+    ],
+)
+def test_a_route_behind_one_that_takes_all_it_matches_is_a_warning(warnings, earlier, later, dead):
+    said = warnings([LOW], f"route: {{channels: [ops], routes: [{{{earlier}}}, {{{later}}}]}}\n")
+
+    why = "route.routes[0] before it takes all that this one matches, and has no `continue`"
+    assert said == ([f"config.yaml:15: route.routes[1]: takes no alert: {why}"] if dead else [])
+
+
+@pytest.mark.parametrize(
+    ("route", "dead"),
+    [
+        ("{match: {rule: Low}, channels: []}", True),
+        ("{match: {rule: Low}, channels: [], routes: [{match: {account: hedge}, channels: [ops]}]}", False),
+        ("{match: {rule: Low}, channels: [], escalate: later}", False),
+    ],
+)
+def test_a_route_that_tells_nobody_is_a_warning(warnings, route, dead):
+    other = "{match: {rule: Other*}, channels: [], escalate: later}"
+    escalations = "escalations: {later: [{after: 5m, channels: [ops]}]}\n"
+    more = f"{escalations}route: {{channels: [ops], routes: [{route}, {other}]}}\n"
+
+    said = "config.yaml:16: route.routes[0].channels: is empty: what this route takes is told to nobody"
+    assert warnings([LOW, LOW.replace("Low", "Other", 1)], more) == ([said] if dead else [])
 
 
 @pytest.mark.parametrize("label", ["drill", "channel"])
