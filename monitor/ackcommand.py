@@ -2,9 +2,11 @@
 
 import asyncio
 import sys
+from datetime import datetime
 from pathlib import Path
 
-from monitor.beside import FAILED, OK, about, load_config, open_store
+from monitor.api.views import alert_view
+from monitor.beside import FAILED, OK, about, load_config, open_store, print_json
 from monitor.config import Config
 from monitor.engine.acknowledge import AUTHOR_MAX, COMMENT_MAX, Found, acknowledge_alert
 from monitor.engine.drill import DRILL_ACCOUNT, DRILLS
@@ -13,26 +15,29 @@ from monitor.errors import ConfigError, NotAcknowledged
 from monitor.model.acked import Acked
 
 
-def acknowledge(path: Path, alert_id: str, author: str, comment: str) -> int:
+def acknowledge(path: Path, alert_id: str, author: str, comment: str, *, as_json: bool) -> int:
     """Acknowledge an alert and say what there is to know of it by now."""
     empty = [option for option, said in (("--author", author), ("--comment", comment)) if not said.strip()]
     if empty:
         raise ConfigError([f"{option} must not be empty" for option in empty])
     config = load_config(path)
     try:
-        found = asyncio.run(_acknowledge(config, alert_id, author[:AUTHOR_MAX], comment[:COMMENT_MAX]))
+        found, now = asyncio.run(_acknowledge(config, alert_id, author[:AUTHOR_MAX], comment[:COMMENT_MAX]))
     except NotAcknowledged as error:
         print(f"{error}; `balance-monitor status` lists what fires", file=sys.stderr)
         return FAILED
-    print(_told(found, author, comment))
+    if as_json:
+        print_json(alert_view(found.alert, found.account, now, {rule.alert: rule for rule in config.rules}))
+    else:
+        print(_told(found, author, comment))
     return OK
 
 
-async def _acknowledge(config: Config, alert_id: str, author: str, comment: str) -> Found:
+async def _acknowledge(config: Config, alert_id: str, author: str, comment: str) -> tuple[Found, datetime]:
     watched = {**config.accounts, **stand_ins(config.accounts, config.rules), DRILLS: DRILL_ACCOUNT}
     async with open_store(config) as store:
         now = await store.time()
-        return await acknowledge_alert(store, watched.get, alert_id, author, comment, lambda: now)
+        return await acknowledge_alert(store, watched.get, alert_id, author, comment, lambda: now), now
 
 
 def _told(found: Found, author: str, comment: str) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from monitor.cli_options import CONFIG_HELP, ConfigPath, Json
 from monitor.cli_options import config_path as _path
+from monitor.cli_sent import ack, deliveries, replay, why
 from monitor.cli_silence import silence
 
 app = typer.Typer(
@@ -29,7 +30,6 @@ _TEST_CONFIG_HELP = "For test files that name no `config:`; default the nearest 
 RootConfigPath = Annotated[
     Path | None, typer.Option("--config", "-c", help=CONFIG_HELP, envvar="BALANCE_MONITOR_CONFIG")
 ]
-DeliveryState = Literal["dead", "failing", "waiting", "sent"]
 Level = Literal["debug", "info", "warning", "error"]
 
 
@@ -211,61 +211,8 @@ def explain(
     raise typer.Exit(explained(_path(context, config), rule, account, as_json=as_json))
 
 
-@app.command()
-def ack(
-    context: typer.Context,
-    alert_id: str,
-    author: Annotated[str, typer.Option(help="Who takes care of it.", envvar="USER")],
-    comment: Annotated[str, typer.Option(help="What is being done.")],
-    config: ConfigPath = None,
-) -> None:
-    """Acknowledge an alert: no more reminders and no escalation, unless it gets worse. Its end is told."""
-    from monitor.ackcommand import acknowledge  # noqa: PLC0415
-
-    raise typer.Exit(acknowledge(_path(context, config), alert_id, author, comment))
-
-
-@app.command()
-def why(context: typer.Context, alert_id: str, config: ConfigPath = None, *, as_json: Json = False) -> None:
-    """An alert's story: what was seen, who was told and when, and what they answered. Also of a message: ntf_…"""
-    from monitor.whycommand import why as told  # noqa: PLC0415
-
-    raise typer.Exit(told(_path(context, config), alert_id, as_json=as_json))
-
-
-@app.command()
-def deliveries(
-    context: typer.Context,
-    config: ConfigPath = None,
-    state: Annotated[DeliveryState | None, typer.Option(help="Only these; default: dead and failing.")] = None,
-    channel: Annotated[str | None, typer.Option(help="Only those of this channel.")] = None,
-    *,
-    dead: Annotated[bool, typer.Option("--dead", help="Only what was given up: the same as --state dead.")] = False,
-    as_json: Json = False,
-) -> None:
-    """What has not arrived: given up (dead) or tried again (failing), the worst first."""
-    from monitor.deliveriescommand import list_deliveries  # noqa: PLC0415
-
-    if dead and state not in (None, "dead"):
-        raise typer.BadParameter(f"with --state {state} it contradicts", param_hint="--dead")
-    raise typer.Exit(list_deliveries(_path(context, config), "dead" if dead else state, channel, as_json=as_json))
-
-
-@app.command()
-def replay(
-    context: typer.Context,
-    notification_id: Annotated[str | None, typer.Argument(metavar="ID", help="As in `deliveries --dead`.")] = None,
-    config: ConfigPath = None,
-    channel: Annotated[str | None, typer.Option(help="Only those of this channel.")] = None,
-    *,
-    dead: Annotated[bool, typer.Option("--dead", help="All dead messages.")] = False,
-) -> None:
-    """Send a dead message again, as it was; a paused channel is tried at once."""
-    from monitor.deliveriescommand import replay as send_again  # noqa: PLC0415
-
-    if dead == (notification_id is not None):
-        raise typer.BadParameter("name one message, or say --dead for all of them", param_hint="ID")
-    raise typer.Exit(send_again(_path(context, config), notification_id, channel))
+for _command in (ack, why, deliveries, replay):
+    app.command()(_command)
 
 
 @app.command()

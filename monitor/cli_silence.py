@@ -51,8 +51,8 @@ def list_silences(
 
 
 @silence.command()
-def expire(context: typer.Context, silence_id: str, config: ConfigPath = None) -> None:
+def expire(context: typer.Context, silence_id: str, config: ConfigPath = None, *, as_json: Json = False) -> None:
     """End a silence now."""
     from monitor.silencecommand import end_silence  # noqa: PLC0415
 
-    raise typer.Exit(end_silence(config_path(context, config), silence_id))
+    raise typer.Exit(end_silence(config_path(context, config), silence_id, as_json=as_json))

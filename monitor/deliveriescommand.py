@@ -2,9 +2,10 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -84,43 +85,63 @@ def _what(one: Delivery) -> str:
     return "; ".join(part for part in (redact(one.last_error), told, again) if part)
 
 
-def replay(path: Path, name: str | None, channel: str | None) -> int:
+def replay(path: Path, name: str | None, channel: str | None, *, as_json: bool) -> int:
     """Send one dead message again, or (without a name) all of them, or those of a channel."""
     config = load_config(path)
-    return asyncio.run(_replay(config, name, _channels(config, channel)))
+    say = (lambda _: None) if as_json else _say_again
+    sent, why_not = asyncio.run(_replay(config, name, _channels(config, channel), say))
+    if why_not:
+        print(why_not, file=sys.stderr)
+        return FAILED
+    if as_json:
+        print_json({"items": [one._asdict() for one in sent]})
+        return OK
+    if name is None:
+        print(f"{counted(len(sent), 'message')} to be sent again" + (", by whoever delivers" if sent else ""))
+    return OK
 
 
-async def _replay(config: Config, name: str | None, channels: Sequence[str]) -> int:
+class _Again(NamedTuple):
+    """A dead message that goes out again, as the API says it, and the alerts it tells that are over by now."""
+
+    id: str
+    channel: str
+    state: str
+    resolved_since: list[str]
+
+
+async def _replay(
+    config: Config, name: str | None, channels: Sequence[str], say: Callable[[_Again], None]
+) -> tuple[list[_Again], str]:
+    """What goes out again, each said at once, and why that of this name does not."""
     async with open_store(config) as store:
         if name is None:
             wanted = [(one, dead) for one in channels for dead in await store.dead_messages(one)]
         else:
             found = await store.find_dead(name, channels)
             wanted = [(found, name)] if found is not None else []
-        sent = 0
+        sent = []
         for channel, dead in wanted:
-            late = await _late(store, channel, dead)
+            over = await _over(store, channel, dead)
             if await store.replay(channel, dead):
-                sent += 1
-                print(redact(f"{dead} goes out again to {channel}{late}"))
-        if name is not None and not sent:
-            print(await _why_not(store, name, channels), file=sys.stderr)
-            return FAILED
-    if name is None:
-        print(f"{counted(sent, 'message')} to be sent again" + (", by whoever delivers" if sent else ""))
-    return OK
+                sent.append(_Again(dead, channel, "waiting", over))
+                say(sent[-1])
+        return sent, await _why_not(store, name, channels) if name is not None and not sent else ""
 
 
-async def _late(store: RedisStore, channel: str, dead: str) -> str:
+async def _over(store: RedisStore, channel: str, dead: str) -> list[str]:
     """Which of the alerts that a dead message tells are over by now: it says what held then."""
     letter = await store.dead_letter(channel, dead)
     if letter is None or letter.type == "alert.resolved":
-        return ""
+        return []
     stories = await asyncio.gather(*(store.story(alert) for alert in letter.alerts))
-    over = [story[-1].chapter.alert for story in stories if story and story[-1].chapter.what == "resolved"]
-    if not over:
-        return ""
-    return f", as it was: {', '.join(over[:3])}{' …' if len(over) > 3 else ''} resolved since"
+    return [story[-1].chapter.alert for story in stories if story and story[-1].chapter.what == "resolved"]
+
+
+def _say_again(one: _Again) -> None:
+    over = one.resolved_since
+    late = f", as it was: {', '.join(over[:3])}{' …' if len(over) > 3 else ''} resolved since" if over else ""
+    print(redact(f"{one.id} goes out again to {one.channel}{late}"), flush=True)
 
 
 async def _why_not(store: RedisStore, name: str, channels: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -151,19 +152,25 @@ def _plain(text: str) -> str:
     return text.replace("[", r"\[")
 
 
-def end_silence(path: Path, name: str) -> int:
+def end_silence(path: Path, name: str, *, as_json: bool) -> int:
     """End a silence now."""
     config = load_config(path)
     if any(silence.id == name for silence in config.silences):
         raise ConfigError([f"{name} stands in the configuration: remove it there, and reload"])
-    silence = asyncio.run(_end(config, name))
-    if silence is None:
+    ended = asyncio.run(_end(config, name))
+    if ended is None:
         print(f"there is no silence {name!r}; `balance-monitor silence list` has them", file=sys.stderr)
         return FAILED
-    print(f"{name}: ended at {silence.ends_at:%Y-%m-%dT%H:%M:%SZ}")
+    silence, now = ended
+    if as_json:
+        print_json(silence_view(silence, now))
+    else:
+        print(f"{name}: ended at {silence.ends_at:%Y-%m-%dT%H:%M:%SZ}")
     return OK
 
 
-async def _end(config: Config, name: str) -> Silence | None:
+async def _end(config: Config, name: str) -> tuple[Silence, datetime] | None:
     async with open_store(config) as store:
-        return await store.end_silence(name, await store.time())
+        now = await store.time()
+        silence = await store.end_silence(name, now)
+        return None if silence is None else (silence, now)

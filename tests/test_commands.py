@@ -266,6 +266,8 @@ class TestStatus:
         assert run("ack", name, "--author", "joe", "--comment", "me too")[1].startswith(
             "Low hot USDT was acknowledged by maria at "
         )
+        shown = json.loads(run("ack", name, "--author", "joe", "--comment", "me too", "--json")[1])
+        assert (shown["id"], shown["account"], shown["acknowledged"]["by"]) == (name, "hot", "maria")
         assert f"({name}, acknowledged by maria: on it)" in run("status")[1], "`why` needs it, too"
 
     def test_what_does_not_fire_is_not_acknowledged(self, run, valkey_server):

@@ -246,6 +246,15 @@ class TestReplay:
         ]
         assert run("replay", "--dead")[1] == "no messages to be sent again\n"
 
+    def test_for_machines_it_is_a_list(self, run, dead):
+        again = {"id": dead[1], "channel": "ops", "state": "waiting", "resolved_since": []}
+
+        assert [json.loads(run("replay", name, "--json")[1]) for name in (dead[1], "--dead")] == [
+            {"items": [again]}, {"items": []},
+        ]  # fmt: skip
+        code, out, err = run("replay", dead[1], "--json")
+        assert (code, out, err.startswith(dead[1])) == (1, "", True)
+
     def test_only_those_of_a_channel_do(self, run, dead):
         assert run("replay", "--dead", "--channel", "chat")[1] == "no messages to be sent again\n"
         assert dead[1] in run("deliveries", "--dead")[1]

@@ -35,6 +35,14 @@ def test_a_silence_is_made_listed_and_ended(run):  # noqa: F811
     assert (kept["id"], kept["state"]) == (made["id"], "expired")
 
 
+def test_for_machines_its_end_is_the_silence_as_it_is_then(run):  # noqa: F811
+    made = added(run, "account=hot", "--for", "2h")
+
+    code, out, _ = run("silence", "expire", made["id"], "--json")
+
+    assert (code, json.loads(out)["id"], json.loads(out)["state"]) == (0, made["id"], "expired")
+
+
 def test_for_people_a_table_says_it_all(run):  # noqa: F811
     code, out, _ = run("silence", "add", "account=[hot]", "--for", "1d", "--author", "maria", "--comment", "moving")
 
