@@ -9,31 +9,8 @@ from monitor.errors import DeliveryDeferred, DeliveryRejected
 from monitor.store import codec
 from tests.builders import commit, entry, event_entry, minutes, row, seconds, target
 from tests.fakes import RecordingChannel, news_of
+from tests.fused import Fused, PowerCut
 from tests.post import dead_letters
-
-
-class PowerCut(BaseException):
-    """Not an Exception, so no bulkhead can mistake it for a bug and carry on."""
-
-
-class Fused:
-    """Lets the power fail at the `blow`-th chance, of which every call has two: before and after."""
-
-    def __init__(self, thing, chances, blow):
-        self._thing, self._chances, self._blow = thing, chances, blow
-
-    def __getattr__(self, name):
-        async def call(*args, **kwargs):
-            self._spark()
-            result = await getattr(self._thing, name)(*args, **kwargs)
-            self._spark()
-            return result
-
-        return call
-
-    def _spark(self):
-        if next(self._chances) == self._blow:
-            raise PowerCut
 
 
 def story(to):
@@ -90,9 +67,20 @@ async def test_no_crash_loses_what_is_owed(store, clock, answers):
     for blow in itertools.count():
         arrived, crashed = await run(store, clock, blow, answers)
         assert_told_truly(arrived, f"when the power failed at point {blow}")
+        await assert_on_record(store, f"ops-{blow}", arrived, crashed=crashed)
         if not crashed:
             break
     assert blow > 20, "the fuse never reached the interesting places"
+
+
+async def assert_on_record(store, channel, arrived, *, crashed):
+    """Whoever asks what was sent hears of all that arrived, but for what nobody lived to see arrive, and no more."""
+    sent, _ = await store.deliveries([channel], ["sent"], None, 99)
+    left, _ = await store.deliveries([channel], ["waiting", "failing", "dead"], None, 99)
+    known, told = {one.id for one in sent}, {one.id for one in arrived}
+    assert known <= told, channel
+    assert len(told - known) <= crashed, channel
+    assert left == [], channel
 
 
 def assert_told_truly(arrived, when):

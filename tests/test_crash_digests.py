@@ -7,7 +7,8 @@ from monitor.engine.digest import deliveries
 from monitor.errors import DeliveryDeferred
 from tests.builders import entry, event_entry, minutes, row, seconds, target
 from tests.fakes import RecordingChannel, news_of
-from tests.test_crash_delivery import Fused, PowerCut, owe
+from tests.fused import Fused, PowerCut
+from tests.test_crash_delivery import owe
 
 RATE = (4, seconds(1))
 #: Enough that they do not wait for their turns.

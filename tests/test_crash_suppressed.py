@@ -9,7 +9,8 @@ from monitor.engine.suppress import Suppressor
 from monitor.model.group import Hush
 from tests.builders import NOON, entry, event_entry, minutes, row, seconds, target
 from tests.fakes import RecordingChannel, news_of
-from tests.test_crash_delivery import Fused, PowerCut, owe
+from tests.fused import Fused, PowerCut
+from tests.test_crash_delivery import owe
 
 
 def story(to):

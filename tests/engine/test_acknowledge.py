@@ -13,6 +13,7 @@ from monitor.model.group import Hush
 from tests.builders import NOON, minutes
 from tests.desk import Desk, low
 from tests.facts import Watched, policy
+from tests.fused import Fused, PowerCut
 
 MARIA = Acked("maria", NOON, "on it")
 
@@ -198,30 +199,6 @@ async def test_an_account_that_is_written_to_all_the_time_is_given_up(store, clo
     with pytest.raises(StoreUnavailable):
         await desk.acks()
     assert len(tries) == TRIES
-
-
-class PowerCut(BaseException):
-    """Not an Exception, so no bulkhead can mistake it for a bug and carry on."""
-
-
-class Fused:
-    """Lets the power fail at the `blow`-th chance, of which every call has two: before and after."""
-
-    def __init__(self, thing, chances, blow):
-        self._thing, self._chances, self._blow = thing, chances, blow
-
-    def __getattr__(self, name):
-        async def call(*args, **kwargs):
-            self._spark()
-            result = await getattr(self._thing, name)(*args, **kwargs)
-            self._spark()
-            return result
-
-        return call
-
-    def _spark(self):
-        if next(self._chances) == self._blow:
-            raise PowerCut
 
 
 async def test_no_crash_leaves_it_half_done(open_store, clock):
