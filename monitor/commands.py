@@ -26,9 +26,10 @@ from monitor.errors import DeliveryError, ProviderError, StoreUnavailable, Store
 from monitor.fields import duration_text
 from monitor.model.group import Receipt
 from monitor.model.record import Account, Answer, Record
-from monitor.outlook import channel_view
+from monitor.outlook import channel_view, facts
 from monitor.providers.http import Http, new_session
 from monitor.redact import redact
+from monitor.shown import say
 from monitor.silencing import silence_line, silence_report
 from monitor.store.redis import RedisStore
 
@@ -171,20 +172,21 @@ def _print_status(report: dict[str, Any]) -> None:
     if len(accounts) > ROWS_MAX:
         console.print(f"and {len(accounts) - ROWS_MAX} more accounts (--json has them all)")
     for alert in [alert for alert in alerts if alert["state"] == "firing"][:ROWS_MAX]:
-        console.print(_firing_line(alert), style="red", markup=False)
+        say(console, _firing_line(alert), "red")
     for silence in report["silences"][:ROWS_MAX]:
         odd = silence["remarks"] or silence["lifted"]
-        console.print(silence_line(silence), style="yellow" if odd else "dim", markup=False)
+        say(console, silence_line(silence), "yellow" if odd else "dim")
     _print_channels(console, report["channels"])
     for one in report["drills"]:
-        console.print(f"drill of {one['rule']}: {one['id']}, until {one['details']['until'][:19]}Z", markup=False)
+        say(console, f"drill of {one['rule']}: {one['id']}, until {one['details']['until'][:19]}Z")
     pending = sum(1 for alert in alerts if alert["state"] == "pending")
     dead = sum(report["dead_deliveries"].values())
     late = report["late"]
-    console.print(
+    say(
+        console,
         f"{counted(len(accounts), 'account')}, {len(alerts) - pending} firing, {pending} pending, "
         f"{dead} dead deliveries, {counted(late['accounts'], 'account')} late"
-        + (f" (worst {age_text(timedelta(milliseconds=late['worst_ms']))})" if late["accounts"] else "")
+        + (f" (worst {age_text(timedelta(milliseconds=late['worst_ms']))})" if late["accounts"] else ""),
     )
     if accounts and (late["accounts"] == len(accounts) or all(view["status"] == "never" for view in accounts)):
         console.print("no account is being polled: is a daemon running on this store?", style="yellow")
@@ -193,7 +195,7 @@ def _print_status(report: dict[str, Any]) -> None:
 def _firing_line(alert: dict[str, Any]) -> str:
     what = " ".join(filter(None, (alert["rule"], shown_whom(alert), alert["value"])))
     doubt = "" if alert["data"] == "ok" else f" (data: {alert['data']})"
-    why = f": {alert['details']['why']}" if alert["details"].get("why") else ""
+    why = f": {facts(alert['details']['why'])}" if alert["details"].get("why") else ""
     return f"firing {alert['severity']}: {what}{doubt}{why}{_looked_after(alert)}"
 
 
@@ -202,7 +204,7 @@ def _print_channels(console: Console, channels: dict[str, dict[str, Any]]) -> No
     for name, channel in channels.items():
         if channel["state"] != "ok":
             since = f" since {channel['since']}" if channel["since"] else ""
-            console.print(f"channel {name} is {channel['state']}{since}: {channel['why']}", style="red", markup=False)
+            say(console, f"channel {name} is {channel['state']}{since}: {channel['why']}", "red")
 
 
 def _looked_after(alert: dict[str, Any]) -> str:

@@ -10,6 +10,9 @@ from monitor.metrics import Metrics
 from monitor.model.channel import ChannelHealth
 from monitor.rules.self_alert import NOTIFICATION_FAILING
 
+#: Here begins what to do.
+_MEND = ". Mend it"
+
 
 @dataclass(slots=True)
 class ChannelOutlook:
@@ -47,6 +50,11 @@ def channel_view(health: ChannelHealth) -> dict[str, object]:
     }
 
 
+def facts(why: str) -> str:
+    """What was told of a channel without what to do: a list has no room for it."""
+    return why.partition(_MEND)[0]
+
+
 def told(name: str, health: ChannelHealth) -> str:
     """Since when, how often, why, how many wait, and what to do."""
     since = "" if health.since is None else f"since {health.since:%Y-%m-%dT%H:%M:%SZ} "
@@ -57,6 +65,6 @@ def told(name: str, health: ChannelHealth) -> str:
         parts.append(f"{counted(health.waiting, 'group')} waiting")
     why = f" ({health.why})" if health.why else ""
     return (
-        f"{', '.join(part for part in parts if part)}{why}. Mend it and try it with `balance-monitor send-test {name}`"
+        f"{', '.join(part for part in parts if part)}{why}{_MEND} and try it with `balance-monitor send-test {name}`"
         + (", then `balance-monitor replay --dead` sends what was given up" if health.dead else "")
     )

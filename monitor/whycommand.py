@@ -20,6 +20,7 @@ from monitor.model.money import text
 from monitor.model.record import Account
 from monitor.model.story import Chapter, Told
 from monitor.redact import redact
+from monitor.shown import say
 
 #: How the id of a notification begins; its footer in every chat has it.
 NOTIFICATION = "ntf_"
@@ -68,36 +69,30 @@ def _notification(told: Notification, *, as_json: bool) -> None:
         return
     console = Console(soft_wrap=True)
     for line in _of_notification(told, None):
-        console.print(line)
+        say(console, line)
     for mention in told.alerts:
-        _say(
-            console, f"  told {mention.status} of {mention.alert} (number {mention.sequence} about it to this channel)"
-        )
+        say(console, f"  told {mention.status} of {mention.alert} (number {mention.sequence} about it to this channel)")
     console.print("balance-monitor why ALERT_ID has the whole story of each", style="dim")
 
 
 def _print(found: Whole, account: Account | None, now: datetime) -> None:
     console = Console(soft_wrap=True)
-    _say(console, _headline(found), style="bold")
+    say(console, _headline(found), style="bold")
     if found.alert is not None:
-        _say(console, _present(found.alert, account, now))
+        say(console, _present(found.alert, account, now))
     if found.story:
         console.print("\nwhat happened", style="bold")
         for told in found.story:
-            console.print(_of_chapter(told))
+            say(console, _of_chapter(told))
     console.print("\nwho was told", style="bold")
     for one in found.notifications:
         for line in _of_notification(one, found.id):
-            console.print(line)
+            say(console, line)
     for untold in found.untold:
-        console.print(_of_untold(untold))
+        say(console, _of_untold(untold))
     if not found.notifications and not found.untold:
         fired = any(told.chapter.owed for told in found.story)
         console.print("  nobody: it never fired" if found.story and not fired else "  nothing is logged (any more)")
-
-
-def _say(console: Console, line: str, style: str = "") -> None:
-    console.print(Text(redact(line), style))
 
 
 def _headline(found: Whole) -> str:

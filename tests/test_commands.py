@@ -254,6 +254,17 @@ class TestStatus:
         assert "timed out" in out
         assert "2 accounts, 1 firing, 0 pending, 0 dead deliveries" in out
 
+    def test_its_lines_fit_a_terminal(self, run, valkey_server, monkeypatch):
+        in_store(valkey_server.url, self.lived)
+        for name, value in (("TTY_COMPATIBLE", "1"), ("TERM", "dumb"), ("COLUMNS", "80")):
+            monkeypatch.setenv(name, value)
+        run("silence", "add", "rule=Low", "--for", "1d", "--author", "maria", "--comment", "many words " * 9)
+
+        lines = run("status")[1].splitlines()
+
+        assert max(map(len, lines)) <= 80
+        assert sum("many" in line for line in lines) > 1
+
     def test_who_looks_after_an_alert_stands_in_it(self, run, valkey_server):
         in_store(valkey_server.url, self.lived)
         [alert] = json.loads(run("status", "--json")[1])["alerts"]

@@ -3,7 +3,7 @@
 from monitor.concerns import Concerns
 from monitor.metrics import Metrics
 from monitor.model.channel import ChannelHealth
-from monitor.outlook import ChannelOutlook, channel_view, told
+from monitor.outlook import ChannelOutlook, channel_view, facts, told
 from tests.builders import NOON, minutes
 from tests.fakes import FakeClock
 from tests.test_concerns import MONITOR_ACCOUNT, judged
@@ -27,6 +27,13 @@ def test_it_says_since_when_how_often_why_how_many_wait_and_what_to_do():
         "since 2026-11-20T12:00:00Z 1 attempt in a row failed, 2 messages given up (HTTP 404 no_service). Mend it and "
         "try it with `balance-monitor send-test chat`, then `balance-monitor replay --dead` sends what was given up"
     )
+
+
+def test_a_list_says_what_is_the_matter_and_not_what_to_do():
+    assert facts(told("chat", FAILING)) == (
+        "since 2026-11-20T12:00:00Z 7 attempts in a row failed, 12 groups waiting (HTTP 503)"
+    )
+    assert facts("the file was not read. It is broken") == "the file was not read. It is broken"
 
 
 async def test_each_failing_channel_is_told_once_however_many_processes_see_it_and_until_it_delivers(store, clock):

@@ -144,8 +144,11 @@ def last_window(intervals: Iterable[TimeInterval], since: datetime, until: datet
     return max(begun, default=None)
 
 
-def stretch(intervals: Iterable[TimeInterval], moment: datetime) -> tuple[bool, datetime, datetime]:
-    """Whether a moment lies in any of the intervals, since when that is so, and until when: eight days away at most."""
+def stretch(intervals: Iterable[TimeInterval], moment: datetime) -> tuple[bool, datetime, datetime | None]:
+    """Whether a moment lies in any of the intervals, since when that is so, and until when: None for ever.
+
+    It is looked for eight days around, by when every week has shown what it has.
+    """
     begun, over = moment - _WEEK, moment + _WEEK
     since, until, inside = begun, over, False
     for start, end in _merged(intervals, begun, over):
@@ -155,7 +158,7 @@ def stretch(intervals: Iterable[TimeInterval], moment: datetime) -> tuple[bool, 
             since = max(since, end)
         elif start > moment and not inside:
             until = min(until, start)
-    return inside, since, until
+    return inside, since, until if until < over else None
 
 
 def _merged(intervals: Iterable[TimeInterval], since: datetime, until: datetime) -> list[tuple[datetime, datetime]]:
