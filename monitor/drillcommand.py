@@ -18,6 +18,7 @@ from monitor.engine.watch import match_labels
 from monitor.errors import ConfigError
 from monitor.fields import duration
 from monitor.model.alert import Alert, Severity
+from monitor.model.group import Hush
 from monitor.model.ledger import Notification
 from monitor.model.record import Account, Row
 from monitor.redact import redact
@@ -147,10 +148,13 @@ class _Course:
 
     async def _find_quiet(self, store: RedisStore, row: Row, deadline: datetime) -> None:
         """Say which channels will not be told of it, and wait for none of them."""
+        alike: dict[Hush, list[str]] = {}
         for channel, hush in (await kept_quiet(self.config, store, row, await store.time())).items():
             if channel in self.channels and (hush.until is None or hush.until >= deadline):
-                self._quiet[channel] = quiet_text(channel, hush)
-                self.say(f"  {self._quiet[channel]}")
+                alike.setdefault(hush, []).append(channel)
+                self._quiet[channel] = quiet_text([channel], hush)
+        for hush, channels in alike.items():
+            self.say(f"  {quiet_text(channels, hush)}")
 
     async def _watch(self, store: RedisStore, hands: Hands, alert: Alert, deadline: datetime) -> Alert:
         """Until it is acknowledged (if that is waited for) and every channel has taken it, or not."""

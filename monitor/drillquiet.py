@@ -1,6 +1,6 @@
 """What keeps a drill from being told: silences, times of routes and other alerts, as with any alert."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -28,7 +28,8 @@ async def kept_quiet(config: Config, store: RedisStore, row: Row, now: datetime)
     return found
 
 
-def quiet_text(channel: str, hush: Hush) -> str:
-    """`ops is not told: silenced since 2026-11-20T12:00:00Z by maria: key rotation (until 2026-11-20T14:00:00Z)`"""
+def quiet_text(channels: Sequence[str], hush: Hush) -> str:
+    """`ops, chat are not told: silenced since 2026-11-20T12:00:00Z by maria: moving (until 2026-11-20T14:00:00Z)`"""
     end = "" if hush.until is None else f" (until {hush.until:%Y-%m-%dT%H:%M:%SZ})"
-    return f"{channel} is not told: {sentence(hush)}{end}"
+    verb = "is" if len(channels) == 1 else "are"
+    return f"{', '.join(channels)} {verb} not told: {sentence(hush)}{end}"

@@ -132,7 +132,9 @@ class AlertmanagerChannel:
         if failed:
             raise verdict(message, failed)
         well = sum(not result for result in results)
-        return Receipt(f"took {len(alerts)}" if well == len(results) else f"{well} of {len(results)} took all")
+        if well < len(results):
+            return Receipt(f"{well} of {len(results)} took all")
+        return Receipt(f"took {len(alerts)}" if alerts else "ok")
 
 
 def _nowhere(results: Sequence[_Failed], place: int) -> bool:

@@ -258,7 +258,7 @@ def _fields(entry: Entry, pen: Pen) -> Iterator[tuple[str, str]]:
             yield name, "" if value is None else _span(value)
         else:
             yield name, _money(value, entry.unit, pen)
-    yield "Measure", f"{entry.measure or ''} {entry.asset or ''}"
+    yield ("Measure", f"{entry.measure} {entry.asset or ''}") if entry.measure else ("Asset", entry.asset or "")
     if entry.event is not None:
         yield "Event", f"{entry.event.kind}{' (found late)' if entry.event.late else ''}"
         yield "Reference", entry.event.reference or ""

@@ -128,8 +128,9 @@ async def test_all_alerts_go_in_one_request(channel, receiver):
 
 
 async def test_a_test_tells_of_no_alert(channel, receiver):
-    await channel().send(MESSAGES["test"], NOON)
+    receipt = await channel().send(MESSAGES["test"], NOON)
 
+    assert receipt.answer == "ok"
     assert [body for _, _, body in receiver.requests] == [b"[]"]
 
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from monitor.channels.words import Pen, fact, headline, preview, title
+from monitor.channels.words import Pen, fact, fields, headline, preview, title
 from tests.builders import entry, message
 
 PEN = Pen(lambda raw: f"<{raw}>" if raw else "<->")
@@ -67,3 +67,18 @@ def test_a_drill_says_so_before_anything_else(status):
     assert preview(told, PEN).startswith(f"[DRILL {status.upper()}")
     assert title(told, PEN) == "DRILL <HotWalletLow>: <hot-a>"
     assert "DRILL" not in preview(message(entry(status=status, labels={"drill": "false"}), kind=kind), PEN)
+
+
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [
+        ({"measure": "available", "asset": "USDT@ETH"}, {"Measure": "available USDT@ETH"}),
+        ({"measure": "equity", "asset": None}, {"Measure": "equity"}),
+        ({"measure": None, "asset": "USDT@ETH"}, {"Asset": "USDT@ETH"}),
+        ({"measure": None, "asset": None}, {}),
+    ],
+)
+def test_an_asset_is_no_measure(about, said):
+    shown = dict(fields(entry(**about), PEN))
+
+    assert {name: value for name, value in shown.items() if name in ("Measure", "Asset")} == said
