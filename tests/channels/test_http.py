@@ -62,6 +62,17 @@ async def test_the_bytes_arrive_as_they_are_and_nothing_is_added(http, receiver)
     assert "Cookie" not in headers
 
 
+async def test_no_proxy_of_the_environment_dials_instead_of_us(receiver, monkeypatch):
+    """It would dial whatever it is told, and the address check would be one of the proxy's address."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+    async with new_session() as session:
+        await Http(session).post(SecretStr(receiver.url), b"{}", {}, NOON)
+
+    assert len(receiver.requests) == 1
+
+
 async def test_a_body_of_any_size_arrives_in_whole(http, receiver):
     body = b"0123456789" * 300_000
 

@@ -1,5 +1,7 @@
 """A chat that is gone: said elsewhere, kept, and sent once it is back; all of it by the real thing."""
 
+import asyncio
+import signal
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -67,3 +69,25 @@ async def test_case_47_a_webhook_that_was_removed_is_told_elsewhere_and_what_it_
         assert await daemon.stop() == 0
         for told in (daemon.log.read_text(), metrics, status, out, err, str(chat.self_told)):
             assert "canary-slack-55" not in told
+
+
+@pytest.mark.parametrize("how", ["a reload", "send-test"])
+async def test_a_channel_that_was_mended_is_tried_at_once_when_a_person_asks_for_it(
+    place, bank, chat, slack, until, how
+):
+    async with beside(place, slack):
+        daemon = await place.start()
+        bank.held["hot"] = 40
+        await until(lambda: slack.said, "it is refused")
+        bank.held["hot"] = 100
+        await asyncio.sleep(1.5)
+        assert len(slack.said) == 1, "what is owed waits for ten minutes"
+
+        slack.answers = (200, "ok")
+        if how == "a reload":
+            daemon.process.send_signal(signal.SIGHUP)
+        else:
+            code, out, err = await place.command("send-test", "chat")
+            assert code == 0, out + err
+        await until(lambda: "hot" in str(slack.said[1:]), "and is told now")
+        assert await daemon.stop() == 0
