@@ -194,6 +194,22 @@ async def test_case_09_one_message_when_the_silence_ends_and_it_says_so_once():
     assert "caveat" not in second.alerts[0].entry.annotations
 
 
+async def test_what_was_told_before_is_not_reminded_of_while_it_is_silenced_and_is_at_once_when_that_ends():
+    clock, channel = FakeClock(END - 5 * HOURS4), RecordingChannel()
+    store, silence = FakeDeliveryStore(clock), Silencing("alr_a1")
+    store.owe(row("firing", entry()))
+    clock.pass_(minutes(1))
+    await deliver(store, channel, clock, Silencing())
+    while clock() < END:
+        await deliver(store, channel, clock, silence)
+        clock.pass_(minutes(1))
+    assert len(channel.arrived) == 1
+    await deliver(store, channel, clock, Silencing())
+
+    assert [(one.type, one.at) for one in channel.arrived[1:]] == [("alert.reminder", clock())]
+    assert channel.arrived[1].alerts[0].entry.annotations["caveat"].startswith("silenced since")
+
+
 async def test_suppressed_news_in_front_do_not_starve_those_behind_them():
     clock, channel = FakeClock(), RecordingChannel()
     store = FakeDeliveryStore(clock)
