@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from monitor.cli import app
 from tests.reference import README, rewritten
@@ -40,3 +41,23 @@ def test_every_log_line_that_the_readme_explains_is_written_somewhere():
 
     assert len(explained) > 10
     assert [event for event in explained if f'"{event}"' not in source] == []
+
+
+def test_every_problem_of_the_api_is_in_the_readme_by_its_name():
+    source = "".join(path.read_text("utf-8") for path in Path("monitor/api").glob("*.py"))
+    names = set(re.findall(r'(?:Problem|later)\(\s*\d+,\s*"([a-z-]+)"', source))
+
+    assert len(names) > 15
+    assert [name for name in names if f"`{name}`" not in TEXT] == []
+
+
+def test_the_commands_and_their_words_are_those_that_people_have_learnt():
+    """They stand in scripts and crontabs: a name that changes breaks them."""
+    commands = get_command(app).commands
+    silence = commands.pop("silence").commands
+
+    assert set(commands) == {
+        "run", "demo", "check", "schema", "test", "backtest", "drill", "poll", "status", "explain", "why", "send-test",
+        "ack", "deliveries", "replay",
+    }  # fmt: skip
+    assert set(silence) == {"add", "list", "expire"}
