@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from monitor.channels import AnyChannel
 from monitor.channels.http import Reply
-from monitor.channels.mattermost import TOTAL_MAX, Mattermost, bare, classify, render
+from monitor.channels.mattermost import Mattermost, bare, classify, render
 from monitor.channels.text import clean, utf16
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from monitor.model.group import MESSAGE_MAX, Receipt
@@ -36,7 +36,7 @@ def texts(payload):
 def assert_mattermost_takes(payload):
     """No machine-readable description of this API exists: what its documentation asks for."""
     assert payload.keys() == {"text", "attachments"}
-    assert utf16(json.dumps(payload, ensure_ascii=False)) <= TOTAL_MAX
+    assert utf16(json.dumps(payload, ensure_ascii=False)) <= 16_383
     assert 0 < utf16(payload["text"]) <= 1_000
     for attachment in payload["attachments"]:
         assert attachment.keys() <= {"fallback", "color", "text", "fields", "footer"}
