@@ -22,7 +22,7 @@ class AmendingStore(Session):
         account, where = commit.record.account, self.partition(commit.record.account)
         stories, told = ledgercodec.stories(where, commit, self.keep.age)
         answer, _ = await self._batch.fcall(
-            "bm2_amend",
+            "bm_amend",
             [
                 *(where.seq, where.record(account), where.last(provider)),
                 *(where.outbox(account), where.outdue, where.open, *stories),

@@ -82,7 +82,7 @@ class ClaimingStore(Session):
             )
         await asyncio.gather(
             *(
-                self._batch.fcall("bm2_enrol", [where.due(provider), where.leased(provider)], *part)
+                self._batch.fcall("bm_enrol", [where.due(provider), where.leased(provider)], *part)
                 for where, args in by_partition.items()
                 for part in _chunks(args, 1_500)
             )
@@ -94,7 +94,7 @@ class ClaimingStore(Session):
         """Say that a process runs this configuration, as generation 0 when it does since just now."""
         patience = SILENT_AFTER // _MICROSECOND
         reply = await self._batch.fcall(
-            "bm2_hold", [NEWEST, RUNNING], self._now, process, digest, generation, met, patience
+            "bm_hold", [NEWEST, RUNNING], self._now, process, digest, generation, met, patience
         )
         return Held(int(reply[0]), *(said == b"1" for said in reply[1:]))
 
@@ -127,7 +127,7 @@ class ClaimingStore(Session):
         await asyncio.gather(
             *(
                 self._batch.fcall(
-                    "bm2_dismiss",
+                    "bm_dismiss",
                     [
                         *(where.due(provider), where.leased(provider), where.last(provider)),
                         *(() if moved else (where.changed, where.seen)),
@@ -188,7 +188,7 @@ class ClaimingStore(Session):
         watch.next_us.pop(where.number, None)
         touched = [where.due(provider), where.leased(provider), where.clock(provider), where.last(provider)]
         touched.append(where.passed(provider))
-        reply = await self._batch.fcall("bm2_claim", touched, self._now, limit, lease // _MICROSECOND, configuration)
+        reply = await self._batch.fcall("bm_claim", touched, self._now, limit, lease // _MICROSECOND, configuration)
         now_us, token = int(reply[0]), int(reply[2])
         if self.clock_override is None:
             self._follow(now_us)
@@ -208,7 +208,7 @@ class ClaimingStore(Session):
         """Lease one account, due or not; None while somebody is at it, or when it is due never."""
         where = self.partition(account)
         touched = [where.due(provider), where.leased(provider), where.clock(provider), where.last(provider)]
-        reply = await self._batch.fcall("bm2_take_one", touched, self._now, account, lease // _MICROSECOND)
+        reply = await self._batch.fcall("bm_take_one", touched, self._now, account, lease // _MICROSECOND)
         if not reply:
             return None
         self._claimed[account] = int(reply[2] or 0)
@@ -219,7 +219,7 @@ class ClaimingStore(Session):
         await asyncio.gather(
             *(
                 self._batch.fcall(
-                    "bm2_release",
+                    "bm_release",
                     [where.due(provider), where.leased(provider)],
                     self._now,
                     claim.account,
@@ -237,7 +237,7 @@ class ClaimingStore(Session):
         """Give a claim back, due at once for those that run another configuration, and for this one after `wait`."""
         where = self.partition(claim.account)
         await self._batch.fcall(
-            "bm2_pass_on",
+            "bm_pass_on",
             [where.due(provider), where.leased(provider), where.passed(provider)],
             self._now,
             claim.account,
@@ -251,7 +251,7 @@ class ClaimingStore(Session):
     async def poll_now(self, provider: str, account: str) -> None:
         """Make an account due now; during its poll, one more follows."""
         where = self.partition(account)
-        await self._batch.fcall("bm2_poll_now", [where.due(provider), where.leased(provider)], self._now, account)
+        await self._batch.fcall("bm_poll_now", [where.due(provider), where.leased(provider)], self._now, account)
         self._watch(provider).expect(where.number, 0)
 
 

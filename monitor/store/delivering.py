@@ -96,7 +96,7 @@ class DeliveringStore(ConditionStore, MovingStore):
         outlook.rate = rate
         units, per = ("", 0) if rate is None else (rate[0], rate[1] // _MICROSECOND)
         now, wake, token, merged, *found = await self._batch.fcall(
-            "bm2_claim_groups",
+            "bm_claim_groups",
             [
                 *(where.due, where.leased, where.clock, where.rate),
                 *(where.critical, where.warning, where.failing, where.alone),
@@ -124,7 +124,7 @@ class DeliveringStore(ConditionStore, MovingStore):
         told = dict.fromkeys(where.about(one.entry.id) for one in message.alerts)
         head = ledgercodec.dump_head(group.id, message) if message.alerts else b""
         reply = await self._on_group(
-            "bm2_freeze", group, codec.dump(message), message.id, head, self.log_kept, *message.keys,
+            "bm_freeze", group, codec.dump(message), message.id, head, self.log_kept, *message.keys,
             more=[where.log(message.id), where.log(replaced), *told],
         )  # fmt: skip
         if not reply:
@@ -146,11 +146,11 @@ class DeliveringStore(ConditionStore, MovingStore):
         where, name = ChannelKeys(group.channel), _frozen(group)
         args = (as_us(due_at), name, ledgercodec.dump_attempt("sent", tried), self.log_kept, *flat_told(told))
         more = [where.log(name), where.sent]
-        settled = bool(await self._on_group("bm2_settle", group, *args, more=more))
+        settled = bool(await self._on_group("bm_settle", group, *args, more=more))
         if settled and group.replays and group.telling is not None:
             begun = [part for one in group.telling.alerts for part in (one.entry.fingerprint, one.entry.id)]
             # Apart from it: what a crash in between costs is that a beginning is told again.
-            await self._batch.fcall("bm2_heard", [where.open(group.replays)], *begun)
+            await self._batch.fcall("bm_heard", [where.open(group.replays)], *begun)
         return settled
 
     async def postpone(self, group: Group, due_at: datetime, tried: Tried, wait: timedelta | None = None) -> bool:
@@ -160,7 +160,7 @@ class DeliveringStore(ConditionStore, MovingStore):
         asked = "" if wait is None else wait // _MICROSECOND
         args = (as_us(due_at), ledgercodec.said(tried.said), attempt, self.log_kept, asked)
         more = [ChannelKeys(group.channel).log(_frozen(group))]
-        return bool(await self._on_group("bm2_postpone", group, *args, more=more))
+        return bool(await self._on_group("bm_postpone", group, *args, more=more))
 
     async def bury(
         self,
@@ -176,23 +176,23 @@ class DeliveringStore(ConditionStore, MovingStore):
         letter, why = ledgercodec.dump_letter(group, message, tried.said), ledgercodec.said(tried.said)
         args = (as_us(due_at), message.id, attempt, self.log_kept, letter, why, fault or "", *flat_told(told))
         more = [where.log(message.id), where.dead, where.letters]
-        return bool(await self._on_group("bm2_bury", group, *args, more=more))
+        return bool(await self._on_group("bm_bury", group, *args, more=more))
 
     async def defer(self, group: Group, due_at: datetime | None) -> bool:
         """Nothing to tell yet: come back at `due_at`, or never by itself; at the next flush if rows came."""
         more = [ChannelKeys(group.channel).log(_frozen(group))]
-        done = bool(await self._on_group("bm2_defer", group, as_us(due_at), group.version, more=more))
+        done = bool(await self._on_group("bm_defer", group, as_us(due_at), group.version, more=more))
         outlook = self._outlooks.get(group.channel)
         if done and not group.together and outlook is not None and outlook.rate is not None:
             # Nothing went out: what is suppressed and looked at again and again must not use up what others need.
             units, per = outlook.rate
             where = ChannelKeys(group.channel)
-            await self._batch.fcall("bm2_give_back", [where.rate], self._now, 1, units, per // _MICROSECOND)
+            await self._batch.fcall("bm_give_back", [where.rate], self._now, 1, units, per // _MICROSECOND)
         return done
 
     async def put_off(self, group: Group, due_at: datetime) -> bool:
         """Nobody can tell it now, and why is a bug: come back then, and keep no other group waiting until then."""
-        return bool(await self._on_group("bm2_put_off", group, as_us(due_at)))
+        return bool(await self._on_group("bm_put_off", group, as_us(due_at)))
 
     async def read_on(self, group: Group) -> Group:
         """The group with more of its news, as many again as were read; the same when there are no more."""
@@ -211,13 +211,13 @@ class DeliveringStore(ConditionStore, MovingStore):
         """Remember `group.hushed` while the claim is held: what is held back, and why."""
         held = codec.dump(codec.Hushed.of(group.hushed)) if group.hushed else b""
         touched = group_keys(ChannelKeys(group.channel), group.id)
-        return bool(await self._batch.fcall("bm2_hush", touched, group.id, group.token, held))
+        return bool(await self._batch.fcall("bm_hush", touched, group.id, group.token, held))
 
     async def rouse(self, channel: str) -> None:
         """Look again at the groups of a channel in which something was suppressed: that may have ended."""
         where = ChannelKeys(channel)
         found = [group.decode() for group in await self._batch.command("HKEYS", where.hushed)]
-        calls = (self._batch.fcall("bm2_rouse", group_keys(where, one), self._now, one) for one in found)
+        calls = (self._batch.fcall("bm_rouse", group_keys(where, one), self._now, one) for one in found)
         for due_us in await asyncio.gather(*calls):
             if due_us:
                 self.expect_group(channel, int(due_us))
@@ -236,7 +236,7 @@ class DeliveringStore(ConditionStore, MovingStore):
         return reply
 
     async def _read(self, where: ChannelKeys, group: str, token: int, due_us: int) -> Group | None:
-        reply = await self._batch.fcall("bm2_read_group", group_keys(where, group), group, token, NEWS_READ_MAX)
+        reply = await self._batch.fcall("bm_read_group", group_keys(where, group), group, token, NEWS_READ_MAX)
         try:
             return groupcodec.group(where.name, group, token, due_us, reply) if reply else None
         except codec.UNREADABLE as error:
@@ -253,8 +253,8 @@ class DeliveringStore(ConditionStore, MovingStore):
         )
         if found:
             log.error("group.given_up", channel=where.name, group=group, told=found.told, news=found.news)
-            await self._batch.fcall("bm2_discard", touched, self._now, group, token, *found.args)
-        await self._batch.fcall("bm2_put_off", touched, self._now, group, token, now_us + _UNREADABLE_US)
+            await self._batch.fcall("bm_discard", touched, self._now, group, token, *found.args)
+        await self._batch.fcall("bm_put_off", touched, self._now, group, token, now_us + _UNREADABLE_US)
         self.look_again(where.name)
 
 

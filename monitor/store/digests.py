@@ -43,7 +43,7 @@ class DigestStore(DeliveringStore):
             replaced.append(where.log(group.telling.id) if group.telling else own)
         about = dict.fromkeys(where.about(one.entry.id) for one in message.alerts)
         keys = [*_keys(where, name, members), own, *replaced, *about]
-        reply = await self._batch.fcall("bm2_freeze_digest", keys, *args)
+        reply = await self._batch.fcall("bm_freeze_digest", keys, *args)
         self.look_again(message.channel)
         if not reply:
             return None
@@ -78,7 +78,7 @@ class DigestStore(DeliveringStore):
                 args += [member, as_us(one.due_at), held, len(one.told), *flat_told(one.told)]
             else:
                 args += [member, micros(tried.at + tried.took), "-", "-"]
-        return await self._on_digest("bm2_settle_digest", frozen, args, [where.log(name), where.sent])
+        return await self._on_digest("bm_settle_digest", frozen, args, [where.log(name), where.sent])
 
     async def dissolve(self, frozen: Group, dissolved: Sequence[Dissolved], tried: Tried, error: DeliveryError) -> bool:
         """The digest did not arrive: its members have their news again, each as it says."""
@@ -92,11 +92,11 @@ class DigestStore(DeliveringStore):
         for member in frozen.members:
             one = known.get(member) or Dissolved(member, now)
             args += [member, micros(one.due_at), int(one.counted), int(one.alone)]
-        return await self._on_digest("bm2_dissolve", frozen, args, [ChannelKeys(frozen.channel).log(_id(frozen))])
+        return await self._on_digest("bm_dissolve", frozen, args, [ChannelKeys(frozen.channel).log(_id(frozen))])
 
     async def _member(self, where: ChannelKeys, frozen: Group, group: str) -> Group | None:
         touched = group_keys(where, group)
-        reply = await self._batch.fcall("bm2_read_member", touched, group, frozen.id, NEWS_READ_MAX)
+        reply = await self._batch.fcall("bm_read_member", touched, group, frozen.id, NEWS_READ_MAX)
         try:
             return groupcodec.group(where.name, group, frozen.token, micros(frozen.due_at), reply) if reply else None
         except codec.UNREADABLE as error:

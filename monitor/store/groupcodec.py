@@ -20,7 +20,7 @@ _ITEM = re.compile(r"[a-z]?(\d+)-\d+@")
 
 
 def group(channel: str, name: str, token: int, due_us: int, reply: Any) -> Group:
-    """A group out of the answer of `bm2_read_group`; one of UNREADABLE when it cannot be read."""
+    """A group out of the answer of `bm_read_group`; one of UNREADABLE when it cannot be read."""
     fields, opened, news = codec.flat(reply[0]), codec.flat(reply[1]), reply[2]
     telling, failing = fields.get("telling"), fields.get("failing")
     return Group(
@@ -69,7 +69,7 @@ class Damage:
 
     @property
     def args(self) -> list[str | int]:
-        """As `bm2_discard` takes it."""
+        """As `bm_discard` takes it."""
         return ["1" if self.message else "", len(self.told), *self.told, *self.news]
 
 

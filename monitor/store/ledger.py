@@ -87,7 +87,7 @@ class LedgerStore(ConditionStore):
         labels = codec.dump(dict(message.labels))
         return bool(
             await self._batch.fcall(
-                "bm2_replay", touched, self._now, group, name, bytes(letter.message), labels, letter.group
+                "bm_replay", touched, self._now, group, name, bytes(letter.message), labels, letter.group
             )
         )
 

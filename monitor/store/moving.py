@@ -59,19 +59,19 @@ class MovingStore(Session):
     async def tidy(self, channel: str) -> int:
         """Delete groups long idle; returns how many. Only right when `sweep` has just found nothing."""
         where = ChannelKeys(channel)
-        idle = await self._batch.fcall("bm2_idle", [where.idle], self._now, FORGET_AFTER // _MICROSECOND, TIDY_MAX)
-        calls = [self._batch.fcall("bm2_forget", group_keys(where, one.decode()), one) for one in idle]
+        idle = await self._batch.fcall("bm_idle", [where.idle], self._now, FORGET_AFTER // _MICROSECOND, TIDY_MAX)
+        calls = [self._batch.fcall("bm_forget", group_keys(where, one.decode()), one) for one in idle]
         return sum(await asyncio.gather(*calls))
 
     async def _overdue(self, where: Partition, limit: int) -> list[str]:
-        found = await self._batch.fcall("bm2_outdue", [where.outdue, where.outclock], self._now, limit)
+        found = await self._batch.fcall("bm_outdue", [where.outdue, where.outclock], self._now, limit)
         return [account.decode() for account in found]
 
     async def _settle(self, account: str) -> None:
         fields = await self._apply(account)
         where = self.partition(account)
         await self._batch.fcall(
-            "bm2_strike",
+            "bm_strike",
             [where.outbox(account), where.outdue],
             self._now,
             account,
@@ -124,13 +124,13 @@ class MovingStore(Session):
             key = _urgency(row) + _key(account, version, index)
             item = codec.dump(Item(key, row.news, row.entry, to.not_before))
             args += [version, index, row.news, row.entry.fingerprint, key, item]
-        _, due_us = await self._batch.fcall("bm2_apply", group_keys(ChannelKeys(target.channel), target.group), *args)
+        _, due_us = await self._batch.fcall("bm_apply", group_keys(ChannelKeys(target.channel), target.group), *args)
         if due_us:
             self.expect_group(target.channel, int(due_us))
 
     async def _inhibit(self, version: int, index: int, source: Source) -> None:
         """An alert keeps others quiet from now on, or no longer."""
-        await self._batch.fcall("bm2_source", [SOURCES], source.fingerprint, version, index, codec.dump(source))
+        await self._batch.fcall("bm_source", [SOURCES], source.fingerprint, version, index, codec.dump(source))
 
     def _wait(self, target: Target) -> timedelta:
         """How long a new group waits: for company, or until nobody has answered for long enough."""

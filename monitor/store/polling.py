@@ -80,7 +80,7 @@ class PollingStore(ClaimingStore):
             more_keys, more_args = self._extras(commit, alerts_changed=bool(documents[1]))
             touched += [where.moves, *more_keys]
             args += [summing.moves // _MICROSECOND if summing.moves else "", *more_args]
-        answer, version = await self._batch.fcall("bm2_commit", touched, *args)
+        answer, version = await self._batch.fcall("bm_commit", touched, *args)
         self._watch(provider).expect(where.number, next_us)
         committed = cast(Committed, answer.decode())
         self._remember(commit.record, committed, int(version), generation)

@@ -31,7 +31,7 @@ class SummingStore(Session):
         version, stale_from = ("", "") if since is None else (since.version, micros(since.at - CLOCKS_DIFFER))
         cursor, changed, stale = None, list[str](), tuple[str, ...]()
         while True:
-            reply = await self._batch.fcall("bm2_news", keys, self._now, version, stale_from, CHUNK)
+            reply = await self._batch.fcall("bm_news", keys, self._now, version, stale_from, CHUNK)
             first, pairs = 4 + int(reply[3]), reply[4 + int(reply[3]) :]
             if cursor is None:
                 # As of the first page: who changes meanwhile may come again.

@@ -413,7 +413,7 @@ async def test_events_of_a_channel_that_stays_down_are_bounded_but_counted(store
     clock.pass_(minutes(5))
 
     [_, _, token, _, name, _] = await store._batch.fcall(
-        "bm2_claim_groups",
+        "bm_claim_groups",
         [
             f"{{bm:c:ops}}:{what}"
             for what in ("due", "leased", "clock", "rate", "due:critical", "due:warning", "failing", "alone")
@@ -425,7 +425,7 @@ async def test_events_of_a_channel_that_stays_down_are_bounded_but_counted(store
         0,
         0,
     )
-    reply = await store._batch.fcall("bm2_read_group", group_keys(ChannelKeys("ops"), "ops-g1"), name, token, 1)
+    reply = await store._batch.fcall("bm_read_group", group_keys(ChannelKeys("ops"), "ops-g1"), name, token, 1)
 
     assert int(reply[3]) == 10_051
     assert await store._batch.command("LLEN", "{bm:c:ops}:news:ops-g1") == 10_001
@@ -518,7 +518,7 @@ async def test_what_becomes_due_while_the_store_is_asked_is_not_forgotten(store,
 
     async def ask_slowly(function, *args):
         reply = await ask(function, *args)
-        if function == "bm2_claim_groups":
+        if function == "bm_claim_groups":
             store.expect_group("ops", int(reply[0]))
         return reply
 
@@ -547,4 +547,4 @@ async def test_what_is_due_at_once_is_asked_for_at_once(store):
     assert asked == []
     store.expect_group("ops", store._estimate_us() + 1_000)
     await store.claim_groups("ops", 10, LEASE)
-    assert asked == ["bm2_claim_groups"]
+    assert asked == ["bm_claim_groups"]

@@ -120,7 +120,7 @@ async def test_a_slow_mover_that_saw_only_the_first_rows_changes_nothing(open_st
     gate, reached, fcall = asyncio.Event(), asyncio.Event(), slow._batch.fcall
 
     async def late(function, *args):
-        if function == "bm2_apply":
+        if function == "bm_apply":
             reached.set()
             await gate.wait()
         return await fcall(function, *args)
@@ -169,7 +169,7 @@ async def test_rows_that_come_during_a_sweep_are_not_struck_off_with_the_others(
     fcall = sweeper._batch.fcall
 
     async def interrupted(function, *args):
-        if function == "bm2_strike":
+        if function == "bm_strike":
             await owe(other, clock, *episode(2))
         return await fcall(function, *args)
 

@@ -295,7 +295,7 @@ def test_a_library_sets_no_global_and_its_names_say_what_is_in_it():
     assert lua.startswith(f"#!lua name={called('balance_monitor')}\n")
     registered = [line for line in lua.splitlines() if line.startswith("redis.register_function")]
     assert len(registered) > 40
-    assert all(re.match(r"redis\.register_function\('bm2_\w+_[0-9a-f]{12}', \w+\)$", line) for line in registered)
+    assert all(re.match(r"redis\.register_function\('bm_\w+_[0-9a-f]{12}', \w+\)$", line) for line in registered)
     assert not [line for line in lua.splitlines() if line.startswith("function ")]
 
 

@@ -29,4 +29,4 @@ local function amend(keys, args)
   return {'written', version}
 end
 
-redis.register_function('bm2_amend', amend)
+redis.register_function('bm_amend', amend)

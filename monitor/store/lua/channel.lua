@@ -251,6 +251,6 @@ local function channel_health(keys, args)
   return reply
 end
 
-redis.register_function('bm2_claim_groups', claim_groups)
-redis.register_function('bm2_try_now', try_now)
-redis.register_function('bm2_channel_health', channel_health)
+redis.register_function('bm_claim_groups', claim_groups)
+redis.register_function('bm_try_now', try_now)
+redis.register_function('bm_channel_health', channel_health)

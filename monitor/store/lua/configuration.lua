@@ -46,4 +46,4 @@ local function hold(keys, args)
   return {whole(newest), '1', alone, missed}
 end
 
-redis.register_function('bm2_hold', hold)
+redis.register_function('bm_hold', hold)

@@ -41,5 +41,5 @@ local function discard(keys, args)
   return 1
 end
 
-redis.register_function('bm2_put_off', put_off)
-redis.register_function('bm2_discard', discard)
+redis.register_function('bm_put_off', put_off)
+redis.register_function('bm_discard', discard)

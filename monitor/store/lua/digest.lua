@@ -167,7 +167,7 @@ local function dissolve(keys, args)
   return 1
 end
 
-redis.register_function('bm2_freeze_digest', freeze_digest)
-redis.register_function('bm2_read_member', read_member)
-redis.register_function('bm2_settle_digest', settle_digest)
-redis.register_function('bm2_dissolve', dissolve)
+redis.register_function('bm_freeze_digest', freeze_digest)
+redis.register_function('bm_read_member', read_member)
+redis.register_function('bm_settle_digest', settle_digest)
+redis.register_function('bm_dissolve', dissolve)

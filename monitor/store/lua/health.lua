@@ -48,5 +48,5 @@ local function health(keys, args)
   return reply
 end
 
-redis.register_function('bm2_note', note)
-redis.register_function('bm2_health', health)
+redis.register_function('bm_note', note)
+redis.register_function('bm_health', health)

@@ -34,5 +34,5 @@ local function rouse(keys, args)
   return earliest(planned, nil)
 end
 
-redis.register_function('bm2_hush', hush)
-redis.register_function('bm2_rouse', rouse)
+redis.register_function('bm_hush', hush)
+redis.register_function('bm_rouse', rouse)

@@ -31,5 +31,5 @@ local function end_source(keys, args)
   return 1
 end
 
-redis.register_function('bm2_source', source)
-redis.register_function('bm2_end_source', end_source)
+redis.register_function('bm_source', source)
+redis.register_function('bm_end_source', end_source)

@@ -86,4 +86,4 @@ local function tell_story(story, version, now, chapter, keep)
   redis.call('EXPIRE', story, keep)
 end
 
-redis.register_function('bm2_heard', heard)
+redis.register_function('bm_heard', heard)

@@ -146,7 +146,7 @@ local function throttle(keys, args)
   return 1
 end
 
-redis.register_function('bm2_take', take)
-redis.register_function('bm2_give_back', give_back)
-redis.register_function('bm2_correct', correct)
-redis.register_function('bm2_throttle', throttle)
+redis.register_function('bm_take', take)
+redis.register_function('bm_give_back', give_back)
+redis.register_function('bm_correct', correct)
+redis.register_function('bm_throttle', throttle)

@@ -23,4 +23,4 @@ local function replay(keys, args)
   return 1
 end
 
-redis.register_function('bm2_replay', replay)
+redis.register_function('bm_replay', replay)
