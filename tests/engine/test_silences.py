@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from monitor.engine.silence_words import FiledSilence, NewSilence, filed, silence_view
 from monitor.engine.silences import Board, Silenced
 from monitor.errors import StoreUnavailable
-from monitor.model.group import Hush
+from monitor.model.group import Hush, Told
 from monitor.model.record import Record
 from monitor.model.silence import Silence, Unless
 from monitor.model.snapshot import Snapshot
@@ -85,6 +85,10 @@ async def test_the_silence_that_lasts_longest_is_said():
             {}, entry(account="", measure="equity", value=Decimal(60_000)), True, id="a sum: by its own value"
         ),
         pytest.param({}, entry(account="", measure="equity", value=Decimal(4)), False, id="a sum that is worse"),
+        pytest.param({}, entry(account="", measure="total", value=Decimal(60_000)), False, id="of another measure"),
+        pytest.param({}, entry(account="", measure="equity", value=None), False, id="a sum that nobody knows"),
+        pytest.param({"BTC": 60_000}, None, True, id="which is well"),
+        pytest.param({"BTC": 60_000, "ETH": 1}, None, False, id="of several assets the worst counts"),
     ],
 )
 async def test_case_09_a_silence_is_lifted_when_things_get_worse_than_stated(equities, one, held):
@@ -95,6 +99,33 @@ async def test_case_09_a_silence_is_lifted_when_things_get_worse_than_stated(equ
 
     assert (found is not None) == held
     assert found is None or found.watched
+
+
+@pytest.mark.parametrize(
+    ("silence", "told", "held"),
+    [
+        pytest.param(GUARDED, Told(entry(), 1, NOON - minutes(5)), False, id="heard of while it was silenced"),
+        pytest.param(GUARDED, Told(entry(), 1, NOON - minutes(6)), True, id="heard of before"),
+        pytest.param(GUARDED, Told(entry(), 1, NOON, heard=False), True, id="never heard of"),
+        pytest.param(GUARDED, Told(entry(episode=0), 1, NOON), True, id="heard of another episode"),
+        pytest.param(GUARDED, None, True, id="not known"),
+        pytest.param(ROTATION, Told(entry(), 1, NOON), True, id="nothing lifts it"),
+        pytest.param(replace(GUARDED, starts_at=None), Told(entry(), 1, NOON), True, id="holds since ever"),
+    ],
+)
+async def test_who_heard_of_an_alert_through_a_lifted_silence_also_hears_how_it_ends(silence, told, held):
+    source = Silenced(Board(Shelf(silence, USDT=60_000), lambda: NOON))
+    over = entry(status="resolved")
+
+    found = await source(group(open={"fp-a": told} if told else {}), [over], NOON)
+
+    assert (over.id in found) == held
+
+
+async def test_a_silence_that_nothing_lifts_is_sure_and_is_said_before_one_that_may_be():
+    guarded = replace(GUARDED, id="sil_2", ends_at=END + minutes(5))
+
+    assert await hushed(guarded, ROTATION, USDT=60_000) == HUSHED
 
 
 async def test_what_was_read_last_counts_however_old():
