@@ -1,4 +1,5 @@
 import asyncio
+import ssl
 import traceback
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from monitor.channels.http import BODY_MAX, Http, new_session, retry_after, send
 from monitor.egress import Egress
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from tests.builders import NOON, seconds
+from tests.channels.mailserver import PEM
 
 HOUR = seconds(3600)
 CANARY = "CANARY0123456789"
@@ -179,6 +181,26 @@ async def test_a_host_that_nobody_can_be_asked_for_is_the_channel_s_fault(http, 
         await post(http, f"http://{host}/{CANARY}")
 
     assert caught.value.fault == "channel"
+
+
+async def test_a_certificate_that_nobody_vouches_for_gets_no_message(http):
+    """Whoever is in between would read it, and the URL with it."""
+    asked = []
+
+    async def take(request):
+        asked.append(await request.read())
+        return web.Response(text="ok")
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(PEM)
+    runner = web.ServerRunner(web.Server(take), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    with pytest.raises(DeliveryDeferred):
+        await post(http, f"https://127.0.0.1:{runner.addresses[0][1]}/{CANARY}")
+    await runner.cleanup()
+
+    assert asked == []
 
 
 async def test_an_answer_that_echoes_the_url_does_not_spread_it(http, receiver):
