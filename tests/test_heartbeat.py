@@ -82,6 +82,28 @@ async def test_it_pings_at_once_and_then_in_its_rhythm(pulse, outside):
     assert pulse.counted("ok") == 4
 
 
+async def test_after_a_stall_it_pings_once_and_begins_a_rhythm_from_there(pulse, outside):
+    await pulse.heart.beat()
+    await pulse.passes(seconds(59))
+    pulse.clock.pass_(minutes(5))
+    await pulse.heart.beat()
+    await pulse.passes(seconds(59))
+    stalled = len(outside.pings)
+    await pulse.passes(seconds(1))
+
+    assert (stalled, len(outside.pings)) == (2, 3)
+
+
+async def test_a_ping_that_comes_late_puts_off_none_of_those_to_come(pulse, outside):
+    await pulse.heart.beat()
+    pulse.clock.pass_(seconds(80))
+    await pulse.heart.beat()
+    pulse.clock.pass_(seconds(40))
+    await pulse.heart.beat()
+
+    assert len(outside.pings) == 3
+
+
 async def test_nothing_is_sent_while_something_does_not_work_and_it_is_said_once(pulse, outside):
     pulse.troubles = ["overdue polls: 3, for example of hot"]
     with capture_logs() as logs:

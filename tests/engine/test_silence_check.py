@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.engine.silence_check import Fires, ends_soon, remarks, reminder
+from monitor.engine.silence_check import Fires, ends_soon, firing, remarks, reminder
 from monitor.model.silence import Silence
 from tests.builders import NOON, minutes
+from tests.facts import Watched, rule
 
 LOW = {"rule": "Low", "account": "hedge", "asset": "USDT"}
 
@@ -57,3 +58,14 @@ def test_case_55_the_reminder_says_whose_silence_it_is_and_what_will_be_heard():
         "the silence of maria (key rotation) ends at 2026-11-20T13:00:00Z, "
         "then Low hedge USDT, Low hedge BTC, Low hedge and 1 more will be heard"
     )
+
+
+def test_only_what_fires_at_an_account_that_is_there_counts():
+    low, pending = rule("low_balance", below=50), rule("low_balance", below=50, alert="Slow", for_="5m")
+    life = Watched((low, pending)).reads("40")
+    rules = {one.alert: one for one in (low, pending)}
+
+    [found] = firing({life.account.name: life.account}, rules, [life.record])
+
+    assert (found.labels["rule"], found.value) == (low.alert, 40)
+    assert list(firing({}, rules, [life.record])) == []
