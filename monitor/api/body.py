@@ -6,6 +6,7 @@ import msgspec
 from aiohttp import web
 
 from monitor.api.problems import invalid
+from monitor.engine.silence_words import one_line
 from monitor.fields import suggestion
 
 Body = Mapping[str, object]
@@ -32,8 +33,3 @@ def text(body: Body, name: str, most: int) -> str:
     if len(line) > most:
         raise invalid(f"{name} has {most} characters at most")
     return line
-
-
-def one_line(value: str) -> str:
-    """Without line breaks and control characters, which would drive whatever shows it."""
-    return " ".join("".join(c if c.isprintable() else " " for c in value).split())

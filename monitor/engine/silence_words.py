@@ -40,12 +40,12 @@ def _measure(value: str) -> str:
 Moment = Annotated[datetime, BeforeValidator(moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 
 
-def _one_line(value: str) -> str:
+def one_line(value: str) -> str:
     """Without line breaks and control characters, which would drive whatever shows it."""
     return " ".join("".join(c if c.isprintable() else " " for c in value).split())
 
 
-Words = Annotated[str, Field(min_length=1, max_length=TEXT_MAX, pattern=r"\S"), AfterValidator(_one_line)]
+Words = Annotated[str, Field(min_length=1, max_length=TEXT_MAX, pattern=r"\S"), AfterValidator(one_line)]
 
 
 class SilenceUnless(BaseModel):
