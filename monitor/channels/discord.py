@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo
 
 from monitor.channels.base import ChannelSettings, SecretUrl, read
 from monitor.channels.discord_embeds import render
-from monitor.channels.http import ECHO_MAX, WAIT_MAX, Http, Reply
+from monitor.channels.http import ECHO_MAX, Http, Reply, asked
 from monitor.engine.ports import Channel
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from monitor.fields import RateLimit
@@ -154,10 +154,7 @@ def _failure(reply: Reply, said: Said | None) -> DeliveryError:
 
 def _wait(said: Said | None) -> timedelta | None:
     """The exact wait, which their header rounds up."""
-    seconds = None if said is None else said.retry_after
-    if seconds is None or seconds < 0:
-        return None
-    return timedelta(seconds=min(seconds, WAIT_MAX.total_seconds()))
+    return None if said is None else asked(said.retry_after)
 
 
 def _replaced(message: Message) -> Posted | None:

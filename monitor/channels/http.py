@@ -188,6 +188,13 @@ def retry_after(value: str, now: datetime) -> timedelta | None:
     return min(max(at - now, timedelta(0)), WAIT_MAX)
 
 
+def asked(seconds: float | None) -> timedelta | None:
+    """The same of a wait that a body asks for: exact, at most an hour, None for none and for a negative number."""
+    if seconds is None or seconds < 0:
+        return None
+    return timedelta(seconds=min(seconds, WAIT_MAX.total_seconds()))
+
+
 def sendable(url: str) -> str:
     """The URL if something can be posted there; ValueError says what is wrong without quoting it."""
     try:

@@ -4,12 +4,10 @@ Facts: api.slack.com/changelog/2016-05-17-changes-to-errors-for-incoming-webhook
 of docs.slack.dev/reference/methods/chat.postMessage and …/chat.update.
 """
 
-from datetime import timedelta
-
 import msgspec
 
 from monitor.channels.answers import failure as by_code
-from monitor.channels.http import WAIT_MAX, Reply
+from monitor.channels.http import Reply, asked
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 
 #: The destination is gone or refuses us, whatever is sent.
@@ -65,16 +63,9 @@ def failure(reply: Reply, said: Said) -> DeliveryError:
     """What an answer that is not a success means: by the body first, by the code where that is mute."""
     why = f"HTTP {reply.status} {said.error if said.ts else reply.excerpt}".strip()
     if reply.status == 429 or said.error in _LATER:
-        return DeliveryDeferred(why, reply.wait or _wait(said))
+        return DeliveryDeferred(why, reply.wait or asked(said.retry_after))
     if said.error in CHANNEL_ERRORS:
         return DeliveryRejected(why, "channel")
     if said.error in MESSAGE_ERRORS:
         return DeliveryRejected(why, "message")
     return by_code(reply)
-
-
-def _wait(said: Said) -> timedelta | None:
-    seconds = said.retry_after
-    if seconds is None or seconds < 0:
-        return None
-    return timedelta(seconds=min(seconds, WAIT_MAX.total_seconds()))

@@ -15,7 +15,7 @@ import structlog
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 
 from monitor.channels.base import ChannelSettings, ServerUrl, read
-from monitor.channels.http import ECHO_MAX, WAIT_MAX, Http, Reply
+from monitor.channels.http import ECHO_MAX, Http, Reply, asked
 from monitor.channels.telegram_text import render
 from monitor.engine.ports import Channel
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
@@ -208,10 +208,7 @@ def _at_fault(description: str, why: str) -> DeliveryError:
 
 
 def _wait(said: _Said | None) -> timedelta | None:
-    seconds = None if said is None else said.parameters.retry_after
-    if seconds is None or seconds < 0:
-        return None
-    return timedelta(seconds=min(seconds, WAIT_MAX.total_seconds()))
+    return None if said is None else asked(said.parameters.retry_after)
 
 
 def _first(message: Message) -> Place | None:
