@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo
 from monitor.channels.base import ChannelSettings, SecretUrl, read
 from monitor.channels.discord_embeds import render
 from monitor.channels.http import ECHO_MAX, Http, Reply, asked
+from monitor.channels.refs import first_of, told
 from monitor.engine.ports import Channel
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from monitor.fields import RateLimit
@@ -83,7 +84,7 @@ class DiscordChannel:
             except Gone:
                 pass
         posted = await self._call("POST", self._url(), body, now)
-        return Receipt(f"ok {posted}", _encode(Posted(posted, len(_told(message)))).decode())
+        return Receipt(f"ok {posted}", _encode(Posted(posted, len(told(message)))).decode())
 
     async def _call(self, method: str, url: SecretStr, body: bytes, now: datetime) -> str:
         """The message's id."""
@@ -159,15 +160,7 @@ def _wait(said: Said | None) -> timedelta | None:
 
 def _replaced(message: Message) -> Posted | None:
     """The one message that told of these alerts, all of which are over, and of no other."""
-    refs = {one.ref for one in message.alerts}
-    if len(refs) != 1 or any(one.entry.status != "resolved" for one in message.alerts):
+    if any(one.entry.status != "resolved" for one in message.alerts):
         return None
-    try:
-        before = msgspec.json.decode(refs.pop(), type=Posted)
-    except (msgspec.MsgspecError, ValueError):
-        return None
-    return before if before.alerts == len(_told(message)) else None
-
-
-def _told(message: Message) -> set[str]:
-    return {one.entry.fingerprint for one in message.alerts}
+    before = first_of(message, Posted)
+    return before if before is not None and before.alerts == len(told(message)) else None

@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from monitor.channels.base import ChannelSettings, SecretUrl, ServerUrl, Token
 from monitor.channels.http import ECHO_MAX, Http, Reply
+from monitor.channels.refs import first_of, told
 from monitor.channels.slack_answers import GONE_ERRORS, Said, failure, read
 from monitor.channels.slack_blocks import render
 from monitor.engine.ports import Channel
@@ -95,18 +96,18 @@ class SlackBot:
 
     async def send(self, message: Message, now: datetime) -> Receipt:
         payload = render(message, redact=bool(self.spec.redact))
-        if (root := _root(message)) is not None:
+        if (root := first_of(message, Place)) is not None:
             with suppress(Gone):
                 said = await self._follow(root, message, payload, now)
                 # Without a ref the one it has is kept: the next news belong there too.
                 return Receipt(f"ok {said.ts}")
         said = await self._call("chat.postMessage", {**payload, "channel": self.spec.channel}, now)
-        place = Place(said.channel or self.spec.channel or "", said.ts, len(_told(message)))
+        place = Place(said.channel or self.spec.channel or "", said.ts, len(told(message)))
         return Receipt(f"ok {said.ts}", _encode(place).decode())
 
     async def _follow(self, root: Place, message: Message, payload: dict[str, Any], now: datetime) -> Said:
         """Answer or replace a message."""
-        if self.spec.follow_ups == "update" and len(_told(message)) == root.alerts:
+        if self.spec.follow_ups == "update" and len(told(message)) == root.alerts:
             return await self._call("chat.update", {**payload, "channel": root.channel, "ts": root.ts}, now)
         where = {"channel": root.channel, "thread_ts": root.ts, "reply_broadcast": True}
         return await self._call("chat.postMessage", {**payload, **where}, now)
@@ -123,18 +124,3 @@ class SlackBot:
         if reply.status == 200 and said.ok:
             return said
         raise Gone(said.error) if said.error in GONE_ERRORS else failure(reply, said)
-
-
-def _root(message: Message) -> Place | None:
-    """The one message that told of all these alerts before."""
-    refs = {one.ref for one in message.alerts if one.entry.status != "event"}
-    if len(refs) != 1:
-        return None
-    try:
-        return msgspec.json.decode(refs.pop(), type=Place)
-    except (msgspec.MsgspecError, ValueError):
-        return None
-
-
-def _told(message: Message) -> set[str]:
-    return {one.entry.fingerprint for one in message.alerts}

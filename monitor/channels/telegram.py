@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 
 from monitor.channels.base import ChannelSettings, ServerUrl, read
 from monitor.channels.http import ECHO_MAX, Http, Reply, asked
+from monitor.channels.refs import first_of
 from monitor.channels.telegram_text import render
 from monitor.engine.ports import Channel
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
@@ -117,7 +118,7 @@ class TelegramChannel:
         payload = render(message, redact=bool(self.spec.redact))
         if self.spec.thread_id is not None:
             payload["message_thread_id"] = self.spec.thread_id
-        first = _first(message)
+        first = first_of(message, Place)
         sent = await self._post(payload, first, message.channel, now)
         # Without a ref the one it has is kept: the next news belong there too.
         known = sent.message == 0 or (first is not None and first.chat == sent.chat)
@@ -209,17 +210,6 @@ def _at_fault(description: str, why: str) -> DeliveryError:
 
 def _wait(said: _Said | None) -> timedelta | None:
     return None if said is None else asked(said.parameters.retry_after)
-
-
-def _first(message: Message) -> Place | None:
-    """The one message that told of all these alerts before."""
-    refs = {one.ref for one in message.alerts}
-    if len(refs) != 1:
-        return None
-    try:
-        return msgspec.json.decode(refs.pop(), type=Place)
-    except (msgspec.MsgspecError, ValueError):
-        return None
 
 
 def _answering(first: Place | None, chat: int | str) -> dict[str, Any]:
