@@ -15,6 +15,7 @@ from monitor.api.problems import invalid, unknown_account
 from monitor.api.replies import answer
 from monitor.api.series import TICKS_MAX, held
 from monitor.api.views import View, account_view, event_view, page, point_view
+from monitor.engine.refused import asked_at
 from monitor.model.record import Account, Record
 from monitor.model.snapshot import MEASURES
 
@@ -149,16 +150,22 @@ async def poll(api: ApiContext, request: web.Request) -> web.Response:
 
 
 async def _polled(api: ApiContext, before: Record, wait: timedelta) -> bool:
-    """Whether a poll was committed in time; a failed one counts, its view says so."""
-    pause = _LOOK_FIRST
+    """Whether the provider was asked in time and that was committed; a failed poll counts, its view says so."""
+    pause, known = _LOOK_FIRST, _heard_at(before)
     try:
         async with asyncio.timeout(wait.total_seconds()):
-            while (await api.store.load_many([before.account]))[0].version == before.version:
+            # Not the version: an account is also judged while its provider is left alone for having refused us.
+            while _heard_at((await api.store.load_many([before.account]))[0]) == known:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LOOK_LAST)
     except TimeoutError:
         return False
     return True
+
+
+def _heard_at(record: Record) -> tuple[datetime | None, datetime | None]:
+    """When the provider last told something, and when it last failed to."""
+    return record.snapshot and record.snapshot.observed_at, record.outage and asked_at(record.outage)
 
 
 def _account(api: ApiContext, request: web.Request) -> Account:

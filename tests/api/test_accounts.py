@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -220,7 +221,9 @@ async def test_poll_now_with_wait_answers_with_the_fresh_reading(context, start,
 
     async def finish():
         await asyncio.sleep(0.05)
-        store.records["hot-usdt"] = record(available="9", version=8)
+        fresh = record(available="9", version=8)
+        later = replace(fresh.snapshot, observed_at=NOON + timedelta(seconds=1))
+        store.records["hot-usdt"] = replace(fresh, snapshot=later)
 
     finishing = asyncio.create_task(finish())
     async with client.post("/v1/accounts/hot-usdt/poll?wait=5s") as answer:
@@ -236,6 +239,17 @@ async def test_a_poll_that_fails_in_time_is_answered_with_its_failure(context, s
 
     async with client.post("/v1/accounts/hot-usdt/poll?wait=5s") as answer:
         assert (answer.status, (await answer.json())["failure"]["kind"]) == (200, "unreachable")
+
+
+async def test_being_judged_without_asking_the_provider_is_no_poll(context, start, store, record):
+    refused = Outage(at=NOON, kind="refused", why="403", scope="credentials")
+    store.records["hot-usdt"] = record(version=7, outage=refused, failing_since=NOON)
+    again = replace(refused, at=NOON + timedelta(seconds=1), asked_at=NOON)
+    store.polling["hot-usdt"] = record(version=8, outage=again, failing_since=NOON)
+    client, _ = await start(context())
+
+    async with client.post("/v1/accounts/hot-usdt/poll?wait=50ms") as answer:
+        assert answer.status == 202
 
 
 async def test_poll_now_that_takes_too_long_is_only_scheduled(context, start, store, record):
