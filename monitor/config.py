@@ -21,6 +21,7 @@ from monitor.engine.silence_words import filed
 from monitor.errors import ConfigError
 from monitor.fields import Context
 from monitor.gather import Found, Reader
+from monitor.guard_settings import GuardSettings
 from monitor.model.expected import Expected
 from monitor.model.record import Account
 from monitor.model.silence import Silence
@@ -60,6 +61,7 @@ class Config:
     #: Account → the transfers it is expected to make.
     expected: Mapping[str, tuple[Expected, ...]]
     silences: tuple[Silence, ...]
+    guard: GuardSettings
     rules: tuple[RuleBase, ...]
     shutdown_timeout: timedelta
     digest: str
@@ -117,6 +119,7 @@ def _config(path: Path, reader: Reader, found: Found) -> Config:
         history=settings.history,
         expected=by_account(settings.expected_transfers, settings.time_intervals),
         silences=filed(settings.silences),
+        guard=settings.guard,
         rules=found.rules,
         shutdown_timeout=settings.shutdown_timeout,
         meaning=reader.meaning(),

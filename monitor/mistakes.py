@@ -18,13 +18,6 @@ from monitor.fields import suggestion
 #: The way to a value inside a document: keys and list positions.
 Steps = tuple[str | int, ...]
 
-#: Settings of the contract that this version does not have, by the section in which they may stand.
-NOT_YET: Mapping[str, frozenset[str]] = {
-    "": frozenset({
-        "guard",
-    }),
-    "providers": frozenset({"callback_secret"}),
-}  # fmt: skip
 #: Types of the contract that this version does not have.
 TYPES_NOT_YET: Mapping[str, frozenset[str]] = {
     "providers": frozenset({"http_json", "evm", "bitcoin_esplora", "hyperliquid", "solana", "tron", "ccxt"}),
@@ -109,7 +102,7 @@ def translated(error: ValidationError, section: str, schema: Mapping[str, Any], 
             below, what = _tag(detail, home)
             found.append(((*_split(path, value)[0], *below), what))
         elif kind == "extra_forbidden":
-            what = _unknown(str(path[-1]), home, properties(schema, path[:-1]))
+            what = _unknown(str(path[-1]), properties(schema, path[:-1]))
             found.append((_split(path, value)[0], what))
         else:
             kept = _split(path, value)[0]
@@ -172,9 +165,7 @@ def unsupported(name: str) -> str:
     return f"`{name}` is not supported by this version"
 
 
-def _unknown(name: str, section: str, known: Iterable[str]) -> str:
-    if name in NOT_YET.get(section, ()):
-        return unsupported(name)
+def _unknown(name: str, known: Iterable[str]) -> str:
     return f"unknown setting{suggestion(name, known)}"
 
 

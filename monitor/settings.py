@@ -29,6 +29,7 @@ from monitor.engine.inhibit import Inhibit
 from monitor.engine.route import Route
 from monitor.engine.silence_words import FiledSilence
 from monitor.fields import Amount, Duration, Secret, duration_text, unread
+from monitor.guard_settings import GuardSettings
 from monitor.providers import AnyProvider
 from monitor.providers.price_feed import HttpJsonPrices
 from monitor.watchdog_settings import Connectivity, Heartbeat
@@ -257,6 +258,7 @@ class Settings(BaseModel):
         default=None, description="without it our own lost network looks like providers that are all down"
     )
     history: History = History()
+    guard: GuardSettings = GuardSettings()
     rules: tuple[str, ...] = Field(default=("rules/*.yaml",), description="rule files or globs, relative to this file")
     shutdown_timeout: Duration = timedelta(seconds=30)
 

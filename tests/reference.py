@@ -27,6 +27,7 @@ ORDER = (
         "Alertmanager",
     )),
     ("", ("Route", "Inhibit", "Step", "TimeInterval", "FiledSilence", "SilenceUnless", "ExpectedTransfer")),
+    ("", ("GuardSettings", "HoldTtl", "Stakes", "Bankroll", "Signing", "SigningKey")),
     ("", ("Heartbeat", "Connectivity", "History")),
 )  # fmt: skip
 

@@ -16,13 +16,13 @@ LAYERS = {
     "fields": ["model"],
     "guard": ["model"],
     "rules": ["model", "fields"],
-    "engine": ["model", "rules", "fields"],
+    "engine": ["model", "rules", "fields", "guard"],
     "egress": ["fields"],
     "redact": ["fields"],
     "providers": ["model", "fields", "engine.ports", "egress"],
     "channels": ["model", "fields", "engine.ports", "egress"],
-    "store": ["model", "fields", "engine.ports", "engine.sums"],
-    "api": ["model", "fields", "engine"],
+    "store": ["model", "fields", "guard", "engine.ports", "engine.sums", "engine.guardports"],
+    "api": ["model", "fields", "guard", "engine"],
     "demo": ["model", "fields", "engine"],
 }
 #: Imports that break the table, each with the reason why it may.

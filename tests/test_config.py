@@ -12,7 +12,7 @@ from monitor import checks
 from monitor.channels import CHANNELS
 from monitor.config import load
 from monitor.errors import ConfigError
-from monitor.mistakes import NOT_YET, TYPES_NOT_YET
+from monitor.mistakes import TYPES_NOT_YET
 from monitor.rules import RULES
 from tests.builders import NOON
 
@@ -165,13 +165,6 @@ def test_no_mistake_quotes_a_secret(written):
     assert len(said) == 1
     assert said[0].startswith("config.yaml:9: channels.ops.url: ")
     assert "hunter2" not in said[0]
-
-
-@pytest.mark.parametrize("key", sorted(NOT_YET[""]))
-def test_a_section_of_a_later_version_is_refused_not_ignored(written, key):
-    assert mistakes(written, KUNA + f"{key}: {{}}\n") == [
-        f"config.yaml:9: {key}: `{key}` is not supported by this version"
-    ]
 
 
 @pytest.mark.parametrize("kind", sorted(TYPES_NOT_YET["providers"]))

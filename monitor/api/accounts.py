@@ -165,7 +165,8 @@ async def _polled(api: ApiContext, before: Record, wait: timedelta) -> bool:
 
 def _heard_at(record: Record) -> tuple[datetime | None, datetime | None]:
     """When the provider last told something, and when it last failed to."""
-    return record.snapshot and record.snapshot.observed_at, record.outage and asked_at(record.outage)
+    told = record.snapshot.observed_at if record.snapshot else None
+    return told, asked_at(record.outage) if record.outage else None
 
 
 def _account(api: ApiContext, request: web.Request) -> Account:

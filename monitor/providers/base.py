@@ -86,6 +86,12 @@ class ProviderSettings(Timetable):
     rate_limit: RateLimits = Field(default=(), description="one window or a list of them, shared by all processes")
     max_concurrency: int = Field(default=20, ge=1, le=10_000)
     accounts_from: str | None = Field(default=None, description="a CSV file of accounts, relative to the configuration")
+    callback_secret: Secret | None = Field(
+        default=None, description="signs `POST /v1/callbacks/<provider>`, which polls an account at once"
+    )
+    trust_as_of: bool = Field(
+        default=False, description="for the guard: a reading is as old as the provider says, where that is older"
+    )
 
     @classmethod
     def tells_events(cls) -> bool:

@@ -1,0 +1,94 @@
+"""What the guard needs of the store."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from monitor.guard.hold import Ask, Debit, Hold, Lock, Resolution, Switch, Terms, Verdict, Wallet
+
+
+class Tended(NamedTuple):
+    """What the janitor found in one partition: debits older than allowed, by account and asset, and until when it is
+    quarantined."""
+
+    unsettled: Sequence[tuple[str, str, Debit]]
+    bound_until: datetime | None
+
+
+class GuardStore(Protocol):
+    """The guard's half of the store: each call decides in one atomic function call, besides the index of hold ids.
+
+    Raises StoreUnavailable when there is no answer: then nobody knows whether it was done, and every call may be
+    repeated. Times are the store's own.
+    """
+
+    async def check(self, ask: Ask, terms: Terms) -> Verdict:
+        """May this be spent? Reserves nothing, remembers nothing."""
+        ...
+
+    async def hold(self, ask: Ask, terms: Terms) -> Verdict:
+        """Check and reserve. The same id and fingerprint (caller, account, asset, amount) get the same answer."""
+        ...
+
+    async def refuse_hold(self, caller: str, hold: str, terms: Terms, reason: str) -> None:
+        """Undo what may have been reserved, and refuse this id from now on: as BANKROLL_INSUFFICIENT, or as
+        HOLD_TOMBSTONED."""
+        ...
+
+    async def commit_hold(self, caller: str, hold: str, amount: int | None, terms: Terms) -> Resolution:
+        """The bet stands with this amount (None: all of it); the rest returns at once."""
+        ...
+
+    async def settle_hold(self, caller: str, hold: str, terms: Terms) -> Resolution:
+        """Its debit is booked at the provider, as of now."""
+        ...
+
+    async def release_hold(self, caller: str, hold: str, terms: Terms) -> Resolution:
+        """Roll back. An id that is unknown gets a tombstone."""
+        ...
+
+    async def find_hold(self, caller: str, hold: str, terms: Terms) -> tuple[Hold | None, datetime]:
+        """What became of a hold, and the store's time."""
+        ...
+
+    async def wallet(self, account: str, asset: str, terms: Terms) -> Wallet | None:
+        """Everything about a wallet; None when the account has not this asset. `asset` is a full name."""
+        ...
+
+    async def seen_at(self, account: str) -> tuple[datetime | None, datetime]:
+        """When the newest request began that told a balance of this account, and the store's time."""
+        ...
+
+    async def resolve_asset(self, account: str, asset: str) -> tuple[str, ...]:
+        """The full names that an asset without its network may mean for this account; empty when none is known."""
+        ...
+
+    async def lock(self, account: str, asset: str, lock: Lock) -> None:
+        """Hold to this until its source says otherwise; the last word of a source counts."""
+        ...
+
+    async def unlock(self, account: str, asset: str, source: str) -> bool:
+        """Whether there was such a lock."""
+        ...
+
+    async def switch(self) -> Switch:
+        """The operator's switch."""
+        ...
+
+    async def close_guard(self, switch: Switch) -> None:
+        """No new holds anywhere."""
+        ...
+
+    async def open_guard(self) -> None:
+        """As before."""
+        ...
+
+    async def bankroll(self, account: str, asset: str, close_below: int, open_above: int, terms: Terms,
+                       max_age_us: int) -> tuple[bool, Wallet | None]:  # fmt: skip
+        """Judge the house's balance with hysteresis, for all processes: (closed, the wallet). Unknown or too old is
+        closed."""
+        ...
+
+    async def tend(self, partition: int, older_than: datetime, terms: Terms) -> Tended:
+        """Give back what has expired and strike off what is covered in quiet wallets of one partition."""
+        ...
