@@ -1,10 +1,15 @@
-"""What the guard needs of the store."""
+"""What the guard needs of the store, and of those who know the accounts, poll them and keep the switch."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import NamedTuple, Protocol
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple, Protocol
 
 from monitor.guard.hold import Ask, Debit, Hold, Lock, Resolution, Switch, Terms, Verdict, Wallet
+from monitor.model.record import Account
+
+#: What came of a refresh: the account was read anew · it was not in time · the quota's part for refreshes is spent ·
+#: its provider is failing and left alone.
+Refreshed = Literal["read", "late", "spent", "failing"]
 
 
 class Tended(NamedTuple):
@@ -91,4 +96,54 @@ class GuardStore(Protocol):
 
     async def tend(self, partition: int, older_than: datetime, terms: Terms) -> Tended:
         """Give back what has expired and strike off what is covered in quiet wallets of one partition."""
+        ...
+
+
+class Accounts(Protocol):
+    """The accounts there are: those of the configuration, and those made at run time."""
+
+    def get(self, name: str) -> Account | None:
+        """An account that this process knows of."""
+        ...
+
+    async def find(self, name: str) -> Account | None:
+        """The same; asks the store when it is unknown here, since another process may just have made it."""
+        ...
+
+    def session_over(self, name: str) -> bool:
+        """Whether it was watched for a time that is over; then `get` and `find` know it no more."""
+        ...
+
+
+class Refreshing(Protocol):
+    """Reads accounts anew. Single flight: whoever asks meanwhile joins the poll there is."""
+
+    def soon(self, account: Account) -> None:
+        """In the background; nobody waits, and nothing is raised."""
+        ...
+
+    async def now(self, account: Account, within: timedelta) -> Refreshed:
+        """First in line; waits for a reading that began after this call was made, no longer than this."""
+        ...
+
+
+class SwitchBoard(Protocol):
+    """Whether anything may be held at all: the operator's switch, and the bankroll's."""
+
+    @property
+    def closed(self) -> str | None:
+        """Why the guard is closed, for people; None while it is open. At most half a second old."""
+        ...
+
+    @property
+    def switch(self) -> Switch:
+        """The operator's part of it, as old."""
+        ...
+
+    async def close(self, comment: str, author: str) -> Switch:
+        """No new holds anywhere, in this process from now on."""
+        ...
+
+    async def open(self) -> None:
+        """As before; a bankroll that is too low still keeps it closed."""
         ...
