@@ -37,11 +37,11 @@ def floor(value: Decimal) -> int:
 
 def ceil(value: Decimal) -> int:
     """What is taken off, in units and never less than it was."""
-    return min(MAX, max(0, -_scaled(-value)))
+    return min(MAX, max(0, -_scaled(value.copy_negate())))
 
 
 def _scaled(value: Decimal) -> int:
-    """Rounded down. Built of the digits: `scaleb` would round to the context's precision."""
+    """Rounded down. Built of the digits: `scaleb` and a minus sign would round to the context's precision."""
     sign, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int), "an amount is finite"
     number = int("".join(map(str, digits)) or "0") * (-1 if sign else 1)
