@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
 from monitor.guard.hold import Ask, Debit, Hold, Lock, Resolution, Switch, Terms, Verdict, Wallet
+from monitor.guard.reasons import Reason
 from monitor.model.record import Account
 
 #: What came of a refresh: the account was read anew · it was not in time · the quota's part for refreshes is spent ·
@@ -35,9 +36,13 @@ class GuardStore(Protocol):
         """Check and reserve. The same id and fingerprint (caller, account, asset, amount) get the same answer."""
         ...
 
-    async def refuse_hold(self, caller: str, hold: str, terms: Terms, reason: str) -> None:
-        """Undo what may have been reserved, and refuse this id from now on: as BANKROLL_INSUFFICIENT, or as
-        HOLD_TOMBSTONED."""
+    async def refuse_hold(self, caller: str, hold: str, decision: str, terms: Terms, reason: Reason) -> None:
+        """Undo what may have been reserved, and refuse this id from now on.
+
+        As HOLD_TOMBSTONED (nobody was answered in time) only what this very decision has reserved and nobody was told
+        since: a hold of an earlier decision, or one that was replayed, stands behind somebody's bet. As
+        BANKROLL_INSUFFICIENT whatever is held.
+        """
         ...
 
     async def commit_hold(self, caller: str, hold: str, amount: int | None, terms: Terms) -> Resolution:
