@@ -9,6 +9,7 @@ from aiohttp import web
 from monitor.api.auth import Token
 from monitor.api.context import ApiContext, Check
 from monitor.api.server import Serving, build, serve, swap
+from monitor.api.signing import Signers
 from monitor.config import Config
 from monitor.duties import RING_PATIENCE, Duties
 from monitor.engine.drill import DRILL_ACCOUNT, DRILLS
@@ -59,6 +60,7 @@ class Front:
             metrics=self._duties.metrics,
             readiness=partial(self._ready, crew),
             tokens=tokens,
+            signers=_signers(config),
             wake=crew.wake,
             rules={rule.alert: rule for rule in config.rules},
             silences=config.silences,
@@ -81,3 +83,11 @@ class Front:
             Check("parts", not ailing, f"ended by a bug: {', '.join(ailing)}" if ailing else ""),
             Check("loop", duties.lag <= LAG_MAX, f"{duties.lag.total_seconds():.3f} s late"),
         )
+
+
+def _signers(config: Config) -> Signers | None:
+    signing = config.guard.signing
+    if signing is None:
+        return None
+    secrets = {key.id: tuple(one.get_secret_value().encode() for one in key.secret) for key in signing.keys}
+    return Signers(secrets, signing.window)

@@ -10,7 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from monitor.checks import schema  # noqa: E402 - the path comes first
+from monitor.api.problems import PROBLEMS  # noqa: E402 - the path comes first
+from monitor.checks import schema  # noqa: E402
 from monitor.metrics import Metrics  # noqa: E402
 
 README = ROOT / "README.md"
@@ -33,7 +34,12 @@ ORDER = (
 
 
 def sections() -> dict[str, str]:
-    return {"configuration": tables(schema("config")), "rules": rule_tables(), "metrics": metrics()}
+    return {
+        "configuration": tables(schema("config")),
+        "rules": rule_tables(),
+        "problems": problems(),
+        "metrics": metrics(),
+    }
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -138,6 +144,11 @@ def _is_secret(parts: list) -> bool:
 def metrics() -> str:
     rows = [f"| `{name}` | {kind} | {about} |" for name, kind, about in Metrics("0").describe()]
     return "\n".join(["| metric | type | meaning |", "|---|---|---|", *rows, ""])
+
+
+def problems() -> str:
+    rows = [f"| {kind.status} | `{name}` | {kind.meaning} |" for name, kind in PROBLEMS.items()]
+    return "\n".join(["| status | type | meaning |", "|---|---|---|", *rows, ""])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from typer.main import get_command
 
-from monitor.api.server import ROUTES
+from monitor.api.routes import ROUTES
 from monitor.cli import app
 from monitor.config import load
 from monitor.fields import duration

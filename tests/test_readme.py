@@ -43,14 +43,6 @@ def test_every_log_line_that_the_readme_explains_is_written_somewhere():
     assert [event for event in explained if f'"{event}"' not in source] == []
 
 
-def test_every_problem_of_the_api_is_in_the_readme_by_its_name():
-    source = "".join(path.read_text("utf-8") for path in Path("monitor/api").glob("*.py"))
-    names = set(re.findall(r'(?:Problem|later)\(\s*\d+,\s*"([a-z-]+)"', source))
-
-    assert len(names) > 15
-    assert [name for name in names if f"`{name}`" not in TEXT] == []
-
-
 def test_the_commands_and_their_words_are_those_that_people_have_learnt():
     """They stand in scripts and crontabs: a name that changes breaks them."""
     commands = get_command(app).commands

@@ -48,8 +48,7 @@ async def ack(api: ApiContext, request: web.Request) -> web.Response:
     try:
         found = await acknowledge_alert(api.store, partial(_known, api), wanted, author, comment, api.clock)
     except NotAcknowledged as error:
-        status = 404 if error.reason == "unknown" else 409
-        raise Problem(status, f"alert-{error.reason}", str(error)) from None
+        raise Problem(f"alert-{error.reason}", str(error)) from None
     return answer(alert_view(found.alert, found.account, api.clock(), api.rules))
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from monitor.api.auth import Token
+from monitor.api.signing import Signers
 from monitor.engine.notice import Rules
 from monitor.engine.ports import Clock
 from monitor.engine.reader import Reader
@@ -120,7 +121,8 @@ class ApiContext:
 
     `others` are the accounts whose provider is the store (providers as a whole, the monitor itself): they
     have alerts but no balances. `wake` tells this process's poller that an account of a provider was made due.
-    `rules` (by name) and `silences` are those of the configuration; `odd` says of a silence's match what no alert has.
+    `signers` None: nothing has to be signed. `rules` (by name) and `silences` are those of the configuration; `odd`
+    says of a silence's match what no alert has.
     """
 
     accounts: Mapping[str, Account]
@@ -129,6 +131,7 @@ class ApiContext:
     metrics: Exposition
     readiness: Readiness
     tokens: tuple[Token, ...] = ()
+    signers: Signers | None = None
     others: Mapping[str, Account] = field(default_factory=dict)
     wake: Callable[[str], None] = _nobody
     rules: Rules = field(default_factory=dict)

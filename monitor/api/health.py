@@ -20,7 +20,7 @@ async def ready(api: ApiContext, _request: web.Request) -> web.Response:
     listed = [{"name": check.name, "ok": check.ok, "detail": redact(check.detail)} for check in checks]
     failed = [check.name for check in checks if not check.ok]
     if failed:
-        raise Problem(503, "not-ready", f"not ready: {', '.join(failed)}", checks=listed)
+        raise Problem("not-ready", f"not ready: {', '.join(failed)}", checks=listed)
     return answer({"status": "ready", "checks": listed})
 
 

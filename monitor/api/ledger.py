@@ -18,7 +18,7 @@ async def why(api: ApiContext, request: web.Request) -> web.Response:
     wanted = request.match_info["id"]
     found = await whole(api.store, wanted, api.channels)
     if found is None:
-        raise Problem(404, "alert-unknown", f"nothing is known of an alert {wanted[:128]!r}, or no longer")
+        raise Problem("alert-unknown", f"nothing is known of an alert {wanted[:128]!r}, or no longer")
     name = found.record.account if found.record else ""
     return answer(whole_view(found, api.accounts.get(name) or api.others.get(name), api.clock(), api.rules))
 
@@ -28,7 +28,7 @@ async def deliveries(api: ApiContext, request: web.Request) -> web.Response:
     asked = query.read(request, ("state", "channel", "limit", "cursor"))
     state, channel = query.one_of(asked, "state", DELIVERY_STATES), asked.get("channel")
     if channel is not None and channel not in api.channels:
-        raise Problem(404, "channel-unknown", f"there is no channel {channel[:128]!r}")
+        raise Problem("channel-unknown", f"there is no channel {channel[:128]!r}")
     states = UNDONE if state is None else _as_states(state)
     channels = api.channels if channel is None else (channel,)
     found, after = await api.store.deliveries(channels, states, _place(asked), query.limit(asked))
@@ -44,8 +44,8 @@ async def replay(api: ApiContext, request: web.Request) -> web.Response:
     if channel is not None and await api.store.replay(channel, wanted):
         return answer({"id": wanted, "channel": channel, "state": "waiting"}, 202)
     if await api.store.notification(wanted, api.channels) is not None:
-        raise Problem(409, "delivery-not-dead", f"{wanted} is not dead: it arrived, or is tried again already")
-    raise Problem(404, "delivery-unknown", f"there is no dead delivery {wanted[:128]!r}")
+        raise Problem("delivery-not-dead", f"{wanted} is not dead: it arrived, or is tried again already")
+    raise Problem("delivery-unknown", f"there is no dead delivery {wanted[:128]!r}")
 
 
 def _as_states(state: str) -> tuple[DeliveryState, ...]:

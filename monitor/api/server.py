@@ -1,11 +1,11 @@
 """The HTTP server: routes with their scopes, and the limits that every request meets.
 
-local or token ─▶ size ─▶ room ─▶ route ─▶ scope ─▶ rate ─▶ handler ─▶ answer written in time
+local or token ─▶ size ─▶ room ─▶ route ─▶ scope ─▶ signature ─▶ rate ─▶ handler ─▶ answer written in time
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -15,11 +15,12 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
-from monitor.api import accounts, alerts, health, ledger, silences
 from monitor.api.auth import Bucket, Scope, Token, find, is_loopback, speaks_locally
 from monitor.api.context import ApiContext
 from monitor.api.problems import Problem, from_http, invalid, later, too_large
 from monitor.api.replies import render
+from monitor.api.routes import ROUTES, Route
+from monitor.api.signing import verify
 from monitor.errors import ConfigError, StoreUnavailable
 
 log = structlog.get_logger("monitor.api")
@@ -30,8 +31,6 @@ HEADER_MAX = 8_190
 HEADERS_MAX = 64
 #: Requests worked on at once; more are told to come back.
 IN_FLIGHT_MAX = 256
-#: An ordinary request is answered within this, whatever the store does.
-DEADLINE = timedelta(seconds=10)
 #: How long a caller may take to read its answer.
 WRITE_DEADLINE = timedelta(seconds=10)
 #: How long an idle connection, or one that does not finish its headers, is kept.
@@ -39,40 +38,6 @@ IDLE = timedelta(seconds=75)
 #: How long a body that nobody wants is read before the connection is closed.
 LINGER = timedelta(seconds=2)
 SHUTDOWN = timedelta(seconds=5)
-
-Endpoint = Callable[[ApiContext, web.Request], Awaitable[web.Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One endpoint. Without `scopes` it is open to everyone who can connect; else one of them is needed."""
-
-    method: str
-    path: str
-    endpoint: Endpoint
-    scopes: tuple[Scope, ...] = ("read",)
-    deadline: timedelta = DEADLINE
-
-
-#: `guard` may poll, as it may refresh a wallet: both spend the provider's quota and change nothing.
-ROUTES = (
-    Route("GET", "/healthz", health.alive, ()),
-    Route("GET", "/readyz", health.ready, ()),
-    Route("GET", "/metrics", health.metrics),
-    Route("GET", "/v1/accounts", accounts.index),
-    Route("GET", "/v1/accounts/{id}", accounts.show),
-    Route("GET", "/v1/accounts/{id}/history", accounts.history),
-    Route("GET", "/v1/accounts/{id}/events", accounts.events),
-    Route("POST", "/v1/accounts/{id}/poll", accounts.poll, ("guard", "admin"), DEADLINE + accounts.WAIT_MAX),
-    Route("GET", "/v1/alerts", alerts.index),
-    Route("GET", "/v1/alerts/{id}", ledger.why),
-    Route("GET", "/v1/deliveries", ledger.deliveries),
-    Route("POST", "/v1/deliveries/{id}/replay", ledger.replay, ("admin",)),
-    Route("POST", "/v1/alerts/{id}/ack", alerts.ack, ("admin",)),
-    Route("GET", "/v1/silences", silences.index),
-    Route("POST", "/v1/silences", silences.create, ("admin",)),
-    Route("DELETE", "/v1/silences/{id}", silences.expire, ("admin",)),
-)
 
 
 @dataclass(slots=True)
@@ -132,6 +97,8 @@ async def serve(app: web.Application, listen: str) -> Serving:
         max_line_size=HEADER_MAX,
         max_field_size=HEADER_MAX,
         max_headers=HEADERS_MAX,
+        # What was signed is what was sent, and a small body may not become a large one.
+        auto_decompress=False,
     )
     await runner.setup()
     site = web.TCPSite(runner, host, port)
@@ -171,16 +138,19 @@ def _handler(route: Route) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         running = request.app[_RUNNING]
         api = running.api
-        if route.scopes and api.tokens:
-            token = _authorize(api, request, route.scopes)
-            _spend(running, token)
+        token = _authorize(api, request, route.scopes) if route.scopes and api.tokens else None
         try:
             async with asyncio.timeout(route.deadline.total_seconds()):
+                if route.signed and api.signers is not None:
+                    await verify(api.signers, request, api.clock())
+                # Only now: who cannot sign must not spend the rate of who can.
+                if token is not None:
+                    _spend(running, token)
                 return await route.endpoint(api, request)
         except StoreUnavailable:
-            raise later(503, "store-unavailable", "the store does not answer", timedelta(seconds=1)) from None
+            raise later("store-unavailable", "the store does not answer", timedelta(seconds=1)) from None
         except TimeoutError:
-            raise later(503, "deadline-exceeded", "no answer in time", timedelta(seconds=1)) from None
+            raise later("deadline-exceeded", "no answer in time", timedelta(seconds=1)) from None
 
     return handle
 
@@ -189,9 +159,9 @@ def _authorize(api: ApiContext, request: web.Request, scopes: tuple[Scope, ...])
     token = find(api.tokens, request.headers.get("Authorization", ""))
     if token is None:
         challenge = {"WWW-Authenticate": 'Bearer realm="balance-monitor"'}
-        raise Problem(401, "unauthorized", "send a known token: Authorization: Bearer …", challenge)
+        raise Problem("unauthorized", "send a known token: Authorization: Bearer …", challenge)
     if not token.may(scopes):
-        raise Problem(403, "forbidden", f"this needs a token with the scope {' or '.join(scopes)}")
+        raise Problem("forbidden", f"this needs a token with the scope {' or '.join(scopes)}")
     return token
 
 
@@ -201,7 +171,7 @@ def _spend(running: _Running, token: Token) -> None:
     now = running.api.clock()
     bucket = running.buckets.setdefault(token.name, Bucket(token.rate.requests, now))
     if (wait := bucket.take(token.rate, now)) is not None:
-        raise later(429, "rate-limited", "this token's rate is spent", wait)
+        raise later("rate-limited", "this token's rate is spent", wait)
 
 
 @web.middleware
@@ -233,19 +203,21 @@ async def _answer(running: _Running, request: web.Request, handler: Handler) -> 
         # Bulkhead: a bug in one endpoint must not show its insides to the caller, nor end the server.
         resource = request.match_info.route.resource
         log.exception("request.bug", method=request.method, path=resource.canonical if resource else "")
-        return render(Problem(500, "internal-error", "this is a bug in balance-monitor; its log says more"))
+        return render(Problem("internal-error", "this is a bug in balance-monitor; its log says more"))
 
 
 def _check(running: _Running, request: web.Request) -> None:
     """Refuse what no handler should see."""
     if not running.api.tokens and not speaks_locally(request.headers.get("Host"), request.headers.get("Origin")):
-        raise Problem(403, "host-refused", "without http.tokens only this machine is answered")
+        raise Problem("host-refused", "without http.tokens only this machine is answered")
     if len(request.query_string) > QUERY_MAX:
         raise invalid(f"a query string may have {QUERY_MAX} characters at most")
     if (request.content_length or 0) > BODY_MAX:
         raise too_large()
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise invalid("send the body as it is, without Content-Encoding")
     if running.in_flight > IN_FLIGHT_MAX:
-        raise later(503, "overloaded", "too many requests at once", timedelta(seconds=1))
+        raise later("overloaded", "too many requests at once", timedelta(seconds=1))
 
 
 async def _write(request: web.Request, answer: web.StreamResponse) -> None:

@@ -35,7 +35,7 @@ async def create(api: ApiContext, request: web.Request) -> web.Response:
     except ValueError as error:
         raise invalid(str(error)) from None
     if not await api.store.add_silence(silence):
-        raise Problem(409, "silences-full", f"there are {SILENCES_MAX} silences already, ended ones included")
+        raise Problem("silences-full", f"there are {SILENCES_MAX} silences already, ended ones included")
     return answer({**silence_view(silence, now), "warnings": api.odd(silence.match)}, 201)
 
 
@@ -43,10 +43,10 @@ async def expire(api: ApiContext, request: web.Request) -> web.Response:
     """End one now; what ended before stays as it was."""
     name, now = request.match_info["id"], api.clock()
     if any(silence.id == name for silence in api.silences):
-        raise Problem(409, "silence-configured", "this silence stands in the configuration file: remove it there")
+        raise Problem("silence-configured", "this silence stands in the configuration file: remove it there")
     silence = await api.store.end_silence(name, now)
     if silence is None:
-        raise Problem(404, "silence-unknown", f"there is no silence {name[:64]!r}")
+        raise Problem("silence-unknown", f"there is no silence {name[:64]!r}")
     return answer(silence_view(silence, now))
 
 
