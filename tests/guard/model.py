@@ -10,7 +10,20 @@ from typing import NamedTuple
 
 from monitor.engine.guardports import Tended
 from monitor.guard import units
-from monitor.guard.hold import Ask, Balance, Debit, Hold, Lock, Outcome, Resolution, Switch, Terms, Verdict, Wallet
+from monitor.guard.hold import (
+    Ask,
+    Balance,
+    Debit,
+    Hold,
+    Lock,
+    Outcome,
+    Resolution,
+    State,
+    Switch,
+    Terms,
+    Verdict,
+    Wallet,
+)
 from monitor.guard.reasons import Reason, first
 from monitor.model.feed import Fed
 
@@ -43,7 +56,7 @@ class _Bet:
     hold: Hold
     asset: str
     committed_at: datetime | None = None
-    settled: bool = False
+    replayed: bool = False
 
 
 @dataclass
@@ -102,12 +115,14 @@ class ModelGuard:
         self._touch(ask.account)
         return verdict._replace(hold=hold, balance=self._balance(ask.account, asset, terms))
 
-    async def refuse_hold(self, caller: str, hold: str, terms: Terms, reason: Reason) -> None:
-        state = "denied" if reason == "BANKROLL_INSUFFICIENT" else "tombstone"
-        bet = self.bets.setdefault((caller, hold), _Bet(_TOMB._replace(caller=caller, id=hold), ""))
-        if bet.hold.state == "held":
-            bet.hold = bet.hold._replace(state=state, reason=reason if state == "denied" else None)
-            self._touch(bet.hold.account)
+    async def refuse_hold(self, caller: str, hold: str, decision: str, terms: Terms, reason: Reason) -> None:
+        bet, state = self._find(caller, hold, terms)
+        if bet is None:
+            self.bets[caller, hold] = _Bet(_TOMB._replace(caller=caller, id=hold), "")
+        elif state == "held" and reason == "BANKROLL_INSUFFICIENT":
+            self._end(bet, "denied", reason)
+        elif state == "held" and bet.hold.decision == decision and not bet.replayed:
+            self._end(bet, "released")
 
     async def commit_hold(self, caller: str, hold: str, amount: int | None, terms: Terms) -> Resolution:
         bet, state = self._find(caller, hold, terms)
@@ -145,8 +160,7 @@ class ModelGuard:
         if bet is None:
             bet = self.bets[caller, hold] = _Bet(_TOMB._replace(caller=caller, id=hold), "")
         elif state == "held":
-            bet.hold = bet.hold._replace(state="released")
-            self._touch(bet.hold.account)
+            self._end(bet, "released")
         taken = state in {"committed", "settled", "covered"}
         return self._resolution("hold-already-committed" if taken else "done", bet, terms)
 
@@ -266,6 +280,10 @@ class ModelGuard:
         bet.hold, bet.committed_at = bet.hold._replace(state="committed", committed=amount, posted_at=posted), now
         self._touch(bet.hold.account)
 
+    def _end(self, bet: _Bet, state: State, reason: Reason | None = None) -> None:
+        bet.hold = bet.hold._replace(state=state, reason=reason)
+        self._touch(bet.hold.account)
+
     def _balance(self, account: str, asset: str, terms: Terms) -> Balance:
         seen = self._account(account).seen.get(asset)
         held = sum(one.hold.amount for one in self._open(account, asset))
@@ -319,6 +337,7 @@ class ModelGuard:
             return Verdict("HOLD_TOMBSTONED", None, hold, now, reused=True)
         if hold.state in {"released", "expired"}:
             return Verdict("HOLD_TOMBSTONED", balance, hold, now, replayed=True)
+        bet.replayed = True
         return Verdict(hold.reason or "OK", balance, hold, now, replayed=True)
 
     def _resolution(self, outcome: Outcome, bet: _Bet | None, terms: Terms, *, late: bool = False) -> Resolution:

@@ -1,7 +1,10 @@
 """The model by hand: a model that is wrong finds nothing. Each test is a sentence of the specification."""
 
+import inspect
+
 import pytest
 
+from monitor.engine.guardports import GuardStore
 from tests.builders import NOON, minutes, seconds
 from tests.fakes import FakeClock
 from tests.guard.asks import amount, ask, fed, terms
@@ -20,6 +23,13 @@ def guard(clock):
     guard = ModelGuard(clock)
     guard.feed("player-7", {"USDT": fed("100")}, NOON)
     return guard
+
+
+@pytest.mark.parametrize("method", sorted(name for name in vars(GuardStore) if not name.startswith("_")))
+def test_the_model_is_called_as_the_store_is(method):
+    promised, given = (inspect.signature(getattr(one, method)).parameters for one in (GuardStore, ModelGuard))
+
+    assert list(promised) == list(given)
 
 
 async def balance(guard):
@@ -144,3 +154,37 @@ async def test_an_asset_on_two_networks_must_be_named_with_one(guard, clock):
     assert (await guard.hold(ask(account="player-8", asset="USDT@ETH"), TERMS)).allowed
     assert (await guard.check(ask(account="player-8", asset="BTC"), TERMS)).reason == "ASSET_UNKNOWN"
     assert (await guard.check(ask(account="player-9"), TERMS)).reason == "BALANCE_NEVER_SEEN"
+
+
+async def test_an_answer_that_came_too_late_undoes_what_nobody_was_told_of(guard):
+    await guard.hold(ask(), TERMS)
+
+    await guard.refuse_hold("casino", "bet-1", "dec_other", TERMS, "HOLD_TOMBSTONED")
+    assert (await balance(guard)).held == amount("10")
+    await guard.refuse_hold("casino", "bet-1", "dec_1", TERMS, "HOLD_TOMBSTONED")
+    assert (await balance(guard)).held == 0
+    assert (await guard.hold(ask(), TERMS)).reason == "HOLD_TOMBSTONED"
+
+
+async def test_but_not_a_hold_that_somebody_was_told_of_meanwhile(guard):
+    await guard.hold(ask(), TERMS)
+    await guard.hold(ask(decision="dec_2"), TERMS)
+
+    await guard.refuse_hold("casino", "bet-1", "dec_1", TERMS, "HOLD_TOMBSTONED")
+
+    assert (await balance(guard)).held == amount("10")
+
+
+async def test_what_the_house_cannot_cover_is_refused_for_good(guard):
+    await guard.hold(ask(), TERMS)
+
+    await guard.refuse_hold("casino", "bet-1", "dec_1", TERMS, "BANKROLL_INSUFFICIENT")
+
+    assert (await guard.hold(ask(), TERMS)).reason == "BANKROLL_INSUFFICIENT"
+    assert (await balance(guard)).held == 0
+
+
+async def test_a_hold_refused_before_it_came_is_a_tombstone(guard):
+    await guard.refuse_hold("casino", "bet-1", "dec_1", TERMS, "HOLD_TOMBSTONED")
+
+    assert (await guard.hold(ask(), TERMS)).reason == "HOLD_TOMBSTONED"
