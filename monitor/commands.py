@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from monitor.api.views import View, account_view, age_text, alert_view, stamp
+from monitor.api.shapes import AlertShown
+from monitor.api.views import account_view, age_text, alert_view, stamp
 from monitor.beside import FAILED, OK, known, load_config, open_store, print_json, shown_whom
 from monitor.channels.http import Http as ChannelHttp
 from monitor.channels.http import new_session as new_channel_session
@@ -137,7 +138,7 @@ async def _status(config: Config) -> dict[str, Any]:
         silences = await silence_report(store, known_silences, tuple(firing(watched, rules, alarmed)), now)
         dead = {channel: await store.count_dead(channel) for channel in config.channels}
         channels = await store.channel_health(config.channels)
-    alerts = [alert for view in views for alert in view["alerts"]]  # type: ignore[attr-defined]  # a list by construction
+    alerts = [alert for view in views for alert in view["alerts"]]
     return {
         "at": stamp(now),
         "accounts": [view for view in views if view["provider"] != STORE_PROVIDER],
@@ -153,7 +154,7 @@ async def _status(config: Config) -> dict[str, Any]:
     }
 
 
-async def _drills(store: RedisStore, now: datetime) -> list[View]:
+async def _drills(store: RedisStore, now: datetime) -> list[AlertShown]:
     [record] = await store.load_many([DRILLS])
     return [alert_view(alert, DRILL_ACCOUNT, now, {}) for alert in record.alerts]
 

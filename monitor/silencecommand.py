@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from monitor.api.silences import first_mistake
+from monitor.api.body import first_mistake
 from monitor.beside import FAILED, OK, load_config, open_store, print_json
 from monitor.checks import counted
 from monitor.config import Config

@@ -14,8 +14,10 @@ from monitor.api.context import ApiContext
 from monitor.api.problems import invalid, unknown_account
 from monitor.api.replies import answer
 from monitor.api.series import TICKS_MAX, held
-from monitor.api.views import View, account_view, event_view, page, point_view
+from monitor.api.shapes import AccountShown
+from monitor.api.views import account_view, event_view, page, point_view
 from monitor.engine.refused import asked_at
+from monitor.fields import duration_text
 from monitor.model.record import Account, Record
 from monitor.model.snapshot import MEASURES
 
@@ -32,10 +34,29 @@ _LONGEST_STEP = timedelta(days=366)
 #: How the store numbers its ledger; anything else would be an error there.
 _PLACE = re.compile(r"\d{1,19}(-\d{1,19})?", re.ASCII)
 
+PROVIDER = query.Param("provider", "only accounts of this provider")
+LABELS = query.Param("label.", "only accounts with this label: `label.tier=vip`", prefix=True)
+INDEX = (PROVIDER, LABELS, query.LIMIT, query.CURSOR)
+MEASURE = query.choice("measure", "which amount of the asset", MEASURES, required=True)
+POINTS = query.limit_of(query.LIMIT_MAX)
+HISTORY = (
+    query.Param("asset", "as `USDT`, or `USDT@TRX` where it is on several networks", required=True),
+    MEASURE,
+    query.Param(
+        "since", "a time like `2026-11-20T12:00:00Z`, or how long ago like `24h`; default: a day before `until`"
+    ),
+    query.Param("until", "likewise; default: now"),
+    query.Param("step", "a duration: the value held at each step, all in one page, instead of the stored points"),
+    POINTS,
+    query.CURSOR,
+)
+EVENTS = (query.LIMIT, query.CURSOR)
+WAIT = query.Param("wait", f"how long to wait for the reading, at most {duration_text(WAIT_MAX)}")
+
 
 async def index(api: ApiContext, request: web.Request) -> web.Response:
     """All accounts by name; filters `provider` and `label.<name>`."""
-    asked = query.read(request, ("limit", "cursor", "provider"), prefix="label.")
+    asked = query.read(request, INDEX)
     most = query.limit(asked)
     after = query.cursor(asked, 1)
     wanted = (name for name in _matching(api.accounts, asked) if after is None or name > after[0])
@@ -55,9 +76,9 @@ def _matching(accounts: Mapping[str, Account], asked: query.Query) -> Iterator[s
             yield name
 
 
-async def account_views(api: ApiContext, names: Sequence[str]) -> list[View]:
+async def account_views(api: ApiContext, names: Sequence[str]) -> list[AccountShown]:
     """The views of some accounts, in the order asked; those that a reload removed meanwhile are left out."""
-    views: list[View] = []
+    views: list[AccountShown] = []
     waiting = iter(names)
     while chunk := [api.accounts[name] for name in islice(waiting, CHUNK) if name in api.accounts]:
         records, dues = await asyncio.gather(
@@ -71,30 +92,29 @@ async def account_views(api: ApiContext, names: Sequence[str]) -> list[View]:
 
 async def show(api: ApiContext, request: web.Request) -> web.Response:
     """One account."""
-    query.read(request, ())
+    query.read(request)
     return answer((await account_views(api, [_account(api, request).name]))[0])
 
 
 async def history(api: ApiContext, request: web.Request) -> web.Response:
     """One measure over time: the stored points, or with `step` the value held at each step."""
     account = _account(api, request)
-    asked = query.read(request, ("asset", "measure", "since", "until", "step", "limit", "cursor"))
+    asked = query.read(request, HISTORY)
     now = api.clock()
     until = query.moment(asked, "until", now, now)
     since = query.moment(asked, "since", until - HISTORY_DEFAULT, now)
     if since > until:
         raise invalid("since is after until")
-    measure = query.one_of({"measure": query.required(asked, "measure")}, "measure", MEASURES)
-    assert measure is not None
+    query.one_of(asked, MEASURE)
     [record] = await api.store.load_many([account.name])
-    asset = resolve(query.required(asked, "asset"), record)
+    asset = resolve(asked["asset"], record)
     if "step" in asked:
-        return await _stepped(api, asked, (account.name, asset, measure), since, until)
-    most = query.limit(asked, query.LIMIT_MAX)
+        return await _stepped(api, asked, (account.name, asset, asked["measure"]), since, until)
+    most = query.limit(asked, POINTS)
     if (older := query.cursor(asked, 1)) is not None:
         until = query.moment({"cursor": older[0]}, "cursor", until, now)
     # The newest come first, page by page, though each page reads from old to new.
-    points = await api.store.history(account.name, asset, measure, since, until, most + 1)
+    points = await api.store.history(account.name, asset, asked["measure"], since, until, most + 1)
     follows = query.encode_cursor(points[-most - 1].at.isoformat()) if len(points) > most else None
     return answer(page(map(point_view, points[-most:]), follows))
 
@@ -127,7 +147,7 @@ def resolve(asset: str, record: Record) -> str:
 async def events(api: ApiContext, request: web.Request) -> web.Response:
     """The account's ledger, newest first."""
     account = _account(api, request)
-    asked = query.read(request, ("limit", "cursor"))
+    asked = query.read(request, EVENTS)
     most = query.limit(asked)
     before = query.cursor(asked, 1)
     if before is not None and not _PLACE.fullmatch(before[0]):
@@ -140,7 +160,7 @@ async def events(api: ApiContext, request: web.Request) -> web.Response:
 async def poll(api: ApiContext, request: web.Request) -> web.Response:
     """Make the account due now. Any number of callers cause one poll: an account has one due time."""
     account = _account(api, request)
-    wait = query.span(query.read(request, ("wait",)), "wait", WAIT_MAX)
+    wait = query.span(query.read(request, (WAIT,)), WAIT.name, WAIT_MAX)
     [before] = await api.store.load_many([account.name])
     await api.store.poll_now(account.provider, account.name)
     api.wake(account.provider)

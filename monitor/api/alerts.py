@@ -3,32 +3,54 @@
 import heapq
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Annotated
 
 from aiohttp import web
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from monitor.api import body, query
 from monitor.api.accounts import CHUNK
 from monitor.api.context import ApiContext
 from monitor.api.problems import Problem, unknown_account
 from monitor.api.replies import answer
-from monitor.api.views import View, alert_view, open_alerts, page
+from monitor.api.shapes import AlertShown
+from monitor.api.views import alert_view, open_alerts, page
 from monitor.engine.acknowledge import AUTHOR_MAX, COMMENT_MAX, acknowledge_alert
+from monitor.engine.silence_words import one_line
 from monitor.errors import NotAcknowledged
 from monitor.model.alert import SEVERITIES, State
 from monitor.model.record import Account
 
 #: Accounts looked at for one page; a page may hold few alerts and still continue.
 SCAN_MAX = 2_000
-_FILTERS = ("state", "severity", "account", "provider", "rule")
+STATE = query.choice("state", "only those in this state", (State.PENDING.value, State.FIRING.value))
+SEVERITY = query.choice("severity", "only those of this severity", SEVERITIES)
+FILTERS = (
+    STATE,
+    SEVERITY,
+    query.Param("account", "only those that name this account; empty: those about none"),
+    query.Param("provider", "only those of accounts of this provider"),
+    query.Param("rule", "only those of this rule"),
+)
+INDEX = (*FILTERS, query.LIMIT, query.CURSOR)
 #: What an alert is found under when a page ends within an account: after its name and its alert's id.
 _Place = tuple[str, str]
 
 
+class Acknowledgement(BaseModel):
+    """Who looks after an alert, and what there is to say of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    author: Annotated[str, Field(min_length=1, max_length=AUTHOR_MAX, pattern=r"\S"), AfterValidator(one_line)]
+    comment: Annotated[str, Field(min_length=1, max_length=COMMENT_MAX, pattern=r"\S"), AfterValidator(one_line)]
+
+
 async def index(api: ApiContext, request: web.Request) -> web.Response:
     """Open alerts by account and id; filters `state`, `severity`, `account`, `provider`, `rule`."""
-    asked = query.read(request, (*_FILTERS, "limit", "cursor"))
-    query.one_of(asked, "state", (State.PENDING.value, State.FIRING.value))
-    query.one_of(asked, "severity", SEVERITIES)
+    asked = query.read(request, INDEX)
+    query.one_of(asked, STATE)
+    query.one_of(asked, SEVERITY)
     most = query.limit(asked)
     found = query.cursor(asked, 2)
     start = ("", "") if found is None else (found[0], found[1])
@@ -42,11 +64,9 @@ async def index(api: ApiContext, request: web.Request) -> web.Response:
 
 async def ack(api: ApiContext, request: web.Request) -> web.Response:
     """Acknowledge an alert; who is the second to do so is answered what the first one said."""
-    said = await body.read(request, ("author", "comment"))
-    author, comment = body.text(said, "author", AUTHOR_MAX), body.text(said, "comment", COMMENT_MAX)
-    wanted = request.match_info["id"]
+    said, wanted = await body.read(request, Acknowledgement), request.match_info["id"]
     try:
-        found = await acknowledge_alert(api.store, partial(_known, api), wanted, author, comment, api.clock)
+        found = await acknowledge_alert(api.store, partial(_known, api), wanted, said.author, said.comment, api.clock)
     except NotAcknowledged as error:
         raise Problem(f"alert-{error.reason}", str(error)) from None
     return answer(alert_view(found.alert, found.account, api.clock(), api.rules))
@@ -68,9 +88,9 @@ def _known(api: ApiContext, name: str) -> Account | None:
 
 async def _scan(
     api: ApiContext, accounts: Sequence[Account], asked: query.Query, start: _Place, most: int
-) -> tuple[list[View], _Place | None]:
+) -> tuple[list[AlertShown], _Place | None]:
     """Up to `most` alerts after `start`, and the place to go on when there are more."""
-    items: list[View] = []
+    items: list[AlertShown] = []
     last, now = start, api.clock()
     for first in range(0, len(accounts), CHUNK):
         chunk = accounts[first : first + CHUNK]
@@ -87,5 +107,5 @@ async def _scan(
     return items, None
 
 
-def _wanted(view: View, asked: query.Query) -> bool:
-    return all(asked.get(name, view[name]) == view[name] for name in _FILTERS)
+def _wanted(view: Mapping[str, object], asked: query.Query) -> bool:
+    return all(asked.get(name, view[name]) == view[name] for name, *_ in FILTERS)

@@ -26,6 +26,6 @@ async def ready(api: ApiContext, _request: web.Request) -> web.Response:
 
 async def metrics(api: ApiContext, request: web.Request) -> web.Response:
     """The Prometheus page."""
-    query.read(request, ())
+    query.read(request)
     body, content_type = api.metrics.expose(request.headers.get("Accept", ""))
     return web.Response(body=body, headers={"Content-Type": content_type})

@@ -11,10 +11,13 @@ from monitor.api.views import page
 from monitor.engine.why import whole
 from monitor.model.ledger import DELIVERY_STATES, UNDONE, DeliveryState, Place
 
+STATE = query.choice("state", "only those in this state; default: dead and failing", DELIVERY_STATES)
+DELIVERIES = (STATE, query.Param("channel", "only those of this channel"), query.LIMIT, query.CURSOR)
+
 
 async def why(api: ApiContext, request: web.Request) -> web.Response:
     """One alert, open or over: its history, its notifications with every attempt, and what keeps it from being told."""
-    query.read(request, ())
+    query.read(request)
     wanted = request.match_info["id"]
     found = await whole(api.store, wanted, api.channels)
     if found is None:
@@ -25,8 +28,8 @@ async def why(api: ApiContext, request: web.Request) -> web.Response:
 
 async def deliveries(api: ApiContext, request: web.Request) -> web.Response:
     """What has not arrived, worst and newest first; with `state` what is in that one, with `channel` of that one."""
-    asked = query.read(request, ("state", "channel", "limit", "cursor"))
-    state, channel = query.one_of(asked, "state", DELIVERY_STATES), asked.get("channel")
+    asked = query.read(request, DELIVERIES)
+    state, channel = query.one_of(asked, STATE), asked.get("channel")
     if channel is not None and channel not in api.channels:
         raise Problem("channel-unknown", f"there is no channel {channel[:128]!r}")
     states = UNDONE if state is None else _as_states(state)
@@ -38,7 +41,7 @@ async def deliveries(api: ApiContext, request: web.Request) -> web.Response:
 
 async def replay(api: ApiContext, request: web.Request) -> web.Response:
     """Send a dead letter again, as it was. It goes out as soon as its channel takes it."""
-    query.read(request, ())
+    query.read(request)
     wanted = request.match_info["id"]
     channel = await api.store.find_dead(wanted, api.channels)
     if channel is not None and await api.store.replay(channel, wanted):

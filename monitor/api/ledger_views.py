@@ -1,11 +1,23 @@
 """How alerts' stories, notifications and deliveries look from outside: JSON-ready values. Pure."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from monitor.api.views import View, alert_view, stamp
+from monitor.api.shapes import (
+    AttemptShown,
+    ChapterShown,
+    DeliveryShown,
+    HushShown,
+    NotificationShown,
+    StoryShown,
+    StoryState,
+    UntoldShown,
+)
+from monitor.api.views import alert_view, stamp
 from monitor.engine.notice import Rules
 from monitor.engine.why import Untold, Whole
+from monitor.model.alert import State
 from monitor.model.group import Hush
 from monitor.model.ledger import Attempt, Delivery, Notification
 from monitor.model.money import text
@@ -14,9 +26,13 @@ from monitor.model.story import Told
 from monitor.redact import redact
 
 _MILLISECOND = timedelta(milliseconds=1)
+_OPEN: Mapping[State, StoryState] = {
+    State.PENDING: "pending", State.FIRING: "firing", State.RESOLVED: "resolved",
+}  # fmt: skip
+_OVER: Mapping[str, StoryState] = {"resolved": "resolved", "dropped": "dropped", "event": "event"}
 
 
-def whole_view(found: Whole, account: Account | None, now: datetime, rules: Rules) -> View:
+def whole_view(found: Whole, account: Account | None, now: datetime, rules: Rules) -> StoryShown:
     """All that is known of an alert. `alert` is as in the list of open ones, null when it is over (or nobody watches
     its account any more); `untold` is what channels have yet to hear."""
     return {
@@ -29,16 +45,16 @@ def whole_view(found: Whole, account: Account | None, now: datetime, rules: Rule
     }
 
 
-def state_of(found: Whole) -> str:
+def state_of(found: Whole) -> StoryState:
     """One word: `pending`, `firing`, `resolved`, `dropped` (it ended before it fired), `event`; `unknown` when only its
     notifications are left."""
     if found.alert is not None:
-        return found.alert.state.value
+        return _OPEN[found.alert.state]
     last = found.story[-1].chapter.what if found.story else "unknown"
-    return last if last in ("resolved", "dropped", "event") else "unknown"
+    return _OVER.get(last, "unknown")
 
 
-def chapter_view(told: Told) -> View:
+def chapter_view(told: Told) -> ChapterShown:
     """One change of an alert, and the channels that were to hear of it."""
     one = told.chapter
     return {
@@ -60,7 +76,7 @@ def chapter_view(told: Told) -> View:
     }
 
 
-def notification_view(one: Notification, alert: str | None = None) -> View:
+def notification_view(one: Notification, alert: str | None = None) -> NotificationShown:
     """One message to one channel with its attempts; `alerts` are those it told of, or only the one asked for."""
     return {
         "id": one.id,
@@ -68,13 +84,17 @@ def notification_view(one: Notification, alert: str | None = None) -> View:
         "type": one.type,
         "at": stamp(one.at),
         "state": one.state,
-        "alerts": [mention._asdict() for mention in one.alerts if alert in (None, mention.alert)],
+        "alerts": [
+            {"alert": told.alert, "status": told.status, "sequence": told.sequence}
+            for told in one.alerts
+            if alert in (None, told.alert)
+        ],
         "tried": one.tried,
         "attempts": [_attempt_view(tried) for tried in one.attempts],
     }
 
 
-def delivery_view(one: Delivery) -> View:
+def delivery_view(one: Delivery) -> DeliveryShown:
     """What a channel is owed or was sent."""
     return {
         "id": one.id,
@@ -90,7 +110,7 @@ def delivery_view(one: Delivery) -> View:
     }
 
 
-def _attempt_view(one: Attempt) -> View:
+def _attempt_view(one: Attempt) -> AttemptShown:
     return {
         "at": stamp(one.at),
         "outcome": one.outcome,
@@ -99,11 +119,11 @@ def _attempt_view(one: Attempt) -> View:
     }
 
 
-def _untold_view(one: Untold) -> View:
+def _untold_view(one: Untold) -> UntoldShown:
     return {"channel": one.channel, "suppressed": None if one.hush is None else hush_view(one.hush)}
 
 
-def hush_view(hush: Hush) -> View:
+def hush_view(hush: Hush) -> HushShown:
     """What keeps news from being told."""
     since, until = stamp(hush.since), stamp(hush.until)
     return {"kind": hush.kind, "by": hush.by, "why": redact(hush.why), "since": since, "until": until}

@@ -5,6 +5,7 @@ import binascii
 import difflib
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -18,43 +19,72 @@ LIMIT_DEFAULT = 100
 _CURSOR_MAX = 1_000
 _PARTS = msgspec.json.Decoder(tuple[str, ...])
 
+_TEXT: Mapping[str, object] = {"type": "string"}
+
 Query = Mapping[str, str]
 
 
-def read(request: web.Request, allowed: Collection[str], prefix: str = "") -> Query:
-    """The parameters, each at most once, all of them allowed or beginning with `prefix`."""
+class Param(NamedTuple):
+    """One parameter, as the requests are held to it and the documents tell it. `schema` is JSON Schema of its text.
+
+    `prefix`: it stands for all whose names begin with its own.
+    """
+
+    name: str
+    about: str
+    schema: Mapping[str, object] = _TEXT
+    required: bool = False
+    prefix: bool = False
+
+
+def choice(name: str, about: str, choices: Collection[str], *, required: bool = False) -> Param:
+    """A parameter with few values."""
+    return Param(name, about, {"type": "string", "enum": list(choices)}, required)
+
+
+def limit_of(default: int) -> Param:
+    """How many items a page has."""
+    bounds = {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": default}
+    return Param("limit", "how many items at most", bounds)
+
+
+LIMIT = limit_of(LIMIT_DEFAULT)
+CURSOR = Param("cursor", "where to go on: `next_cursor` of the page before")
+
+
+def read(request: web.Request, params: Collection[Param] = ()) -> Query:
+    """The parameters, each at most once, all of them known, and those there that must be."""
+    known = {param.name for param in params if not param.prefix}
+    prefixes = tuple(param.name for param in params if param.prefix)
     result: dict[str, str] = {}
     for name, value in request.query.items():
-        if name not in allowed and not (prefix and name.startswith(prefix) and name != prefix):
-            near = difflib.get_close_matches(name, allowed, n=1)
+        if name not in known and not (name.startswith(prefixes) and name not in prefixes):
+            near = difflib.get_close_matches(name, known, n=1)
             hint = f", did you mean {near[0]!r}?" if near else ""
             raise invalid(f"unknown parameter {name[:64]!r}{hint}")
         if name in result:
             raise invalid(f"{name} is given twice")
         result[name] = value
+    for param in params:
+        if param.required and not result.get(param.name):
+            raise invalid(f"{param.name} is required")
     return result
 
 
-def required(query: Query, name: str) -> str:
-    """A parameter that must be there."""
-    if not (value := query.get(name, "")):
-        raise invalid(f"{name} is required")
-    return value
-
-
-def limit(query: Query, default: int = LIMIT_DEFAULT) -> int:
+def limit(query: Query, param: Param = LIMIT) -> int:
     """How many items the caller wants, 1 to LIMIT_MAX."""
-    value = query.get("limit", str(default))
+    value = query.get(param.name, str(param.schema["default"]))
     if not (value.isascii() and value.isdecimal() and len(value) <= 4 and 1 <= int(value) <= LIMIT_MAX):
         raise invalid(f"limit is a whole number from 1 to {LIMIT_MAX}")
     return int(value)
 
 
-def one_of(query: Query, name: str, choices: Collection[str]) -> str | None:
+def one_of(query: Query, param: Param) -> str | None:
     """A parameter with few values; None when it is not given."""
-    value = query.get(name)
+    value, choices = query.get(param.name), param.schema["enum"]
+    assert isinstance(choices, list), "made by `choice`"
     if value is not None and value not in choices:
-        raise invalid(f"{name} is one of {', '.join(choices)}")
+        raise invalid(f"{param.name} is one of {', '.join(choices)}")
     return value
 
 

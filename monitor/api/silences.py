@@ -1,7 +1,6 @@
 """`/v1/silences`: those of the configuration and those made at run time."""
 
 from aiohttp import web
-from pydantic import ValidationError
 
 from monitor.api import body, query
 from monitor.api.context import ApiContext
@@ -11,15 +10,12 @@ from monitor.api.views import page
 from monitor.engine.silence_words import NewSilence, silence_view
 from monitor.model.silence import SILENCES_MAX
 
-#: For people, by the library's kinds of mistakes.
-_WORDS = {"missing": "is required"} | dict.fromkeys(
-    ("too_short", "string_too_short", "string_pattern_mismatch"), "must not be empty"
-)
+STATE = query.choice("state", "only those in this state", ("pending", "active", "expired"))
 
 
 async def index(api: ApiContext, request: web.Request) -> web.Response:
     """All that are kept, ended ones for five days; filter `state`."""
-    wanted = query.one_of(query.read(request, ("state",)), "state", ("pending", "active", "expired"))
+    wanted = query.one_of(query.read(request, (STATE,)), STATE)
     now = api.clock()
     views = [silence_view(one, now) for one in (*api.silences, *await api.store.silences(now))]
     return answer(page([view for view in views if wanted in (None, view["state"])], None))
@@ -29,9 +25,7 @@ async def create(api: ApiContext, request: web.Request) -> web.Response:
     """Make one. It holds within a second. `warnings` are labels and values of it that no alert has."""
     now = api.clock()
     try:
-        silence = NewSilence.model_validate(await body.read(request, tuple(NewSilence.model_fields))).silence(now)
-    except ValidationError as error:
-        raise invalid(first_mistake(error)) from None
+        silence = (await body.read(request, NewSilence)).silence(now)
     except ValueError as error:
         raise invalid(str(error)) from None
     if not await api.store.add_silence(silence):
@@ -48,11 +42,3 @@ async def expire(api: ApiContext, request: web.Request) -> web.Response:
     if silence is None:
         raise Problem("silence-unknown", f"there is no silence {name[:64]!r}")
     return answer(silence_view(silence, now))
-
-
-def first_mistake(error: ValidationError) -> str:
-    """What is wrong first, with where it stands."""
-    found = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(map(str, found["loc"]))
-    what = _WORDS.get(found["type"]) or found["msg"].removeprefix("Value error, ")
-    return f"{where}: {what}" if where else what

@@ -3,7 +3,20 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import overload
 
+from monitor.api.shapes import (
+    AccountShown,
+    Acknowledged,
+    AlertShown,
+    EventShown,
+    Failure,
+    Item,
+    Known,
+    Page,
+    PointShown,
+    Status,
+)
 from monitor.engine.drill import DRILLS, pretended
 from monitor.engine.notice import Rules, whom
 from monitor.model.acked import Acked
@@ -14,12 +27,16 @@ from monitor.model.record import Account, Point, Record
 from monitor.model.snapshot import Snapshot
 from monitor.redact import redact
 
-View = dict[str, object]
-
 _MILLISECOND = timedelta(milliseconds=1)
 _SECOND = timedelta(seconds=1)
 
 
+@overload
+def stamp(moment: datetime) -> str: ...
+@overload
+def stamp(moment: None) -> None: ...
+@overload
+def stamp(moment: datetime | None) -> str | None: ...
 def stamp(moment: datetime | None) -> str | None:
     """UTC with milliseconds, as in every payload: `2026-11-20T12:00:00.000Z`."""
     if moment is None:
@@ -45,7 +62,7 @@ def age_text(elapsed: timedelta | None) -> str:
     return " ".join(f"{count}{unit}" for count, unit in parts[:2] if count or len(parts) == 1)
 
 
-def status(account: Account, record: Record, now: datetime) -> str:
+def status(account: Account, record: Record, now: datetime) -> Status:
     """One word: `never` (no good reading yet), `stale`, `failing` (the last poll) or `ok`."""
     if record.snapshot is None:
         return "never"
@@ -54,7 +71,9 @@ def status(account: Account, record: Record, now: datetime) -> str:
     return "ok" if record.failing_since is None else "failing"
 
 
-def account_view(account: Account, record: Record, next_at: datetime | None, now: datetime, rules: Rules) -> View:
+def account_view(
+    account: Account, record: Record, next_at: datetime | None, now: datetime, rules: Rules
+) -> AccountShown:
     """One account: what is known, how old that is, what is wrong, and when it is looked at again.
 
     `next_poll_at` is null while it is being polled.
@@ -71,10 +90,18 @@ def account_view(account: Account, record: Record, next_at: datetime | None, now
     }
 
 
-def _snapshot_view(snapshot: Snapshot | None, now: datetime) -> View:
+def _snapshot_view(snapshot: Snapshot | None, now: datetime) -> Known:
     if snapshot is None:
-        never: View = {"observed_at": None, "as_of": None, "age_ms": None, "amounts": {}, "usd": {}}
-        return {**never, "seen_at": {}, "missing": [], "missing_why": None}
+        return {
+            "observed_at": None,
+            "as_of": None,
+            "age_ms": None,
+            "amounts": {},
+            "usd": {},
+            "seen_at": {},
+            "missing": [],
+            "missing_why": None,
+        }
     old = age(snapshot.observed_at, now)
     assert old is not None
     return {
@@ -89,7 +116,7 @@ def _snapshot_view(snapshot: Snapshot | None, now: datetime) -> View:
     }
 
 
-def _failure_view(record: Record) -> View | None:
+def _failure_view(record: Record) -> Failure | None:
     if record.failing_since is None:
         return None
     outage = record.outage
@@ -111,13 +138,13 @@ def data_flag(alert: Alert, account: Account, now: datetime) -> DataFlag:
     return "stale" if aged else alert.data
 
 
-def alert_view(alert: Alert, account: Account, now: datetime, rules: Rules) -> View:
+def alert_view(alert: Alert, account: Account, now: datetime, rules: Rules) -> AlertShown:
     """One alert as it stands, about whom messages say; `data` says how far its facts can be trusted."""
     about = pretended(alert) if account.name == DRILLS else whom(rules.get(alert.rule), account, alert)
     return {
         "id": alert.id,
         "fingerprint": alert.fingerprint,
-        "state": alert.state.value,
+        "state": alert.state,
         "severity": alert.severity,
         "rule": alert.rule,
         "rule_type": alert.rule_type,
@@ -140,11 +167,11 @@ def alert_view(alert: Alert, account: Account, now: datetime, rules: Rules) -> V
     }
 
 
-def _acked_view(acked: Acked | None) -> View | None:
+def _acked_view(acked: Acked | None) -> Acknowledged | None:
     return None if acked is None else {"by": acked.by, "at": stamp(acked.at), "comment": acked.comment}
 
 
-def event_view(event: Event) -> View:
+def event_view(event: Event) -> EventShown:
     """One ledger movement; `late` marks one that was found after a gap, `expected` what was announced of it."""
     return {
         "id": event.id,
@@ -163,12 +190,12 @@ def event_view(event: Event) -> View:
     }
 
 
-def point_view(point: Point) -> View:
+def point_view(point: Point) -> PointShown:
     """One point of a series."""
     return {"at": stamp(point.at), "value": text(point.value)}
 
 
-def page(items: Iterable[View], next_cursor: str | None) -> View:
+def page(items: Iterable[Item], next_cursor: str | None) -> Page[Item]:
     """A list as every endpoint returns it."""
     return {"items": list(items), "next_cursor": next_cursor}
 

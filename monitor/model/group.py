@@ -111,16 +111,20 @@ class Message:
     acked: Mapping[str, Acked] = field(default_factory=dict)
 
 
+#: Who keeps news from being told: a silence, a mute of its route, or another alert.
+HushKind = Literal["silenced", "muted", "inhibited"]
+
+
 @dataclass(frozen=True, slots=True)
 class Hush:
-    """What keeps news of an alert from being told: a silence, a mute of its route, or another alert.
+    """What keeps news of an alert from being told.
 
     `until` is None where nobody knows the end, and `watched` says that it may end before then: both are looked at
     again meanwhile. `by` is who said so and `why` what for. `over`: it has ended (at `until`, or earlier), and what it
     held back is still to be told.
     """
 
-    kind: Literal["silenced", "muted", "inhibited"]
+    kind: HushKind
     since: datetime
     until: datetime | None = None
     by: str = ""

@@ -229,11 +229,11 @@ class TestAcknowledging:
         [
             (b"", "the body is a JSON object"),
             (b'["maria"]', "the body is a JSON object"),
-            (b'{"author": "maria"}', "comment is required"),
-            (b'{"author": " \\n ", "comment": "x"}', "author is required"),
-            (b'{"author": 7, "comment": "x"}', "author is required"),
+            (b'{"author": "maria"}', "comment: is required"),
+            (b'{"author": " \\n ", "comment": "x"}', "author: must not be empty"),
+            (b'{"author": 7, "comment": "x"}', "author: is text"),
             (b'{"autor": "maria", "comment": "x"}', "unknown key 'autor', did you mean 'author'?"),
-            (b'{"author": "' + 101 * b"a" + b'", "comment": "x"}', "author has 100 characters at most"),
+            (b'{"author": "' + 101 * b"a" + b'", "comment": "x"}', "author: String should have at most 100 characters"),
         ],
     )
     async def test_a_body_that_says_something_else_is_refused(self, api, start, body, detail):
