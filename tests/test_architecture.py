@@ -21,7 +21,7 @@ LAYERS = {
     "redact": ["fields"],
     "providers": ["model", "fields", "engine.ports", "egress"],
     "channels": ["model", "fields", "engine.ports", "egress"],
-    "store": ["model", "fields", "guard", "engine.ports", "engine.sums", "engine.guardports"],
+    "store": ["model", "fields", "guard", "engine.ports", "engine.sums", "engine.guardports", "engine.laneports"],
     "api": ["model", "fields", "guard", "engine"],
     "demo": ["model", "fields", "engine"],
 }

@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from monitor.engine.lane import WAITED, Lane
 from monitor.engine.offline import Blame, theirs
 from monitor.engine.poll import Polled, Polling, poll, sleep
-from monitor.engine.ports import Claim, PollStore, Windows, unheard
-from monitor.errors import Outdated, ProviderThrottled, RecordUnreadable, StoreUnavailable
+from monitor.engine.ports import Claim, Windows, unheard
+from monitor.engine.prepaid import Prepaid
+from monitor.errors import Outdated, RecordUnreadable, StoreUnavailable
 from monitor.model.record import Account, Answer, Health
 from monitor.model.snapshot import Outage
 
@@ -33,31 +35,6 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(slots=True)
-class Prepaid:
-    """The budget of one poll: what was taken before it began, then the shared quota."""
-
-    store: PollStore
-    provider: str
-    windows: Windows
-    paid: int
-    wait: timedelta | None = None
-
-    async def spend(self, cost: int) -> None:
-        if self.wait is not None:
-            raise ProviderThrottled("the quota is spent", self.wait)
-        covered = min(self.paid, cost)
-        self.paid -= covered
-        if cost > covered and self.windows:
-            taken, wait = await self.store.take(self.provider, self.windows, cost - covered, 1)
-            if not taken:
-                raise ProviderThrottled("the quota is spent", wait)
-
-    async def correct(self, remaining: int) -> None:
-        if self.windows:
-            await self.store.correct(self.provider, self.windows, remaining)
-
-
 async def pass_on(polling: Polling, claim: Claim) -> None:
     """Another process may know it, or a reload is under way."""
     await polling.store.pass_on(polling.provider, claim, STRANGER_PAUSE, polling.standing.name)
@@ -69,6 +46,7 @@ class Poller:
 
     `observe` hears of every poll, `moved` when one owed news, `follow` what time it is at the store, `claimed`
     how long the store took to say what is due. `blame` says whose doing it is that the provider does not answer.
+    `lane` counts what is spent for those that wait.
     """
 
     polling: Polling
@@ -82,6 +60,7 @@ class Poller:
     claimed: Callable[[timedelta], None] = unheard
     see_off: Callable[[Polling, Claim], Awaitable[None]] = pass_on
     blame: Callable[[], Blame] = theirs
+    lane: Lane | None = None
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: bool = False
     _good_at: datetime | None = None
@@ -95,6 +74,8 @@ class Poller:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _places: asyncio.Semaphore = field(init=False)
     _resting: int = 0
+    #: How many may jump the queue before one is polled for which it was time.
+    _jumps: int = WAITED
 
     def __post_init__(self) -> None:
         self._places = asyncio.Semaphore(self.concurrency)
@@ -137,7 +118,7 @@ class Poller:
             return min(LOOK_AGAIN, self._starved_until - now) if room > 0 else LOOK_AGAIN
         store, provider = self.polling.store, self.polling.provider
         try:
-            claims = await store.claim(provider, room, self.polling.lease, self.polling.standing.name)
+            claims = await store.claim(provider, room, self.polling.lease, self.polling.standing.name, self._jumps)
             self.claimed(self.polling.now() - now)
             self.follow(claims.now)
             starved = await self._start(claims.claims)
@@ -155,11 +136,12 @@ class Poller:
         """Poll what the quota pays for, and give the rest back; returns how long to wait for more of it."""
         # Paid for once we know how many there are: quota held in advance, even for a moment, would look spent to
         # polls under way and to other processes, and become their outages.
-        known = [claim for claim in claims if claim.account in self.accounts]
+        known = sorted((claim for claim in claims if claim.account in self.accounts), key=_later)
         paid, wait = await self._take(len(known)) if known else (0, timedelta(0))
         starved = wait if not paid and wait > QUOTA_PATIENCE else None
         begun = known[:paid] if starved is None else known
         for claim in (*begun, *(claim for claim in claims if claim.account not in self.accounts)):
+            self._count(claim)
             task = asyncio.create_task(self._poll(claim, starved))
             self._tasks.add(task)
             task.add_done_callback(self._done)
@@ -167,6 +149,11 @@ class Poller:
         if rest:
             await self.polling.store.release(self.polling.provider, rest)
         return wait if rest and not paid else timedelta(0)
+
+    def _count(self, claim: Claim) -> None:
+        """Where there is no quota to share, places are what is shared."""
+        most = WAITED * self.concurrency
+        self._jumps = max(0, self._jumps - 1) if claim.ahead else min(most, self._jumps + WAITED)
 
     async def _take(self, count: int) -> tuple[int, timedelta]:
         """How many polls the quota pays for; without one only a pause stops us, and that is asked for seldom."""
@@ -185,7 +172,8 @@ class Poller:
                 await self.see_off(self.polling, claim)
                 self.moved()
                 return
-            budget = Prepaid(self.polling.store, self.polling.provider, self.windows, self.cost, starved)
+            lane = self.lane if claim.ahead else None
+            budget = Prepaid(self.polling.store, self.polling.provider, self.windows, self.cost, starved, lane)
             try:
                 async with self._places:
                     polled = await poll(self.polling, account, claim, budget, self._between)
@@ -293,3 +281,8 @@ class Poller:
                     await self.bell.wait()
             except TimeoutError:
                 return
+
+
+def _later(claim: Claim) -> bool:
+    """Whether others go first: what somebody waits for is paid for before the rest."""
+    return not claim.ahead

@@ -60,11 +60,13 @@ class Channel(Protocol):
 
 
 class Claim(NamedTuple):
-    """A lease on one account's poll. `token` fences the commit; `due_at` is when it should have run."""
+    """A lease on one account's poll. `token` fences the commit; `due_at` is when it should have run. `ahead`: somebody
+    waits for it."""
 
     account: str
     token: int
     due_at: datetime
+    ahead: bool = False
 
 
 class Claims(NamedTuple):
@@ -114,11 +116,11 @@ class PollStore(SumStore, Protocol):
         """Forget the due times of accounts that are no longer configured; sums do too, unless they have `moved`."""
         ...
 
-    async def claim(self, provider: str, limit: int, lease: timedelta, configuration: str = "") -> Claims:
-        """Lease up to `limit` due accounts of a provider; an expired lease is due again.
-
-        Not those that this configuration has just passed on.
-        """
+    async def claim(
+        self, provider: str, limit: int, lease: timedelta, configuration: str = "", ahead: int | None = None
+    ) -> Claims:
+        """Lease up to `limit` due accounts of a provider, up to `ahead` (None: all) of those first in line before any
+        other. An expired lease is due again. Not those that this configuration has just passed on."""
         ...
 
     async def take_one(self, provider: str, account: str, lease: timedelta) -> Claim | None:

@@ -3,21 +3,16 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from monitor.engine.ports import Claim, Claims
 from monitor.model.standing import Held
 from monitor.model.window import micros, moment
+from monitor.store.duewatch import Watch
 from monitor.store.keys import NEWEST, PROVIDERS, RUNNING, Partition
 from monitor.store.session import Session
 
 _MICROSECOND = timedelta(microseconds=1)
-#: Other processes may make something due at any time; all partitions are looked at this often.
-RESCAN = timedelta(seconds=1)
-_RESCAN_US = RESCAN // _MICROSECOND
-#: A clock that goes back by more was set.
-_STEP_US = 2_000_000
 #: As many accounts are asked of one partition at first, where several have something due. Asking a partition costs
 #: about as much as a commit: with 4 instead, a poll takes 5 µs more of our CPU.
 TOGETHER = 8
@@ -27,32 +22,6 @@ SILENT_AFTER = timedelta(seconds=15)
 ROUNDS_MAX = 4
 #: Claimed accounts whose versions are remembered until they are loaded.
 CLAIMED_MAX = 20_000
-
-
-@dataclass(slots=True)
-class Watch:
-    """When each partition has something due for one provider, as far as this process knows (microseconds)."""
-
-    next_us: dict[int, int] = field(default_factory=dict)
-    scanned_us: int | None = None
-    start: int = 0
-
-    def expect(self, partition: int, at_us: int) -> None:
-        """Something is due there then, or earlier."""
-        known = self.next_us.get(partition)
-        if known is None or at_us < known:
-            self.next_us[partition] = at_us
-
-    def rescans(self, now_us: int) -> bool:
-        """Whether it is time to ask every partition, whatever is expected of it."""
-        seen = self.scanned_us
-        return seen is None or not seen - _STEP_US <= now_us < seen + _RESCAN_US
-
-    def candidates(self, now_us: int) -> list[int]:
-        """Partitions that should have something due, beginning where the last call did not end."""
-        found = sorted(number for number, at_us in self.next_us.items() if at_us <= now_us)
-        after = [number for number in found if number >= self.start]
-        return after + found[: len(found) - len(after)]
 
 
 class ClaimingStore(Session):
@@ -129,7 +98,7 @@ class ClaimingStore(Session):
                 self._batch.fcall(
                     "bm_dismiss",
                     [
-                        *(where.due(provider), where.leased(provider), where.last(provider)),
+                        *(where.due(provider), where.leased(provider), where.last(provider), where.ahead(provider)),
                         *(() if moved else (where.changed, where.seen)),
                     ],
                     *part,
@@ -139,13 +108,17 @@ class ClaimingStore(Session):
             )
         )
 
-    async def claim(self, provider: str, limit: int, lease: timedelta, configuration: str = "") -> Claims:
+    async def claim(
+        self, provider: str, limit: int, lease: timedelta, configuration: str = "", ahead: int | None = None
+    ) -> Claims:
         """Lease up to `limit` due accounts of a provider; an expired lease is due again.
 
-        Not those that this configuration has just passed on.
+        Not those that this configuration has just passed on. Up to `ahead` (None: all) of those first in line come
+        before any other.
         Only partitions that can have something due are asked; all of them once a second.
         """
-        watch, claims = self._watch(provider), list[Claim]()
+        watch = self._watch(provider)
+        claims = await self._claim_ahead(provider, limit if ahead is None else min(limit, ahead), lease, configuration)
         now_us = self._estimate_us()
         # A test's time may stand still while other processes work.
         if now_us is None or self.clock_override is not None or watch.rescans(now_us):
@@ -162,17 +135,38 @@ class ClaimingStore(Session):
             # The next call begins with whom there was no room for, or a backlog would starve the others.
             watch.start = candidates[min(room, len(asked)) % len(candidates)]
             candidates = [one for one in candidates if watch.next_us.get(one, now_us + 1) <= now_us]
-        if whole:
-            watch.scanned_us = now_us
+            if whole and turn == 0:
+                watch.scanned_us = now_us
         now_us = now_us if now_us is not None else micros(await self.time())
         next_us = min(watch.next_us.values(), default=None)
         return Claims(moment(now_us), tuple(claims), None if next_us is None else moment(next_us))
 
+    async def _claim_ahead(self, provider: str, limit: int, lease: timedelta, configuration: str) -> list[Claim]:
+        """Lease those first in line, as far as this process has heard of them."""
+        claims, watch = list[Claim](), self._watch(provider)
+        for _ in range(ROUNDS_MAX):
+            asked = list(watch.ahead)[: limit - len(claims)]
+            if not asked:
+                break
+            shares = _shares(limit - len(claims), asked)
+            found, _now = await self._claim_among(provider, shares, lease, configuration, only_ahead=True)
+            claims += found
+            if not found:
+                break
+        return claims
+
     async def _claim_among(
-        self, provider: str, shares: Sequence[tuple[int, int]], lease: timedelta, configuration: str
+        self,
+        provider: str,
+        shares: Sequence[tuple[int, int]],
+        lease: timedelta,
+        configuration: str,
+        *,
+        only_ahead: bool = False,
     ) -> tuple[list[Claim], int]:
+        how = lease // _MICROSECOND, configuration, "1" if only_ahead else ""
         answers = await asyncio.gather(
-            *(self._claim_in(provider, self.partitions[one], share, lease, configuration) for one, share in shares)
+            *(self._claim_in(provider, self.partitions[one], share, *how) for one, share in shares)
         )
         return [claim for found, _ in answers for claim in found], max(now for _, now in answers)
 
@@ -181,27 +175,30 @@ class ClaimingStore(Session):
         return [*range(start, len(self.partitions)), *range(start)]
 
     async def _claim_in(
-        self, provider: str, where: Partition, limit: int, lease: timedelta, configuration: str
+        self, provider: str, where: Partition, limit: int, lease_us: int, configuration: str, only_ahead: str
     ) -> tuple[list[Claim], int]:
         watch = self._watch(provider)
         # What is expected there from now on may come after the server has looked.
         watch.next_us.pop(where.number, None)
+        watch.ahead.pop(where.number, None)
         touched = [where.due(provider), where.leased(provider), where.clock(provider), where.last(provider)]
-        touched.append(where.passed(provider))
-        reply = await self._batch.fcall("bm_claim", touched, self._now, limit, lease // _MICROSECOND, configuration)
+        touched += [where.passed(provider), where.ahead(provider)]
+        reply = await self._batch.fcall("bm_claim", touched, self._now, limit, lease_us, configuration, only_ahead)
         now_us, token = int(reply[0]), int(reply[2])
         if self.clock_override is None:
             self._follow(now_us)
         if reply[1]:
             watch.expect(where.number, int(reply[1]))
+        if int(reply[3]):
+            watch.ahead[where.number] = None
         claims = []
-        for at in range(3, len(reply), 3):
+        for at in range(4, len(reply), 4):
             account = reply[at].decode()
             self._claimed[account] = int(reply[at + 2] or 0)
             if len(self._claimed) > CLAIMED_MAX:
                 # Claims that were passed on without loading.
                 self._claimed.popitem(last=False)
-            claims.append(Claim(account, token, moment(int(reply[at + 1]))))
+            claims.append(Claim(account, token, moment(int(reply[at + 1])), ahead=bool(reply[at + 3])))
         return claims, now_us
 
     async def take_one(self, provider: str, account: str, lease: timedelta) -> Claim | None:
@@ -220,31 +217,35 @@ class ClaimingStore(Session):
             *(
                 self._batch.fcall(
                     "bm_release",
-                    [where.due(provider), where.leased(provider)],
+                    [where.due(provider), where.leased(provider), where.ahead(provider)],
                     self._now,
                     claim.account,
                     claim.token,
                     micros(claim.due_at),
+                    "1" if claim.ahead else "",
                 )
                 for claim in claims
                 for where in (self.partition(claim.account),)
             )
         )
+        watch = self._watch(provider)
         for claim in claims:
-            self._watch(provider).expect(self.partition(claim.account).number, 0)
+            number = self.partition(claim.account).number
+            watch.hurry(number) if claim.ahead else watch.expect(number, 0)
 
     async def pass_on(self, provider: str, claim: Claim, wait: timedelta, configuration: str) -> None:
         """Give a claim back, due at once for those that run another configuration, and for this one after `wait`."""
         where = self.partition(claim.account)
         await self._batch.fcall(
             "bm_pass_on",
-            [where.due(provider), where.leased(provider), where.passed(provider)],
+            [where.due(provider), where.leased(provider), where.passed(provider), where.ahead(provider)],
             self._now,
             claim.account,
             claim.token,
             micros(claim.due_at),
             configuration,
             wait // _MICROSECOND,
+            "1" if claim.ahead else "",
         )
         self._watch(provider).expect(where.number, 0)
 

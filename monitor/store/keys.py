@@ -29,6 +29,8 @@ SILENCES = "{bm:x}:silences"
 #: Hash fingerprint → `<version>-<index> <source as JSON>` of alerts that keep others quiet. Whoever reads them removes
 #: those that ended an hour ago.
 SOURCES = "{bm:x}:sources"
+#: Not a key but a channel: `<partition> <provider>` whenever an account comes first in line.
+WAKE = "{bm:x}:wake"
 
 
 def partition_of(account: str, partitions: int) -> int:
@@ -97,6 +99,10 @@ class Partition:
     def passed(self, provider: str) -> str:
         """Hash `<configuration> <account>` → how long it leaves that to the others. Claims remove what is over."""
         return f"{self.tag}:passed:{provider}"
+
+    def ahead(self, provider: str) -> str:
+        """Sorted set account → since when a bet waits for its poll, of those in `due`. Claims remove it."""
+        return f"{self.tag}:ahead:{provider}"
 
     def clock(self, provider: str) -> str:
         """Hash `seen` → latest time a claim saw, `token` → the highest token given. Two fields for ever."""
@@ -274,6 +280,11 @@ def quota(provider: str) -> str:
 def window(provider: str, units: int, per_us: int) -> str:
     """Hash bucket → units taken in it. Old buckets go with every call, the key two windows after it."""
     return f"{{bm:p:{provider}}}:quota:{units}/{per_us}"
+
+
+def lane(provider: str, units: int, per_us: int) -> str:
+    """The same of polls that somebody waits for: these get a part of the quota, so that the others keep the rest."""
+    return f"{{bm:p:{provider}}}:lane:{units}/{per_us}"
 
 
 def health(provider: str) -> str:

@@ -11,7 +11,7 @@ from monitor.model.event import Event
 from monitor.model.record import Commit, Committed, Point, Record
 from monitor.model.window import micros
 from monitor.store import codec, ledgercodec
-from monitor.store.claiming import ClaimingStore
+from monitor.store.hurrying import HurryingStore
 
 _MICROSECOND = timedelta(microseconds=1)
 #: Rows that their committer has not struck off by then are moved again by anybody.
@@ -20,7 +20,7 @@ SWEEP_DELAY = timedelta(seconds=5)
 CACHE_MAX = 20_000
 
 
-class PollingStore(ClaimingStore):
+class PollingStore(HurryingStore):
     """Implements the polling port but for rows, quotas and health."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:

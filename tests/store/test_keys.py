@@ -25,7 +25,8 @@ def described():
                 yield member(home, *["?"] * (len(inspect.signature(member).parameters) - 1)), member.__doc__
     for made in (keys.quota, keys.health, keys.prices):
         yield made("?"), made.__doc__
-    yield keys.window("?", 1, 1), keys.window.__doc__
+    for made in (keys.window, keys.lane):
+        yield made("?", 1, 1), made.__doc__
 
 
 def test_every_key_has_a_page_of_its_own():

@@ -70,9 +70,27 @@ local function members(found)
   return names
 end
 
--- Lease what is due: expired leases first, then due ones, which `pick` (limit -> flat list) may choose. A lease's
--- end is the fencing token, larger than every token given before. Returns the token and a flat list of (member,
--- when it was due).
+-- Lease these, a flat list of (member, when it was due). A lease's end is the fencing token, larger than every token
+-- given before. Returns the token, 0 for none.
+local function grant(due, leased, watch, now, length, found)
+  if #found == 0 then
+    return 0
+  end
+  local given = tonumber(redis.call('HGET', watch, 'token') or '0')
+  local token = math.max(now + length, given + 1)
+  redis.call('HSET', watch, 'token', whole(token))
+  local scored, names = {}, members(found)
+  for i, name in ipairs(names) do
+    scored[2 * i - 1] = whole(token)
+    scored[2 * i] = name
+  end
+  redis.call('ZADD', leased, unpack(scored))
+  redis.call('ZREM', due, unpack(names))
+  return token
+end
+
+-- Lease what is due: expired leases first, then due ones, which `pick` (limit -> flat list) may choose. Returns the
+-- token and a flat list of (member, when it was due).
 local function lease(due, leased, watch, now, limit, length, pick)
   if limit <= 0 then
     return 0, {}
@@ -91,20 +109,7 @@ local function lease(due, leased, watch, now, limit, length, pick)
       found[#found + 1] = more[i]
     end
   end
-  if #found == 0 then
-    return 0, found
-  end
-  local given = tonumber(redis.call('HGET', watch, 'token') or '0')
-  local token = math.max(now + length, given + 1)
-  redis.call('HSET', watch, 'token', whole(token))
-  local scored, names = {}, members(found)
-  for i, name in ipairs(names) do
-    scored[2 * i - 1] = whole(token)
-    scored[2 * i] = name
-  end
-  redis.call('ZADD', leased, unpack(scored))
-  redis.call('ZREM', due, unpack(names))
-  return token, found
+  return grant(due, leased, watch, now, length, found), found
 end
 
 -- The same text for a time out of a sorted set, or '' for none.

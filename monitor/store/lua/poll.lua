@@ -21,27 +21,57 @@ local function set_aside(due, passed, configuration, now)
   return found, again
 end
 
--- KEYS  due, leased, clock, last, passed
--- ARGV  now, limit, lease length, configuration
--- Returns {now, next time or '', token, then (account, due time, version or '') flat}.
+-- Those that a bet waits for, longest first, as (account, due time) flat. One that is being polled has to wait for that.
+local function front(ahead, due, now, limit)
+  local found = {}
+  for _, account in ipairs(redis.call('ZRANGE', ahead, 0, LEASES_MAX - 1)) do
+    local at = #found < 2 * limit and score(due, account)
+    if at and at <= now then
+      found[#found + 1] = account
+      found[#found + 1] = whole(at)
+    end
+  end
+  return found
+end
+
+-- Lease what is due, or only those first in line.
+local function pick_and_lease(keys, now, limit, length, only)
+  if not only then
+    return lease(keys[1], keys[2], keys[3], now, limit, length)
+  end
+  local found = front(keys[6], keys[1], now, math.min(limit, LEASES_MAX))
+  return grant(keys[1], keys[2], keys[3], now, length, found), found
+end
+
+-- KEYS  due, leased, clock, last, passed, ahead
+-- ARGV  now, limit, lease length, configuration, '1' for only those first in line
+-- Returns {now, next time or '', token, how many are still first in line, then (account, due time, version or '', '1' if
+-- it was first in line or '') flat}.
 local function claim(keys, args)
   local now = clock(args[1])
-  follow(keys[3], now, {keys[1], keys[2]})
+  follow(keys[3], now, {keys[1], keys[2], keys[6]})
   local kept, again = {}, nil
   if redis.call('EXISTS', keys[5]) == 1 then
     kept, again = set_aside(keys[1], keys[5], args[4], now)
   end
-  local token, found = lease(keys[1], keys[2], keys[3], now, tonumber(args[2]), tonumber(args[3]))
-  local coming = first(keys[1])
-  local reply = {whole(now), earliest(coming and again and math.min(coming, again) or coming or again, first(keys[2])), whole(token)}
+  local token, found = pick_and_lease(keys, now, tonumber(args[2]), tonumber(args[3]), args[5] == '1')
+  local coming, names, marks = first(keys[1]), members(found), {}
+  local next_at = earliest(coming and again and math.min(coming, again) or coming or again, first(keys[2]))
   for i = 1, #kept, 2 do
     redis.call('ZADD', keys[1], kept[i], kept[i + 1])
   end
-  local versions = #found > 0 and redis.call('HMGET', keys[4], unpack(members(found)))
-  for i = 1, #found, 2 do
-    reply[#reply + 1] = found[i]
-    reply[#reply + 1] = whole(tonumber(found[i + 1]))
-    reply[#reply + 1] = versions[(i + 1) / 2] or ''
+  local waiting = redis.call('ZCARD', keys[6])
+  if waiting > 0 and #names > 0 then
+    marks = redis.call('ZMSCORE', keys[6], unpack(names))
+    waiting = waiting - redis.call('ZREM', keys[6], unpack(names))
+  end
+  local reply = {whole(now), next_at, whole(token), whole(waiting)}
+  local versions = #found > 0 and redis.call('HMGET', keys[4], unpack(names))
+  for i, name in ipairs(names) do
+    reply[#reply + 1] = name
+    reply[#reply + 1] = whole(tonumber(found[2 * i]))
+    reply[#reply + 1] = versions[i] or ''
+    reply[#reply + 1] = marks[i] and '1' or ''
   end
   return reply
 end
@@ -78,27 +108,28 @@ local function enrol(keys, args)
   return 1
 end
 
--- KEYS  due, leased, last; of accounts that are gone altogether also changed, seen
+-- KEYS  due, leased, last, ahead; of accounts that are gone altogether also changed, seen
 -- ARGV  accounts
 local function dismiss(keys, args)
   for _, account in ipairs(args) do
     redis.call('ZREM', keys[1], account)
     redis.call('ZREM', keys[2], account)
     redis.call('HDEL', keys[3], account)
-    if keys[4] then
-      redis.call('ZREM', keys[4], account)
+    redis.call('ZREM', keys[4], account)
+    if keys[5] then
       redis.call('ZREM', keys[5], account)
+      redis.call('ZREM', keys[6], account)
     end
   end
   return 1
 end
 
 -- Give claims back, due as they were. Nothing happens to a lease no longer ours.
--- KEYS  due, leased
--- ARGV  now, then triples of (account, token, due time)
+-- KEYS  due, leased, ahead
+-- ARGV  now, then (account, token, due time, '1' if it was first in line or '') flat
 local function release(keys, args)
   local now = clock(args[1])
-  for i = 2, #args, 3 do
+  for i = 2, #args, 4 do
     if score(keys[2], args[i]) == tonumber(args[i + 1]) then
       local at = tonumber(args[i + 2])
       redis.call('ZREM', keys[2], args[i])
@@ -107,6 +138,9 @@ local function release(keys, args)
         at = math.min(at, now)
       end
       redis.call('ZADD', keys[1], whole(at), args[i])
+      if args[i + 3] == '1' then
+        redis.call('ZADD', keys[3], 'LT', whole(at), args[i])
+      end
     end
   end
   return 1
@@ -114,30 +148,57 @@ end
 
 -- Give a claim back for those that run another configuration: due as it was, but this one looks at it again only after
 -- a while.
--- KEYS  due, leased, passed
--- ARGV  now, account, token, due time, configuration, how long it is left to the others
+-- KEYS  due, leased, passed, ahead
+-- ARGV  now, account, token, due time, configuration, how long it is left to the others, '1' if it was first in line or
+--       ''
 local function pass_on(keys, args)
   local now, account = clock(args[1]), args[2]
   if score(keys[2], account) == tonumber(args[3]) then
     redis.call('ZREM', keys[2], account)
     redis.call('ZADD', keys[1], 'LT', args[4], account)
     redis.call('HSET', keys[3], args[5] .. ' ' .. account, whole(now + tonumber(args[6])))
+    if args[7] == '1' then
+      redis.call('ZADD', keys[4], 'LT', args[4], account)
+    end
   end
   return 1
 end
 
 -- Due now. During a poll the wish waits at the lease's end, out of the way of others; the commit honours it.
+local function wish(due, leased, account, now)
+  local busy = score(leased, account)
+  if busy and busy > now then
+    redis.call('ZADD', due, whole(busy), account)
+  else
+    redis.call('ZADD', due, 'LT', whole(now), account)
+  end
+end
+
 -- KEYS  due, leased
 -- ARGV  now, account
 local function poll_now(keys, args)
-  local now = clock(args[1])
-  local busy = score(keys[2], args[2])
-  if busy and busy > now then
-    redis.call('ZADD', keys[1], whole(busy), args[2])
-  else
-    redis.call('ZADD', keys[1], 'LT', whole(now), args[2])
-  end
+  wish(keys[1], keys[2], args[2], clock(args[1]))
   return 1
+end
+
+-- Due now, and first in line: a bet waits. All processes that poll hear of it.
+-- KEYS  due, leased, ahead
+-- ARGV  now, account, '1' where a poll under way will do or '', '1' if one more is paid for or '', channel, message
+-- Returns {now, 'new' | 'there' (a poll that will do was asked for already) | 'none' (it was not, and is not paid for)}.
+local function poll_first(keys, args)
+  local now, account = clock(args[1]), args[2]
+  local busy = score(keys[2], account)
+  if score(keys[3], account) or (args[3] == '1' and busy and busy > now) then
+    return {whole(now), 'there'}
+  end
+  if args[4] ~= '1' then
+    return {whole(now), 'none'}
+  end
+  wish(keys[1], keys[2], account, now)
+  redis.call('ZADD', keys[3], whole(now), account)
+  -- Whoever may not publish here has its polls begin within a second all the same.
+  redis.pcall('PUBLISH', args[5], args[6])
+  return {whole(now), 'new'}
 end
 
 -- Movements of one partition that wait to be summed up. More than that within a window is not summed up exactly.
@@ -328,6 +389,7 @@ redis.register_function('bm_dismiss', dismiss)
 redis.register_function('bm_release', release)
 redis.register_function('bm_pass_on', pass_on)
 redis.register_function('bm_poll_now', poll_now)
+redis.register_function('bm_poll_first', poll_first)
 redis.register_function('bm_commit', commit)
 redis.register_function('bm_news', news)
 redis.register_function('bm_outdue', outdue)

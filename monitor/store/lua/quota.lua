@@ -146,7 +146,19 @@ local function throttle(keys, args)
   return 1
 end
 
+-- Count what was spent already, whether or not there was room for it.
+-- KEYS  the windows
+-- ARGV  now, units, then pairs of (limit, window length)
+local function charge(keys, args)
+  local now = clock(args[1])
+  for i, key in ipairs(keys) do
+    put(key, tonumber(args[2 * i + 2]), now, tonumber(args[2]))
+  end
+  return 1
+end
+
 redis.register_function('bm_take', take)
+redis.register_function('bm_charge', charge)
 redis.register_function('bm_give_back', give_back)
 redis.register_function('bm_correct', correct)
 redis.register_function('bm_throttle', throttle)
