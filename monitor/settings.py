@@ -28,10 +28,12 @@ from monitor.engine.expected import ExpectedTransfer
 from monitor.engine.inhibit import Inhibit
 from monitor.engine.route import Route
 from monitor.engine.silence_words import FiledSilence
+from monitor.errors import ConfigError
 from monitor.fields import Amount, Duration, Secret, duration_text, unread
 from monitor.guard_settings import GuardSettings
 from monitor.providers import AnyProvider
 from monitor.providers.price_feed import HttpJsonPrices
+from monitor.store.url import address
 from monitor.watchdog_settings import Connectivity, Heartbeat
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
@@ -39,9 +41,7 @@ NAMING = "a name has 1 to 128 letters, digits, dots, underscores or hyphens"
 #: Between two polls of one account.
 INTERVAL_MIN = timedelta(milliseconds=100)
 _EMBEDDED = "embedded:"
-#: Redis on one server. Sentinel and Cluster have their own forms and are recognised, but not built yet.
-_STORES = ("redis", "rediss", "unix")
-_STORES_NOT_YET = ("redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+_STORES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
 
 def _name(value: object) -> str:
@@ -56,12 +56,19 @@ Name = Annotated[str, BeforeValidator(_name), WithJsonSchema({"type": "string", 
 def _store_url(secret: SecretStr) -> SecretStr:
     url = secret.get_secret_value()
     scheme = url.partition(":")[0]
-    if scheme in _STORES_NOT_YET:
-        raise ValueError(f"`{scheme}` is not supported by this version")
     if url.startswith(_EMBEDDED) and len(url) > len(_EMBEDDED):
         return secret
-    if scheme not in _STORES and not unread(secret):
-        raise ValueError("write it like embedded:./data, redis://host:6379, rediss://… or unix:///path")
+    if unread(secret):
+        return secret
+    if scheme not in _STORES:
+        raise ValueError(
+            "write it like embedded:./data, redis://host:6379, rediss://…, unix:///path, "
+            "redis+sentinel://h1,h2/service or redis+cluster://h1,h2"
+        )
+    try:
+        address(url)
+    except ConfigError as error:
+        raise ValueError(error.mistakes[0].removeprefix("store.url: ")) from None
     return secret
 
 
@@ -75,7 +82,7 @@ class Store(_Section):
     location: Annotated[Secret, AfterValidator(_store_url)] = Field(
         default=SecretStr("embedded:./data"),
         alias="url",
-        description="embedded:DIRECTORY, redis://…, rediss://… or unix://…",
+        description="embedded:DIRECTORY, redis:// rediss:// unix:// redis+sentinel:// redis+cluster://",
     )
     fsync: Literal["everysec", "always"] = Field(
         default="everysec", description="how often the embedded store reaches the disk"

@@ -209,8 +209,16 @@ def test_a_provider_type_of_a_later_version_is_refused_by_name(written, kind):
         ),
         pytest.param(
             "store: {url: 'mysql://x'}\n",
-            ["config.yaml:9: store.url: write it like embedded:./data, redis://host:6379, rediss://… or unix:///path"],
+            [
+                ("config.yaml:9: store.url: write it like embedded:./data, redis://host:6379, rediss://…, "
+                "unix:///path, redis+sentinel://h1,h2/service or redis+cluster://h1,h2"),
+            ],
             id="a store of another kind",
+        ),
+        pytest.param(
+            "store: {url: 'redis+sentinel://h1,h2'}\n",
+            ["config.yaml:9: store.url: the name of the service is missing: redis+sentinel://h1:26379,h2/service"],
+            id="a store that cannot be found",
         ),
         pytest.param(
             "rules: [{alert: Low}]\n",

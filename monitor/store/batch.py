@@ -11,49 +11,90 @@ import os
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
+from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import RedisError, ResponseError
 
 from monitor.errors import StoreUnavailable
-from monitor.store.functions import called, is_missing
+from monitor.store.functions import called, is_missing, source
 from monitor.store.wire import CONNECTIONS_MAX, Command, Wire
 
 #: Commands in one pipeline: enough to make the overhead vanish, few enough not to hold up the server.
 BATCH_MAX = 128
+#: The same for the guard's: a caller waits for the answer, so it shall not queue behind many others.
+GUARD_BATCH_MAX = 32
 #: Calls that may wait. Callers are bounded by their own concurrency; this bounds a mistake.
 WAITING_MAX = 100_000
 
 
-class Batch:
-    """Collects calls and sends them through a wire. `load` puts our functions onto the server."""
+class Calls(Protocol):
+    """What the parts of the store call through, whatever it is made of."""
 
-    def __init__(self, wire: Wire, load: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._wire = wire
-        self._load = load
+    async def fcall(self, function: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
+        """Call a function; StoreUnavailable when there is no answer, or the server refuses."""
+        ...
+
+    async def command(self, *command: str | bytes | int) -> Any:
+        """Send one command; StoreUnavailable when there is no answer, or the server refuses."""
+        ...
+
+    async def everywhere(self, *command: str | bytes | int) -> list[Any]:
+        """Send one command to every primary; redis' own exceptions, OSError or StoreUnavailable when one fails."""
+        ...
+
+    async def close(self) -> None:
+        """Wait for what is on its way, then hang up."""
+        ...
+
+
+class Batch:
+    """Collects calls and sends them through a wire: at most `size` at a time, `ways` times at once."""
+
+    def __init__(self, wire: Wire, *, size: int = BATCH_MAX, ways: int = CONNECTIONS_MAX) -> None:
+        self._wire, self._size, self._ways = wire, size, ways
         self._loading: asyncio.Task[None] | None = None
         self._waiting: deque[tuple[Command, asyncio.Future[Any]]] = deque()
         self._sending: set[asyncio.Task[None]] = set()
         self._scheduled = False
 
     async def fcall(self, function: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
-        """Call a function; StoreUnavailable when there is no answer, or the server refuses."""
-        command: Command = ("FCALL", called(function), len(keys), *keys, *args)
-        try:
-            return await self._enqueue(command)
-        except RedisError as error:
-            if not is_missing(error):
-                raise unavailable(error) from None
-        await self._repair()
-        return await self.command(*command)
+        """See Calls."""
+        return await self.command("FCALL", called(function), len(keys), *keys, *args)
 
     async def command(self, *command: str | bytes | int) -> Any:
-        """Send one command; StoreUnavailable when there is no answer, or the server refuses."""
+        """See Calls."""
         try:
-            return await self._enqueue(command)
+            return await self.run(command)
         except RedisError as error:
             raise unavailable(error) from None
+
+    async def everywhere(self, *command: str | bytes | int) -> list[Any]:
+        """See Calls."""
+        return [await self.run(command)]
+
+    async def run(self, command: Command) -> Any:
+        """The answer; redis' own exceptions, or StoreUnavailable."""
+        try:
+            return await self._enqueue(command)
+        except ResponseError as error:
+            if not is_missing(error):
+                raise
+        await self._repair()
+        return await self._enqueue(command)
+
+    async def asking(self, command: Command) -> Any:
+        """The same of a slot that is just moving here."""
+        _, answer = await self._wire.execute([("ASKING",), command])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def close(self) -> None:
+        """See Calls."""
+        await self.drain()
+        await self._wire.close()
 
     async def drain(self) -> None:
         """Wait for what is on its way."""
@@ -66,21 +107,24 @@ class Batch:
             self._loading = asyncio.get_running_loop().create_task(self._load())
         await asyncio.shield(self._loading)
 
+    async def _load(self) -> None:
+        await self._enqueue(("FUNCTION", "LOAD", "REPLACE", source()))
+
     def _enqueue(self, command: Command) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
         if len(self._waiting) >= WAITING_MAX:
             raise StoreUnavailable("too many calls wait for the store")
         future: asyncio.Future[Any] = loop.create_future()
         self._waiting.append((command, future))
-        if not self._scheduled and len(self._sending) < CONNECTIONS_MAX:
+        if not self._scheduled and len(self._sending) < self._ways:
             self._scheduled = True
             loop.call_soon(self._flush)
         return future
 
     def _flush(self) -> None:
         self._scheduled = False
-        while self._waiting and len(self._sending) < CONNECTIONS_MAX:
-            size = min(BATCH_MAX, len(self._waiting))
+        while self._waiting and len(self._sending) < self._ways:
+            size = min(self._size, len(self._waiting))
             batch = [self._waiting.popleft() for _ in range(size)]
             task = asyncio.get_running_loop().create_task(self._send(batch))
             self._sending.add(task)
@@ -128,6 +172,8 @@ def _reason(error: BaseException) -> str:
             return "the host name does not resolve"
         if isinstance(below, ssl.SSLError):
             return f"TLS failed, {(below.reason or 'unknown reason').replace('_', ' ').lower()}"
+        if isinstance(below, MasterNotFoundError):
+            return "no sentinel knows a primary of this service"
         if isinstance(below, OSError) and below.errno:
             return os.strerror(below.errno)
         below = below.__cause__ or below.__context__

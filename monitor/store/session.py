@@ -12,9 +12,11 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from monitor.errors import StoreUnusable
 from monitor.model.window import micros, moment
 from monitor.store import keys
-from monitor.store.batch import Batch, unavailable
+from monitor.store.batch import GUARD_BATCH_MAX, Batch, Calls, unavailable
+from monitor.store.cluster import Cluster, Topology
 from monitor.store.functions import source
-from monitor.store.url import address
+from monitor.store.life import LIFE, Witness, primary_life, told
+from monitor.store.url import Address, address
 from monitor.store.wire import Command, Connections, Wire
 
 #: The oldest servers whose functions, stream ids and `ZADD` options we use.
@@ -33,16 +35,19 @@ class Keep:
 class Session:
     """What the parts of the store share: the batch, the partitions and the time.
 
-    `clock_override` replaces the server's clock in tests; None is the server's.
+    `clock_override` replaces the server's clock in tests; None is the server's. Guard calls go through `_guard`, whose
+    connections are their own: a caller that waits for a bet does not queue behind commits.
     """
 
-    def __init__(self, wire: Wire, *, keep: Keep | None = None, place: str = "") -> None:
+    def __init__(
+        self, calls: Calls | Wire, guard: Calls | None = None, *, keep: Keep | None = None, place: str = ""
+    ) -> None:
         self.clock_override: Callable[[], datetime] | None = None
         self.keep = keep or Keep()
         self.partitions: tuple[keys.Partition, ...] = ()
         self.place = place
-        self._wire = wire
-        self._batch = Batch(self._wire, self.load_functions)
+        self._batch: Calls = Batch(calls) if isinstance(calls, Wire) else calls
+        self._guard: Calls = guard or self._batch
         self._offset: int | None = None
         super().__init__()
 
@@ -57,10 +62,14 @@ class Session:
         partitions: int = keys.PARTITIONS,
         keep: Keep | None = None,
         clock_override: Callable[[], datetime] | None = None,
+        life: str = "",
     ) -> Self:
-        """Open a store and check it. StoreUnavailable: nobody answers; StoreUnusable: it must not be used."""
+        """Open a store and check it. StoreUnavailable: nobody answers; StoreUnusable: it must not be used.
+
+        `life` is what an embedded server's directory says of it; else the server is asked.
+        """
         where = address(url)
-        store = cls(Connections(where), keep=keep, place=where.place)
+        store = cls(*_lines(where, told(life) if life else primary_life), keep=keep, place=where.place)
         store.clock_override = clock_override
         try:
             await store.open(partitions)
@@ -84,8 +93,8 @@ class Session:
 
     async def close(self) -> None:
         """Wait for what is on its way, then hang up."""
-        await self._batch.drain()
-        await self._wire.close()
+        await self._batch.close()
+        await self._guard.close()
 
     async def ping(self) -> None:
         """StoreUnavailable when the store does not answer, or takes no writes (full, read-only, a broken disk)."""
@@ -95,7 +104,7 @@ class Session:
     async def load_functions(self) -> None:
         """Put our functions onto the server; harmless when they are there."""
         try:
-            await self._send("FUNCTION", "LOAD", "REPLACE", source())
+            await self._batch.everywhere("FUNCTION", "LOAD", "REPLACE", source())
         except (RedisError, OSError) as error:
             raise unavailable(error) from None
 
@@ -120,6 +129,14 @@ class Session:
         """The keys that an account lives among."""
         return self.partitions[keys.partition_of(account, len(self.partitions))]
 
+    def life(self, _: keys.Partition) -> str:
+        """What a call through `_guard` says of the life of the primary that it reaches: pass it on, never keep it.
+
+        The function sees a text that changes when the primary may have lost what it acknowledged, and that begins with
+        FORGETFUL where it keeps no append-only file.
+        """
+        return LIFE
+
     @property
     def _now(self) -> str:
         """What functions are told of the time: nothing, unless a test has set a clock."""
@@ -142,17 +159,15 @@ class Session:
         return await asyncio.gather(*(self._batch.command(*command) for command in commands))
 
     async def _check_server(self) -> None:
-        info = await self._ask("INFO", "server")
-        if info is not None:
+        for info in await self._ask("INFO", "server"):
             _check_version(info, self.place)
-        policy = await self._ask("CONFIG", "GET", "maxmemory-policy")
-        if policy is not None:
+        for policy in await self._ask("CONFIG", "GET", "maxmemory-policy"):
             _check_policy(policy, self.place)
 
-    async def _ask(self, *command: str) -> Any:
-        """An answer, or None where the command does not exist or is not ours to use (managed services)."""
+    async def _ask(self, *command: str) -> list[Any]:
+        """Each server's answer; none where the command does not exist or is not ours to use (managed services)."""
         try:
-            return await self._send(*command)
+            return await self._batch.everywhere(*command)
         except ResponseError as error:
             text = str(error).lower()
             if (
@@ -161,15 +176,8 @@ class Session:
                 or "noperm" in text
                 or "no permissions" in text
             ):
-                return None
+                return []
             raise
-
-    async def _send(self, *command: str) -> Any:
-        """One command outside the batch, with redis-py's own exceptions."""
-        [answer] = await self._wire.execute([command])
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
 
     async def _read_layout(self, partitions: int) -> None:
         mine = await self._batch.command("HSETNX", keys.LAYOUT, "partitions", partitions)
@@ -179,6 +187,21 @@ class Session:
         self.partitions = tuple(keys.partition(number) for number in range(stored))
         if mine:
             await self.seed_epochs()
+
+
+def _lines(where: Address, witness: Witness) -> tuple[Calls, Calls]:
+    """The store's calls, and the guard's on connections of their own."""
+
+    def all_sorts(at: Address) -> Batch:
+        return Batch(Connections(at))
+
+    def guard(at: Address) -> Batch:
+        return Batch(Connections(at, most=1, witness=witness), size=GUARD_BATCH_MAX, ways=1)
+
+    if not where.clustered:
+        return all_sorts(where), guard(where)
+    topology = Topology(where)
+    return Cluster(topology, all_sorts), Cluster(topology, guard)
 
 
 def _refuses_us(error: Exception) -> bool:

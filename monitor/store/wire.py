@@ -7,14 +7,16 @@ pipeline packs in Python: measured, a commit costs 14 µs of our CPU this way an
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import hiredis
 from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import AskError, ClusterDownError, ReadOnlyError, RedisError, ResponseError
 
+from monitor.store.life import LIFE, Witness
+from monitor.store.sentinel import sentinel_pool
 from monitor.store.url import Address
 
 #: One command: its name, then its arguments.
@@ -26,7 +28,11 @@ CONNECTIONS_MAX = 4
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 5.0
 
+#: Who answers so is not, or not any more, the primary of what it was asked for.
+_DEPOSED = (ReadOnlyError, AskError, ClusterDownError)
 
+
+@runtime_checkable
 class Wire(Protocol):
     """Sends commands, and returns their answers in order; an error answer is returned, not raised.
 
@@ -40,30 +46,40 @@ class Wire(Protocol):
 
 
 class Connections:
-    """The wire to one server. Nothing is ever repeated: ids and tokens make that safe, and ours to decide."""
+    """The wire to one server, or to whichever server the sentinels call the primary.
 
-    def __init__(self, where: Address) -> None:
-        kind = UnixDomainSocketConnection if where.path else SSLConnection if where.tls else Connection
-        self._pool: Any = ConnectionPool(
-            connection_class=kind,
-            retry=Retry(NoBackoff(), 0),
+    Nothing is ever repeated: ids and tokens make that safe, and ours to decide. With a `witness`, LIFE in a command is
+    what it says of the very connection the command travels on.
+    """
+
+    def __init__(self, where: Address, *, most: int = CONNECTIONS_MAX, witness: Witness | None = None) -> None:
+        self._witness = witness
+        self._lives: dict[Any, str] = {}
+        options = {
+            "retry": Retry(NoBackoff(), 0),
             # `execute` bounds the whole batch, which costs less than bounding each answer.
-            socket_timeout=None,
-            socket_connect_timeout=CONNECT_TIMEOUT_S,
-            protocol=2,
-            # One more than batches on their way: loading functions does not queue behind them.
-            max_connections=CONNECTIONS_MAX + 1,
+            "socket_timeout": None,
+            "socket_connect_timeout": CONNECT_TIMEOUT_S,
+            "protocol": 2,
+            # One more than batches on their way: what a cluster redirects does not queue behind them.
+            "max_connections": most + 1,
+            **({"redis_connect_func": self._greet} if witness else {}),
             **where.options(),
-        )
+        }
+        self._pool: Any = sentinel_pool(where, options) if where.service else _server_pool(where, options)
 
     async def execute(self, commands: Sequence[Command]) -> list[Any]:
         """Send all, then read all answers, within ANSWER_TIMEOUT_S."""
-        packed, unfit = _pack(commands)
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             connection = await self._pool.get_connection()
             try:
+                packed, unfit = _pack(commands, self._lives.get(connection))
                 await connection.send_packed_command(packed, check_health=False)
-                return [unfit.get(place) or await _answer(connection) for place in range(len(commands))]
+                answers = [unfit.get(place) or await _answer(connection) for place in range(len(commands))]
+                if any(isinstance(answer, _DEPOSED) for answer in answers):
+                    # Connected again it may be another's: another primary under the same name, another life.
+                    await connection.disconnect()
+                return answers
             finally:
                 # After an error or a cancellation redis-py has hung up: no late answer meets another batch.
                 await self._pool.release(connection)
@@ -73,6 +89,21 @@ class Connections:
         with contextlib.suppress(RedisError, OSError):
             await self._pool.aclose()
 
+    async def _greet(self, connection: Any) -> None:
+        """Log in and hear whose life this is. Interrupted, it is no connection at all."""
+        assert self._witness is not None
+        try:
+            await connection.on_connect()
+            self._lives[connection] = await self._witness(connection)
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+
+
+def _server_pool(where: Address, options: dict[str, Any]) -> ConnectionPool:
+    kind = UnixDomainSocketConnection if where.path else SSLConnection if where.tls else Connection
+    return ConnectionPool(connection_class=kind, **options)
+
 
 async def _answer(connection: Any) -> Any:
     try:
@@ -81,13 +112,14 @@ async def _answer(connection: Any) -> Any:
         return error
 
 
-def _pack(commands: Sequence[Command]) -> tuple[bytes, dict[int, Exception]]:
+def _pack(commands: Sequence[Command], life: str | None) -> tuple[bytes, dict[int, Exception]]:
     """The bytes to send, and by place what cannot be sent: one caller's mistake must not fail the others."""
     packed: list[bytes] = []
     unfit: dict[int, Exception] = {}
     for place, command in enumerate(commands):
+        words = tuple(command if life is None else (life if word is LIFE else word for word in command))
         try:
-            packed.append(hiredis.pack_command(tuple(command)))  # type: ignore[arg-type]  # their stub means one
+            packed.append(hiredis.pack_command(words))  # type: ignore[arg-type]  # their stub means one
         except (TypeError, ValueError) as error:
             unfit[place] = error
     return b"".join(packed), unfit

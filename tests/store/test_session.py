@@ -57,6 +57,8 @@ async def connect():
         ("unix:///run/redis.sock", ("", 6379, "/run/redis.sock", False, 0, None, None)),
         ("unix:///run/a%20b.sock?db=2", ("", 6379, "/run/a b.sock", False, 2, None, None)),
         ("unix://u:p@/run/s", ("", 6379, "/run/s", False, 0, "u", "p")),
+        ("rediss+sentinel://u:p@h1:7000,h2/main/3", ("", 6379, "", True, 3, "u", "p")),
+        ("redis+cluster://only@h1", ("", 6379, "", False, 0, "only", None)),
     ],
 )
 def test_store_urls_are_read_as_written(url, expected):
@@ -68,10 +70,37 @@ def test_store_urls_are_read_as_written(url, expected):
 
 
 @pytest.mark.parametrize(
+    ("url", "hosts", "service", "place"),
+    [
+        ("redis+sentinel://h1,[::1]:5/main", (("h1", 26379), ("::1", 5)), "main", "h1:26379,::1:5/main"),
+        ("redis+cluster://:p@h1:7000,h2/", (("h1", 7000), ("h2", 6379)), "", "h1:7000,h2:6379"),
+        ("redis://h1", (), "", "h1:6379"),
+    ],
+)
+def test_several_servers_are_read_as_written(url, hosts, service, place):
+    where = address(url)
+
+    assert (where.hosts, where.service, where.place) == (hosts, service, place)
+
+
+def test_the_sentinels_have_a_login_of_their_own():
+    where = address(f"redis+sentinel://:data@h1/main?sentinel_username=u&sentinel_password={SECRET}")
+
+    assert (where.password, where.sentinel_username, where.sentinel_password) == ("data", "u", SECRET)
+    assert SECRET not in repr(where) + where.place
+
+
+@pytest.mark.parametrize(
     ("url", "hint"),
     [
-        ("redis+sentinel://h1,h2/main", "not supported yet"),
-        ("rediss+cluster://h1", "not supported yet"),
+        (f"redis+sentinel://:{SECRET}@h1,h2", "name of the service is missing"),
+        (f"redis+sentinel://:{SECRET}@h1,,h2/main", "host is missing"),
+        (f"redis+sentinel://:{SECRET}@h1:x/main", "not a store URL"),
+        (f"redis+sentinel://:{SECRET}@h1/main/x", "must be a number"),
+        (f"redis+sentinel://h1/main?sentinel_pasword={SECRET}", "'sentinel_pasword'"),
+        (f"rediss+cluster://:{SECRET}@h1,h2/3", "one database"),
+        (f"redis+cluster://:{SECRET}@", "host is missing"),
+        (f"redis://:{SECRET}@h1,h2", "redis\\+cluster://h1,h2"),
         (f"http://:{SECRET}@host", "no kind of store"),
         (f"redis://:{SECRET}@host:port", "not a store URL"),
         (f"redis://:{SECRET}@host/x", "must be a number"),
