@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
-from aiohttp import web
-
 from monitor.api.auth import Token
 from monitor.api.context import ApiContext, Check
-from monitor.api.server import Serving, build, serve, swap
+from monitor.api.server import App, Serving, serve
 from monitor.api.signing import Signers
 from monitor.config import Config
 from monitor.duties import RING_PATIENCE, Duties
@@ -26,14 +24,14 @@ class Front:
 
     def __init__(self, duties: Duties) -> None:
         self._duties = duties
-        self._app: web.Application
+        self._app: App
         self._serving: Serving
 
     @classmethod
     async def open(cls, config: Config, crew: Crew, duties: Duties) -> "Front":
         """Listen as configured. ConfigError when the address is taken or needs tokens."""
         front = cls(duties)
-        front._app = build(front._context(config, crew))
+        front._app = App(front._context(config, crew))
         front._serving = await serve(front._app, config.http.listen)
         return front
 
@@ -44,7 +42,7 @@ class Front:
 
     def follow(self, config: Config, crew: Crew) -> None:
         """Answer for another configuration from the next request on."""
-        swap(self._app, self._context(config, crew))
+        self._app.swap(self._context(config, crew))
 
     async def close(self) -> None:
         """Stop listening."""

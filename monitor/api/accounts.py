@@ -13,6 +13,7 @@ from monitor.api import query
 from monitor.api.context import ApiContext
 from monitor.api.problems import invalid, unknown_account
 from monitor.api.replies import answer
+from monitor.api.request import Request
 from monitor.api.series import TICKS_MAX, held
 from monitor.api.shapes import AccountShown
 from monitor.api.views import account_view, event_view, page, point_view
@@ -54,7 +55,7 @@ EVENTS = (query.LIMIT, query.CURSOR)
 WAIT = query.Param("wait", f"how long to wait for the reading, at most {duration_text(WAIT_MAX)}")
 
 
-async def index(api: ApiContext, request: web.Request) -> web.Response:
+async def index(api: ApiContext, request: Request) -> web.Response:
     """All accounts by name; filters `provider` and `label.<name>`."""
     asked = query.read(request, INDEX)
     most = query.limit(asked)
@@ -90,13 +91,13 @@ async def account_views(api: ApiContext, names: Sequence[str]) -> list[AccountSh
     return views
 
 
-async def show(api: ApiContext, request: web.Request) -> web.Response:
+async def show(api: ApiContext, request: Request) -> web.Response:
     """One account."""
     query.read(request)
     return answer((await account_views(api, [_account(api, request).name]))[0])
 
 
-async def history(api: ApiContext, request: web.Request) -> web.Response:
+async def history(api: ApiContext, request: Request) -> web.Response:
     """One measure over time: the stored points, or with `step` the value held at each step."""
     account = _account(api, request)
     asked = query.read(request, HISTORY)
@@ -144,7 +145,7 @@ def resolve(asset: str, record: Record) -> str:
     return networks[0] if networks else asset
 
 
-async def events(api: ApiContext, request: web.Request) -> web.Response:
+async def events(api: ApiContext, request: Request) -> web.Response:
     """The account's ledger, newest first."""
     account = _account(api, request)
     asked = query.read(request, EVENTS)
@@ -157,7 +158,7 @@ async def events(api: ApiContext, request: web.Request) -> web.Response:
     return answer(page((event_view(event) for _, event in found[:most]), follows))
 
 
-async def poll(api: ApiContext, request: web.Request) -> web.Response:
+async def poll(api: ApiContext, request: Request) -> web.Response:
     """Make the account due now. Any number of callers cause one poll: an account has one due time."""
     account = _account(api, request)
     wait = query.span(query.read(request, (WAIT,)), WAIT.name, WAIT_MAX)
@@ -189,7 +190,7 @@ def _heard_at(record: Record) -> tuple[datetime | None, datetime | None]:
     return told, asked_at(record.outage) if record.outage else None
 
 
-def _account(api: ApiContext, request: web.Request) -> Account:
+def _account(api: ApiContext, request: Request) -> Account:
     name = request.match_info["id"]
     if (account := api.accounts.get(name)) is None:
         raise unknown_account(name)

@@ -1,10 +1,9 @@
 """Who may ask: bearer tokens with scopes and rates, or, without tokens, this machine only."""
 
 import hashlib
-import hmac
 import ipaddress
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Self
@@ -56,18 +55,21 @@ def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 
-def find(tokens: Iterable[Token], authorization: str) -> Token | None:
-    """The token that an Authorization header presents, in a time that does not tell which one was near."""
+def by_digest(tokens: Iterable[Token]) -> Mapping[bytes, Token]:
+    """As `find` looks for them."""
+    return {token.digest: token for token in tokens}
+
+
+def find(tokens: Mapping[bytes, Token], authorization: str) -> Token | None:
+    """The token that an Authorization header presents; how long it takes does not tell which one was near.
+
+    It is found by its hash, and nobody can choose a secret so that its SHA-256 comes near another.
+    """
     scheme, _, secret = authorization.partition(" ")
     secret = secret.strip()
     if scheme.lower() != "bearer" or not secret or len(secret) > _TOKEN_MAX:
         return None
-    presented = _digest(secret)
-    found = None
-    for token in tokens:
-        if hmac.compare_digest(token.digest, presented):
-            found = token
-    return found
+    return tokens.get(_digest(secret))
 
 
 @dataclass(slots=True)

@@ -3,10 +3,10 @@
 from typing import TypeVar
 
 import msgspec
-from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from monitor.api.problems import invalid
+from monitor.api.request import Request
 from monitor.fields import suggestion
 
 _OBJECT = msgspec.json.Decoder(dict[str, object])
@@ -18,7 +18,7 @@ _WORDS = {"missing": "is required", "string_type": "is text"} | dict.fromkeys(
 Model = TypeVar("Model", bound=BaseModel)
 
 
-async def read(request: web.Request, model: type[Model]) -> Model:
+async def read(request: Request, model: type[Model]) -> Model:
     """The body: an object as the model has it. Numbers in it are no amounts: write those in quotes."""
     try:
         body = _OBJECT.decode(await request.read())

@@ -5,16 +5,17 @@ from aiohttp import web
 from monitor.api import query
 from monitor.api.context import ApiContext
 from monitor.api.problems import Problem
-from monitor.api.replies import answer
+from monitor.api.replies import answer, document
+from monitor.api.request import Request
 from monitor.redact import redact
 
 
-async def alive(_api: ApiContext, _request: web.Request) -> web.Response:
+async def alive(_api: ApiContext, _request: Request) -> web.Response:
     """The event loop answers; nothing else is asked."""
     return answer({"status": "ok"})
 
 
-async def ready(api: ApiContext, _request: web.Request) -> web.Response:
+async def ready(api: ApiContext, _request: Request) -> web.Response:
     """Store writable, scheduler alive, lag bounded: 200, else 503 with what is wrong."""
     checks = await api.readiness()
     listed = [{"name": check.name, "ok": check.ok, "detail": redact(check.detail)} for check in checks]
@@ -24,8 +25,8 @@ async def ready(api: ApiContext, _request: web.Request) -> web.Response:
     return answer({"status": "ready", "checks": listed})
 
 
-async def metrics(api: ApiContext, request: web.Request) -> web.Response:
+async def metrics(api: ApiContext, request: Request) -> web.Response:
     """The Prometheus page."""
     query.read(request)
     body, content_type = api.metrics.expose(request.headers.get("Accept", ""))
-    return web.Response(body=body, headers={"Content-Type": content_type})
+    return document(body, content_type)

@@ -7,6 +7,7 @@ from monitor.api.context import ApiContext
 from monitor.api.ledger_views import delivery_view, whole_view
 from monitor.api.problems import Problem
 from monitor.api.replies import answer
+from monitor.api.request import Request
 from monitor.api.views import page
 from monitor.engine.why import whole
 from monitor.model.ledger import DELIVERY_STATES, UNDONE, DeliveryState, Place
@@ -15,7 +16,7 @@ STATE = query.choice("state", "only those in this state; default: dead and faili
 DELIVERIES = (STATE, query.Param("channel", "only those of this channel"), query.LIMIT, query.CURSOR)
 
 
-async def why(api: ApiContext, request: web.Request) -> web.Response:
+async def why(api: ApiContext, request: Request) -> web.Response:
     """One alert, open or over: its history, its notifications with every attempt, and what keeps it from being told."""
     query.read(request)
     wanted = request.match_info["id"]
@@ -26,7 +27,7 @@ async def why(api: ApiContext, request: web.Request) -> web.Response:
     return answer(whole_view(found, api.accounts.get(name) or api.others.get(name), api.clock(), api.rules))
 
 
-async def deliveries(api: ApiContext, request: web.Request) -> web.Response:
+async def deliveries(api: ApiContext, request: Request) -> web.Response:
     """What has not arrived, worst and newest first; with `state` what is in that one, with `channel` of that one."""
     asked = query.read(request, DELIVERIES)
     state, channel = query.one_of(asked, STATE), asked.get("channel")
@@ -39,7 +40,7 @@ async def deliveries(api: ApiContext, request: web.Request) -> web.Response:
     return answer(page((delivery_view(one) for one in found), cursor))
 
 
-async def replay(api: ApiContext, request: web.Request) -> web.Response:
+async def replay(api: ApiContext, request: Request) -> web.Response:
     """Send a dead letter again, as it was. It goes out as soon as its channel takes it."""
     query.read(request)
     wanted = request.match_info["id"]

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
-from aiohttp import web
-
 from monitor.errors import MonitorError
 
 
@@ -83,19 +81,6 @@ def later(name: str, detail: str, wait: timedelta) -> Problem:
     """Try again after `wait`, rounded up to whole seconds as Retry-After wants it."""
     seconds = max(1, -(-wait // timedelta(seconds=1)))
     return Problem(name, detail, {"Retry-After": str(seconds)})
-
-
-def from_http(error: web.HTTPException) -> Problem:
-    """What aiohttp itself refuses: unknown paths, wrong methods, bodies too large."""
-    match error:
-        case web.HTTPNotFound():
-            return Problem("not-found", "there is nothing at this path")
-        case web.HTTPMethodNotAllowed():
-            allowed = ", ".join(sorted(error.allowed_methods))
-            return Problem("method-not-allowed", f"use {allowed}", {"Allow": allowed})
-        case web.HTTPRequestEntityTooLarge():
-            return too_large()
-    return invalid(error.reason)
 
 
 def too_large() -> Problem:

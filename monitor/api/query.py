@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
-from aiohttp import web
 
 from monitor.api.problems import Problem, invalid
+from monitor.api.request import Request
 from monitor.fields import duration, duration_text
 
 #: Most items on one page.
@@ -52,7 +52,7 @@ LIMIT = limit_of(LIMIT_DEFAULT)
 CURSOR = Param("cursor", "where to go on: `next_cursor` of the page before")
 
 
-def read(request: web.Request, params: Collection[Param] = ()) -> Query:
+def read(request: Request, params: Collection[Param] = ()) -> Query:
     """The parameters, each at most once, all of them known, and those there that must be."""
     known = {param.name for param in params if not param.prefix}
     prefixes = tuple(param.name for param in params if param.prefix)

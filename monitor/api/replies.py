@@ -7,10 +7,20 @@ from aiohttp import web
 
 from monitor.api.problems import Problem
 
+#: Of every answer: it does not name the software below, is what it says, and nobody keeps it.
+_ALWAYS = {"Server": "balance-monitor", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+_JSON = {"Content-Type": "application/json", **_ALWAYS}
+_PROBLEM = {"Content-Type": "application/problem+json", **_ALWAYS}
+
 
 def answer(body: object, status: int = 200) -> web.Response:
     """A JSON answer."""
-    return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json")
+    return web.Response(status=status, body=msgspec.json.encode(body), headers=_JSON)
+
+
+def document(body: bytes, content_type: str) -> web.Response:
+    """An answer that is no JSON of ours."""
+    return web.Response(body=body, headers={"Content-Type": content_type, **_ALWAYS})
 
 
 def render(problem: Problem) -> web.Response:
@@ -22,9 +32,5 @@ def render(problem: Problem) -> web.Response:
         "detail": problem.detail,
         **problem.more,
     }
-    return web.Response(
-        status=problem.status,
-        body=msgspec.json.encode(body),
-        content_type="application/problem+json",
-        headers=problem.headers,
-    )
+    headers = {**_PROBLEM, **problem.headers}
+    return web.Response(status=problem.status, body=msgspec.json.encode(body), headers=headers)

@@ -9,11 +9,12 @@ from aiohttp import web
 from monitor.api import accounts, alerts, health, ledger, silences
 from monitor.api.auth import Scope
 from monitor.api.context import ApiContext
+from monitor.api.request import Request
 
 #: An ordinary request is answered within this, whatever the store does.
 DEADLINE = timedelta(seconds=10)
 
-Endpoint = Callable[[ApiContext, web.Request], Awaitable[web.Response]]
+Endpoint = Callable[[ApiContext, Request], Awaitable[web.Response]]
 
 
 @dataclass(frozen=True, slots=True)

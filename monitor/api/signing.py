@@ -17,9 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from aiohttp import web
-
 from monitor.api.problems import Problem
+from monitor.api.request import Request
 
 KEY, TIMESTAMP, SIGNATURE = "X-Guard-Key", "X-Guard-Timestamp", "X-Guard-Signature"
 _VERSION = "v1="
@@ -40,7 +39,7 @@ def signature(secret: bytes, timestamp: str, method: str, target: bytes, body: b
     return hmac.digest(secret, signed, "sha256").hex()
 
 
-async def verify(signers: Signers, request: web.Request, now: datetime) -> None:
+async def verify(signers: Signers, request: Request, now: datetime) -> None:
     """Raises the Problem that the request is not signed by any of them, or not now. Nothing of it was parsed yet."""
     key, timestamp = _single(request, KEY), _single(request, TIMESTAMP)
     secrets = signers.secrets.get(key)
@@ -54,7 +53,7 @@ async def verify(signers: Signers, request: web.Request, now: datetime) -> None:
         raise Problem("signature-invalid", f"{SIGNATURE} is not that of this request: sign the bytes that are sent")
 
 
-def _single(request: web.Request, name: str) -> str:
+def _single(request: Request, name: str) -> str:
     """A header that stands there exactly once: of two, somebody else may have read the other."""
     found = request.headers.getall(name, [])
     if len(found) != 1:
@@ -69,7 +68,7 @@ def _check_time(timestamp: str, window: timedelta, now: datetime) -> None:
         raise Problem("timestamp-outside-window", f"{TIMESTAMP} is more than {window.total_seconds():g} s away")
 
 
-def _presented(request: web.Request) -> list[bytes]:
+def _presented(request: Request) -> list[bytes]:
     """The signatures of the version that we know; others are for others."""
     listed = ",".join(request.headers.getall(SIGNATURE, [])).split(",")
     words = [one.strip() for one in listed]

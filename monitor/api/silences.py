@@ -6,6 +6,7 @@ from monitor.api import body, query
 from monitor.api.context import ApiContext
 from monitor.api.problems import Problem, invalid
 from monitor.api.replies import answer
+from monitor.api.request import Request
 from monitor.api.views import page
 from monitor.engine.silence_words import NewSilence, silence_view
 from monitor.model.silence import SILENCES_MAX
@@ -13,7 +14,7 @@ from monitor.model.silence import SILENCES_MAX
 STATE = query.choice("state", "only those in this state", ("pending", "active", "expired"))
 
 
-async def index(api: ApiContext, request: web.Request) -> web.Response:
+async def index(api: ApiContext, request: Request) -> web.Response:
     """All that are kept, ended ones for five days; filter `state`."""
     wanted = query.one_of(query.read(request, (STATE,)), STATE)
     now = api.clock()
@@ -21,7 +22,7 @@ async def index(api: ApiContext, request: web.Request) -> web.Response:
     return answer(page([view for view in views if wanted in (None, view["state"])], None))
 
 
-async def create(api: ApiContext, request: web.Request) -> web.Response:
+async def create(api: ApiContext, request: Request) -> web.Response:
     """Make one. It holds within a second. `warnings` are labels and values of it that no alert has."""
     now = api.clock()
     try:
@@ -33,7 +34,7 @@ async def create(api: ApiContext, request: web.Request) -> web.Response:
     return answer({**silence_view(silence, now), "warnings": api.odd(silence.match)}, 201)
 
 
-async def expire(api: ApiContext, request: web.Request) -> web.Response:
+async def expire(api: ApiContext, request: Request) -> web.Response:
     """End one now; what ended before stays as it was."""
     name, now = request.match_info["id"], api.clock()
     if any(silence.id == name for silence in api.silences):

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import ClientSession
 
 from monitor.api.context import ApiContext, Check
-from monitor.api.server import ROUTES, build, serve
+from monitor.api.server import ROUTES, App, serve
 from monitor.errors import StoreUnavailable
 from monitor.metrics import Metrics
 from monitor.model.alert import Alert, State
@@ -164,7 +164,7 @@ async def start():
     opened = []
 
     async def starting(api, routes=ROUTES, listen="127.0.0.1:0", token=None):
-        serving = await serve(build(api, routes), listen)
+        serving = await serve(App(api, routes), listen)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         client = ClientSession(f"http://127.0.0.1:{serving.port}", headers=headers)
         opened.extend((serving, client))

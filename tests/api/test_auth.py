@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitor.api.auth import Bucket, Rate, Token, find, is_loopback, rate, speaks_locally
+from monitor.api.auth import Bucket, Rate, Token, by_digest, find, is_loopback, rate, speaks_locally
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 READER = Token.of("grafana", "r34d-s3cret", ["read"])
@@ -25,7 +25,7 @@ ADMIN = Token.of("ops", "4dm1n-s3cret", ["admin"])
     ],
 )
 def test_only_the_whole_token_is_known(header, name):
-    found = find((READER, ADMIN), header)
+    found = find(by_digest((READER, ADMIN)), header)
 
     assert (found.name if found else None) == name
 

@@ -12,7 +12,7 @@ from monitor.api import server
 from monitor.api.auth import Rate, Token
 from monitor.api.context import Check
 from monitor.api.replies import answer as reply
-from monitor.api.server import Route, build, serve, swap
+from monitor.api.server import App, Route, serve
 from monitor.errors import ConfigError
 from monitor.model.snapshot import Outage
 
@@ -123,20 +123,20 @@ async def test_a_request_without_a_host_is_refused_without_tokens(context, start
 @pytest.mark.parametrize("listen", ["0.0.0.0:0", ":0", "[::]:0", "10.0.0.1:0"])
 async def test_without_tokens_it_listens_to_this_machine_only(context, listen):
     with pytest.raises(ConfigError, match=r"http\.tokens are needed"):
-        await serve(build(context()), listen)
+        await serve(App(context()), listen)
 
 
 @pytest.mark.parametrize("listen", ["", "8787", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:99999"])
 async def test_an_address_that_is_none_is_a_configuration_error(context, listen):
     with pytest.raises(ConfigError, match=r"write it like 127\.0\.0\.1:8787|http\.tokens are needed"):
-        await serve(build(context()), listen)
+        await serve(App(context()), listen)
 
 
 async def test_a_port_in_use_is_a_configuration_error(context, start):
     _, serving = await start(context())
 
     with pytest.raises(ConfigError, match="cannot listen on"):
-        await serve(build(context()), f"127.0.0.1:{serving.port}")
+        await serve(App(context()), f"127.0.0.1:{serving.port}")
 
 
 async def test_an_unknown_path_and_a_wrong_method_are_problems(context, start):
@@ -293,21 +293,50 @@ async def test_a_caller_who_does_not_read_is_cut_off(context, start, monkeypatch
         return reply("x" * 20_000_000)
 
     api = context()
-    app = build(api, [Route("GET", "/flood", flood)])
+    app = App(api, [Route("GET", "/flood", flood)])
     serving = await serve(app, "127.0.0.1:0")
-    running = app[server._RUNNING]
     reader, writer = await asyncio.open_connection("127.0.0.1", serving.port, limit=1_000)
 
     writer.write(b"GET /flood HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await reader.readline()
     for _ in range(500):
-        if running.in_flight == 0:
+        if app.in_flight == 0:
             break
         await asyncio.sleep(0.01)
 
-    assert running.in_flight == 0
+    assert app.in_flight == 0
     with contextlib.suppress(ConnectionError):
         assert len(await reader.read()) < 20_000_000
+    writer.close()
+    await serving.close()
+
+
+async def test_a_caller_who_asks_on_and_on_and_does_not_read_is_cut_off(context, monkeypatch):
+    monkeypatch.setattr(server, "WRITE_DEADLINE", timedelta(milliseconds=100))
+    answered = 0
+
+    async def small(_api, _request):
+        nonlocal answered
+        answered += 1
+        return reply("x" * 8_000)
+
+    app = App(context(), [Route("GET", "/small", small)])
+    serving = await serve(app, "127.0.0.1:0")
+    reader, writer = await asyncio.open_connection("127.0.0.1", serving.port, limit=1_000)
+
+    writer.write(b"GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5_000)
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(10):
+            await writer.drain()
+    before = -1
+    while before != answered:
+        before = answered
+        await asyncio.sleep(0.3)
+
+    assert app.in_flight == 0
+    assert 0 < answered < 5_000
+    with contextlib.suppress(ConnectionError):
+        assert len(await reader.read()) < 5_000 * 8_000
     writer.close()
     await serving.close()
 
@@ -332,12 +361,12 @@ async def test_more_at_once_than_there_is_room_for_are_sent_away(context, start,
 
 
 async def test_a_reload_answers_from_the_new_context(context, account):
-    app = build(context())
+    app = App(context())
     serving = await serve(app, "127.0.0.1:0")
     request = b"GET /v1/accounts/new HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
     before = await raw(serving, request)
-    swap(app, context(account("new")))
+    app.swap(context(account("new")))
     after = await raw(serving, request)
     await serving.close()
 

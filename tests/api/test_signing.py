@@ -45,7 +45,13 @@ async def echo(_api, request):
     return reply({"method": request.method, "body": (await request.read()).decode()})
 
 
-ROUTES = [Route(method, "/v1/holds/{hold_id:.+}", echo, ("guard",), signed=True) for method in ("PUT", "POST", "GET")]
+PATHS = [
+    ("PUT", "/v1/holds/{id}"),
+    ("POST", "/v1/holds/{id}"),
+    ("GET", "/v1/holds/{id}"),
+    ("POST", "/v1/holds/{id}/release"),
+]
+ROUTES = [Route(method, path, echo, ("guard",), signed=True) for method, path in PATHS]
 
 
 @pytest.fixture

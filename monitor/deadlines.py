@@ -1,0 +1,77 @@
+"""Time limits for what happens thousands of times a second.
+
+`asyncio.timeout` starts and stops a timer of the event loop each time, which costs 4 µs of CPU with uvloop. Here one
+timer ticks for all, as long as there is anything to limit: 0.6 µs.
+"""
+
+import asyncio
+import math
+from asyncio import CancelledError, Task
+from types import TracebackType
+from typing import Any
+
+#: How much later than asked a limit may end, in seconds; it never ends early.
+TICK = 0.01
+
+
+class Deadlines:
+    """The time limits of one event loop."""
+
+    def __init__(self) -> None:
+        self._ticks = 0
+        self._ticking = False
+        self._running: dict[_Limit, int] = {}
+
+    def within(self, seconds: float) -> "_Limit":
+        """`with deadlines.within(0.25):` – like `asyncio.timeout`: past it what is awaited inside is cancelled, and
+        the block raises TimeoutError."""
+        return _Limit(self, seconds)
+
+    def start(self, limit: "_Limit", seconds: float) -> None:
+        """For limits only: count from now."""
+        # One more, since the present tick has partly passed.
+        self._running[limit] = self._ticks + math.ceil(seconds / TICK) + 1
+        if not self._ticking:
+            self._ticking = True
+            asyncio.get_running_loop().call_later(TICK, self._tick)
+
+    def stop(self, limit: "_Limit") -> None:
+        """For limits only: count no more."""
+        self._running.pop(limit, None)
+
+    def _tick(self) -> None:
+        self._ticks += 1
+        for limit in [limit for limit, end in self._running.items() if end <= self._ticks]:
+            del self._running[limit]
+            limit.end()
+        self._ticking = bool(self._running)
+        if self._ticking:
+            asyncio.get_running_loop().call_later(TICK, self._tick)
+
+
+class _Limit:
+    """One limit of one task, to be entered once."""
+
+    __slots__ = ("_before", "_deadlines", "_over", "_seconds", "_task")
+
+    def __init__(self, deadlines: Deadlines, seconds: float) -> None:
+        self._deadlines, self._seconds = deadlines, seconds
+        self._over = False
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "only what a task awaits can be limited"
+        self._task: Task[Any] = task
+        self._before = task.cancelling()
+        self._deadlines.start(self, self._seconds)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._deadlines.stop(self)
+        # If somebody else cancels the task as well, theirs goes on: their wish is not a time limit.
+        if self._over and self._task.uncancel() <= self._before and kind is CancelledError:
+            raise TimeoutError from error
+
+    def end(self) -> None:
+        """The time is over."""
+        self._over = True
+        self._task.cancel()
