@@ -5,20 +5,25 @@ from collections.abc import Mapping
 from aiohttp import web
 from multidict import CIMultiDictProxy, MultiMapping
 
+from monitor.api.auth import Token
 from monitor.api.problems import too_large
 
 BODY_MAX = 64 * 1024
 
 
 class Request:
-    """What was asked. `match_info` has what stands in the path where its route has `{name}`, decoded."""
+    """What was asked. `match_info` has what stands in the path where its route has `{name}`, decoded.
 
-    __slots__ = ("_body", "_request", "headers", "match_info", "method")
+    `token` is who asks; None where everybody may, or where no tokens are configured.
+    """
 
-    def __init__(self, request: web.BaseRequest, match_info: Mapping[str, str]) -> None:
+    __slots__ = ("_body", "_request", "headers", "match_info", "method", "token")
+
+    def __init__(self, request: web.BaseRequest, match_info: Mapping[str, str], token: Token | None) -> None:
         self._request = request
         self._body: bytes | None = None
         self.match_info = match_info
+        self.token = token
         self.method = request.method
         self.headers: CIMultiDictProxy[str] = request.headers
 

@@ -91,7 +91,7 @@ class App:
             route, values = self._find(request)
             token = self._authorize(request, route.scopes) if route.scopes and self._tokens else None
             with self._deadlines.within(route.deadline.total_seconds()):
-                return await self._ask(route, Request(request, values), token)
+                return await self._ask(route, Request(request, values, token))
         except Problem as problem:
             return render(problem)
         except StoreUnavailable:
@@ -135,8 +135,8 @@ class App:
             raise Problem("forbidden", f"this needs a token with the scope {' or '.join(scopes)}")
         return token
 
-    async def _ask(self, route: Route, request: Request, token: Token | None) -> web.Response:
-        api = self.api
+    async def _ask(self, route: Route, request: Request) -> web.Response:
+        api, token = self.api, request.token
         if route.signed and api.signers is not None:
             await verify(api.signers, request, api.clock())
         # Only now: who cannot sign must not spend the rate of who can.
