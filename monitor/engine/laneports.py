@@ -1,10 +1,11 @@
 """What polls that somebody waits for need of the store."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
 from monitor.engine.ports import Windows
-from monitor.model.record import Health
+from monitor.model.record import Health, Record
 
 #: What came of the wish for a poll: it was made · one that will do is to come already · it was not made.
 Wished = Literal["new", "there", "none"]
@@ -38,4 +39,20 @@ class LaneStore(Protocol):
 
     async def health(self, provider: str) -> Health:
         """How the provider is doing, over all processes."""
+        ...
+
+
+class RefreshStore(LaneStore, Protocol):
+    """What whoever waits for a poll needs besides: to see what came of it, wherever it was polled."""
+
+    async def poll_now(self, provider: str, account: str) -> None:
+        """Make an account due now; during its poll, one more follows."""
+        ...
+
+    async def seen_at(self, account: str) -> tuple[datetime | None, datetime]:
+        """When the newest request began that told a balance of this account, and the store's time."""
+        ...
+
+    async def load_many(self, accounts: Sequence[str]) -> list[Record]:
+        """Records in the order asked, version 0 for those never written."""
         ...
