@@ -39,7 +39,7 @@ def test_what_came_of_a_reading_that_was_doubted_is_counted_and_others_are_not()
     polled = Polled(answer(), owing, "written", NOON + minutes(1), NOON, NOON, NOON, NOON)
 
     for doubt in (None, "refuted", "refuted", "confirmed"):
-        gauges.polled(account(), Claim("hot-usdt", 1, NOON), polled._replace(doubt=doubt))
+        gauges.polled(account(), Claim("hot-usdt", 1, NOON, NOON), polled._replace(doubt=doubt))
 
     name, casino = f"{PREFIX}readings_doubted_total", {"provider": "casino"}
     counted = [metrics.registry.get_sample_value(name, {**casino, "outcome": one}) for one in ("refuted", "confirmed")]
@@ -53,7 +53,7 @@ def test_polls_that_must_read_the_ledger_again_are_counted():
     for covers in ({}, {"|1|": Coverage(1)}, {"|1|": Coverage(1), "|2|": Coverage(1, whole=False)}):
         owing = commit(Record(account="hot-usdt"), coverage=covers)
         polled = Polled(answer(), owing, "written", NOON + minutes(1), NOON, NOON, NOON, NOON)
-        gauges.polled(account(), Claim("hot-usdt", 1, NOON), polled)
+        gauges.polled(account(), Claim("hot-usdt", 1, NOON, NOON), polled)
 
     assert metrics.registry.get_sample_value(f"{PREFIX}windows_from_ledger_total", {"provider": "casino"}) == 1
 
@@ -68,7 +68,7 @@ def test_polls_and_deliveries_are_logged_one_by_one_only_on_request(reading, out
 
     with capture_logs() as logs:
         for gauges.loud in (False, True):
-            gauges.polled(account(), Claim("hot-usdt", 1, NOON), polled)
+            gauges.polled(account(), Claim("hot-usdt", 1, NOON, NOON), polled)
             gauges.attempted("failed", told, seconds(2))
 
     assert [line["event"] for line in logs] == ["poll.ended", "delivery.tried"]
@@ -93,7 +93,7 @@ def test_case_07_a_provider_whose_clock_is_ahead_is_reported_once(reading, ahead
 
     with capture_logs() as logs:
         for name in ("hot", "cold"):
-            gauges.polled(account(name), Claim(name, 1, NOON), polled)
+            gauges.polled(account(name), Claim(name, 1, NOON, NOON), polled)
 
     told = [{"provider": "casino", "account": "hot", "by_seconds": ahead}] if ahead else []
     assert [{key: line[key] for key in ("provider", "account", "by_seconds")} for line in logs] == told
@@ -107,7 +107,7 @@ def test_case_43_a_template_that_fails_is_counted_each_time_and_reported_once():
 
     for _ in range(2):
         concerns.bell.clear()
-        gauges.polled(account(), Claim("hot-usdt", 1, NOON), Polled(answer(), owing, "written", *[NOON] * 5))
+        gauges.polled(account(), Claim("hot-usdt", 1, NOON, NOON), Polled(answer(), owing, "written", *[NOON] * 5))
 
     counted = metrics.registry.get_sample_value(f"{PREFIX}template_errors_total", {"rule": "HotWalletLow"})
     assert (counted, concerns.bell.is_set()) == (2, False)

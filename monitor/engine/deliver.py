@@ -14,9 +14,10 @@ from typing import Literal
 import structlog
 
 from monitor.engine.beat import Beat, beats, due_with_beat, faded, next_beat
+from monitor.engine.deliverports import DeliveryStore
 from monitor.engine.flush import after_bury, after_settle, dead_part, flush
 from monitor.engine.ladder import next_attempt
-from monitor.engine.ports import Channel, Clock, DeliveryStore
+from monitor.engine.ports import Channel, Clock
 from monitor.engine.suppress import NOTHING_SUPPRESSED, Suppressor, explained, free, was_held
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected, StoreUnavailable
 from monitor.model.channel import BATCH_MAX

@@ -16,9 +16,10 @@ from typing import Protocol
 import structlog
 
 from monitor.engine.deliver import LEASE, Destination, as_of_now, attempt, attended_group, bulkhead, tell, tell_safely
+from monitor.engine.deliverports import DeliveryStore
 from monitor.engine.flush import after_settle, flush
 from monitor.engine.ladder import next_attempt
-from monitor.engine.ports import Clock, DeliveryStore
+from monitor.engine.ports import Clock
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from monitor.model.alert import SEVERITIES
 from monitor.model.digest import Dissolved, Part, Settled

@@ -129,7 +129,7 @@ class Refresher:
         return False
 
     def _ask(self, account: Account, lane: Lane, *, join: bool) -> asyncio.Task[_Asked]:
-        """Ask the store for a poll, once for all who want it: whoever comes while that is on its way shares the next."""
+        """Ask the store for a poll, once for all who want it; who comes while that is on its way shares the next."""
         key = account.name, join
         if key not in self._queued:
             before = self._asking.get(key)

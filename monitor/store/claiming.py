@@ -198,7 +198,7 @@ class ClaimingStore(Session):
             if len(self._claimed) > CLAIMED_MAX:
                 # Claims that were passed on without loading.
                 self._claimed.popitem(last=False)
-            claims.append(Claim(account, token, moment(int(reply[at + 1])), ahead=bool(reply[at + 3])))
+            claims.append(Claim(account, token, moment(int(reply[at + 1])), moment(now_us), ahead=bool(reply[at + 3])))
         return claims, now_us
 
     async def take_one(self, provider: str, account: str, lease: timedelta) -> Claim | None:
@@ -209,7 +209,7 @@ class ClaimingStore(Session):
         if not reply:
             return None
         self._claimed[account] = int(reply[2] or 0)
-        return Claim(account, int(reply[0]), moment(int(reply[1])))
+        return Claim(account, int(reply[0]), moment(int(reply[1])), moment(int(reply[3])))
 
     async def release(self, provider: str, claims: Sequence[Claim]) -> None:
         """Give unused claims back: due at once."""

@@ -79,7 +79,7 @@ end
 -- Lease one account whenever it is due, unless somebody is at it. That it is due then is to be kept.
 -- KEYS  due, leased, clock, last
 -- ARGV  now, account, lease length
--- Returns {token, due time, version or ''}, or {} when it is not to be had.
+-- Returns {token, due time, version or '', now}, or {} when it is not to be had.
 local function take(keys, args)
   local now, account = clock(args[1]), args[2]
   follow(keys[3], now, {keys[1], keys[2]})
@@ -91,7 +91,7 @@ local function take(keys, args)
   redis.call('HSET', keys[3], 'token', whole(token))
   redis.call('ZADD', keys[2], whole(token), account)
   redis.call('ZREM', keys[1], account)
-  return {whole(token), whole(due), redis.call('HGET', keys[4], account) or ''}
+  return {whole(token), whole(due), redis.call('HGET', keys[4], account) or '', whole(now)}
 end
 
 -- KEYS  due, leased
