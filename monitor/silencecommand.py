@@ -17,7 +17,7 @@ from monitor.beside import FAILED, OK, load_config, open_store, print_json
 from monitor.checks import counted
 from monitor.config import Config
 from monitor.engine.silence_check import matched
-from monitor.engine.silence_words import NewSilence, silence_view
+from monitor.engine.silence_words import NewSilence, SilenceShown, silence_view
 from monitor.engine.watch import stand_ins
 from monitor.errors import ConfigError
 from monitor.model.silence import SILENCES_MAX, Silence
@@ -62,7 +62,7 @@ def add_silence(
     return OK
 
 
-async def _add(config: Config, asked: Mapping[str, Any]) -> tuple[dict[str, Any], int] | None:
+async def _add(config: Config, asked: Mapping[str, Any]) -> tuple[SilenceShown, int] | None:
     """The silence and how many alerts that fire now it matches; None when there are too many."""
     async with open_store(config) as store:
         now = await store.time()
@@ -120,7 +120,7 @@ def show_silences(path: Path, *, ended: bool, as_json: bool) -> int:
     return OK
 
 
-async def _list(config: Config) -> list[dict[str, Any]]:
+async def _list(config: Config) -> list[SilenceShown]:
     async with open_store(config) as store:
         now = await store.time()
         silences = (*config.silences, *await store.silences(now))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from monitor.api.routes import Route
+from monitor.api.route import Route
 
 
 class Found(NamedTuple):

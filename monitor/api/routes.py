@@ -1,53 +1,76 @@
-"""Every endpoint of the API, with who may ask it."""
+"""Every endpoint of the API."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from functools import cache
+from typing import Any
 
+import msgspec
 from aiohttp import web
 
-from monitor.api import accounts, alerts, health, ledger, silences
-from monitor.api.auth import Scope
+from monitor.api import accounts, alerts, health, ledger, openapi, silences
+from monitor.api import shapes as shape
 from monitor.api.context import ApiContext
 from monitor.api.request import Request
-
-#: An ordinary request is answered within this, whatever the store does.
-DEADLINE = timedelta(seconds=10)
-
-Endpoint = Callable[[ApiContext, Request], Awaitable[web.Response]]
+from monitor.api.route import DEADLINE, Route
+from monitor.engine.silence_words import NewSilence, SilenceShown
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One endpoint. Without `scopes` it is open to everyone who can connect; else one of them is needed.
+async def described(_api: ApiContext, _request: Request) -> web.Response:
+    """This document."""
+    return web.Response(body=_document(), content_type="application/json")
 
-    `signed`: where `guard.signing` is set, a request without its signature is refused.
-    """
 
-    method: str
-    path: str
-    endpoint: Endpoint
-    scopes: tuple[Scope, ...] = ("read",)
-    deadline: timedelta = DEADLINE
-    signed: bool = False
+@cache
+def _document() -> bytes:
+    return msgspec.json.encode(openapi.document(ROUTES))
 
 
 #: `guard` may poll, as it may refresh a wallet: both spend the provider's quota and change nothing.
 ROUTES = (
-    Route("GET", "/healthz", health.alive, ()),
-    Route("GET", "/readyz", health.ready, ()),
-    Route("GET", "/metrics", health.metrics),
-    Route("GET", "/v1/accounts", accounts.index),
-    Route("GET", "/v1/accounts/{id}", accounts.show),
-    Route("GET", "/v1/accounts/{id}/history", accounts.history),
-    Route("GET", "/v1/accounts/{id}/events", accounts.events),
-    Route("POST", "/v1/accounts/{id}/poll", accounts.poll, ("guard", "admin"), DEADLINE + accounts.WAIT_MAX),
-    Route("GET", "/v1/alerts", alerts.index),
-    Route("GET", "/v1/alerts/{id}", ledger.why),
-    Route("GET", "/v1/deliveries", ledger.deliveries),
-    Route("POST", "/v1/deliveries/{id}/replay", ledger.replay, ("admin",)),
-    Route("POST", "/v1/alerts/{id}/ack", alerts.ack, ("admin",)),
-    Route("GET", "/v1/silences", silences.index),
-    Route("POST", "/v1/silences", silences.create, ("admin",)),
-    Route("DELETE", "/v1/silences/{id}", silences.expire, ("admin",)),
-)
+    Route("GET", "/healthz", health.alive, (), answers={200: shape.Well}),
+    Route("GET", "/readyz", health.ready, (), answers={200: shape.Ready}, problems=("not-ready",)),
+    Route("GET", "/metrics", health.metrics, answers={200: ("text/plain", "application/openmetrics-text")}),
+    Route("GET", "/openapi.json", described, (), answers={200: dict[str, Any]}),
+    Route(
+        "GET", "/v1/accounts", accounts.index, answers={200: shape.Page[shape.AccountShown]}, query=accounts.INDEX
+    ),
+    Route("GET", "/v1/accounts/{id}", accounts.show, answers={200: shape.AccountShown}, problems=("account-unknown",)),
+    Route(
+        "GET", "/v1/accounts/{id}/history", accounts.history,
+        answers={200: shape.Page[shape.PointShown]}, query=accounts.HISTORY, problems=("account-unknown",),
+    ),
+    Route(
+        "GET", "/v1/accounts/{id}/events", accounts.events,
+        answers={200: shape.Page[shape.EventShown]}, query=accounts.EVENTS, problems=("account-unknown",),
+    ),
+    Route(
+        "POST", "/v1/accounts/{id}/poll", accounts.poll, ("guard", "admin"), DEADLINE + accounts.WAIT_MAX,
+        answers={200: shape.AccountShown, 202: shape.Scheduled}, query=(accounts.WAIT,), problems=("account-unknown",),
+    ),
+    Route(
+        "GET", "/v1/alerts", alerts.index,
+        answers={200: shape.Page[shape.AlertShown]}, query=alerts.INDEX, problems=("account-unknown",),
+    ),
+    Route("GET", "/v1/alerts/{id}", ledger.why, answers={200: shape.StoryShown}, problems=("alert-unknown",)),
+    Route(
+        "POST", "/v1/alerts/{id}/ack", alerts.ack, ("admin",),
+        answers={200: shape.AlertShown}, takes=alerts.Acknowledgement,
+        problems=("alert-unknown", "alert-event", "alert-pending", "alert-resolved"),
+    ),
+    Route(
+        "GET", "/v1/deliveries", ledger.deliveries,
+        answers={200: shape.Page[shape.DeliveryShown]}, query=ledger.DELIVERIES, problems=("channel-unknown",),
+    ),
+    Route(
+        "POST", "/v1/deliveries/{id}/replay", ledger.replay, ("admin",),
+        answers={202: shape.Replayed}, problems=("delivery-unknown", "delivery-not-dead"),
+    ),
+    Route("GET", "/v1/silences", silences.index, answers={200: shape.Page[SilenceShown]}, query=(silences.STATE,)),
+    Route(
+        "POST", "/v1/silences", silences.create, ("admin",),
+        answers={201: silences.SilenceMade}, takes=NewSilence, problems=("silences-full",),
+    ),
+    Route(
+        "DELETE", "/v1/silences/{id}", silences.expire, ("admin",),
+        answers={200: SilenceShown}, problems=("silence-unknown", "silence-configured"),
+    ),
+)  # fmt: skip

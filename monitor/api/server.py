@@ -19,8 +19,9 @@ from monitor.api.context import ApiContext
 from monitor.api.problems import Problem, invalid, later, too_large
 from monitor.api.replies import render
 from monitor.api.request import BODY_MAX, Request
+from monitor.api.route import Route
 from monitor.api.router import Router
-from monitor.api.routes import ROUTES, Route
+from monitor.api.routes import ROUTES
 from monitor.api.signing import verify
 from monitor.deadlines import Deadlines
 from monitor.errors import ConfigError, StoreUnavailable

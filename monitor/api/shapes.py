@@ -4,7 +4,7 @@ Every key is always there; what is not known is null.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Generic, Literal, TypedDict, TypeVar
+from typing import Annotated, Generic, Literal, NotRequired, TypedDict, TypeVar
 
 from msgspec import Meta
 
@@ -58,6 +58,16 @@ class Ready(TypedDict):
 
     status: Literal["ready"]
     checks: Sequence[CheckShown]
+
+
+class ProblemShown(TypedDict):
+    """What was not done, and why (RFC 9457). `type` is what to go by, `detail` is for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    checks: NotRequired[Sequence[CheckShown]]
 
 
 class Acknowledged(TypedDict):

@@ -1,5 +1,7 @@
 """`/v1/silences`: those of the configuration and those made at run time."""
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
 from monitor.api import body, query
@@ -8,8 +10,15 @@ from monitor.api.problems import Problem, invalid
 from monitor.api.replies import answer
 from monitor.api.request import Request
 from monitor.api.views import page
-from monitor.engine.silence_words import NewSilence, silence_view
+from monitor.engine.silence_words import NewSilence, SilenceShown, silence_view
 from monitor.model.silence import SILENCES_MAX
+
+
+class SilenceMade(SilenceShown):
+    """`warnings` are labels and values of it that no alert has."""
+
+    warnings: Sequence[str]
+
 
 STATE = query.choice("state", "only those in this state", ("pending", "active", "expired"))
 
@@ -23,7 +32,7 @@ async def index(api: ApiContext, request: Request) -> web.Response:
 
 
 async def create(api: ApiContext, request: Request) -> web.Response:
-    """Make one. It holds within a second. `warnings` are labels and values of it that no alert has."""
+    """Make a silence. It holds within a second. `warnings` are labels and values of it that no alert has."""
     now = api.clock()
     try:
         silence = (await body.read(request, NewSilence)).silence(now)
@@ -31,7 +40,8 @@ async def create(api: ApiContext, request: Request) -> web.Response:
         raise invalid(str(error)) from None
     if not await api.store.add_silence(silence):
         raise Problem("silences-full", f"there are {SILENCES_MAX} silences already, ended ones included")
-    return answer({**silence_view(silence, now), "warnings": api.odd(silence.match)}, 201)
+    made: SilenceMade = {**silence_view(silence, now), "warnings": api.odd(silence.match)}
+    return answer(made, 201)
 
 
 async def expire(api: ApiContext, request: Request) -> web.Response:

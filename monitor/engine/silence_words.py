@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Self
+from typing import Annotated, Literal, Self, TypedDict
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from monitor.fields import Amount, Duration, suggestion
 from monitor.model.money import text
-from monitor.model.silence import TEXT_MAX, Silence, Unless, silence_id
+from monitor.model.silence import TEXT_MAX, Silence, State, Unless, silence_id
 from monitor.model.snapshot import MEASURES
 
 #: Longer is no silence but a route that nobody reads.
@@ -157,7 +157,22 @@ def filed(written: Iterable[FiledSilence]) -> tuple[Silence, ...]:
     return tuple({silence.id: silence for silence in found}.values())
 
 
-def silence_view(silence: Silence, now: datetime) -> dict[str, Any]:
+class SilenceShown(TypedDict):
+    """A silence as the API and `--json` show it; `source` is `file` or `api`."""
+
+    id: str
+    state: State
+    match: Mapping[str, str | list[str]]
+    starts_at: str | None
+    ends_at: str | None
+    author: str
+    comment: str
+    unless: Mapping[str, str] | None
+    created_at: str | None
+    source: Literal["file", "api"]
+
+
+def silence_view(silence: Silence, now: datetime) -> SilenceShown:
     """A silence for the API and for `--json`."""
     unless = silence.unless
     bounds = {} if unless is None else {"below": unless.below, "above": unless.above}

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, TraceConfig
 
 from monitor.api.context import ApiContext, Check
-from monitor.api.server import ROUTES, App, serve
+from monitor.api.routes import ROUTES
+from monitor.api.server import App, serve
 from monitor.errors import StoreUnavailable
 from monitor.metrics import Metrics
 from monitor.model.alert import Alert, State
@@ -16,6 +17,7 @@ from monitor.model.event import Event
 from monitor.model.record import Account, Point, Record, Row
 from monitor.model.silence import Silence
 from monitor.model.snapshot import Snapshot
+from tests.api.conformance import check
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -158,6 +160,19 @@ def context(store):
     return make
 
 
+async def _conforms(_session, _context, ended):
+    """Every answer of every test is one that the OpenAPI document allows."""
+    answer = ended.response
+    check(ended.method, ended.url.raw_path, answer.status, answer.content_type, await answer.read())
+
+
+def judged():
+    """Looks at every answer that a session gets."""
+    tracing = TraceConfig()
+    tracing.on_request_end.append(_conforms)
+    return tracing
+
+
 @pytest.fixture
 async def start():
     """Start a server for a context; `(client, serving)`. Everything is closed at the end."""
@@ -166,7 +181,8 @@ async def start():
     async def starting(api, routes=ROUTES, listen="127.0.0.1:0", token=None):
         serving = await serve(App(api, routes), listen)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        client = ClientSession(f"http://127.0.0.1:{serving.port}", headers=headers)
+        tracing = [judged()] if routes is ROUTES else []
+        client = ClientSession(f"http://127.0.0.1:{serving.port}", headers=headers, trace_configs=tracing)
         opened.extend((serving, client))
         return client, serving
 

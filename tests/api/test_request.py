@@ -6,7 +6,7 @@ import pytest
 
 from monitor.api.replies import answer as reply
 from monitor.api.request import BODY_MAX
-from monitor.api.routes import Route
+from monitor.api.route import Route
 
 HEAD = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
 

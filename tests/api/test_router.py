@@ -1,7 +1,8 @@
 import pytest
 
+from monitor.api.route import Route
 from monitor.api.router import Router
-from monitor.api.routes import ROUTES, Route
+from monitor.api.routes import ROUTES
 
 
 async def nothing(_api, _request):

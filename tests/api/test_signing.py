@@ -10,7 +10,7 @@ import pytest
 
 from monitor.api.auth import Rate, Token
 from monitor.api.replies import answer as reply
-from monitor.api.routes import Route
+from monitor.api.route import Route
 from monitor.api.signing import Signers
 
 SECRET, NEWER = b"test-secret-do-not-use", b"another-secret-do-not-use"
