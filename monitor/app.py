@@ -118,14 +118,15 @@ class Daemon:
         self.metrics.configured(config.digest)
 
     async def _open_store(self, stack: AsyncExitStack) -> RedisStore:
-        url = self.config.store.url
+        url, life = self.config.store.url, ""
         if self.config.store.embedded:
             server = EmbeddedServer(self.config.store.directory, fsync=self.config.store.fsync)
             url = await server.start()
+            life = server.life
             stack.push_async_callback(server.stop)
             watcher = asyncio.create_task(self._watch(server))
             stack.callback(watcher.cancel)
-        store = await RedisStore.connect(url, keep=_kept(self.config))
+        store = await RedisStore.connect(url, keep=_kept(self.config), life=life)
         stack.push_async_callback(store.close)
         return store
 

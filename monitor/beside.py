@@ -28,8 +28,8 @@ NAMED_MAX = 5
 async def open_store(config: Config) -> AsyncIterator[RedisStore]:
     """The configured store: of a running daemon, else opened for as long as the command lasts."""
     if config.store.embedded:
-        async with attach(config.store.directory, fsync=config.store.fsync) as url:
-            store = await RedisStore.connect(url)
+        async with attach(config.store.directory, fsync=config.store.fsync) as (url, life):
+            store = await RedisStore.connect(url, life=life)
             try:
                 yield store
             finally:

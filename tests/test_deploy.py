@@ -180,11 +180,10 @@ def test_the_unit_leaves_time_to_flush_and_the_server_to_the_daemon():
     assert duration(unit("TimeoutStopSec")[0]) > SHUTDOWN_TIMEOUT
 
 
-def test_the_unit_gives_secrets_as_credentials_and_hides_no_boot_id():
+def test_the_unit_gives_secrets_as_credentials():
     assert unit("LoadCredential")
     assert not unit("Environment")
     assert not unit("EnvironmentFile")
-    assert not unit("ProcSubset")
 
 
 def test_the_unit_is_confined():

@@ -3,14 +3,13 @@
 daemon.lock        held (flock) by the one process that may run a server here; names it
 server.lock        inherited by the server, hence held exactly while one lives, orphans included
 server.json        the socket, for commands beside a running daemon
-stamp.json         product and version of the writer; whether it stopped in order, and in which boot
+stamp.json         product and version of the writer; whether it stopped in order; which life of the data this is
 server.log         what the server complained of since it started; server.log.old: the run before
 appendonlydir/     the server's own files
 """
 
 import os
 import socket
-import subprocess
 import sys
 import tempfile
 from contextlib import suppress
@@ -32,7 +31,6 @@ Kind = Literal["daemon", "command"]
 
 #: A socket's path with its closing zero must fit into sun_path: 104 bytes on macOS, 108 on Linux.
 SOCKET_PATH_MAX = 103
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SERVERS = {"valkey-server", "redis-server"}
 
 
@@ -48,23 +46,27 @@ class Owner(msgspec.Struct, frozen=True):
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where the server of a directory listens, and on which machine."""
+    """Where the server of a directory listens, on which machine, and which life of the data it has."""
 
     socket: str
     host: str
+    life: str
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """Who wrote the data and how it ended.
+    """Who wrote the data and how it ended: `open` is a server running or killed.
 
-    `open` is a server running or killed. `lost` is the same after acknowledged writes may have vanished; it
-    stays until a daemon stops in order, so that a crash in the first run after a power cut forgets nothing.
+    `life` names the data for as long as nothing that was acknowledged can have been lost. `place` and `files` say
+    whether it is still the same data, and not a copy that was put in its place.
     """
 
     product: str
     version: tuple[int, ...]
-    boot_id: str
-    ended: Literal["open", "lost", "clean"]
+    ended: Literal["open", "clean"]
+    life: str = ""
+    fsync: str = ""
+    place: str = ""
+    files: str = ""
 
     def refuse(self, binary: Binary, where: Path) -> None:
         """Raise StoreUnusable unless `binary` reads what was written here.
@@ -83,9 +85,17 @@ class Stamp(msgspec.Struct, frozen=True):
             f"({binary.path}), {why}: install {written}, or move the directory away to start empty"
         )
 
-    def doubtful(self, boot_id: str) -> bool:
-        """Whether acknowledged writes may be missing: an unclean end, and the host went down with it."""
-        return self.ended == "lost" or (self.ended == "open" and (not boot_id or boot_id != self.boot_id))
+    def kept(self, data: "DataDir", *, in_order: bool) -> bool:
+        """Whether all that was acknowledged is in the data. `in_order`: its server was there to be stopped just now.
+
+        A server that was killed has lost up to two seconds unless it syncs each write, also where the host stayed up:
+        while it waits for the disk it acknowledges what it has not written yet (`flushAppendOnlyFile` in aof.c).
+        """
+        if in_order:
+            return True
+        if self.ended == "clean":
+            return self.files == data.files()
+        return self.fsync == "always" and self.place == data.place()
 
 
 class Lock:
@@ -136,9 +146,9 @@ class DataDir:
         """Where a server here listens, or listened; None when that cannot be read."""
         return self._read("server.json", Address)
 
-    def publish(self, where: Path) -> None:
+    def publish(self, where: Path, life: str) -> None:
         """Tell commands where the server listens."""
-        self._write("server.json", Address(str(where), socket.gethostname()))
+        self._write("server.json", Address(str(where), socket.gethostname(), life))
 
     def withdraw(self) -> None:
         """Take the address back, with its socket's directory (never with anything else in it)."""
@@ -169,6 +179,15 @@ class DataDir:
     def write_stamp(self, stamp: Stamp) -> None:
         """Replace the stamp for good: it has reached the disk when this returns."""
         self._write("stamp.json", stamp)
+
+    def place(self) -> str:
+        """What a copy of this directory does not share with it."""
+        return str((self.path / "appendonlydir").stat().st_ino)
+
+    def files(self) -> str:
+        """What changes whenever anybody writes, or puts other files in place of these."""
+        found = ((file.name, file.stat()) for file in sorted((self.path / "appendonlydir").iterdir()))
+        return " ".join(f"{name}:{about.st_ino}:{about.st_size}:{about.st_ctime_ns}" for name, about in found)
 
     def new_log(self) -> int:
         """A descriptor of an empty server.log; the one before is kept as server.log.old."""
@@ -203,19 +222,6 @@ class DataDir:
             os.fsync(directory)
         finally:
             os.close(directory)
-
-
-def boot_id() -> str:
-    """What changes when the host restarts; empty when this system does not say."""
-    try:
-        if sys.platform == "darwin":
-            asked = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
-            return subprocess.run(  # noqa: S603 - a fixed system program
-                asked, capture_output=True, text=True, timeout=5, check=False
-            ).stdout.strip()
-        return _BOOT_ID.read_text("ascii").strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
 
 
 def socket_path() -> Path:

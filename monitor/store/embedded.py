@@ -8,6 +8,7 @@ lock, its server inherits another, and an orphan of a killed daemon is shut down
 import asyncio
 import os
 import re
+import secrets
 import signal
 import socket
 import sys
@@ -18,7 +19,7 @@ from typing import Literal, NoReturn
 from monitor.errors import StoreUnusable
 from monitor.store.asking import STEP_SECONDS, STOP_SECONDS, ask, end_orphan
 from monitor.store.binary import Binary, find_binary
-from monitor.store.datadir import DataDir, Kind, Lock, Owner, Stamp, boot_id, servers_in, socket_path
+from monitor.store.datadir import DataDir, Kind, Lock, Owner, Stamp, servers_in, socket_path
 
 #: How often the append-only file is forced to the disk (redis.conf, appendfsync).
 Fsync = Literal["everysec", "always"]
@@ -52,13 +53,17 @@ class _Died(StoreUnusable):
     """The server ended before it answered; worth another try, unlike damaged data."""
 
 
+def _new_life() -> str:
+    return secrets.token_hex(16)
+
+
 class EmbeddedServer:
     """A server of our own for one data directory; a StoreUnusable it raises says what to do about it."""
 
     def __init__(self, data_dir: Path, *, fsync: Fsync = "everysec", kind: Kind = "daemon") -> None:
         self._where, self._fsync, self._kind = data_dir, fsync, kind
-        #: After start: whether writes that were acknowledged may be missing (the guard's quarantine).
-        self.unclean = False
+        #: After start: a name for the data, another one if something acknowledged may be missing. For `connect`.
+        self.life = ""
         #: After start: who answers.
         self.binary: Binary | None = None
         self._data: DataDir | None = None
@@ -113,8 +118,7 @@ class EmbeddedServer:
         in_order = await self._end_process()
         if self._data is not None and self._owned is not None:
             if in_order:
-                # A command must not make the daemon forget what a power cut may have taken.
-                self._stamp("lost" if self.unclean and self._kind == "command" else "clean")
+                self._stamp("clean")
             self._data.withdraw()
             self._owned.name(None)
         if self._owned is not None:
@@ -122,15 +126,14 @@ class EmbeddedServer:
         self._owned = self._data = self._socket = None
 
     async def _start(self) -> str:
-        self._stopping = False
+        self._stopping, self.life = False, ""
         self.binary = await asyncio.to_thread(find_binary)
         self._data = DataDir.open(self._where)
         await self._own(self._data)
         stamp = self._data.stamp()
         if stamp is not None:
             stamp.refuse(self.binary, self._data.path)
-        self.unclean = stamp is not None and stamp.doubtful(boot_id())
-        await self._launch()
+        await self._launch(stamp)
         return f"unix://{self._socket}"
 
     async def _own(self, data: DataDir) -> None:
@@ -154,9 +157,9 @@ class EmbeddedServer:
     def _patience(self) -> int:
         return int(PATIENCE_SECONDS / STEP_SECONDS) if self._kind == "daemon" else 1
 
-    async def _launch(self) -> None:
+    async def _launch(self, stamp: Stamp | None = None) -> None:
         data = self._opened()
-        lock = await self._server_lock(data)
+        lock, in_order = await self._server_lock(data)
         try:
             foreign = servers_in(data.path)
             if foreign:
@@ -164,24 +167,31 @@ class EmbeddedServer:
                     f"another server (pid {foreign[0]}) that we did not start is working in {data.path}: "
                     f"stop it (`kill {foreign[0]}`) and start again"
                 )
-            self._stamp("lost" if self.unclean else "open")
+            # A server that dies under us keeps its life: we remember what it told us, and would notice.
+            if not self.life:
+                kept = stamp is not None and stamp.kept(data, in_order=in_order)
+                self.life = stamp.life if stamp is not None and kept else _new_life()
+            self._stamp("open")
             if self._socket is None:
                 data.withdraw()
                 self._socket = socket_path()
             # The url outlives a restart, even when something cleaned /tmp.
             self._socket.parent.mkdir(mode=0o700, exist_ok=True)
             # Before the server lives, so that there is no moment at which an orphan could not be found.
-            data.publish(self._socket)
+            data.publish(self._socket, self.life)
             self._process = await self._spawn(data, lock)
         finally:
             # From here on only the server holds it.
             lock.close()
         await self._answering(self._process)
 
-    async def _server_lock(self, data: DataDir) -> Lock:
+    async def _server_lock(self, data: DataDir) -> tuple[Lock, bool]:
+        """The lock, and whether a server had it that has stopped in order now."""
         lock = Lock(data.path / "server.lock")
-        if lock.take() or await end_orphan(data, lock):
-            return lock
+        if lock.take():
+            return lock, False
+        if await end_orphan(data, lock):
+            return lock, True
         lock.close()
         pids = servers_in(data.path)
         raise StoreUnusable(
@@ -237,8 +247,9 @@ class EmbeddedServer:
         found = _DAMAGED.search(text)
         if found is None and not _DAMAGED_BASE.search(text):
             raise _Died(f"the embedded server did not start: {self._last_words()} (more in {data.path}/server.log)")
-        self.unclean = True
-        self._stamp("lost")
+        # What a repair or a copy brings back is not all.
+        self.life = _new_life()
+        self._stamp("open")
         start_over = f"restore a copy, or start empty: `mv {data.path} {data.path}.old`"
         if found is None:
             raise StoreUnusable(f"the data in {data.path} is damaged ({self._last_words()}): {start_over}")
@@ -264,9 +275,11 @@ class EmbeddedServer:
             await process.wait()
         return loaded and process.returncode == 0
 
-    def _stamp(self, ended: Literal["open", "lost", "clean"]) -> None:
+    def _stamp(self, ended: Literal["open", "clean"]) -> None:
         assert self.binary is not None
-        self._opened().write_stamp(Stamp(self.binary.product, self.binary.version, boot_id(), ended))
+        data = self._opened()
+        what = self.binary.product, self.binary.version, ended, self.life, self._fsync, data.place(), data.files()
+        data.write_stamp(Stamp(*what))
 
     def _opened(self) -> DataDir:
         assert self._data is not None, "not started"

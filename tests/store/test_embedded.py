@@ -28,7 +28,7 @@ DAEMON = textwrap.dedent("""
     from monitor.store.embedded import EmbeddedServer
 
     async def main():
-        print(await EmbeddedServer(Path(sys.argv[1])).start(), flush=True)
+        print(await EmbeddedServer(Path(sys.argv[1]), fsync=sys.argv[2]).start(), flush=True)
         await asyncio.sleep(120)
 
     asyncio.run(main())
@@ -76,10 +76,10 @@ async def write(data, **values):
 
 
 @asynccontextmanager
-async def daemon(data):
+async def daemon(data, fsync="everysec"):
     """A daemon in a process of its own, in a session of its own; killed at the end."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", DAEMON, str(data), stdout=subprocess.PIPE, start_new_session=True
+        sys.executable, "-c", DAEMON, str(data), fsync, stdout=subprocess.PIPE, start_new_session=True
     )
     url = (await process.stdout.readline()).decode().strip()
     assert url, "the daemon did not start"
@@ -132,9 +132,8 @@ def damage(data):
 async def test_what_was_written_is_there_after_a_stop_and_a_start(data):
     await write(data, float="412.50")
 
-    async with running(data) as (server, url):
+    async with running(data) as (_, url):
         assert await get(url, "float") == "412.50"
-        assert not server.unclean
 
 
 @pytest.mark.parametrize("fsync", ["everysec", "always"])
@@ -233,7 +232,7 @@ async def test_an_unreadable_lock_file_still_says_that_somebody_owns_it(data, mo
 
 async def test_a_daemon_waits_for_a_command_that_is_about_to_finish(data):
     server = EmbeddedServer(data)
-    async with attach(data) as url:
+    async with attach(data) as (url, _):
         await put(url, a="1")
         starting = asyncio.create_task(server.start())
         await asyncio.sleep(0.3)
@@ -251,10 +250,9 @@ async def test_a_server_that_outlived_its_daemon_is_shut_down_and_loses_nothing(
     async with orphan(data, owed="an alert") as old_url:
         left_behind = server_pid(data)
 
-        async with running(data) as (server, url):
+        async with running(data) as (_, url):
             assert await gone(left_behind)
             assert await get(url, "owed") == "an alert"
-            assert not server.unclean
             assert not Path(old_url.removeprefix("unix://")).parent.exists()
 
 
@@ -266,7 +264,9 @@ async def test_an_orphan_is_asked_through_its_socket_where_processes_cannot_be_l
             assert await get(url, "owed") == "an alert"
 
 
-@pytest.mark.parametrize("address", [None, "", "{", '{"socket": 7}', '{"socket": "/nowhere/s", "host": "h"}'])
+@pytest.mark.parametrize(
+    "address", [None, "", "{", '{"socket": 7}', '{"socket": "/nowhere/s", "host": "h", "life": "l"}']
+)
 async def test_an_orphan_is_found_even_when_its_address_is_lost(data, address):
     async with orphan(data, owed="an alert"):
         left_behind = server_pid(data)
@@ -310,7 +310,7 @@ async def test_a_server_started_by_hand_in_our_directory_is_not_joined(data):
 
 async def test_a_command_uses_the_running_daemons_server(data):
     async with daemon(data) as (_, url):
-        async with attach(data) as attached:
+        async with attach(data) as (attached, _):
             assert attached == url
         await put(url, still="up")
 
@@ -318,7 +318,7 @@ async def test_a_command_uses_the_running_daemons_server(data):
 async def test_a_command_without_a_daemon_starts_the_server_for_its_own_time(data):
     await write(data, a="1")
 
-    async with attach(data) as url:
+    async with attach(data) as (url, _):
         assert await get(url, "a") == "1"
         [pid] = datadir.servers_in(data.resolve())
 
@@ -328,21 +328,21 @@ async def test_a_command_without_a_daemon_starts_the_server_for_its_own_time(dat
 
 async def test_commands_without_a_daemon_take_turns(data):
     async def command(number):
-        async with attach(data) as url:
+        async with attach(data) as (url, _):
             await put(url, **{f"k{number}": "1"})
 
     await asyncio.gather(*[command(number) for number in range(3)])
 
-    async with attach(data) as url, client(url) as it:
+    async with attach(data) as (url, _), client(url) as it:
         assert await it.dbsize() == 3
 
 
 async def test_a_command_does_not_lean_on_another_commands_server(data):
     async def second():
-        async with attach(data) as url:
+        async with attach(data) as (url, _):
             return await get(url, "a")
 
-    async with attach(data) as url:
+    async with attach(data) as (url, _):
         await put(url, a="1")
         waiting = asyncio.create_task(second())
         await asyncio.sleep(0.3)
@@ -357,7 +357,7 @@ async def test_a_command_waits_until_a_starting_daemon_says_where_it_listens(dat
         (data / "server.json").write_text("{")
         asyncio.get_running_loop().call_later(0.2, (data / "server.json").write_bytes, address)
 
-        async with attach(data) as attached:
+        async with attach(data) as (attached, _):
             assert attached == url
 
 
@@ -374,7 +374,7 @@ async def test_a_command_of_another_user_may_use_the_daemons_server(data, as_roo
     async with daemon(data) as (_, url):
         as_root_on_anothers(data)
 
-        async with attach(data) as attached:
+        async with attach(data) as (attached, _):
             assert attached == url
 
 
@@ -568,17 +568,18 @@ async def test_a_torn_tail_loads(data):
 
 async def test_damage_inside_is_told_with_a_command_that_repairs_it(data):
     await write(data, **{f"k{number}": "v" * 50 for number in range(100)})
+    life = life_of(data)
     damage(data)
 
     with pytest.raises(StoreUnusable, match="is damaged") as told:
-        await EmbeddedServer(data).start()
+        await EmbeddedServer(data, fsync="always").start()
 
     [command] = [line for line in str(told.value).splitlines() if "check-aof" in line]
     subprocess.run(["sh", "-c", command], input=b"y\n", check=True, capture_output=True)
     async with running(data) as (server, url):
         assert await get(url, "k0") == "v" * 50
         assert await get(url, "k99") is None
-        assert server.unclean
+        assert server.life != life
 
 
 async def test_a_damaged_base_is_told_without_promising_a_repair(data):
@@ -616,50 +617,90 @@ async def test_a_server_that_cannot_start_says_why(data, monkeypatch):
 # Whether something may be missing
 
 
-def another_boot(monkeypatch):
-    monkeypatch.setattr(embedded, "boot_id", lambda: "the next boot")
+def life_of(data):
+    return json.loads((data / "stamp.json").read_text())["life"]
 
 
-async def test_a_power_cut_leaves_doubt_until_a_daemon_stops_in_order(data, monkeypatch):
-    async with orphan(data, a="1"):
-        os.kill(server_pid(data), signal.SIGKILL)
-        another_boot(monkeypatch)
-
-        async with attach(data):
-            pass  # a command must not make the daemon forget
-
-        for unclean in (True, False):
-            async with running(data) as (server, _):
-                assert server.unclean is unclean
+async def lives(data, **settings):
+    """The life that another daemon finds."""
+    async with running(data, **settings) as (server, _):
+        return server.life
 
 
-async def test_a_crash_in_the_first_run_after_a_power_cut_keeps_the_doubt(data, monkeypatch):
+def kill_server(data):
+    os.kill(server_pid(data), signal.SIGKILL)
+
+
+async def test_every_directory_has_a_life_of_its_own(data, tmp_path):
+    assert await lives(data) != await lives(tmp_path / "other")
+
+
+async def test_the_life_goes_on_after_a_stop_in_order(data):
+    life = await lives(data)
+    async with attach(data) as attached:
+        assert attached.life == life
+
+    assert await lives(data) == life
+
+
+async def test_the_life_goes_on_with_an_orphan_and_commands_hear_of_it(data):
     async with orphan(data):
-        os.kill(server_pid(data), signal.SIGKILL)
-        stamp = json.loads((data / "stamp.json").read_text())
-        (data / "stamp.json").write_text(json.dumps(stamp | {"boot_id": "the boot before"}))
+        life = life_of(data)
+        async with running(data) as (server, _), attach(data) as attached:
+            assert server.life == attached.life == life
 
+
+async def test_a_server_killed_under_its_daemon_keeps_its_life(data):
     async with running(data) as (server, _):
-        assert server.unclean
-        os.kill(server_pid(data), signal.SIGKILL)
+        life = server.life
+        kill_server(data)
         await server.wait_down()
+        await server.restart()
 
-    async with running(data) as (server, _):
-        assert server.unclean
-
-
-async def test_a_clean_stop_leaves_no_doubt_after_a_reboot(data, monkeypatch):
-    await write(data, a="1")
-    another_boot(monkeypatch)
-
-    async with running(data) as (server, _):
-        assert not server.unclean
+        assert server.life == life_of(data) == life
 
 
-def test_a_host_that_does_not_tell_its_boot_is_doubted():
-    stamp = datadir.Stamp("valkey", (9, 1, 2), "", "open")
+@pytest.mark.parametrize(("fsync", "goes_on"), [("everysec", False), ("always", True)])
+async def test_after_daemon_and_server_were_killed_only_a_synced_life_goes_on(data, fsync, goes_on):
+    async with daemon(data, fsync) as (process, _):
+        life = life_of(data)
+        process.kill()
+        await process.wait()
+        kill_server(data)
 
-    assert stamp.doubtful("")
+    assert (await lives(data, fsync="always") == life) is goes_on
+
+
+async def test_a_command_after_a_power_cut_does_not_make_the_daemon_forget_it(data):
+    async with orphan(data):
+        life = life_of(data)
+        kill_server(data)
+    async with attach(data) as attached:
+        assert attached.life != life
+
+    assert await lives(data) == attached.life
+
+
+@pytest.mark.parametrize("clean", [True, False])
+async def test_a_copy_in_the_place_of_the_data_is_another_life(data, clean):
+    life = await lives(data, fsync="always")
+    if not clean:
+        stamp = json.loads((data / "stamp.json").read_text())
+        (data / "stamp.json").write_text(json.dumps(stamp | {"ended": "open"}))
+    before = data.with_name("before")
+    data.rename(before)
+    shutil.copytree(before, data)
+
+    assert await lives(data) != life
+
+
+async def test_older_files_put_back_into_the_same_place_are_another_life(data):
+    life = await lives(data)
+    kept = {path: path.read_bytes() for path in (data / "appendonlydir").iterdir()}
+    for path, content in kept.items():
+        path.write_bytes(content)
+
+    assert await lives(data) != life
 
 
 # Places that do not do
