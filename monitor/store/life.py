@@ -9,38 +9,57 @@ Source: https://redis.io/docs/latest/commands/info/
 import re
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from redis.exceptions import ResponseError
 
-#: Says how a call shall say whose life it reaches: wires with a witness put that connection's own word in its place, so
-#: that no call ever claims another life than its own. Others send it as it is: the same life for ever.
-LIFE: Final = "same"
-#: How the word begins where nobody says that what is acknowledged also reaches an append-only file. There a store that
-#: remembers no life at all may have had one.
-FORGETFUL: Final = "?"
 
-#: Asks on a connection for the word.
-Witness = Callable[[Any], Awaitable[str]]
+class _Word(str):
+    """Text that is told from the same text by whose it is."""
+
+    __slots__ = ()
 
 
-async def primary_life(connection: Any) -> str:
+#: How a call shall say whose life it reaches. Wires with a witness put their connection's own word in its place, so
+#: that no call ever claims another life than the one it reaches. Others send it as it is: the same life for ever.
+LIFE: Final = _Word("same")
+#: Likewise whether a store that remembers no life may be taken for a new one: `1`, or `0` where nobody says that what
+#: is acknowledged also reaches an append-only file. Without one it may have lost all it had.
+TRUSTED: Final = _Word("1")
+
+
+class Life(NamedTuple):
+    """What is put in the place of LIFE and TRUSTED."""
+
+    name: str
+    trusted: str
+
+    def in_place(self, word: Any) -> Any:
+        """A word of a command as it is sent."""
+        return self.name if word is LIFE else self.trusted if word is TRUSTED else word
+
+
+#: Asks on a connection.
+Witness = Callable[[Any], Awaitable[Life]]
+
+
+async def primary_life(connection: Any) -> Life:
     """What the server says of itself.
 
     Where it may not be asked (a managed service without INFO) every connection is a life of its own: nobody knows what
     was lost between two of them, so the guard is in quarantine after each.
     """
     known = re.search(rb"^master_replid:(\w+)", await _asked(connection, "INFO", "replication") or b"", re.MULTILINE)
-    life = known[1].decode() if known else f"unknown-{secrets.token_hex(8)}"
     kept = await _asked(connection, "CONFIG", "GET", "appendonly")
-    return life if kept and kept[-1] == b"yes" else FORGETFUL + life
+    name = known[1].decode() if known else f"unknown-{secrets.token_hex(8)}"
+    return Life(name, "1" if kept and kept[-1] == b"yes" else "0")
 
 
-def told(life: str) -> Witness:
-    """The witness of a server whose life is known already."""
+def told(name: str) -> Witness:
+    """The witness of an embedded server, whose life its directory knows."""
 
-    async def witness(_: Any) -> str:
-        return life
+    async def witness(_: Any) -> Life:
+        return Life(name, "1")
 
     return witness
 

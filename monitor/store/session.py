@@ -15,7 +15,7 @@ from monitor.store import keys
 from monitor.store.batch import GUARD_BATCH_MAX, Batch, Calls, unavailable
 from monitor.store.cluster import Cluster, Topology
 from monitor.store.functions import source
-from monitor.store.life import LIFE, Witness, primary_life, told
+from monitor.store.life import LIFE, TRUSTED, Witness, primary_life, told
 from monitor.store.url import Address, address
 from monitor.store.wire import Command, Connections, Wire
 
@@ -35,8 +35,8 @@ class Keep:
 class Session:
     """What the parts of the store share: the batch, the partitions and the time.
 
-    `clock_override` replaces the server's clock in tests; None is the server's. Guard calls go through `_guard`, whose
-    connections are their own: a caller that waits for a bet does not queue behind commits.
+    `clock_override` replaces the server's clock in tests; None is the server's. Guard calls go through `_guard_batch`,
+    whose connections are their own: a caller that waits for a bet does not queue behind commits.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Session:
         self.partitions: tuple[keys.Partition, ...] = ()
         self.place = place
         self._batch: Calls = Batch(calls) if isinstance(calls, Wire) else calls
-        self._guard: Calls = guard or self._batch
+        self._guard_batch: Calls = guard or self._batch
         self._offset: int | None = None
         super().__init__()
 
@@ -94,7 +94,7 @@ class Session:
     async def close(self) -> None:
         """Wait for what is on its way, then hang up."""
         await self._batch.close()
-        await self._guard.close()
+        await self._guard_batch.close()
 
     async def ping(self) -> None:
         """StoreUnavailable when the store does not answer, or takes no writes (full, read-only, a broken disk)."""
@@ -129,13 +129,13 @@ class Session:
         """The keys that an account lives among."""
         return self.partitions[keys.partition_of(account, len(self.partitions))]
 
-    def life(self, _: keys.Partition) -> str:
-        """What a call through `_guard` says of the life of the primary that it reaches: pass it on, never keep it.
+    def life(self) -> tuple[str, str]:
+        """What a call through `_guard_batch` says of the primary that it reaches: pass it on, never keep it.
 
-        The function sees a text that changes when the primary may have lost what it acknowledged, and that begins with
-        FORGETFUL where it keeps no append-only file.
+        The function sees a text that changes whenever the primary may have lost what it acknowledged; and `1`, or `0`
+        where it may have lost all of it, and the text with it.
         """
-        return LIFE
+        return LIFE, TRUSTED
 
     @property
     def _now(self) -> str:

@@ -15,7 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AskError, ClusterDownError, ReadOnlyError, RedisError, ResponseError
 
-from monitor.store.life import LIFE, Witness
+from monitor.store.life import Life, Witness
 from monitor.store.sentinel import sentinel_pool
 from monitor.store.url import Address
 
@@ -48,13 +48,13 @@ class Wire(Protocol):
 class Connections:
     """The wire to one server, or to whichever server the sentinels call the primary.
 
-    Nothing is ever repeated: ids and tokens make that safe, and ours to decide. With a `witness`, LIFE in a command is
-    what it says of the very connection the command travels on.
+    Nothing is ever repeated: ids and tokens make that safe, and ours to decide. With a `witness`, LIFE and TRUSTED in a
+    command are what it says of the very connection the command travels on.
     """
 
     def __init__(self, where: Address, *, most: int = CONNECTIONS_MAX, witness: Witness | None = None) -> None:
         self._witness = witness
-        self._lives: dict[Any, str] = {}
+        self._lives: dict[Any, Life] = {}
         options = {
             "retry": Retry(NoBackoff(), 0),
             # `execute` bounds the whole batch, which costs less than bounding each answer.
@@ -112,14 +112,14 @@ async def _answer(connection: Any) -> Any:
         return error
 
 
-def _pack(commands: Sequence[Command], life: str | None) -> tuple[bytes, dict[int, Exception]]:
+def _pack(commands: Sequence[Command], life: Life | None) -> tuple[bytes, dict[int, Exception]]:
     """The bytes to send, and by place what cannot be sent: one caller's mistake must not fail the others."""
     packed: list[bytes] = []
     unfit: dict[int, Exception] = {}
     for place, command in enumerate(commands):
-        words = tuple(command if life is None else (life if word is LIFE else word for word in command))
+        words = tuple(command if life is None else map(life.in_place, command))
         try:
-            packed.append(hiredis.pack_command(words))  # type: ignore[arg-type]  # their stub means one
+            packed.append(hiredis.pack_command(words))
         except (TypeError, ValueError) as error:
             unfit[place] = error
     return b"".join(packed), unfit
