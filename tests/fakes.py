@@ -124,8 +124,8 @@ PROBE_EVERY = timedelta(minutes=10)
 
 
 class FakeDeliveryStore:
-    """The delivering half of the store in memory, with the promises of `deliverports.DeliveryStore`; but groups go in the
-    order in which they came to be, and no channel fails as a whole."""
+    """The delivering half of the store in memory, with the promises of `deliverports.DeliveryStore`; but groups go in
+    the order in which they came to be, and no channel fails as a whole."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock

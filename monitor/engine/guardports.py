@@ -127,8 +127,11 @@ class Refreshing(Protocol):
         """In the background; nobody waits, and nothing is raised."""
         ...
 
-    async def now(self, account: Account, within: timedelta) -> Refreshed:
-        """First in line; waits for a reading that began after this call was made, no longer than this."""
+    async def now(self, account: Account, within: timedelta, since: datetime | None = None) -> Refreshed:
+        """First in line; waits for a reading that began after this call was made, no longer than this.
+
+        With `since` for one that began then or later: a poll under way will do. Raises StoreUnavailable.
+        """
         ...
 
 

@@ -76,6 +76,7 @@ class Poller:
     _resting: int = 0
     #: How many may jump the queue before one is polled for which it was time.
     _jumps: int = WAITED
+    _waiting: bool = False
 
     def __post_init__(self) -> None:
         self._places = asyncio.Semaphore(self.concurrency)
@@ -121,6 +122,7 @@ class Poller:
             claims = await store.claim(provider, room, self.polling.lease, self.polling.standing.name, self._jumps)
             self.claimed(self.polling.now() - now)
             self.follow(claims.now)
+            self._waiting = claims.waiting
             starved = await self._start(claims.claims)
         except StoreUnavailable as error:
             log.debug("claim.put_off", provider=provider, why=str(error))
@@ -180,7 +182,8 @@ class Poller:
             except Outdated as newer:
                 await self._leave_to(newer, claim, budget)
                 return
-            self.wake(polled.next_at)
+            # It may be this one that somebody waits for anew.
+            self.wake(None if self._waiting else polled.next_at)
             self._learn(polled)
             self.observe(account, claim, polled)
             if polled.commit.rows:

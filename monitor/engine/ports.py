@@ -69,11 +69,13 @@ class Claim(NamedTuple):
 
 
 class Claims(NamedTuple):
-    """What a call to `claim` got: `now` is the store's time, `next_at` when to ask again (None: nothing there)."""
+    """What a call to `claim` got: `now` is the store's time, `next_at` when to ask again (None: nothing there).
+    `waiting`: somebody is still first in line, maybe only until a poll under way ends."""
 
     now: datetime
     claims: tuple[Claim, ...]
     next_at: datetime | None
+    waiting: bool = False
 
 
 class Summing(NamedTuple):

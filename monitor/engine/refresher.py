@@ -32,8 +32,8 @@ HEALTH_FOR = timedelta(seconds=1)
 TRY_AGAIN = timedelta(seconds=5)
 #: Background refreshes that are being asked for at once; the schedule reads the others.
 SOON_MAX = 100
-#: Accounts of which it is remembered when they were last read anew.
-FOLDED_MAX = 10_000
+#: Accounts of which it is remembered when they were last read anew, or failed to be.
+NOTED_MAX = 10_000
 #: How often the store is looked at for what another process polled.
 _LOOK_FIRST, _LOOK_LAST = 0.005, 0.05
 
@@ -71,6 +71,7 @@ class Refresher:
     _health: dict[str, tuple[datetime, Health]] = field(default_factory=dict)
     _tried: dict[str, datetime] = field(default_factory=dict)
     _folded: dict[str, datetime] = field(default_factory=dict)
+    _failed: dict[str, datetime] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def soon(self, account: Account) -> None:
@@ -78,9 +79,7 @@ class Refresher:
         lane, now = self.lanes.get(account.provider), self.clock()
         if lane is None or len(self._tasks) >= SOON_MAX or _within(FOLD, self._folded.get(account.name), now):
             return
-        if len(self._folded) >= FOLDED_MAX:
-            self._folded.clear()
-        self._folded[account.name] = now
+        _note(self._folded, account.name, now)
         self._keep(self._soon(account, lane))
 
     async def now(self, account: Account, within: timedelta, since: datetime | None = None) -> Refreshed:
@@ -93,14 +92,19 @@ class Refresher:
             return "failing"
         try:
             async with asyncio.timeout(within.total_seconds()):
+                if _within(FOLD, self._failed.get(account.name), self.clock()):
+                    return "failing"
                 if await self._left_alone(account.provider):
                     return "failing"
                 asked = await asyncio.shield(self._ask(account, lane, join=since is not None))
                 if asked.wished == "none":
                     return "spent"
-                return await self._outcome(account, since or asked.at, asked.at)
+                outcome = await self._outcome(account, since or asked.at, asked.at)
         except TimeoutError:
             return "late"
+        if outcome == "failing":
+            _note(self._failed, account.name, self.clock())
+        return outcome
 
     def observe(self, account: Account, claim: Claim, polled: Polled) -> None:
         """A poll of this process has ended."""
@@ -208,6 +212,12 @@ class Refresher:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _note(times: dict[str, datetime], name: str, now: datetime) -> None:
+    if len(times) >= NOTED_MAX:
+        times.clear()
+    times[name] = now
 
 
 def _within(span: timedelta, since: datetime | None, now: datetime) -> bool:

@@ -114,7 +114,7 @@ class ClaimingStore(Session):
         """Lease up to `limit` due accounts of a provider; an expired lease is due again.
 
         Not those that this configuration has just passed on. Up to `ahead` (None: all) of those first in line come
-        before any other.
+        before any other, the rest of them after all others.
         Only partitions that can have something due are asked; all of them once a second.
         """
         watch = self._watch(provider)
@@ -137,9 +137,12 @@ class ClaimingStore(Session):
             candidates = [one for one in candidates if watch.next_us.get(one, now_us + 1) <= now_us]
             if whole and turn == 0:
                 watch.scanned_us = now_us
+        if watch.ahead and len(claims) < limit:
+            # Room that nobody else wants.
+            claims += await self._claim_ahead(provider, limit - len(claims), lease, configuration)
         now_us = now_us if now_us is not None else micros(await self.time())
         next_us = min(watch.next_us.values(), default=None)
-        return Claims(moment(now_us), tuple(claims), None if next_us is None else moment(next_us))
+        return Claims(moment(now_us), tuple(claims), None if next_us is None else moment(next_us), bool(watch.ahead))
 
     async def _claim_ahead(self, provider: str, limit: int, lease: timedelta, configuration: str) -> list[Claim]:
         """Lease those first in line, as far as this process has heard of them."""

@@ -34,17 +34,32 @@ local function front(ahead, due, now, limit)
   return found
 end
 
--- Lease what is due, or only those first in line.
-local function pick_and_lease(keys, now, limit, length, only)
-  if not only then
-    return lease(keys[1], keys[2], keys[3], now, limit, length)
+-- Those for which it is time, without those first in line.
+local function behind(ahead, due, now, limit)
+  local many = math.min(limit + redis.call('ZCARD', ahead), LEASES_MAX)
+  local all, found = redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, whole(many)), {}
+  for i = 1, #all, 2 do
+    if #found < 2 * limit and not score(ahead, all[i]) then
+      found[#found + 1] = all[i]
+      found[#found + 1] = all[i + 1]
+    end
   end
-  local found = front(keys[6], keys[1], now, math.min(limit, LEASES_MAX))
-  return grant(keys[1], keys[2], keys[3], now, length, found), found
+  return found
+end
+
+-- Lease what is due: those first in line, or the others.
+local function pick_and_lease(keys, now, limit, length, only)
+  if only then
+    local found = front(keys[6], keys[1], now, math.min(limit, LEASES_MAX))
+    return grant(keys[1], keys[2], keys[3], now, length, found), found
+  end
+  return lease(keys[1], keys[2], keys[3], now, limit, length, redis.call('EXISTS', keys[6]) == 1 and function(more)
+    return behind(keys[6], keys[1], now, more)
+  end)
 end
 
 -- KEYS  due, leased, clock, last, passed, ahead
--- ARGV  now, limit, lease length, configuration, '1' for only those first in line
+-- ARGV  now, limit, lease length, configuration, '1' for those first in line, '' for the others
 -- Returns {now, next time or '', token, how many are still first in line, then (account, due time, version or '', '1' if
 -- it was first in line or '') flat}.
 local function claim(keys, args)
