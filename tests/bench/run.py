@@ -1,4 +1,4 @@
-"""`python tests/bench/run.py [pipeline] [rules] [latency] [scale] [sums] [delivery] [--json FILE] [--requests N]`
+"""`python tests/bench/run.py [benchmark …] [--json FILE] [--requests N]`
 
 Prints figures and their ratios to a bare loop measured in the same run. Nothing here passes or fails:
 machines differ, ratios travel.
@@ -15,7 +15,7 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.bench import delivery, latency, pipeline, rules, scale, sums
+from tests.bench import delivery, guard, latency, pipeline, rules, scale, sums
 
 BENCHMARKS = {
     "pipeline": pipeline.run,
@@ -24,6 +24,7 @@ BENCHMARKS = {
     "scale": scale.run,
     "sums": sums.run,
     "delivery": delivery.run,
+    "guard": guard.run,
 }
 
 
