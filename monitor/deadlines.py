@@ -8,7 +8,7 @@ import asyncio
 import math
 from asyncio import CancelledError, Task
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 #: How much later than asked a limit may end, in seconds; it never ends early.
 TICK = 0.01
@@ -20,23 +20,28 @@ class Deadlines:
     def __init__(self) -> None:
         self._ticks = 0
         self._ticking = False
-        self._running: dict[_Limit, int] = {}
+        self._running: dict[Limit, int] = {}
 
-    def within(self, seconds: float) -> "_Limit":
+    def within(self, seconds: float) -> "Limit":
         """`with deadlines.within(0.25):` – like `asyncio.timeout`: past it what is awaited inside is cancelled, and
         the block raises TimeoutError."""
-        return _Limit(self, seconds)
+        return Limit(self, seconds)
 
-    def start(self, limit: "_Limit", seconds: float) -> None:
-        """For limits only: count from now."""
+    def extend(self, limit: "Limit", seconds: float) -> None:
+        """For a Limit only: so much longer than it was."""
+        if limit in self._running:
+            self._running[limit] += math.ceil(seconds / TICK)
+
+    def start(self, limit: "Limit", seconds: float) -> None:
+        """For a Limit only: count from now."""
         # One more, since the present tick has partly passed.
         self._running[limit] = self._ticks + math.ceil(seconds / TICK) + 1
         if not self._ticking:
             self._ticking = True
             asyncio.get_running_loop().call_later(TICK, self._tick)
 
-    def stop(self, limit: "_Limit") -> None:
-        """For limits only: count no more."""
+    def stop(self, limit: "Limit") -> None:
+        """For a Limit only: count no more."""
         self._running.pop(limit, None)
 
     def _tick(self) -> None:
@@ -49,7 +54,7 @@ class Deadlines:
             asyncio.get_running_loop().call_later(TICK, self._tick)
 
 
-class _Limit:
+class Limit:
     """One limit of one task, to be entered once."""
 
     __slots__ = ("_before", "_deadlines", "_over", "_seconds", "_task")
@@ -58,18 +63,23 @@ class _Limit:
         self._deadlines, self._seconds = deadlines, seconds
         self._over = False
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         task = asyncio.current_task()
         assert task is not None, "only what a task awaits can be limited"
         self._task: Task[Any] = task
         self._before = task.cancelling()
         self._deadlines.start(self, self._seconds)
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._deadlines.stop(self)
         # If somebody else cancels the task as well, theirs goes on: their wish is not a time limit.
         if self._over and self._task.uncancel() <= self._before and kind is CancelledError:
             raise TimeoutError from error
+
+    def extend(self, seconds: float) -> None:
+        """So much longer; too late once it is over."""
+        self._deadlines.extend(self, seconds)
 
     def end(self) -> None:
         """The time is over."""

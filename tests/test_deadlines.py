@@ -52,6 +52,20 @@ async def test_a_limit_within_a_limit_ends_alone():
         await asyncio.sleep(0)
 
 
+async def test_a_limit_can_be_extended():
+    deadlines, begun = Deadlines(), time.monotonic()
+
+    async def work():
+        with deadlines.within(0.03) as limit:
+            limit.extend(0.05)
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await work()
+
+    assert time.monotonic() - begun >= 0.08
+
+
 async def test_a_cancellation_from_elsewhere_stays_one():
     deadlines = Deadlines()
 

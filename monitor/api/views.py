@@ -41,7 +41,8 @@ def stamp(moment: datetime | None) -> str | None:
     """UTC with milliseconds, as in every payload: `2026-11-20T12:00:00.000Z`."""
     if moment is None:
         return None
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat("T", "milliseconds")[:-6] + "Z"
 
 
 def age(moment: datetime | None, now: datetime) -> timedelta | None:

@@ -11,6 +11,7 @@ from monitor.guard.errors import AmountImprecise, AmountInvalid
 #: Decimals of a unit, and digits of an amount in units: 27 digits are left before the point.
 SCALE, WIDTH = 18, 45
 MAX: int = 10**WIDTH - 1
+_TENS = tuple(10**power for power in range(SCALE + 1))
 
 # ASCII digits only: `Decimal` and `int` would take `１２`, `1_000` and ` 12 ` as well.
 _AMOUNT = re.compile(r"(\d{1,27})(?:\.(\d{1,18}))?", re.ASCII)
@@ -58,10 +59,14 @@ def decimals(value: Decimal) -> int:
 
 def text(units: int, at_least: int = 0) -> str:
     """An exact decimal of units, with at least so many decimals and no more than it needs: `12.50` for people."""
+    number, rest = divmod(abs(units), _TENS[SCALE - at_least])
+    digits = str(number).rjust(at_least + 1, "0")
+    point = len(digits) - at_least
+    fraction = digits[point:]
+    if rest:
+        fraction += f"{rest:0{SCALE - at_least}}".rstrip("0")
     sign = "-" if units < 0 else ""
-    whole, rest = divmod(abs(units), 10**SCALE)
-    fraction = f"{rest:0{SCALE}}".rstrip("0").ljust(at_least, "0")
-    return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
+    return f"{sign}{digits[:point]}.{fraction}" if fraction else sign + digits
 
 
 def padded(units: int) -> str:
