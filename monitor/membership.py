@@ -38,7 +38,7 @@ class Membership:
         if self._left:
             return
         standing = self.standing
-        held = await self.store.hold(self.name, self.config.meaning, standing.generation, standing.met)
+        held = await self.store.enter(self.name, self.config.meaning, standing.generation, standing.met)
         before = standing.newest
         self._news = standing.take(held) or self._news
         if before != standing.newest:

@@ -51,6 +51,7 @@ def policy(config: Config, book: PriceBook | None = None) -> Policy:
         book=book or Feeds(config.prices).book,
         expected=config.expected,
         inhibits=partial(is_source, rules=config.inhibitions),
+        trusting=frozenset(name for name, provider in config.providers.items() if provider.trust_as_of),
     )
 
 

@@ -199,7 +199,7 @@ async def test_an_account_that_a_reload_brings_back_while_it_is_seen_off_is_poll
             return getattr(store, name)
 
         async def dismiss(self, *args, **how):
-            await store.hold("another", "with it")
+            await store.enter("another", "with it")
             await store.enrol("casino", {"player-7": clock()})
             await store.dismiss(*args, **how)
 
@@ -314,7 +314,7 @@ async def test_an_emptied_store_hears_what_is_run_before_what_is_due(store, cloc
 
     await crew.enrol()
 
-    assert said.index("hold") < said.index("enrol")
+    assert said.index("enter") < said.index("enrol")
 
 
 async def test_a_crew_that_was_let_go_leaves_nothing_behind_that_only_the_collector_would_find(store, clock):

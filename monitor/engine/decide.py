@@ -11,6 +11,7 @@ from monitor.engine.calm import is_calm, judged_by
 from monitor.engine.chronicle import Chronicle, would_tell
 from monitor.engine.doubt import NO_DOUBTS, Doubts
 from monitor.engine.escalate import begun, joined
+from monitor.engine.feeding import feed_of
 from monitor.engine.inhibit import source_of
 from monitor.engine.learn import learn, points
 from monitor.engine.leavers import leavers, parting, says_so
@@ -81,6 +82,7 @@ def decide(
         points=tuple(points(ours.snapshot, facts)),
         rows=(*decision.rows, *chronicle.rows(facts, rules)),
         untold=would_tell(facts, rules),
+        feed=feed_of(reading, account, record, ours, trusted=account.provider in policy.trusting),
     )
 
 

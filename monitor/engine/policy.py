@@ -19,7 +19,8 @@ class Policy:
     """What decides besides the facts: fixed for as long as a configuration is, but for the prices in its book.
 
     `rules` are the names of all rules there are. `expected` are the transfers that each account is expected to make.
-    `inhibits` says of an alert's labels whether others are kept quiet while it fires.
+    `inhibits` says of an alert's labels whether others are kept quiet while it fires. `trusting` are the providers
+    whose own time of a reading counts for the guard.
     """
 
     route: Callable[[Mapping[str, str]], tuple[Target, ...]]
@@ -28,6 +29,7 @@ class Policy:
     book: PriceBook = field(default_factory=PriceBook)
     expected: Mapping[str, tuple[Expected, ...]] = field(default_factory=dict)
     inhibits: Callable[[Mapping[str, str]], bool] = _nobody
+    trusting: frozenset[str] = frozenset()
 
     def bearable(self, account: Account) -> timedelta:
         """The longest gap between two looks at an account that still counts as having looked."""

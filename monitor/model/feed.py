@@ -5,19 +5,27 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from monitor.model.money import ZERO
+
 
 class Fed(NamedTuple):
-    """One asset as it was just read: `locked` is what `available` still contains and nobody may spend."""
+    """One asset as it was just read: `locked` is what `available` still contains and nobody may spend.
+
+    `apart` is what is locked besides: a sign that somebody objects to the account, and no money to take off.
+    """
 
     available: Decimal
     locked: Decimal
+    apart: Decimal = ZERO
 
 
 class Feed(NamedTuple):
     """The balances of an account as this very reading showed them, nothing carried over from an older one.
 
-    `as_of` is set where the provider's own time is trusted and older than the request: then it is the fence.
+    `as_of` is set where the provider's own time is trusted: it is the fence where it is older than the request.
+    `whole`: what is not in here is not known any more, whatever an older reading said.
     """
 
     assets: Mapping[str, Fed]
     as_of: datetime | None = None
+    whole: bool = False

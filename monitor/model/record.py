@@ -12,6 +12,7 @@ from monitor.model.damping import Turns
 from monitor.model.event import Correction, Event, Ledger
 from monitor.model.expected import Budgets
 from monitor.model.extremes import Steps
+from monitor.model.feed import Feed
 from monitor.model.price import Quotes, Valued
 from monitor.model.report import Reports
 from monitor.model.residual import Opens
@@ -228,7 +229,7 @@ class Point(NamedTuple):
 
 class Commit(NamedTuple):
     """All that one poll writes, in one piece or not at all; `untold` is how many alerts its imported events would have
-    been."""
+    been. `feed` is what it tells the guard."""
 
     before: Record
     record: Record
@@ -236,6 +237,7 @@ class Commit(NamedTuple):
     points: tuple[Point, ...] = ()
     rows: tuple[Row, ...] = ()
     untold: int = 0
+    feed: Feed | None = None
 
 
 @dataclass(frozen=True, slots=True)

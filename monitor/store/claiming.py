@@ -59,11 +59,11 @@ class ClaimingStore(Session):
         for where in by_partition:
             self._watch(provider).expect(where.number, 0)
 
-    async def hold(self, process: str, digest: str, generation: int = 0, met: int = 0) -> Held:
+    async def enter(self, process: str, digest: str, generation: int = 0, met: int = 0) -> Held:
         """Say that a process runs this configuration, as generation 0 when it does since just now."""
         patience = SILENT_AFTER // _MICROSECOND
         reply = await self._batch.fcall(
-            "bm_hold", [NEWEST, RUNNING], self._now, process, digest, generation, met, patience
+            "bm_enter", [NEWEST, RUNNING], self._now, process, digest, generation, met, patience
         )
         return Held(int(reply[0]), *(said == b"1" for said in reply[1:]))
 

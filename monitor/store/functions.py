@@ -16,6 +16,8 @@ _FILES = (
     "common",
     "ledger",
     "configuration",
+    "limbs",
+    "feed",
     "poll",
     "amend",
     "quota",
@@ -30,7 +32,13 @@ _FILES = (
     "digest",
     "inhibit",
     "damage",
+    "wallet",
+    "record",
+    "hold",
+    "resolve",
 )
+#: What is local to these is known to them alone: a library has room for two hundred locals.
+_ALONE = {"hold", "resolve"}
 
 
 @cache
@@ -48,8 +56,12 @@ def called(function: str) -> str:
 
 @cache
 def _code() -> str:
-    folder = Path(__file__).parent / "lua"
-    return "\n".join((folder / f"{name}.lua").read_text("utf-8") for name in _FILES)
+    return "\n".join(map(_part, _FILES))
+
+
+def _part(name: str) -> str:
+    text = (Path(__file__).parent / "lua" / f"{name}.lua").read_text("utf-8")
+    return f"do\n{text}end\n" if name in _ALONE else text
 
 
 def is_missing(error: Exception) -> bool:

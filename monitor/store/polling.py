@@ -10,7 +10,8 @@ from monitor.engine.sums import stamp
 from monitor.model.event import Event
 from monitor.model.record import Commit, Committed, Point, Record
 from monitor.model.window import micros
-from monitor.store import codec, ledgercodec
+from monitor.store import codec, guardcodec, ledgercodec
+from monitor.store.guardkeys import WalletKeys
 from monitor.store.hurrying import HurryingStore
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -61,17 +62,14 @@ class PollingStore(HurryingStore):
         """
         account, where = commit.record.account, self.partition(commit.record.account)
         touched = [
-            where.due(provider),
-            where.leased(provider),
-            where.seq,
-            where.record(account),
-            where.last(provider),
+            *(where.due(provider), where.leased(provider), where.seq, where.record(account), where.last(provider)),
+            WalletKeys(where, account).wallets,
         ]
         next_us = micros(next_at)
         documents = codec.changed(commit.before, commit.record)
         args: list[str | bytes | int] = [
             self._now, account, commit.before.version, claim.token, next_us, *documents, *_stamps(commit, summing),
-            generation,
+            generation, *guardcodec.feed_args(commit.feed, claim.claimed_at, claim.token),
         ]  # fmt: skip
         more = documents[1] or commit.rows or commit.events or commit.points
         if more or summing is not ALONE:

@@ -3,6 +3,7 @@
 from monitor.store.amending import AmendingStore
 from monitor.store.budgets import BudgetStore
 from monitor.store.digests import DigestStore
+from monitor.store.guarding import GuardingStore
 from monitor.store.inhibiting import InhibitingStore
 from monitor.store.ledger import LedgerStore
 from monitor.store.overdue import OverdueStore
@@ -20,6 +21,7 @@ class RedisStore(
     InhibitingStore,
     BudgetStore,
     DigestStore,
+    GuardingStore,
     LedgerStore,
     PricingStore,
     ReportingStore,
@@ -28,7 +30,7 @@ class RedisStore(
     SilencingStore,
     OverdueStore,
 ):
-    """Implements PollStore, DeliveryStore and Reader. Open it with `connect(url)`, then `close` it.
+    """Implements PollStore, DeliveryStore, GuardStore and Reader. Open it with `connect(url)`, then `close` it.
 
     Redis' own exceptions never leave: StoreUnavailable when it does not answer, StoreUnusable when it must
     not be used.

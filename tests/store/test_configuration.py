@@ -19,76 +19,76 @@ async def commit(store, clock, generation):
 
 
 async def test_whoever_starts_or_reloads_with_another_configuration_takes_the_next_generation(store):
-    assert await store.hold("one", "a") == Held(1, newest=True, alone=True)
-    assert await store.hold("two", "b") == Held(2, newest=True, alone=False)
-    assert await store.hold("three", "b") == Held(2, newest=True, alone=False)
+    assert await store.enter("one", "a") == Held(1, newest=True, alone=True)
+    assert await store.enter("two", "b") == Held(2, newest=True, alone=False)
+    assert await store.enter("three", "b") == Held(2, newest=True, alone=False)
 
-    assert await store.hold("one", "a", 1) == Held(2, newest=False, alone=False)
-    assert await store.hold("four", "a") == Held(3, newest=True, alone=False), "a rollback is a new configuration"
-    assert await store.hold("one", "a", 1) == Held(3, newest=True, alone=False)
+    assert await store.enter("one", "a", 1) == Held(2, newest=False, alone=False)
+    assert await store.enter("four", "a") == Held(3, newest=True, alone=False), "a rollback is a new configuration"
+    assert await store.enter("one", "a", 1) == Held(3, newest=True, alone=False)
 
 
 async def test_who_leaves_or_is_silent_runs_nothing_any_more(store, clock):
-    await store.hold("one", "a")
-    await store.hold("two", "b")
+    await store.enter("one", "a")
+    await store.enter("two", "b")
     await store.leave("one")
-    assert (await store.hold("two", "b", 2)).alone
+    assert (await store.enter("two", "b", 2)).alone
 
-    await store.hold("three", "a", 1)
+    await store.enter("three", "a", 1)
     clock.pass_(SILENT_AFTER)
-    assert not (await store.hold("two", "b", 2)).alone
+    assert not (await store.enter("two", "b", 2)).alone
     clock.pass_(seconds(1))
-    assert (await store.hold("two", "b", 2)).alone
+    assert (await store.enter("two", "b", 2)).alone
 
 
 async def test_an_older_configuration_takes_over_only_when_nobody_runs_the_newest(store, clock):
-    await store.hold("one", "a")
-    await store.hold("two", "b")
+    await store.enter("one", "a")
+    await store.enter("two", "b")
     clock.pass_(SILENT_AFTER)
-    assert not (await store.hold("one", "a", 1)).newest
+    assert not (await store.enter("one", "a", 1)).newest
 
     clock.pass_(seconds(1))
 
-    assert await store.hold("one", "a", 1) == Held(3, newest=True, alone=True)
+    assert await store.enter("one", "a", 1) == Held(3, newest=True, alone=True)
 
 
 async def test_whoever_was_silent_for_so_long_that_others_took_it_for_gone_is_told(store, clock):
-    assert not (await store.hold("one", "a")).missed, "it was not there before"
+    assert not (await store.enter("one", "a")).missed, "it was not there before"
     clock.pass_(SILENT_AFTER)
-    assert not (await store.hold("one", "a", 1)).missed
+    assert not (await store.enter("one", "a", 1)).missed
     clock.pass_(SILENT_AFTER + seconds(1))
-    assert (await store.hold("one", "a", 1)).missed
-    assert not (await store.hold("one", "a", 1)).missed
+    assert (await store.enter("one", "a", 1)).missed
+    assert not (await store.enter("one", "a", 1)).missed
 
     clock.pass_(SILENT_AFTER + seconds(1))
-    await store.hold("two", "b")
+    await store.enter("two", "b")
 
-    assert (await store.hold("one", "a", 1)).missed, "forgotten by the other one"
+    assert (await store.enter("one", "a", 1)).missed, "forgotten by the other one"
 
 
 async def test_a_clock_that_is_set_back_keeps_nobody_out(store, clock):
-    await store.hold("one", "a")
-    await store.hold("two", "b")
+    await store.enter("one", "a")
+    await store.enter("two", "b")
 
     clock.pass_(minutes(-60))
 
-    assert (await store.hold("one", "a", 1)).newest
+    assert (await store.enter("one", "a", 1)).newest
 
 
 async def test_what_the_store_has_lost_is_restored_by_whoever_has_the_most(store):
     for _ in range(2):
         await store._batch.command("DEL", NEWEST)
-        await store.hold("old", "a", 4)
-        await store.hold("new", "b", 7)
-        assert await store.hold("old", "a", 4) == Held(7, newest=False, alone=False)
+        await store.enter("old", "a", 4)
+        await store.enter("new", "b", 7)
+        assert await store.enter("old", "a", 4) == Held(7, newest=False, alone=False)
 
 
 async def test_a_lone_process_never_locks_itself_out_though_records_know_a_generation_that_the_store_lost(store, clock):
-    await store.hold("one", "a")
+    await store.enter("one", "a")
     assert await commit(store, clock, 9) == ("written", 9)
     assert await commit(store, clock, 1) == ("outdated", 9)
 
-    held = await store.hold("one", "a", 1, 9)
+    held = await store.enter("one", "a", 1, 9)
 
     assert held == Held(10, newest=True, alone=True)
     assert await commit(store, clock, held.generation) == ("written", 10)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from monitor.errors import DeliveryDeferred, DeliveryRejected
 from monitor.model.group import Hush
-from monitor.store import keys
+from monitor.store import guardkeys, keys
 from tests.builders import entry, event_entry, minutes, row, seconds, target
 from tests.fakes import RecordingChannel
 from tests.post import deliver, owe
@@ -17,16 +17,18 @@ FIXED = {"clock", "health", "rate", "sent"}
 
 def described():
     """Every key that `keys.py` names: how it begins, → what is said of it."""
-    for home in (keys.Partition(0, "{bm:0}"), keys.ChannelKeys("ops")):
+    partition = keys.Partition(0, "{bm:0}")
+    for home in (partition, keys.ChannelKeys("ops"), guardkeys.WalletKeys(partition, "?")):
         for name, member in inspect.getmembers(type(home)):
             if isinstance(member, property):
                 yield getattr(home, name), member.__doc__
-            elif inspect.isfunction(member) and not name.startswith("_"):
+            elif inspect.isfunction(member) and not name.startswith("_") and name != "all":
                 yield member(home, *["?"] * (len(inspect.signature(member).parameters) - 1)), member.__doc__
     for made in (keys.quota, keys.health, keys.prices):
         yield made("?"), made.__doc__
     for made in (keys.window, keys.lane):
         yield made("?", 1, 1), made.__doc__
+    yield guardkeys.index("?", "?"), guardkeys.index.__doc__
 
 
 def test_every_key_has_a_page_of_its_own():

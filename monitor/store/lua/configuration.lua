@@ -9,7 +9,7 @@
 -- ARGV  now, process, digest, generation it has or 0, the highest it met in a record, how long a silent one counts
 -- Returns {generation of the newest, '1' if that is this configuration, '1' if nobody runs another one, '1' if this
 -- process was silent for so long that others took it for gone}.
-local function hold(keys, args)
+local function enter(keys, args)
   local now, digest, mine, met, patience = clock(args[1]), args[3], tonumber(args[4]), tonumber(args[5]), tonumber(args[6])
   local running, others = redis.call('HGETALL', keys[2]), {}
   local alone, missed = '1', mine > 0 and '1' or '0'
@@ -46,4 +46,4 @@ local function hold(keys, args)
   return {whole(newest), '1', alone, missed}
 end
 
-redis.register_function('bm_hold', hold)
+redis.register_function('bm_enter', enter)

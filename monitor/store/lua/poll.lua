@@ -221,7 +221,7 @@ local MOVES_MAX = 100000
 
 -- A point is kept when it changed; the last one of each hour is kept for longer.
 local function chart(keys, at_key, version, index, args, at_arg, keep, most, now)
-  local recent, hourly, closing = keys[at_key], keys[at_key + 1], keys[13]
+  local recent, hourly, closing = keys[at_key], keys[at_key + 1], keys[14]
   local asset, at, count = args[at_arg], args[at_arg + 1], tonumber(args[at_arg + 2])
   local id = version .. '-' .. index
   local fields = {'at', at}
@@ -247,12 +247,12 @@ end
 
 -- Write one poll, all of it or nothing.
 --
--- KEYS  due, leased, seq, record, last; of an account that is summed up also changed, seen; with rows, events, points
---       or alerts instead all of these and
+-- KEYS  due, leased, seq, record, last, wallets; of an account that is summed up also changed, seen; with rows, events,
+--       points or alerts instead all of these and
 --       moves, outbox, outdue, events, open, closing, then (points, hourly) for each asset, then stories
 -- ARGV  now, account, version read, token, next due time, s, d, w, k ('' means unchanged),
 --       when the reading is stale ('' for one that is not summed up), whether it is another one ('1' or '0');
---       generation of the configuration; with more keys also
+--       generation of the configuration; how many arguments tell the guard what was read, them; with more keys also
 --       how long movements are kept to be summed up ('' for not at all), has alerts ('1', '0' or ''), sweep delay,
 --       keep, most events, most points,
 --       number of rows, rows, number of events, events,
@@ -296,43 +296,49 @@ local function commit(keys, args)
   if redis.call('ZADD', keys[1], 'NX', args[5], account) == 0 then
     redis.call('ZADD', keys[1], whole(now), account)
   end
+  local told = tonumber(args[13])
+  if told > 0 then
+    feed(keys[6], now, args, 14, 13 + told)
+  end
   if args[10] ~= '' then
-    redis.call('ZADD', keys[7], args[10], account)
+    redis.call('ZADD', keys[8], args[10], account)
     if args[11] == '1' then
-      redis.call('ZADD', keys[6], version, account)
+      redis.call('ZADD', keys[7], version, account)
     end
   end
-  if #keys <= 7 then
+  if #keys <= 8 then
     return {'written', version}
   end
 
-  if args[14] == '1' then
-    redis.call('SADD', keys[12], account)
-  elseif args[14] == '0' then
-    redis.call('SREM', keys[12], account)
+  local at = 14 + told
+  local moves = args[at]
+  if args[at + 1] == '1' then
+    redis.call('SADD', keys[13], account)
+  elseif args[at + 1] == '0' then
+    redis.call('SREM', keys[13], account)
   end
-  local delay, keep, most_events, most_points = tonumber(args[15]), tonumber(args[16]), args[17], args[18]
-  local at = 19
+  local delay, keep, most_events, most_points = tonumber(args[at + 2]), tonumber(args[at + 3]), args[at + 4], args[at + 5]
+  at = at + 6
   local rows = tonumber(args[at])
   for i = 1, rows do
-    redis.call('HSET', keys[9], version .. '-' .. (i - 1), args[at + i])
+    redis.call('HSET', keys[10], version .. '-' .. (i - 1), args[at + i])
   end
   if rows > 0 then
-    redis.call('ZADD', keys[10], 'LT', whole(now + delay), account)
+    redis.call('ZADD', keys[11], 'LT', whole(now + delay), account)
   end
   at = at + rows + 1
   local events = tonumber(args[at])
   for i = 1, events do
     local id = version .. '-' .. (i - 1)
-    redis.call('XADD', keys[11], 'MAXLEN', '~', most_events, id, 'e', args[at + i])
-    if args[13] ~= '' then
-      redis.call('XADD', keys[8], 'MAXLEN', '~', MOVES_MAX, id, 'a', account, 'e', args[at + i])
+    redis.call('XADD', keys[12], 'MAXLEN', '~', most_events, id, 'e', args[at + i])
+    if moves ~= '' then
+      redis.call('XADD', keys[9], 'MAXLEN', '~', MOVES_MAX, id, 'a', account, 'e', args[at + i])
     end
   end
   if events > 0 then
-    redis.call('XTRIM', keys[11], 'MINID', '~', whole(math.max(0, now - keep)))
-    if args[13] ~= '' then
-      redis.call('XTRIM', keys[8], 'MINID', '~', whole(math.max(0, now - tonumber(args[13]))))
+    redis.call('XTRIM', keys[12], 'MINID', '~', whole(math.max(0, now - keep)))
+    if moves ~= '' then
+      redis.call('XTRIM', keys[9], 'MINID', '~', whole(math.max(0, now - tonumber(moves))))
     end
   end
   at = at + events + 1
@@ -343,7 +349,7 @@ local function commit(keys, args)
   at = at + 2 * chapters + 1
   local index = 0
   while at <= #args do
-    at = chart(keys, 14 + 2 * index, version, index, args, at, keep, most_points, now)
+    at = chart(keys, 15 + 2 * index, version, index, args, at, keep, most_points, now)
     index = index + 1
   end
   return {'written', version}

@@ -1,0 +1,142 @@
+"""What the guard's functions take and answer, and what polls tell them.
+
+Amounts are texts of 45 digits and times of 16, which the functions cut by place: see `lua/wallet.lua` and
+`lua/record.lua`.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, cast
+
+from monitor.guard import units
+from monitor.guard.hold import Ask, Balance, Hold, Outcome, Resolution, State, Terms, Verdict
+from monitor.guard.reasons import Reason
+from monitor.model.feed import Feed
+from monitor.model.window import micros, moment
+
+_MICROSECOND = timedelta(microseconds=1)
+_MILLISECOND = timedelta(milliseconds=1)
+#: How long a debit that only `settled` covers is remembered by its id.
+UNSETTLED_IDS = timedelta(days=366)
+#: How much longer than its record an id is known to be of an account.
+INDEX_LONGER = timedelta(hours=1)
+
+Argument = str | bytes | int
+
+
+def us(time: timedelta) -> int:
+    """Whole microseconds."""
+    return time // _MICROSECOND
+
+
+def ms(time: timedelta) -> int:
+    """Whole milliseconds, as keys expire by; at least one."""
+    return max(1, time // _MILLISECOND)
+
+
+def _keep(terms: Terms) -> timedelta:
+    """How long the record of a commit is kept after it."""
+    return terms.hold_ids if terms.posting_delay is not None else max(terms.hold_ids, UNSETTLED_IDS)
+
+
+def index_ms(terms: Terms, *, committed: bool = False) -> int:
+    """How long an id is known to be of an account."""
+    kept = _keep(terms) if committed else terms.hold_max + terms.hold_ids
+    return ms(max(kept, terms.hold_max + terms.hold_ids) + INDEX_LONGER)
+
+
+def record_ms(terms: Terms, *, committed: bool = False) -> int:
+    """How long a record is kept from now on."""
+    return ms(_keep(terms) if committed else terms.hold_ids)
+
+
+def ask_args(ask: Ask, terms: Terms) -> list[Argument]:
+    """A question as `hold.lua` takes it."""
+    return [
+        terms.locked, terms.max_holds, f"{ask.caller}/{ask.hold}", ask.account, ask.asset,
+        units.padded(ask.amount), f"{ask.decimals:02d}", us(ask.ttl), us(ask.max_age), ask.decision,
+        ask.early or "", "1" if ask.declared else "0", ms(ask.ttl + terms.hold_ids),
+    ]  # fmt: skip
+
+
+def verdict(ask: Ask, terms: Terms, reply: Sequence[bytes]) -> Verdict:
+    """What `check` and `hold` answer."""
+    reason, now, flag, _, _, state, record, asset, fed, sums, names = reply
+    networks = tuple(names.decode().split("\n")) if flag == b"networks" else ()
+    return Verdict(
+        cast(Reason, reason.decode()),
+        None if networks or (state == b"tombstone" and not flag) else balance(asset, fed, sums, terms),
+        hold(ask.caller, ask.hold, state, record) if record else None,
+        moment(int(now)),
+        flag == b"replayed",
+        flag == b"reused",
+        networks,
+    )
+
+
+def balance(asset: bytes, fed: bytes, sums: bytes, terms: Terms) -> Balance:
+    """A wallet as the functions cut it."""
+    held, unsettled = int(sums[:45]), int(sums[45:90])
+    if not fed:
+        return Balance(asset.decode(), None, held, unsettled, 0, None)
+    locked = int(fed[35:80]) if terms.locked == "subtract" else 0
+    return Balance(
+        asset.decode(), int(fed[80:]), held, unsettled, locked, moment(int(fed[:16])), int(fed[32:34])
+    )  # fmt: skip
+
+
+def hold(caller: str, name: str, state: bytes, record: bytes) -> Hold:
+    """A hold out of its record, in the state that it has now."""
+    lengths = [int(record[at : at + 4]) for at in range(142, 158, 4)]
+    texts, at = [], 158
+    for length in lengths:
+        texts.append(record[at : at + length].decode())
+        at += length
+    decision, reason, account, _ = texts
+    committed_at, posted_at = int(record[110:126]), int(record[126:142])
+    expires_at = int(record[49:65])
+    return Hold(
+        caller, name, account, record[at:].decode(), cast(State, state.decode()), int(record[2:47]), int(record[47:49]),
+        decision,
+        moment(expires_at) if expires_at else None,
+        int(record[65:110]) if committed_at else None,
+        moment(posted_at) if posted_at else None,
+        cast(Reason, reason) if reason else None,
+    )  # fmt: skip
+
+
+def tombstone(caller: str, name: str) -> Hold:
+    """An id that was released before anybody had said of which account it is."""
+    return Hold(caller, name, "", "", "tombstone", 0, 0, "")
+
+
+def resolution(caller: str, name: str, reply: Sequence[bytes]) -> Resolution:
+    """What the functions answer that end a hold."""
+    outcome, now, _, _, state, record, late = reply
+    known = hold(caller, name, state, record) if record else None
+    return Resolution(cast(Outcome, outcome.decode()), known, moment(int(now)), late == b"1")
+
+
+def feed_args(feed: Feed | None, claimed_at: datetime, token: int) -> list[Any]:
+    """What a commit tells the guard, and before it how many arguments that are.
+
+    The request began after the claim. A reading that the provider says is older is as old as it says.
+    """
+    if feed is None:
+        return [0]
+    fence = f"{micros(min(claimed_at, feed.as_of) if feed.as_of else claimed_at):016d}"
+    head = f"{fence}{token:016d}"
+    args: list[Any] = [2 + 2 * len(feed.assets), fence, "1" if feed.whole else "0"]
+    for asset, told in feed.assets.items():
+        args += [f"f:{asset}", head + _told(str(told.available), str(told.locked), str(told.apart))]
+    return args
+
+
+@lru_cache(maxsize=20_000)
+def _told(available: str, locked: str, apart: str) -> str:
+    """Most polls read what the last one did: texts are compared, since 0.10 is 0.1 but not written like it."""
+    there, off = Decimal(available), Decimal(locked)
+    flag = "1" if off > 0 or Decimal(apart) > 0 else "0"
+    return f"{units.decimals(there):02d}{flag}{units.padded(units.ceil(off))}{units.padded(units.floor(there))}"

@@ -1,0 +1,59 @@
+"""The keys of the guard, in the partition of their account; and the index of hold ids, each in a slot of its own."""
+
+from dataclasses import dataclass
+
+from monitor.store.keys import Partition
+
+
+@dataclass(frozen=True, slots=True)
+class WalletKeys:
+    """Keys of one account's wallets."""
+
+    where: Partition
+    account: str
+
+    def all(self) -> list[str]:
+        """In the order in which every function takes them; the record of a hold follows."""
+        return [self.wallets, self.held, self.debits, self.guard, self.tending]
+
+    @property
+    def wallets(self) -> str:
+        """Hash of what the guard counts: `v` version, `at` when the newest reading began, `n` how many assets were
+        read, `x` when the next hold expires, `q` when the janitor looks at it. Of each asset `f:` what was read, `s:`
+        sums, `l:` until when it is locked; `b:` what a name without network may mean."""
+        return f"{self.where.tag}:wallets:{self.account}"
+
+    @property
+    def held(self) -> str:
+        """Sorted set `<amount><caller>/<hold> <asset>` → its deadline, of the open holds. Whatever ends a hold removes
+        it; what has expired, whoever touches the wallet next, or the janitor."""
+        return f"{self.where.tag}:held:{self.account}"
+
+    @property
+    def debits(self) -> str:
+        """Sorted set `<committed at><amount><caller>/<hold> <asset>` → when it is booked, of the debits that no reading
+        is known to contain. Removed as `held` are."""
+        return f"{self.where.tag}:debits:{self.account}"
+
+    @property
+    def guard(self) -> str:
+        """Hash of the partition: `life` of the server that it last vouched for, `until` when a quarantine lasts, `mark`
+        of the last loss or the first use. Three fields for ever."""
+        return f"{self.where.tag}:guard"
+
+    @property
+    def tending(self) -> str:
+        """Sorted set of the partition: account → when the janitor looks at its wallets. It removes those that have
+        neither holds nor debits."""
+        return f"{self.where.tag}:tending"
+
+    def record(self, caller: str, hold: str) -> str:
+        """String: what became of a hold, as `lua/record.lua` says. Expires `guard.hold_ids` after it was refused or has
+        ended; a year after the commit where only `settled` says that a debit is booked."""
+        return f"{self.where.tag}:hold:{caller}/{hold}"
+
+
+def index(caller: str, hold: str) -> str:
+    """String: `+` and the account that a hold id is of, `-` where it was released before it came. Expires an hour after
+    the record could."""
+    return f"{{bm:h:{caller}:{hold}}}"

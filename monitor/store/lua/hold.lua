@@ -1,0 +1,128 @@
+-- Whether a bet may be placed, and holding its money.
+--
+-- ARGV  as for every call on a wallet, then 'deny' or 'subtract', most open holds, id of the hold or '', account, asset,
+--       amount 45, decimals 2, ttl, greatest age, decision, a reason to refuse that is known already or '', '1' if the
+--       configuration names the asset, for how many milliseconds its record is kept
+
+-- In the order in which they are looked for.
+local RANK = {
+  HOLD_TOMBSTONED = 1, ACCOUNT_UNKNOWN = 2, ASSET_UNKNOWN = 3, GUARD_CLOSED = 4, ACCOUNT_LOCKED = 5,
+  SESSION_EXPIRED = 6, AMOUNT_BELOW_MIN = 7, AMOUNT_ABOVE_MAX = 8, TOO_MANY_HOLDS = 9, BALANCE_NEVER_SEEN = 10,
+  STATE_QUARANTINED = 11, BALANCE_STALE = 12, INSUFFICIENT_FUNDS = 13, BANKROLL_INSUFFICIENT = 14, OK = 15,
+}
+
+-- What is read of a clock that is ahead is of no known age.
+local function stale(wallet, most)
+  local age = wallet.now - wallet.fence
+  return age > most or age < -STEP
+end
+
+local function lacks(wallet, args)
+  local sums, off = wallet.sums[wallet.asset], NOTHING
+  if args[8] == 'subtract' then
+    off = wallet.fed:sub(36, 80)
+  end
+  return exceeds(wallet.fed:sub(81, 125), {sums.held, sums.unsettled, args[13], off})
+end
+
+-- The first reason that holds: the same facts always give the same one.
+local function judge(wallet, args)
+  local early = args[18] ~= '' and args[18] or 'OK'
+  local known = RANK[early]
+  local function found(reason, holds)
+    return RANK[reason] < known and holds and reason
+  end
+  return found('ASSET_UNKNOWN', wallet.read and not wallet.fed and args[19] == '0')
+    or found('ACCOUNT_LOCKED', wallet.locked or (args[8] == 'deny' and wallet.fed and wallet.fed:sub(35, 35) == '1'))
+    or found('TOO_MANY_HOLDS', wallet.sums[wallet.asset].holds >= tonumber(args[9]))
+    or found('BALANCE_NEVER_SEEN', not wallet.fed)
+    or found('STATE_QUARANTINED', quarantined(wallet))
+    or (wallet.fed and (found('BALANCE_STALE', stale(wallet, tonumber(args[16])))
+      or found('INSUFFICIENT_FUNDS', lacks(wallet, args))))
+    or early
+end
+
+local function verdict(wallet, reason, flag, record)
+  return {
+    reason, whole(wallet.now), flag, whole(wallet.version), whole(wallet.mark), record and stage(record, wallet) or '',
+    record and written(record) or '', wallet.asset, wallet.fed or '', packed(wallet.sums[wallet.asset]),
+    wallet.names or '',
+  }
+end
+
+-- KEYS  as for every call on a wallet, without a record
+-- Returns {reason, now, flag, version, mark, state of the hold, its record, asset, feed, sums, names of the asset},
+-- each of the last six '' where there is none; the flag is 'networks', 'reused', 'replayed' or ''.
+local function check(keys, args)
+  local wallet = wallet_of(keys, args, args[12])
+  if wallet.names then
+    return verdict(wallet, 'ASSET_UNKNOWN', 'networks')
+  end
+  sweep(keys, wallet)
+  cover(keys, wallet)
+  if wallet.dirty then
+    save(keys, wallet)
+  end
+  return verdict(wallet, judge(wallet, args), '')
+end
+
+-- The same answer to the same question; an allow only while there is something behind it.
+local function replay(keys, args, record)
+  if record.state == 't' then
+    return verdict(wallet_of(keys, args, args[12]), 'HOLD_TOMBSTONED', '', record)
+  end
+  local same = record.account == args[11] and record.amount == args[13]
+  local wallet = wallet_of(keys, args, args[12])
+  if not same or (record.written ~= args[12] and record.asset ~= wallet.asset) then
+    return verdict(wallet, 'HOLD_TOMBSTONED', 'reused', record)
+  end
+  if record.asset ~= wallet.asset then
+    wallet.names = nil
+    local more = redis.call('HMGET', keys[1], 'f:' .. record.asset, 's:' .. record.asset)
+    feed_into(wallet, record.asset, more[1], more[2])
+  end
+  local state = stage(record, wallet)
+  if state == 'released' or state == 'expired' then
+    return verdict(wallet, 'HOLD_TOMBSTONED', 'replayed', record)
+  end
+  if state == 'held' and record.told == '0' then
+    record.told = '1'
+    redis.call('SET', keys[6], written(record), 'KEEPTTL')
+  end
+  return verdict(wallet, state == 'denied' and record.reason or 'OK', 'replayed', record)
+end
+
+-- Returns what `check` does.
+local function hold(keys, args)
+  local known = redis.call('GET', keys[6])
+  if known then
+    return replay(keys, args, unpacked(known))
+  end
+  local wallet = wallet_of(keys, args, args[12])
+  if wallet.names then
+    return verdict(wallet, 'ASSET_UNKNOWN', 'networks')
+  end
+  sweep(keys, wallet)
+  cover(keys, wallet)
+  local reason = judge(wallet, args)
+  local record = {
+    state = 'd', told = '0', amount = args[13], decimals = args[14], expires = 0, committed = NOTHING, committed_at = 0,
+    posted = 0, decision = args[17], reason = reason, account = args[11], written = args[12], asset = wallet.asset,
+  }
+  if reason == 'OK' then
+    local sums = wallet.sums[wallet.asset]
+    record.state, record.reason, record.expires = 'h', '', wallet.now + tonumber(args[15])
+    sums.held, sums.holds = add(sums.held, args[13]), sums.holds + 1
+    wallet.expiry, wallet.dirty = math.min(wallet.expiry or record.expires, record.expires), true
+    redis.call('ZADD', keys[2], whole(record.expires), args[13] .. args[10] .. ' ' .. wallet.asset)
+    list(keys, wallet, args[11], record.expires)
+  end
+  if wallet.dirty then
+    save(keys, wallet)
+  end
+  keep(keys, record, args[20])
+  return verdict(wallet, reason, '', record)
+end
+
+redis.register_function('bm_guard_check', check)
+redis.register_function('bm_guard_hold', hold)

@@ -1,0 +1,173 @@
+-- Wallets: the money of an account as the guard counts it. Everything in the account's partition.
+--
+-- KEYS of every call  wallets, held, debits, guard, tending; with a hold its record; then, where the caller remembers
+--                     one, the record of its newest own hold
+-- ARGV of every call  now, life of the server or '', '0' if a store without a life is not to be trusted,
+--                     version of the wallet that the caller remembers or '', mark of the partition that it remembers
+--                     or 0, how long a quarantine lasts, how far the provider's reads trail its writes
+--
+-- Of an asset, `f:` is what was read: fence 16, token 16, decimals 2, '1' if anything is locked, what of that
+-- `available` contains 45, `available` 45; and `s:` the sums: held 45, unsettled 45, open holds 6, up to when debits
+-- have been looked at 16.
+
+-- Expired holds given back, and covered debits struck off, in one call.
+local EXPIRED_MAX, COVERED_MAX = 16, 256
+
+local function fixed(us)
+  return string.format('%016.0f', us)
+end
+
+local function summed(text)
+  if not text then
+    return {held = NOTHING, unsettled = NOTHING, holds = 0, bound = 0}
+  end
+  return {
+    held = text:sub(1, 45), unsettled = text:sub(46, 90), holds = tonumber(text:sub(91, 96)),
+    bound = tonumber(text:sub(97, 112)),
+  }
+end
+
+local function packed(sums)
+  return sums.held .. sums.unsettled .. string.format('%06.0f%016.0f', sums.holds, sums.bound)
+end
+
+local function feed_into(wallet, asset, fed, sums)
+  wallet.asset, wallet.fed, wallet.sums = asset, fed, {[asset] = summed(sums)}
+  wallet.fence = fed and tonumber(fed:sub(1, 16))
+end
+
+-- Whether a pushed lock binds: '0' for ever, else until then.
+local function binds(until_us, now)
+  return until_us and (until_us == '0' or tonumber(until_us) > now)
+end
+
+-- Whether holds may have been lost: the server's life is another one, or less is known than the caller remembers. Then
+-- the whole partition is quarantined, under a new mark. What was remembered under an older mark proves nothing new.
+local function vouch(keys, args, wallet)
+  local got = redis.call('HMGET', keys[4], 'life', 'until', 'mark')
+  local mark, remembered = tonumber(got[3] or '0'), tonumber(args[5])
+  local lost = mark < remembered
+  if args[2] ~= '' and got[1] ~= args[2] then
+    lost = lost or got[1] or args[3] == '0'
+    redis.call('HSET', keys[4], 'life', args[2])
+  end
+  if not lost and args[4] ~= '' and mark == remembered then
+    lost = wallet.version < tonumber(args[4]) or (keys[7] and redis.call('EXISTS', keys[7]) == 0)
+  end
+  wallet.bound, wallet.mark = tonumber(got[2] or '0'), mark
+  if lost or mark == 0 then
+    wallet.mark = math.max(wallet.now, mark + 1, remembered + 1)
+    wallet.bound = lost and math.max(wallet.bound, wallet.now + tonumber(args[6])) or wallet.bound
+    redis.call('HSET', keys[4], 'mark', whole(wallet.mark), 'until', whole(wallet.bound))
+  end
+end
+
+-- The wallet of an asset, which may be named without its network. `names` is set where that is more than one.
+local function wallet_of(keys, args, asset)
+  local got = redis.call('HMGET', keys[1], 'v', 'x', 'q', 'at', 'f:' .. asset, 's:' .. asset, 'l:' .. asset, 'b:' .. asset)
+  local wallet = {
+    now = clock(args[1]), lag = tonumber(args[7]), version = tonumber(got[1] or '0'), expiry = tonumber(got[2] or ''),
+    listed = tonumber(got[3] or ''), read = got[4], swept = {}, struck = {},
+  }
+  wallet.locked = binds(got[7], wallet.now)
+  feed_into(wallet, asset, got[5], got[6])
+  if not got[5] and got[8] then
+    if got[8]:find('\n', 1, true) then
+      wallet.names = got[8]
+    else
+      local more = redis.call('HMGET', keys[1], 'f:' .. got[8], 's:' .. got[8], 'l:' .. got[8])
+      wallet.locked = wallet.locked or binds(more[3], wallet.now)
+      feed_into(wallet, got[8], more[1], more[2])
+    end
+  end
+  vouch(keys, args, wallet)
+  return wallet
+end
+
+local function sums_of(keys, wallet, asset)
+  if not wallet.sums[asset] then
+    wallet.sums[asset] = summed(redis.call('HGET', keys[1], 's:' .. asset))
+  end
+  return wallet.sums[asset]
+end
+
+-- Give back what has expired. A member of `held` is amount 45, id, space, asset: only what is held is in there.
+local function sweep(keys, wallet)
+  if not wallet.expiry or wallet.expiry > wallet.now then
+    return
+  end
+  local found = redis.call('ZRANGEBYSCORE', keys[2], '-inf', whole(wallet.now), 'LIMIT', 0, EXPIRED_MAX)
+  for _, member in ipairs(found) do
+    local sums = sums_of(keys, wallet, member:match('^%S+ (.*)$'))
+    sums.held, sums.holds = sub(sums.held, member:sub(1, 45)), sums.holds - 1
+  end
+  wallet.swept, wallet.dirty, wallet.expiry_moved = found, true, true
+end
+
+-- Strike off the debits that a reading which began late enough contains. A member of `debits` is when it was committed
+-- 16, amount 45, id, space, asset.
+local function cover(keys, wallet)
+  local sums = wallet.sums[wallet.asset]
+  if not wallet.fed or sums.unsettled == NOTHING then
+    return
+  end
+  local before = wallet.fence - wallet.lag
+  if before <= sums.bound then
+    return
+  end
+  local found = redis.call(
+    'ZRANGEBYSCORE', keys[3], whole(sums.bound), '(' .. whole(before), 'WITHSCORES', 'LIMIT', 0, COVERED_MAX
+  )
+  for i = 1, #found, 2 do
+    local member = found[i]
+    if member:match('^%S+ (.*)$') == wallet.asset then
+      sums.unsettled = sub(sums.unsettled, member:sub(17, 61))
+      wallet.struck[#wallet.struck + 1] = member
+    end
+  end
+  sums.bound = #found < 2 * COVERED_MAX and before or tonumber(found[#found])
+  wallet.dirty = true
+end
+
+-- A held amount is given back or becomes a debit.
+local function take_out(keys, wallet, amount, expires)
+  local sums = wallet.sums[wallet.asset]
+  sums.held, sums.holds = sub(sums.held, amount), sums.holds - 1
+  wallet.expiry_moved = wallet.expiry_moved or wallet.expiry == nil or expires <= wallet.expiry
+end
+
+-- The janitor looks at a wallet by then.
+local function list(keys, wallet, account, at)
+  if not wallet.listed or at < wallet.listed then
+    redis.call('ZADD', keys[5], whole(at), account)
+    wallet.listed = at
+  end
+end
+
+-- Write what has changed; every sum was made before, so that nothing fails half-way.
+local function save(keys, wallet)
+  if #wallet.swept > 0 then
+    redis.call('ZREM', keys[2], unpack(wallet.swept))
+  end
+  if #wallet.struck > 0 then
+    redis.call('ZREM', keys[3], unpack(wallet.struck))
+  end
+  if wallet.expiry_moved then
+    wallet.expiry = first(keys[2])
+  end
+  wallet.version = wallet.version + 1
+  local fields = {
+    'v', whole(wallet.version), 'x', wallet.expiry and whole(wallet.expiry) or '',
+    'q', wallet.listed and whole(wallet.listed) or '',
+  }
+  for asset, sums in pairs(wallet.sums) do
+    fields[#fields + 1] = 's:' .. asset
+    fields[#fields + 1] = packed(sums)
+  end
+  redis.call('HSET', keys[1], unpack(fields))
+end
+
+-- New holds wait for a reading that began after the quarantine.
+local function quarantined(wallet)
+  return wallet.bound > 0 and (wallet.now < wallet.bound or not wallet.fence or wallet.fence <= wallet.bound)
+end
