@@ -1,12 +1,19 @@
 """What the README says is what the code does."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.main import get_command
 
+from monitor.api.problems import PROBLEMS
 from monitor.cli import app
+from monitor.guard.hold import State
+from monitor.guard.reasons import REASONS
+from monitor.guard_settings import GuardSettings
+from tests.api.test_signing import VECTORS
 from tests.reference import README, rewritten
 
 TEXT = README.read_text("utf-8")
@@ -53,3 +60,59 @@ def test_the_commands_and_their_words_are_those_that_people_have_learnt():
         "ack", "deliveries", "replay",
     }  # fmt: skip
     assert set(silence) == {"add", "list", "expire"}
+
+
+# The pre-bet guard
+
+GUARD = re.findall(r"^## The pre-bet guard\n.*?(?=^## )", TEXT, re.DOTALL | re.MULTILINE)[0]
+
+
+def rows_of(heading):
+    """The rows of the first table below a heading of the guard's chapter, each as its cells."""
+    table = re.findall(rf"^### {heading}\n.*?^(\|.*?)\n\n", GUARD, re.DOTALL | re.MULTILINE)[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+
+
+def test_the_reasons_of_the_guard_are_listed_in_the_order_in_which_they_count():
+    assert [row[0] for row in rows_of("Why it says no")] == [f"`{reason}`" for reason in REASONS]
+
+
+def test_every_state_of_a_hold_has_its_row():
+    named = [word for row in rows_of("The life of a hold") for word in re.findall(r"`(\w+)`", row[0])]
+
+    assert sorted(named) == sorted(get_args(State))
+
+
+def test_every_problem_that_the_guards_chapter_names_has_the_status_it_says():
+    named = set(re.findall(r"\b([45]\d\d) `([a-z-]+)`", GUARD))
+
+    assert len(named) > 10
+    assert {(int(status), name) for status, name in named} <= {(kind.status, name) for name, kind in PROBLEMS.items()}
+
+
+def test_every_default_that_the_guards_chapter_names_is_the_one_there_is():
+    """`posting_delay` (10 s)"""
+    said = re.findall(r"`(\w+)` \((\d+) (ms|s|min|h)\)", GUARD)
+    units = {"ms": timedelta(milliseconds=1), "s": timedelta(seconds=1), "min": timedelta(minutes=1)}
+    units["h"] = timedelta(hours=1)
+
+    assert len(said) > 5
+    assert {name: int(number) * units[unit] for name, number, unit in said} == {
+        name: getattr(GuardSettings(), name) for name, _, _ in said
+    }
+
+
+@pytest.mark.parametrize(("method", "target", "body", "published"), VECTORS)
+def test_the_vectors_of_signatures_are_published(method, target, body, published):
+    assert f"| `{method} {target}` | {f'`{body.decode()}`' if body else 'empty'} | `{published}` |" in GUARD
+
+
+def test_the_settings_and_the_alerts_that_the_guards_chapter_names_exist():
+    keys = set(re.findall(r"`guard\.(\w+)`", GUARD))
+    alerts = set(re.findall(r"`(Guard[A-Z]\w+)`", GUARD))
+    source = "".join(path.read_text("utf-8") for path in Path("monitor").rglob("*.py"))
+
+    assert len(keys) > 3
+    # One is what the log says.
+    assert keys - {"decided"} <= set(GuardSettings.model_fields)
+    assert [alert for alert in alerts if f'"{alert}"' not in source] == []
