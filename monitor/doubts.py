@@ -33,8 +33,9 @@ _COMPARED = 2_000
 #: So few possible values are listed.
 _LISTED = 6
 
-#: Labels that alerts have besides those of accounts and rules: drills, and what the monitor says of a channel.
-_OURS = RESERVED_LABELS | {"channel", "drill"}
+#: Labels that alerts have besides those of accounts and rules: drills, and what the monitor says of a channel or of
+#: its guard.
+_OURS = RESERVED_LABELS | {"channel", "drill", "cause", "wallet"}
 
 Doubt = tuple[Steps, str]
 

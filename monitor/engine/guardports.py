@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
-from monitor.guard.hold import Ask, Debit, Hold, Lock, Resolution, Switch, Terms, Verdict, Wallet
+from monitor.guard.hold import Ask, Balance, Debit, Hold, Lock, Resolution, Switch, Terms, Verdict, Wallet
 from monitor.guard.reasons import Reason
 from monitor.model.record import Account
 
 #: What came of a refresh: the account was read anew · it was not in time · the quota's part for refreshes is spent ·
 #: its provider is failing and left alone.
 Refreshed = Literal["read", "late", "spent", "failing"]
+
+#: Whether the house can pay: it has enough · too little · nobody knows.
+Solvency = Literal["solvent", "low", "unknown"]
 
 
 class Tended(NamedTuple):
@@ -21,7 +24,29 @@ class Tended(NamedTuple):
     bound_until: datetime | None
 
 
-class GuardStore(Protocol):
+class SwitchStore(Protocol):
+    """What closes the guard for everybody. Raises StoreUnavailable when there is no answer."""
+
+    async def switch(self) -> Switch:
+        """The operator's switch."""
+        ...
+
+    async def close_guard(self, switch: Switch) -> None:
+        """No new holds anywhere."""
+        ...
+
+    async def open_guard(self) -> None:
+        """As before."""
+        ...
+
+    async def bankroll(
+        self, account: str, asset: str, close_below: int, open_above: int, terms: Terms, max_age: timedelta
+    ) -> tuple[Solvency, Balance | None]:
+        """Judge the house's balance with hysteresis, for all processes. `unknown`: never seen, or too old to say."""
+        ...
+
+
+class GuardStore(SwitchStore, Protocol):
     """The guard's half of the store: each call decides in one atomic function call, besides the index of hold ids.
 
     Raises StoreUnavailable when there is no answer: then nobody knows whether it was done, and every call may be
@@ -81,24 +106,6 @@ class GuardStore(Protocol):
         """Whether there was such a lock."""
         ...
 
-    async def switch(self) -> Switch:
-        """The operator's switch."""
-        ...
-
-    async def close_guard(self, switch: Switch) -> None:
-        """No new holds anywhere."""
-        ...
-
-    async def open_guard(self) -> None:
-        """As before."""
-        ...
-
-    async def bankroll(self, account: str, asset: str, close_below: int, open_above: int, terms: Terms,
-                       max_age_us: int) -> tuple[bool, Wallet | None]:  # fmt: skip
-        """Judge the house's balance with hysteresis, for all processes: (closed, the wallet). Unknown or too old is
-        closed."""
-        ...
-
     async def tend(self, partition: int, older_than: datetime, terms: Terms) -> Tended:
         """Give back what has expired and strike off what is covered in quiet wallets of one partition."""
         ...
@@ -140,7 +147,14 @@ class SwitchBoard(Protocol):
 
     @property
     def closed(self) -> str | None:
-        """Why the guard is closed, for people; None while it is open. At most half a second old."""
+        """Why the guard is closed, for people; None while it is open. At most half a second old.
+
+        StoreUnavailable where that was heard too long ago.
+        """
+        ...
+
+    async def ensure(self) -> None:
+        """Ask the store where what is known is too old to rely on."""
         ...
 
     @property

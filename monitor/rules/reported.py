@@ -124,6 +124,32 @@ REPORTED_RULES = (
         each="silence",
     ),
     Reported(
+        alert="GuardClosed",
+        severity="critical",
+        said="keeps the guard closed, every bet is refused",
+        over="keeps the guard closed no longer",
+        each="cause",
+    ),
+    Reported(
+        alert="GuardQuarantined",
+        severity="critical",
+        said="the store may have lost holds, the guard refuses new ones",
+        over="the guard holds again: what may have been lost is over",
+    ),
+    Reported(
+        alert="GuardLateCommit",
+        severity="critical",
+        said="bets were settled after their hold had expired, nothing stood for them",
+        over="no bet was settled after its hold had expired since",
+        counted=True,
+    ),
+    Reported(
+        alert="GuardUnsettled",
+        said="has debits that no reading shows",
+        over="has no debits any more that no reading shows",
+        each="wallet",
+    ),
+    Reported(
         alert="TemplateError",
         said="a template failed, its alert went out with the built-in text",
         over="no template has failed since",

@@ -4,7 +4,7 @@ from typing import Literal
 
 from monitor.rules.base import RuleBase
 
-#: Their names, those of later versions too: a rule in a file cannot have one of them.
+#: Their names: a rule in a file cannot have one of them.
 SELF_ALERTS = frozenset({
     "ConfigReloadFailed", "NotificationFailing", "TemplateError", "PriceMissing", "EventGap", "StateLost",
     "SelfOffline", "SilenceEnding", "GuardClosed", "GuardQuarantined", "GuardLateCommit", "GuardUnsettled",

@@ -36,9 +36,10 @@ _FILES = (
     "record",
     "hold",
     "resolve",
+    "switch",
 )
 #: What is local to these is known to them alone: a library has room for two hundred locals.
-_ALONE = {"hold", "resolve"}
+_ALONE = {"hold", "resolve", "switch"}
 
 
 @cache

@@ -29,6 +29,9 @@ SILENCES = "{bm:x}:silences"
 #: Hash fingerprint → `<version>-<index> <source as JSON>` of alerts that keep others quiet. Whoever reads them removes
 #: those that ended an hour ago.
 SOURCES = "{bm:x}:sources"
+#: Hash `since`, `comment`, `author` of an operator who closed the guard; of the bankroll `house`, `low`, `at` of the
+#: reading judged last. Six fields for ever.
+GUARD = "{bm:x}:guard"
 #: Not a key but a channel: `<partition> <provider>` whenever an account comes first in line.
 WAKE = "{bm:x}:wake"
 

@@ -3,7 +3,6 @@
 from monitor.store.amending import AmendingStore
 from monitor.store.budgets import BudgetStore
 from monitor.store.digests import DigestStore
-from monitor.store.guarding import GuardingStore
 from monitor.store.inhibiting import InhibitingStore
 from monitor.store.ledger import LedgerStore
 from monitor.store.overdue import OverdueStore
@@ -13,6 +12,7 @@ from monitor.store.reading import ReadingStore
 from monitor.store.reporting import ReportingStore
 from monitor.store.silences import SilencingStore
 from monitor.store.summing import SummingStore
+from monitor.store.switching import SwitchingStore
 
 
 class RedisStore(
@@ -21,12 +21,12 @@ class RedisStore(
     InhibitingStore,
     BudgetStore,
     DigestStore,
-    GuardingStore,
     LedgerStore,
     PricingStore,
     ReportingStore,
     ReadingStore,
     SummingStore,
+    SwitchingStore,
     SilencingStore,
     OverdueStore,
 ):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from monitor.engine.guardports import Tended
+from monitor.engine.guardports import Solvency, Tended
 from monitor.guard import units
 from monitor.guard.hold import (
     Ask,
@@ -206,17 +206,18 @@ class ModelGuard:
         self._switch = Switch()
 
     async def bankroll(
-        self, account: str, asset: str, close_below: int, open_above: int, terms: Terms, max_age_us: int
-    ) -> tuple[bool, Wallet | None]:
+        self, account: str, asset: str, close_below: int, open_above: int, terms: Terms, max_age: timedelta
+    ) -> tuple[Solvency, Balance | None]:
         wallet = await self.wallet(account, asset, terms)
         if wallet is None or wallet.balance.last_seen is None or wallet.balance.as_of is None:
-            return True, wallet
+            return "unknown", None
+        if wallet.now - wallet.balance.as_of > max_age:
+            return "unknown", wallet.balance
         if wallet.balance.last_seen < close_below:
             self._poor.add((account, asset))
         elif wallet.balance.last_seen >= open_above:
             self._poor.discard((account, asset))
-        stale = wallet.now - wallet.balance.as_of > timedelta(microseconds=max_age_us)
-        return stale or (account, asset) in self._poor, wallet
+        return "low" if (account, asset) in self._poor else "solvent", wallet.balance
 
     async def tend(self, partition: int, older_than: datetime, terms: Terms) -> Tended:
         """There is one partition, 0; nothing needs tending, since nothing is ever added up in advance."""

@@ -1,0 +1,114 @@
+"""Whether the guard is open at all, as this process last heard it from the store."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from monitor.engine.guardports import SwitchStore
+from monitor.engine.ports import Clock
+from monitor.errors import StoreUnavailable
+from monitor.guard import units
+from monitor.guard.hold import Switch, Terms
+
+#: What was heard longer ago is not relied on.
+TRUSTED_FOR = timedelta(seconds=2)
+
+_OPEN = Switch()
+
+#: What can close the guard: an operator, or the bankroll → why, for people.
+Causes = Mapping[str, str]
+
+
+class Bankroll(NamedTuple):
+    """The wallet that pays what players win, and between which amounts the guard stays as it is (units)."""
+
+    account: str
+    asset: str
+    close_below: int
+    open_above: int
+
+
+@dataclass(slots=True)
+class Switchboard:
+    """Implements SwitchBoard. `refresh` is to be called twice a second; `max_age` is that of the bankroll's balance."""
+
+    store: SwitchStore
+    clock: Clock
+    terms: Terms
+    max_age: timedelta
+    house: Bankroll | None = None
+    #: Rung when it should be refreshed at once.
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    _switch: Switch = _OPEN
+    _causes: dict[str, str] = field(default_factory=dict)
+    _heard_at: datetime | None = None
+    _asked: int = 0
+    _heard: int = 0
+
+    @property
+    def closed(self) -> str | None:
+        """Why the guard is closed; None while it is open. StoreUnavailable where that was heard too long ago."""
+        if not self.trusted:
+            raise StoreUnavailable("it is not known whether the guard is open")
+        return "; ".join(self._causes.values()) or None
+
+    @property
+    def switch(self) -> Switch:
+        """The operator's part of it."""
+        return self._switch
+
+    @property
+    def causes(self) -> Causes:
+        """What closes it: `operator`, `bankroll`."""
+        return self._causes
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it was heard of late. A clock that was set back makes it old, too."""
+        return self._heard_at is not None and timedelta(0) <= self.clock() - self._heard_at <= TRUSTED_FOR
+
+    async def ensure(self) -> None:
+        """Ask the store where what is known is too old: after a pause of this process it always is."""
+        if not self.trusted:
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Hear from the store how it stands, and judge the bankroll."""
+        self._asked += 1
+        asked, asked_at = self._asked, self.clock()
+        switch, house = await asyncio.gather(self.store.switch(), self._judge())
+        causes = {}
+        if switch.since is not None:
+            causes["operator"] = f"closed by {switch.author or 'an operator'}: {switch.comment}"
+        if house:
+            causes["bankroll"] = house
+        if asked > self._heard:
+            # Else somebody has asked later and heard earlier: after a close, say.
+            self._switch, self._causes, self._heard, self._heard_at = switch, causes, asked, asked_at
+
+    async def close(self, comment: str, author: str) -> Switch:
+        """No new holds anywhere, in this process from now on."""
+        switch = Switch(self.clock(), comment, author)
+        await self.store.close_guard(switch)
+        await self.refresh()
+        return self._switch
+
+    async def open(self) -> None:
+        """As before; a bankroll that is too low still keeps it closed."""
+        await self.store.open_guard()
+        await self.refresh()
+
+    async def _judge(self) -> str:
+        """Why the bankroll closes the guard; empty when it does not."""
+        house = self.house
+        if house is None:
+            return ""
+        solvency, _ = await self.store.bankroll(*house, self.terms, self.max_age)
+        if solvency == "solvent":
+            return ""
+        if solvency == "unknown":
+            return f"nothing is known of the bankroll, or nothing new: {house.asset} of {house.account}"
+        low, again = units.text(house.close_below), units.text(house.open_above)
+        return f"the bankroll, {house.asset} of {house.account}, fell below {low}; it opens again at {again}"
