@@ -6,7 +6,7 @@ pipeline packs in Python: measured, a commit costs 14 µs of our CPU this way an
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import hiredis
@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AskError, ClusterDownError, ReadOnlyError, RedisError, ResponseError
 
 from monitor.store.life import Life, Witness
-from monitor.store.sentinel import sentinel_pool
+from monitor.store.sentinel import SentinelPool, sentinel_pool
 from monitor.store.url import Address
 
 #: One command: its name, then its arguments.
@@ -27,6 +27,8 @@ CONNECTIONS_MAX = 4
 #: How long to wait for a connection, and for all answers of a batch: each takes well under a millisecond.
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 5.0
+#: After so long a silence whoever listens asks whether anybody is there.
+QUIET_S = 5.0
 
 #: Who answers so is not, or not any more, the primary of what it was asked for.
 _DEPOSED = (ReadOnlyError, AskError, ClusterDownError)
@@ -83,6 +85,35 @@ class Connections:
             finally:
                 # After an error or a cancellation redis-py has hung up: no late answer meets another batch.
                 await self._pool.release(connection)
+
+    async def listen(self, channel: str) -> AsyncGenerator[bytes, None]:
+        """What is published there, after an empty text once it listens.
+
+        Ends with redis' own exceptions, OSError or TimeoutError when the connection is lost, or the primary is another.
+        """
+        connection = await self._pool.get_connection()
+        try:
+            await connection.send_command("SUBSCRIBE", channel, check_health=False)
+            quiet = False
+            while True:
+                answer = await connection.read_response(timeout=QUIET_S, disconnect_on_error=False)
+                if answer is None:
+                    if quiet or await self._deposed(connection):
+                        raise TimeoutError("nothing was heard, not even an answer")
+                    await connection.send_command("PING", check_health=False)
+                quiet = answer is None
+                if answer is not None and answer[0] in (b"subscribe", b"message"):
+                    yield answer[2] if answer[0] == b"message" else b""
+        finally:
+            await connection.disconnect()
+            await self._pool.release(connection)
+
+    async def _deposed(self, connection: Any) -> bool:
+        """Whether sentinels name another primary by now."""
+        if not isinstance(self._pool, SentinelPool):
+            return False
+        await self._pool.get_master_address()  # type: ignore[no-untyped-call]  # redis-py left it so
+        return (connection.host, connection.port) != self._pool.master_address
 
     async def close(self) -> None:
         """Hang up."""
