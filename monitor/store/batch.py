@@ -10,6 +10,7 @@ import asyncio
 import os
 import socket
 import ssl
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -23,8 +24,6 @@ from monitor.store.wire import CONNECTIONS_MAX, Command, Wire
 
 #: Commands in one pipeline: enough to make the overhead vanish, few enough not to hold up the server.
 BATCH_MAX = 128
-#: The same for the guard's: a caller waits for the answer, so it shall not queue behind many others.
-GUARD_BATCH_MAX = 32
 #: Calls that may wait. Callers are bounded by their own concurrency; this bounds a mistake.
 WAITING_MAX = 100_000
 
@@ -53,15 +52,11 @@ class Calls(Protocol):
         ...
 
 
-class Batch:
-    """Collects calls and sends them through a wire: at most `size` at a time, `ways` times at once."""
+class Line(ABC):
+    """Calls to one server. One that lacks our functions is given them, and asked again: it did not run the call."""
 
-    def __init__(self, wire: Wire, *, size: int = BATCH_MAX, ways: int = CONNECTIONS_MAX) -> None:
-        self._wire, self._size, self._ways = wire, size, ways
+    def __init__(self) -> None:
         self._loading: asyncio.Task[None] | None = None
-        self._waiting: deque[tuple[Command, asyncio.Future[Any]]] = deque()
-        self._sending: set[asyncio.Task[None]] = set()
-        self._scheduled = False
 
     async def fcall(self, function: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
         """See Calls."""
@@ -88,8 +83,44 @@ class Batch:
         await self._repair()
         return await self._enqueue(command)
 
+    @abstractmethod
     async def asking(self, command: Command) -> Any:
         """The same of a slot that is just moving here."""
+
+    @abstractmethod
+    async def drain(self) -> None:
+        """Wait for what is on its way."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """The same, then hang up."""
+
+    @abstractmethod
+    def _enqueue(self, command: Command) -> asyncio.Future[Any]:
+        """Send it as soon as may be."""
+
+    async def _repair(self) -> None:
+        """Load our functions once for all calls that miss them at the same moment."""
+        if self._loading is None or self._loading.done():
+            self._loading = asyncio.get_running_loop().create_task(self._load())
+        await asyncio.shield(self._loading)
+
+    async def _load(self) -> None:
+        await self._enqueue(("FUNCTION", "LOAD", "REPLACE", source()))
+
+
+class Batch(Line):
+    """Collects calls and sends them through a wire: at most BATCH_MAX at a time, on all its connections at once."""
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__()
+        self._wire = wire
+        self._waiting: deque[tuple[Command, asyncio.Future[Any]]] = deque()
+        self._sending: set[asyncio.Task[None]] = set()
+        self._scheduled = False
+
+    async def asking(self, command: Command) -> Any:
+        """See Line."""
         _, answer = await self._wire.execute([("ASKING",), command])
         if isinstance(answer, Exception):
             raise answer
@@ -105,30 +136,21 @@ class Batch:
         while self._sending or self._waiting:
             await (asyncio.wait(self._sending) if self._sending else asyncio.sleep(0))
 
-    async def _repair(self) -> None:
-        """Load our functions once for all calls that miss them at the same moment."""
-        if self._loading is None or self._loading.done():
-            self._loading = asyncio.get_running_loop().create_task(self._load())
-        await asyncio.shield(self._loading)
-
-    async def _load(self) -> None:
-        await self._enqueue(("FUNCTION", "LOAD", "REPLACE", source()))
-
     def _enqueue(self, command: Command) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
         if len(self._waiting) >= WAITING_MAX:
             raise StoreUnavailable("too many calls wait for the store")
         future: asyncio.Future[Any] = loop.create_future()
         self._waiting.append((command, future))
-        if not self._scheduled and len(self._sending) < self._ways:
+        if not self._scheduled and len(self._sending) < CONNECTIONS_MAX:
             self._scheduled = True
             loop.call_soon(self._flush)
         return future
 
     def _flush(self) -> None:
         self._scheduled = False
-        while self._waiting and len(self._sending) < self._ways:
-            size = min(self._size, len(self._waiting))
+        while self._waiting and len(self._sending) < CONNECTIONS_MAX:
+            size = min(BATCH_MAX, len(self._waiting))
             batch = [self._waiting.popleft() for _ in range(size)]
             task = asyncio.get_running_loop().create_task(self._send(batch))
             self._sending.add(task)

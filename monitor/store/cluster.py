@@ -24,7 +24,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as Disconnected
 
 from monitor.errors import StoreUnavailable, StoreUnusable
-from monitor.store.batch import Batch, unavailable
+from monitor.store.batch import Line, unavailable
 from monitor.store.functions import called
 from monitor.store.keys import LAYOUT
 from monitor.store.url import Address
@@ -140,9 +140,9 @@ class Topology:
 class Cluster:
     """Implements Calls: each goes to its keys' primary, with the others that wait for it at that moment."""
 
-    def __init__(self, topology: Topology, connect: Callable[[Address], Batch]) -> None:
+    def __init__(self, topology: Topology, connect: Callable[[Address], Line]) -> None:
         self._topology, self._connect = topology, connect
-        self._nodes: dict[tuple[str, int], Batch] = {}
+        self._nodes: dict[tuple[str, int], Line] = {}
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def fcall(self, function: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
@@ -185,7 +185,7 @@ class Cluster:
                 raise
         raise StoreUnavailable("the nodes of the cluster do not agree who serves these keys")
 
-    def _node(self, where: tuple[str, int]) -> Batch:
+    def _node(self, where: tuple[str, int]) -> Line:
         node = self._nodes.get(where)
         if node is None:
             self._leave()

@@ -34,23 +34,21 @@ class Life(NamedTuple):
     name: str
     trusted: str
 
-    def in_place(self, word: Any) -> Any:
-        """A word of a command as it is sent."""
-        return self.name if word is LIFE else self.trusted if word is TRUSTED else word
 
-
+#: Sends one command on a connection, and returns its answer.
+Ask = Callable[..., Awaitable[Any]]
 #: Asks on a connection.
-Witness = Callable[[Any], Awaitable[Life]]
+Witness = Callable[[Ask], Awaitable[Life]]
 
 
-async def primary_life(connection: Any) -> Life:
+async def primary_life(ask: Ask) -> Life:
     """What the server says of itself.
 
     Where it may not be asked (a managed service without INFO) every connection is a life of its own: nobody knows what
     was lost between two of them, so the guard is in quarantine after each.
     """
-    known = re.search(rb"^master_replid:(\w+)", await _asked(connection, "INFO", "replication") or b"", re.MULTILINE)
-    kept = await _asked(connection, "CONFIG", "GET", "appendonly")
+    known = re.search(rb"^master_replid:(\w+)", await _asked(ask, "INFO", "replication") or b"", re.MULTILINE)
+    kept = await _asked(ask, "CONFIG", "GET", "appendonly")
     name = known[1].decode() if known else f"unknown-{secrets.token_hex(8)}"
     return Life(name, "1" if kept and kept[-1] == b"yes" else "0")
 
@@ -58,15 +56,14 @@ async def primary_life(connection: Any) -> Life:
 def told(name: str) -> Witness:
     """The witness of an embedded server, whose life its directory knows."""
 
-    async def witness(_: Any) -> Life:
+    async def witness(_: Ask) -> Life:
         return Life(name, "1")
 
     return witness
 
 
-async def _asked(connection: Any, *command: str) -> Any:
-    await connection.send_command(*command)
+async def _asked(ask: Ask, *command: str) -> Any:
     try:
-        return await connection.read_response()
+        return await ask(*command)
     except ResponseError:
         return None

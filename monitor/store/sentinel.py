@@ -61,9 +61,30 @@ class SentinelPool(SentinelConnectionPool):
         self._looking = None
 
 
+class Sentinels:
+    """Those who know the primary of `where.service`, for whoever connects to it by itself."""
+
+    def __init__(self, where: Address) -> None:
+        self._service, self._known = where.service, _sentinels(where)
+
+    async def primary(self) -> tuple[str, int]:
+        """Its host and port at this moment. redis-py's MasterNotFoundError when none of them says so."""
+        host, port = await self._known.discover_master(self._service)
+        return host, int(port)
+
+    async def close(self) -> None:
+        """Hang up."""
+        for sentinel in self._known.sentinels:
+            await sentinel.aclose()
+
+
 def sentinel_pool(where: Address, options: dict[str, Any]) -> SentinelPool:
     """Connections to the primary of `where.service`. `options` are redis-py's for a connection to it."""
-    known = Sentinel(
+    return SentinelPool(where.service, _sentinels(where), ssl=where.tls, **options)
+
+
+def _sentinels(where: Address) -> Sentinel:
+    return Sentinel(
         list(where.hosts),
         sentinel_kwargs={
             "username": where.sentinel_username,
@@ -74,5 +95,4 @@ def sentinel_pool(where: Address, options: dict[str, Any]) -> SentinelPool:
             "protocol": 2,
             "ssl": where.tls,
         },
-    )  # type: ignore[no-untyped-call]  # redis-py left it so
-    return SentinelPool(where.service, known, ssl=where.tls, **options)
+    )  # type: ignore[no-untyped-call]  # likewise

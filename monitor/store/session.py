@@ -12,10 +12,11 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from monitor.errors import StoreUnusable
 from monitor.model.window import micros, moment
 from monitor.store import keys
-from monitor.store.batch import GUARD_BATCH_MAX, Batch, Calls, unavailable
+from monitor.store.batch import Batch, Calls, Line, unavailable
 from monitor.store.cluster import Cluster, Topology
 from monitor.store.functions import source
 from monitor.store.life import LIFE, TRUSTED, Witness, primary_life, told
+from monitor.store.pipe import Pipe
 from monitor.store.url import Address, address
 from monitor.store.wire import Command, Connections, Wire
 
@@ -192,11 +193,11 @@ class Session:
 def _lines(where: Address, witness: Witness) -> tuple[Calls, Calls]:
     """The store's calls, and the guard's on connections of their own."""
 
-    def all_sorts(at: Address) -> Batch:
+    def all_sorts(at: Address) -> Line:
         return Batch(Connections(at))
 
-    def guard(at: Address) -> Batch:
-        return Batch(Connections(at, most=1, witness=witness), size=GUARD_BATCH_MAX, ways=1)
+    def guard(at: Address) -> Line:
+        return Pipe(at, witness)
 
     if not where.clustered:
         return all_sorts(where), guard(where)

@@ -38,7 +38,7 @@ class Wakes:
     async def run(self) -> None:
         """Listen, for ever."""
         while True:
-            connections = Connections(next(self._nodes), most=1)
+            connections = Connections(next(self._nodes))
             try:
                 await self._listen(connections)
             except (RedisError, OSError, TimeoutError) as error:

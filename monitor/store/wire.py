@@ -15,7 +15,6 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AskError, ClusterDownError, ReadOnlyError, RedisError, ResponseError
 
-from monitor.store.life import Life, Witness
 from monitor.store.sentinel import SentinelPool, sentinel_pool
 from monitor.store.url import Address
 
@@ -50,13 +49,10 @@ class Wire(Protocol):
 class Connections:
     """The wire to one server, or to whichever server the sentinels call the primary.
 
-    Nothing is ever repeated: ids and tokens make that safe, and ours to decide. With a `witness`, LIFE and TRUSTED in a
-    command are what it says of the very connection the command travels on.
+    Nothing is ever repeated: ids and tokens make that safe, and ours to decide.
     """
 
-    def __init__(self, where: Address, *, most: int = CONNECTIONS_MAX, witness: Witness | None = None) -> None:
-        self._witness = witness
-        self._lives: dict[Any, Life] = {}
+    def __init__(self, where: Address) -> None:
         options = {
             "retry": Retry(NoBackoff(), 0),
             # `execute` bounds the whole batch, which costs less than bounding each answer.
@@ -64,8 +60,7 @@ class Connections:
             "socket_connect_timeout": CONNECT_TIMEOUT_S,
             "protocol": 2,
             # One more than batches on their way: what a cluster redirects does not queue behind them.
-            "max_connections": most + 1,
-            **({"redis_connect_func": self._greet} if witness else {}),
+            "max_connections": CONNECTIONS_MAX + 1,
             **where.options(),
         }
         self._pool: Any = sentinel_pool(where, options) if where.service else _server_pool(where, options)
@@ -75,7 +70,7 @@ class Connections:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             connection = await self._pool.get_connection()
             try:
-                packed, unfit = _pack(commands, self._lives.get(connection))
+                packed, unfit = _pack(commands)
                 await connection.send_packed_command(packed, check_health=False)
                 answers = [unfit.get(place) or await _answer(connection) for place in range(len(commands))]
                 if any(isinstance(answer, _DEPOSED) for answer in answers):
@@ -120,16 +115,6 @@ class Connections:
         with contextlib.suppress(RedisError, OSError):
             await self._pool.aclose()
 
-    async def _greet(self, connection: Any) -> None:
-        """Log in and hear whose life this is. Interrupted, it is no connection at all."""
-        assert self._witness is not None
-        try:
-            await connection.on_connect()
-            self._lives[connection] = await self._witness(connection)
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-
 
 def _server_pool(where: Address, options: dict[str, Any]) -> ConnectionPool:
     kind = UnixDomainSocketConnection if where.path else SSLConnection if where.tls else Connection
@@ -143,14 +128,13 @@ async def _answer(connection: Any) -> Any:
         return error
 
 
-def _pack(commands: Sequence[Command], life: Life | None) -> tuple[bytes, dict[int, Exception]]:
+def _pack(commands: Sequence[Command]) -> tuple[bytes, dict[int, Exception]]:
     """The bytes to send, and by place what cannot be sent: one caller's mistake must not fail the others."""
     packed: list[bytes] = []
     unfit: dict[int, Exception] = {}
     for place, command in enumerate(commands):
-        words = tuple(command if life is None else map(life.in_place, command))
         try:
-            packed.append(hiredis.pack_command(words))
+            packed.append(hiredis.pack_command(tuple(command)))  # type: ignore[arg-type]  # their stub means one
         except (TypeError, ValueError) as error:
             unfit[place] = error
     return b"".join(packed), unfit
