@@ -40,11 +40,12 @@ _TOMB = Hold("", "", "", "", "tombstone", 0, 0, "")
 
 
 class _Seen(NamedTuple):
-    """One asset as it was last read; `fence` is when that request began."""
+    """One asset as it was last read; `fence` is when that request began, `objected` whether anything was locked."""
 
     last_seen: int
     locked: int
     decimals: int
+    objected: bool
     fence: datetime
     token: int
 
@@ -63,6 +64,7 @@ class _Bet:
 class _Account:
     seen: dict[str, _Seen] = field(default_factory=dict)
     locks: dict[tuple[str, str], Lock] = field(default_factory=dict)
+    read: datetime | None = None
     version: int = 0
     bound_until: datetime | None = None
 
@@ -79,15 +81,19 @@ class ModelGuard:
 
     # What a test says happened.
 
-    def feed(self, account: str, assets: Mapping[str, Fed], fence: datetime, token: int = 0) -> None:
+    def feed(
+        self, account: str, assets: Mapping[str, Fed], fence: datetime, token: int = 0, *, whole: bool = False
+    ) -> None:
         """A reading that began at `fence` showed this; dropped where one that began as late is known."""
         known = self._account(account)
-        known.version += 1
+        if known.read is not None and fence <= known.read <= self.clock():
+            return
+        known.read, known.version = fence, known.version + 1
+        if whole:
+            known.seen.clear()
         for asset, fed in assets.items():
-            old = known.seen.get(asset)
-            if old is None or fence > old.fence or old.fence > self.clock():
-                told = (units.floor(fed.available), units.ceil(fed.locked), units.decimals(fed.available))
-                known.seen[asset] = _Seen(*told, fence, token)
+            told = (units.floor(fed.available), units.ceil(fed.locked), units.decimals(fed.available))
+            known.seen[asset] = _Seen(*told, fed.locked > 0 or fed.apart > 0, fence, token)
 
     def quarantine(self, account: str, until: datetime) -> None:
         """Holds may have been lost: ends with a reading that began after `until`."""
@@ -180,8 +186,7 @@ class ModelGuard:
         return Wallet(balance, self.clock(), known.version, token, holds, debits, locks, bound)
 
     async def seen_at(self, account: str) -> tuple[datetime | None, datetime]:
-        seen = self._account(account).seen.values()
-        return max((one.fence for one in seen), default=None), self.clock()
+        return self._account(account).read, self.clock()
 
     async def resolve_asset(self, account: str, asset: str) -> tuple[str, ...]:
         seen = self._account(account).seen
@@ -318,8 +323,8 @@ class ModelGuard:
         taken = balance.held + balance.unsettled + balance.locked + ask.amount
         many = len(self._open(ask.account, balance.asset)) >= terms.max_holds
         found: dict[Reason, bool] = {
-            "ASSET_UNKNOWN": seen is None and bool(known.seen) and not ask.declared,
-            "ACCOUNT_LOCKED": locked or (terms.locked == "deny" and seen is not None and seen.locked > 0),
+            "ASSET_UNKNOWN": seen is None and known.read is not None and not ask.declared,
+            "ACCOUNT_LOCKED": locked or (terms.locked == "deny" and seen is not None and seen.objected),
             "TOO_MANY_HOLDS": many,
             "BALANCE_NEVER_SEEN": seen is None,
             "STATE_QUARANTINED": self._quarantined(ask.account, balance.asset),

@@ -1,0 +1,105 @@
+"""Rules that look right and are not: each is put back into the store's functions, or into how they are called.
+
+A replacement that finds nothing to replace fails, so that a rule cannot be lost when the functions change.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from monitor.guard import units
+from monitor.model.feed import Feed
+from monitor.store.guarding import GuardingStore
+from monitor.store.guardkeys import WalletKeys, index
+from tests.guard.grounds import StoreGround
+from tests.guard.simulator import ACCOUNT, ASSET
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A wrong rule. `lua` is what is written instead of what; `ground` what polls and wins do; `store` of the store."""
+
+    name: str
+    lua: tuple[tuple[str, str], ...] = ()
+    ground: type[StoreGround] = StoreGround
+    store: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def patched(self, code: str) -> str:
+        for right, wrong in self.lua:
+            assert code.count(right) == 1, f"{self.name}: {code.count(right)} places to change, not one: {right}"
+            code = code.replace(right, wrong)
+        return code
+
+
+class _Arrival(StoreGround):
+    """A reading counts as from when its answer arrived."""
+
+    async def arrive(self, poll: Any, feed: Feed) -> None:
+        await self.told(poll._replace(claimed_at=await self.store.time()), feed._replace(as_of=None))
+
+
+class _Wins(StoreGround):
+    """What the casino says that was won can be spent at once."""
+
+    async def won(self, amount: int) -> None:
+        wallets, name = WalletKeys(self.store.partition(ACCOUNT), ACCOUNT).wallets, f"f:{ASSET}"
+        known = await self.store._batch.command("HGET", wallets, name)
+        if known:
+            more = units.padded(int(known[80:]) + amount).encode()
+            await self.store._batch.command("HSET", wallets, name, known[:80] + more)
+
+
+async def _no_tombstone(self: GuardingStore, caller: str, hold: str, terms: object) -> str | None:
+    """What a release does of an id that nobody knows: nothing."""
+    known = await self._guard_batch.command("GET", index(caller, hold))
+    return None if known is None else known[1:].decode()
+
+
+_NO_FENCE = ("if fence <= at and at <= now then", "if false then")
+_COVER_ANY = (
+    ("local before = wallet.fence - wallet.lag", "local before = math.huge"),
+    ("'(' .. whole(before), 'WITHSCORES'", "'+inf', 'WITHSCORES'"),
+    (
+        "if member:match('^%S+ (.*)$') == wallet.asset then",
+        "if tonumber(member:sub(1, 16)) < tonumber(redis.call('HGET', keys[1], 'z') or '0') then",
+    ),
+    ("sums.bound = #found < 2 * COVERED_MAX and before or tonumber(found[#found])", "sums.bound = 0"),
+    ("redis.call('HSET', key, 'at', args[from],", "redis.call('HSET', key, 'z', whole(now), 'at', args[from],"),
+)  # fmt: skip
+
+RULES = (
+    Wrong(
+        "the last response wins, and forgets commits",
+        (_NO_FENCE, ("if score(keys[2], account) ~= token then", "if false then")),
+        ground=_Arrival,
+    ),
+    Wrong("fenced by start, but any snapshot forgets commits", _COVER_ANY),
+    Wrong("commits older than the answer's arrival are forgotten", ground=_Arrival),
+    Wrong(
+        "the posting delay is ignored",
+        (("wallet.now + tonumber(args[12]) or math.huge", "wallet.now or math.huge"),),
+    ),
+    Wrong("the read lag is ignored", (("local before = wallet.fence - wallet.lag", "local before = wallet.fence"),)),
+    Wrong("wins are credited locally", ground=_Wins),
+    Wrong(
+        "a commit after expiry is accepted",
+        (("if not record or not is_open(record, wallet) then", "if not record or record.state ~= 'h' then"),),
+    ),
+    Wrong("a reading that began earlier replaces a later one", (_NO_FENCE,)),
+    Wrong(
+        "the sweep credits denials",
+        (
+            ("  keep(keys, record, args[20])", """
+  if reason ~= 'OK' then
+    wallet.expiry = wallet.now + tonumber(args[15])
+    redis.call('ZADD', keys[2], whole(wallet.expiry), args[13] .. args[10] .. ' ' .. wallet.asset)
+    save(keys, wallet)
+  end
+  keep(keys, record, args[20])"""),
+            ("    error('more is given back than is held')", "    return NOTHING"),
+        ),
+    ),
+    Wrong("a release of an unknown id leaves no tombstone", store={"_bury": _no_tombstone}),
+)  # fmt: skip
