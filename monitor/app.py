@@ -24,6 +24,7 @@ from monitor.duties import Duties, Duty
 from monitor.engine.offline import LOOK_SOON
 from monitor.errors import ConfigError, StoreUnavailable, StoreUnusable
 from monitor.gauges import Gauges
+from monitor.guardwatch import GuardWatch, listen
 from monitor.heartbeat import LOOK_EVERY, Heart
 from monitor.metrics import Metrics
 from monitor.plan import Crew
@@ -57,6 +58,7 @@ class Daemon:
         self.concerns = Concerns.here(self.clock)
         self.gauges = Gauges(self.metrics, self.clock, self.concerns)
         self.lookout = Lookout(self.clock, self.concerns)
+        self.guardwatch = GuardWatch(self.concerns, self.clock)
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Event()
         self._asked = False
@@ -81,6 +83,8 @@ class Daemon:
             await self.crew.prepare()
             self.crew.start()
             await self.duties.start(self.crew, *self._own_duties())
+            if "poll" in self.roles:
+                stack.callback(listen(self.url, lambda: self.crew).cancel)
             if "api" in self.roles:
                 self.front = await Front.open(self.config, self.crew, self.duties)
                 stack.push_async_callback(self.front.close)
@@ -97,14 +101,15 @@ class Daemon:
         self._stopping.set()
 
     def _new_crew(self, config: Config) -> Crew:
-        sessions = self.session, self.chat_session
-        return Crew(config, self.store, self.clock, self.gauges, *sessions, self.roles, lookout=self.lookout)
+        shared = self.session, self.chat_session, self.roles, self.guardwatch.bell.set
+        return Crew(config, self.store, self.clock, self.gauges, *shared, lookout=self.lookout)
 
     def _own_duties(self) -> tuple[Duty, ...]:
         return (
             Duty("files", self._look_at_files, FILES_EVERY),
             Duty("connectivity", self.lookout.look, LOOK_SOON, self.lookout.bell),
             Duty("heartbeat", self.heart.beat, LOOK_EVERY),
+            *self.guardwatch.duties(lambda: self.crew),
         )
 
     def _employ(self, config: Config, crew: Crew) -> None:
@@ -126,6 +131,7 @@ class Daemon:
             stack.push_async_callback(server.stop)
             watcher = asyncio.create_task(self._watch(server))
             stack.callback(watcher.cancel)
+        self.url = url
         store = await RedisStore.connect(url, keep=_kept(self.config), life=life)
         stack.push_async_callback(store.close)
         return store

@@ -1,17 +1,22 @@
 """What people are told of the guard, and the small periodic work for it."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
 
 from monitor.concerns import Concerns
+from monitor.duties import Duty
 from monitor.engine.guardports import GuardStore, Tended
 from monitor.engine.ports import Clock
 from monitor.engine.switch import Switchboard
 from monitor.guard import units
 from monitor.guard.hold import Debit, Hold, Terms
+from monitor.plan import Crew
+from monitor.store.url import address
+from monitor.store.wakes import Wakes
 
 log = structlog.get_logger("monitor.guardwatch")
 
@@ -26,15 +31,43 @@ LATE_TOLD = timedelta(hours=1)
 _Told = Mapping[str, str]
 
 
+def listen(url: str, crew: Callable[[], Crew]) -> asyncio.Task[None]:
+    """Hear from other processes who waits for a poll, for as long as the task is let run."""
+
+    def hear(provider: str | None, partition: int) -> None:
+        pollers = crew().pollers
+        if provider is None:
+            # Such a word may have been lost.
+            for poller in pollers.values():
+                poller.wake()
+        elif provider in pollers:
+            crew().store.hurry(provider, partition)
+            crew().wake(provider)
+
+    return asyncio.create_task(Wakes(address(url), hear).run())
+
+
 @dataclass(slots=True)
 class GuardWatch:
-    """Tells of a guard that is closed or in quarantine, of debits that came too late, and of those nobody sees."""
+    """Tells of a guard that is closed or in quarantine, of debits that came too late, and of those nobody sees.
+
+    `bell` asks for a look at the switch at once.
+    """
 
     concerns: Concerns
     clock: Clock
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
     _bound: dict[int, datetime] = field(default_factory=dict)
     _unsettled: dict[int, _Told] = field(default_factory=dict)
     _next: int = 0
+
+    def duties(self, crew: Callable[[], Crew]) -> tuple[Duty, ...]:
+        """What is to be done from time to time."""
+
+        async def look() -> None:
+            await self.look(crew().guard.switchboard)
+
+        return (Duty("switch", look, SWITCH_EVERY, self.bell),)
 
     async def look(self, board: Switchboard) -> None:
         """Refresh the switchboard and tell what closes the guard."""

@@ -1,7 +1,7 @@
 """What one process runs for one configuration: the crew of its pollers and deliverers."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,6 +27,7 @@ from monitor.enrolment import CHUNK, Enrolment
 from monitor.errors import StoreUnavailable
 from monitor.feeds import Feeds
 from monitor.gauges import Gauges
+from monitor.guard_means import GuardMeans
 from monitor.membership import Membership
 from monitor.model.record import Account
 from monitor.parts import Following, Part
@@ -52,6 +53,8 @@ class Crew:
     session: aiohttp.ClientSession
     chat_session: aiohttp.ClientSession
     roles: frozenset[str]
+    #: Told that the bankroll was read.
+    house_read: Callable[[], None] = lambda: None
     pollers: dict[str, Poller] = field(default_factory=dict)
     deliverers: dict[str, Deliverer] = field(default_factory=dict)
     stand_ins: Mapping[str, Account] = field(default_factory=dict)
@@ -61,6 +64,7 @@ class Crew:
     inhibited: Inhibited = field(init=False)
     feeds: Feeds = field(default_factory=Feeds)
     lookout: Lookout | None = None
+    guard: GuardMeans = field(init=False)
     _running: list[asyncio.Task[None]] = field(default_factory=list)
     _member: Membership = field(init=False)
     _enrolment: Enrolment = field(init=False)
@@ -82,10 +86,12 @@ class Crew:
         channels = tuple(self.config.channels) if "deliver" in self.roles else ()
         self.board = Board(self.store, self.clock, self.config.silences, channels, self._ring_deliverers)
         self.inhibited = Inhibited(self.store, self.clock, self.config.inhibitions)
+        self.guard = GuardMeans.of(self.config, self.store, self.wake, self.clock, self.house_read)
         self.kicker = Kicker(STORE_PROVIDER, self.store, lambda: self.wake(STORE_PROVIDER))
         with suppress(StoreUnavailable):
             # Before the first poll is judged.
             await self.feeds.refresh(self.store)
+            await self.guard.switchboard.refresh()
         if "deliver" in self.roles:
             self.deliverers = {name: self._deliverer(name) for name in self.config.channels}
         if "poll" in self.roles:
@@ -254,6 +260,7 @@ class Crew:
 
         def observe(account: Account, claim: Claim, polled: Polled) -> None:
             self.gauges.polled(account, claim, polled)
+            self.guard.observe(account, claim, polled)
             if lookout:
                 lookout.heard(account, polled.reading)
             if polled.result == "written" and (polled.commit.points or polled.commit.events):
@@ -270,6 +277,7 @@ class Crew:
             follow=self.clock.follow,
             see_off=self._member.see_off,
             claimed=self.gauges.claimed,
+            lane=self.guard.lane(provider),
             blame=partial(lookout.blame, provider) if lookout else theirs,
         )
 

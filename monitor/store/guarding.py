@@ -8,6 +8,7 @@ from typing import Any
 from monitor.guard import units
 from monitor.guard.hold import Ask, Hold, Resolution, Terms, Verdict
 from monitor.guard.reasons import Reason
+from monitor.model.window import moment
 from monitor.store import guardcodec
 from monitor.store.guardcodec import Argument, index_ms, record_ms
 from monitor.store.guardkeys import WalletKeys, index
@@ -85,6 +86,12 @@ class GuardingStore(Session):
         reply = await self._guard("find", self._wallets(account), terms, args, caller, hold)
         found = guardcodec.resolution(caller, hold, reply)
         return found.hold, found.now
+
+    async def seen_at(self, account: str) -> tuple[datetime | None, datetime]:
+        """When the newest request began that told a balance of this account, and the store's time."""
+        # Whoever waits for a poll looks often: that shall not hold up a bet.
+        at, now = await asyncio.gather(self._batch.command("HGET", self._wallets(account).wallets, "at"), self.time())
+        return (moment(int(at)) if at else None), now
 
     async def _bury(self, caller: str, hold: str, terms: Terms) -> str | None:
         """The account that an id is of; None when it has a tombstone, from now on if it was unknown."""
