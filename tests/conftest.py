@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import fakeredis
 import pytest
@@ -86,7 +87,7 @@ def _servers() -> list[str]:
 
 
 #: Whose store is also a cluster of three nodes: one file for each way in which calls reach several partitions.
-ON_THREE_NODES = {"test_claims", "test_commits", "test_rows", "test_session", "test_windows"}
+ON_THREE_NODES = {"test_guarding", "test_claims", "test_commits", "test_rows", "test_session", "test_windows"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -184,6 +185,34 @@ async def open_store(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncI
     yield open_one
     for store in opened:
         await store.close()
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Callable[..., Awaitable[RedisStore]]]:
+    """Opens stores on real servers and their own clock, and closes them."""
+    opened: list[RedisStore] = []
+
+    async def open_one(url: str, **options: Any) -> RedisStore:
+        opened.append(await RedisStore.connect(url, **options))
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        await store.close()
+
+
+@pytest.fixture
+def farm() -> Iterator[Callable[..., Any]]:
+    """Starts servers of the test's own, and ends them."""
+    started: list[Any] = []
+
+    def start(kind: Callable[..., Any], *args: Any) -> Any:
+        started.append(kind(*args))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.remove()
 
 
 @pytest.fixture

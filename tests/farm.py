@@ -65,6 +65,12 @@ class Node:
         with self.client() as client:
             return client.execute_command(*command)
 
+    def owns(self, tag: str) -> bool:
+        """Whether the keys of this tag live here, by this cluster node's own word."""
+        slot = int(self.ask("CLUSTER", "KEYSLOT", tag))  # type: ignore[call-overload]
+        ranges = self.ask("CLUSTER", "SLOTS")
+        return any(low <= slot <= high and port == self.port for low, high, (_, port, *_), *_ in ranges)  # type: ignore[attr-defined]
+
     def _answers(self) -> bool:
         if self.process.poll() is not None:
             raise RuntimeError("the server ended at once")
@@ -121,6 +127,21 @@ class Watched:
         self.url = "redis+sentinel://" + ",".join(f"127.0.0.1:{one.port}" for one in self.sentinels) + "/main"
         until(lambda: _linked(self.replica))
         until(lambda: all(self._sees_all(one) for one in self.sentinels))
+
+    def cut(self) -> None:
+        """From here on the replica gets nothing of what the primary acknowledges, though it has all of it so far."""
+        with self.primary.client() as client:
+            client.set("{bm:x}:last", "seen")
+            assert client.wait(1, PATIENCE_S * 1000) == 1
+            # A login that the primary does not know: the link stays down.
+            self.replica.ask("CONFIG", "SET", "masterauth", "wrong")
+            client.client_kill_filter(_type="replica")
+            until(lambda: client.info("replication")["connected_slaves"] == 0)
+
+    def fail_over(self) -> None:
+        """The primary dies, and the replica takes its place."""
+        self.primary.kill()
+        until(self.promoted)
 
     def promoted(self) -> bool:
         """Whether the sentinels call the replica the primary."""

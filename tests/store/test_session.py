@@ -34,20 +34,6 @@ def a_server():
         server.stop()
 
 
-@pytest.fixture
-async def connect():
-    """Opens stores, and closes them."""
-    opened = []
-
-    async def open_one(url, **options):
-        opened.append(await RedisStore.connect(url, **options))
-        return opened[-1]
-
-    yield open_one
-    for store in opened:
-        await store.close()
-
-
 @pytest.mark.parametrize(
     ("url", "expected"),
     [

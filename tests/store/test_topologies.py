@@ -17,34 +17,6 @@ ACCOUNTS = [f"acc-{number}" for number in range(60)]
 SECRET = "s3cr3t-p4ss"
 
 
-@pytest.fixture
-async def connect():
-    """Opens stores, and closes them."""
-    opened = []
-
-    async def open_one(url, **options):
-        opened.append(await RedisStore.connect(url, **options))
-        return opened[-1]
-
-    yield open_one
-    for store in opened:
-        await store.close()
-
-
-@pytest.fixture
-def farm():
-    """Starts servers of the test's own, and ends them."""
-    started = []
-
-    def start(kind, *args):
-        started.append(kind(*args))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.remove()
-
-
 async def until_answered(call):
     """Repeat a call until the store answers; how it had failed."""
     failures = []
@@ -131,7 +103,7 @@ async def test_a_slot_that_moves_is_followed_without_a_failed_call(farm, connect
     donor, heir, _ = cluster.primaries
     where = store.partitions[0]
     slot = int(donor.ask("CLUSTER", "KEYSLOT", where.tag))
-    donor, heir = sorted(cluster.primaries, key=lambda node: not owns(node, slot))[:2]
+    donor, heir = sorted(cluster.primaries, key=lambda node: not node.owns(where.tag))[:2]
     if not function_too:
         heir.ask("FUNCTION", "FLUSH")
     ids = {node: node.ask("CLUSTER", "MYID").decode() for node in (donor, heir)}
@@ -150,17 +122,12 @@ async def test_a_slot_that_moves_is_followed_without_a_failed_call(farm, connect
     assert int(heir.ask("CLUSTER", "COUNTKEYSINSLOT", slot)) > 1
 
 
-def owns(node, slot):
-    ranges = node.ask("CLUSTER", "SLOTS")
-    return any(low <= slot <= high and port == node.port for low, high, (_, port, *_), *_ in ranges)
-
-
 async def test_a_dead_node_takes_only_its_own_partitions_with_it_until_its_replica_serves_them(farm, connect):
     cluster = farm(Cluster, 3, 1)
     store = await connect(cluster.url)
     before = await lives(store)
     victim, *_ = cluster.primaries
-    lost = {one.number for one in store.partitions if owns(victim, int(victim.ask("CLUSTER", "KEYSLOT", one.tag)))}
+    lost = {one.number for one in store.partitions if victim.owns(one.tag)}
     assert 0 < len(lost) < 64
 
     victim.kill()

@@ -1,0 +1,256 @@
+"""What a store may lose of what it acknowledged: then nobody gets the money until the lost bets can be no more."""
+
+import asyncio
+import os
+import signal
+import sys
+import textwrap
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+
+from monitor.errors import StoreUnavailable
+from monitor.store import datadir
+from monitor.store.embedded import EmbeddedServer
+from monitor.store.redis import RedisStore
+from monitor.store.session import Session
+from tests.builders import seconds
+from tests.farm import PATIENCE_S, Cluster, Node, Watched, until
+from tests.guard.asks import ask, fed, terms
+from tests.guard.readings import reads
+
+#: A quarantine of three seconds: the longest hold, the posting delay and the lag of reads together.
+TERMS = terms(hold_max=seconds(2), posting_delay=seconds(0.5), read_lag=seconds(0.5))
+AOF = ("--appendonly", "yes")
+
+
+async def deposit(store, account="player-7"):
+    """A reading shows a hundred."""
+    await reads(store, {"USDT": fed("100")}, account)
+
+
+async def bets(store, amount, name, account="player-7"):
+    """The reason that a bet is answered with."""
+    found = await store.hold(ask(amount, name, account=account, ttl=seconds(2)), TERMS)
+    return found.reason
+
+
+async def as_soon_as_answered(call):
+    """The answer of a call, repeated until the store gives one."""
+    ends = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return await call()
+        except StoreUnavailable:
+            assert time.monotonic() < ends
+            await asyncio.sleep(0.02)
+
+
+async def first_allowed(store, started):
+    """Bet until one is allowed, with a new reading each time; after how long that was, and what was said before."""
+    said = set()
+    for number in range(1_000):
+        await as_soon_as_answered(lambda: deposit(store))
+        name = f"later-{number}"
+        reason = await as_soon_as_answered(lambda name=name: bets(store, "70", name))
+        if reason == "OK":
+            return time.monotonic() - started, said
+        said.add(reason)
+        await asyncio.sleep(0.1)
+    raise AssertionError("never again")
+
+
+# A failover
+
+
+@pytest.mark.parametrize("watching", [True, False])
+async def test_i16_after_a_failover_that_lost_a_hold_nobody_else_gets_its_money(farm, connect, monkeypatch, watching):
+    if not watching:  # without what this is about a hundred and seventy are promised on a hundred
+        monkeypatch.setattr(Session, "life", lambda _: ("", "1"))
+    watched = farm(Watched, 1, *AOF)
+    ours, theirs = await connect(watched.url), await connect(watched.url)
+    await deposit(ours)
+    assert await bets(theirs, "1", "early") == "OK"
+    await theirs.release_hold("casino", "early", TERMS)
+    watched.cut()
+    assert await bets(ours, "100", "lost") == "OK"
+
+    watched.fail_over()
+    started = time.monotonic()
+    await as_soon_as_answered(lambda: deposit(theirs))
+    said = await as_soon_as_answered(lambda: bets(theirs, "70", "second"))
+
+    if not watching:
+        assert said == "OK"
+        return
+    assert said == "STATE_QUARANTINED"
+    after, before = await first_allowed(theirs, started)
+    assert after > TERMS.quarantine.total_seconds() - 0.5
+    assert before == {"STATE_QUARANTINED"}
+
+
+async def test_a_cluster_that_replaces_one_primary_quarantines_its_partitions_alone(farm, connect):
+    cluster = farm(Cluster, 3, 1, *AOF)
+    store = await connect(cluster.url, partitions=16)
+    players = [f"player-{number}" for number in range(40)]
+    await asyncio.gather(*(deposit(store, one) for one in players))
+    assert set(await asyncio.gather(*(bets(store, "1", f"a-{one}", one) for one in players))) == {"OK"}
+    victim = cluster.primaries[0]
+    gone = {one for one in players if victim.owns(store.partition(one).tag)}
+    assert 0 < len(gone) < len(players)
+
+    victim.kill()
+    said = {}
+    for one in players:
+        said[one] = await as_soon_as_answered(lambda one=one: bets(store, "1", f"b-{one}", one))
+
+    assert {one for one in players if said[one] == "STATE_QUARANTINED"} == gone
+    assert {said[one] for one in players if one not in gone} == {"OK"}
+
+
+# One server
+
+
+@pytest.mark.parametrize("kept", [AOF, ("--save", "")])
+async def test_a_server_that_was_killed_may_have_lost_holds(farm, connect, kept):
+    server = farm(Node, *kept)
+    store = await connect(f"redis://127.0.0.1:{server.port}")
+    await deposit(store)
+    assert await bets(store, "1", "first") == ("OK" if kept == AOF else "STATE_QUARANTINED")
+
+    server.kill()
+    server.start()
+    await as_soon_as_answered(store.ping)
+    await store.seed_epochs()
+    await as_soon_as_answered(lambda: deposit(store))
+
+    assert await as_soon_as_answered(lambda: bets(store, "70", "second")) == "STATE_QUARANTINED"
+
+
+async def test_an_append_only_file_makes_a_new_store_a_store_that_has_lost_nothing(farm, connect):
+    server = farm(Node, *AOF)
+    store = await connect(f"redis://127.0.0.1:{server.port}")
+    await deposit(store)
+
+    assert await bets(store, "70", "first") == "OK"
+
+
+async def test_a_server_that_does_not_say_whose_life_it_is_is_never_taken_for_the_same(farm, connect):
+    server = farm(Node, *AOF)
+    server.ask("ACL", "SETUSER", "guard", "on", ">pw", "~*", "&*", "+@all", "-info", "-config")
+    url = f"redis://guard:pw@127.0.0.1:{server.port}"
+    ours = await connect(url)
+    await deposit(ours)
+    assert await bets(ours, "1", "first") == "STATE_QUARANTINED"
+    assert (await first_allowed(ours, time.monotonic()))[1] == {"STATE_QUARANTINED"}
+
+    theirs = await connect(url)
+
+    assert await bets(theirs, "1", "theirs") == "STATE_QUARANTINED"
+
+
+# The embedded server
+
+DAEMON = textwrap.dedent("""
+    import asyncio, sys
+    from pathlib import Path
+    from monitor.store.embedded import EmbeddedServer
+    from tests.store import test_lost_holds as lost
+
+    async def main():
+        server = EmbeddedServer(Path(sys.argv[1]), fsync=sys.argv[2])
+        store = await lost.RedisStore.connect(await server.start(), life=server.life)
+        await lost.deposit(store)
+        print(await lost.bets(store, "60", "kept"), flush=True)
+        await asyncio.sleep(120)
+
+    asyncio.run(main())
+""")
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "data"
+    yield path
+    for pid in datadir.servers_in(path.resolve()):
+        os.kill(pid, signal.SIGKILL)
+
+
+@asynccontextmanager
+async def embedded(data, fsync="everysec"):
+    server = EmbeddedServer(data, fsync=fsync)
+    url = await server.start()
+    store = await RedisStore.connect(url, life=server.life)
+    try:
+        yield server, store
+    finally:
+        await store.close()
+        await server.stop()
+
+
+async def daemon_that_holds(data, fsync):
+    """A daemon that acknowledges a hold of 60; it is killed then and there."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", DAEMON, str(data), fsync, stdout=asyncio.subprocess.PIPE, start_new_session=True
+    )
+    assert await process.stdout.readline() == b"OK\n"
+    process.kill()
+    await process.communicate()
+
+
+def kill_server(data):
+    [pid] = datadir.servers_in(data.resolve())
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not datadir.servers_in(data.resolve()))
+
+
+async def kept(store):
+    """Whether the hold of 60 still counts, where a reading has shown a hundred again."""
+    await deposit(store)
+    return [await bets(store, "70", "second"), await bets(store, "40", "third")] == ["INSUFFICIENT_FUNDS", "OK"]
+
+
+async def test_a_server_that_dies_under_its_daemon_goes_on_where_it_was(data):
+    async with embedded(data) as (server, store):
+        await deposit(store)
+        assert await bets(store, "60", "kept") == "OK"
+
+        kill_server(data)
+        await server.wait_down()
+        await server.restart()
+
+        assert await as_soon_as_answered(lambda: kept(store))
+
+
+async def test_a_hold_survives_its_daemon(data):
+    await daemon_that_holds(data, "everysec")
+
+    async with embedded(data) as (_, store):
+        assert await kept(store)
+
+
+async def test_a_stop_in_order_loses_no_hold(data):
+    async with embedded(data) as (_, store):
+        await deposit(store)
+        assert await bets(store, "60", "kept") == "OK"
+
+    async with embedded(data) as (_, store):
+        assert await kept(store)
+
+
+async def test_fsync_always_a_hold_survives_server_and_daemon(data):
+    await daemon_that_holds(data, "always")
+    kill_server(data)
+
+    async with embedded(data, "always") as (_, store):
+        assert await kept(store)
+
+
+async def test_without_it_a_hold_may_be_lost_when_both_are_killed(data):
+    await daemon_that_holds(data, "everysec")
+    kill_server(data)
+
+    async with embedded(data) as (_, store):
+        await deposit(store)
+        assert await bets(store, "1", "second") == "STATE_QUARANTINED"
