@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from monitor.engine.ports import Claim, Claims
+from monitor.errors import StoreUnavailable
 from monitor.model.standing import Held
 from monitor.model.window import micros, moment
 from monitor.store.duewatch import Watch
@@ -130,7 +131,12 @@ class ClaimingStore(Session):
             if not candidates or room <= 0:
                 break
             asked = candidates if whole and turn == 0 else candidates[: _few(room, turn)]
-            found, now_us = await self._claim_among(provider, _shares(room, asked), lease, configuration)
+            try:
+                found, now_us = await self._claim_among(provider, _shares(room, asked), lease, configuration)
+            except StoreUnavailable:
+                if not claims:
+                    raise
+                break
             claims += found
             # The next call begins with whom there was no room for, or a backlog would starve the others.
             watch.start = candidates[min(room, len(asked)) % len(candidates)]
@@ -168,9 +174,15 @@ class ClaimingStore(Session):
         only_ahead: bool = False,
     ) -> tuple[list[Claim], int]:
         how = lease // _MICROSECOND, configuration, "1" if only_ahead else ""
-        answers = await asyncio.gather(
-            *(self._claim_in(provider, self.partitions[one], share, *how) for one, share in shares)
+        told = await asyncio.gather(
+            *(self._claim_in(provider, self.partitions[one], share, *how) for one, share in shares),
+            return_exceptions=True,
         )
+        answers = [one for one in told if not isinstance(one, BaseException)]
+        # A node of a cluster that is away takes no leases of the others with it. They look again in a second.
+        failed = [one for one in told if isinstance(one, BaseException)]
+        if not answers or not all(isinstance(one, StoreUnavailable) for one in failed):
+            raise failed[0]
         return [claim for found, _ in answers for claim in found], max(now for _, now in answers)
 
     def _around(self, start: int) -> list[int]:
