@@ -116,7 +116,7 @@ class Daemon:
         """From now on this configuration is the one in force."""
         self.config, self.crew = config, crew
         self.store.keep = _kept(config)
-        self.gauges.expect(config.accounts.values())
+        self.gauges.expect(crew.accounts.values())
         polled = config.accounts.values() if "poll" in self.roles else ()
         self.lookout.expect(polled, config.connectivity, config.egress)
         self.gauges.loud = (self.level or config.log.level) == "debug"

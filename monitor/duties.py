@@ -49,6 +49,10 @@ SILENCES_EVERY = timedelta(seconds=0.5)
 SOURCES_EVERY = timedelta(seconds=30)
 #: How soon it is said that a silence is about to end.
 REMIND_EVERY = timedelta(seconds=15)
+#: How soon an account that another process has made is known here, and how late a watch ends whose time is over.
+WATCHES_EVERY = timedelta(seconds=0.5)
+#: How often accounts are looked for whose watch was over long ago.
+FORGET_EVERY = timedelta(seconds=5)
 #: How late a drill ends whose command is gone.
 DRILLS_EVERY = timedelta(seconds=10)
 HEARTBEAT = 0.5
@@ -114,6 +118,8 @@ class Duties:
             Duty("prices", self._prices, PRICES_EVERY),
             Duty("channels", self._channels, CHANNELS_EVERY),
             Duty("drills", self._drills, DRILLS_EVERY),
+            Duty("watches", self._watches, WATCHES_EVERY),
+            Duty("forget", self._forget, FORGET_EVERY),
             *more,
         )
         for duty in duties:
@@ -223,9 +229,18 @@ class Duties:
         if ended := await end_overdue(self.store, self.clock()):
             log.info("drills.ended", count=ended)
 
+    async def _watches(self) -> None:
+        assert self._crew is not None
+        await self._crew.visitors.follow()
+
+    async def _forget(self) -> None:
+        assert self._crew is not None
+        await self._crew.visitors.forget()
+
     async def _count(self) -> None:
         self.gauges.refresh()
         assert self._crew is not None
+        self.metrics.watches(len(self._crew.visitors.watches.watched))
         for channel in self._crew.deliverers:
             self.metrics.dead_letters(channel, await self.store.count_dead(channel))
 

@@ -1,7 +1,7 @@
 """When the accounts of a configuration are due, as the store is told."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
@@ -22,10 +22,14 @@ class Enrolment:
     config: Config
     store: RedisStore
     clock: Clock
+    #: Those of accounts made at run time, as they are at any time.
+    guests: Mapping[str, Timetable] = field(default_factory=dict)
 
     async def enrol(self, provider: str, accounts: Mapping[str, Account]) -> None:
         """Give every account that has none a due time."""
-        now, names = self.clock(), iter(accounts)
+        # Some may come and go meanwhile.
+        now, accounts = self.clock(), dict(accounts)
+        names = iter(accounts)
         while chunk := list(islice(names, CHUNK)):
             plans = {name: self._timetable(accounts[name]) for name in chunk}
             due = {name: first_due(plan, name, now) for name, plan in plans.items()}
@@ -38,4 +42,5 @@ class Enrolment:
 
     def _timetable(self, account: Account) -> Timetable:
         at_once = isinstance(account.target, PriceWatch)
-        return self.config.timetables.get(account.name) or Every(account.interval, *((0,) if at_once else ()))
+        known = self.config.timetables.get(account.name) or self.guests.get(account.name)
+        return known or Every(account.interval, *((0,) if at_once else ()))

@@ -4,6 +4,8 @@
     ├── ConfigError             tell the operator, exit 2
     ├── Outdated                a newer configuration has judged this account: leave it to whoever runs that
     ├── NotAcknowledged         say which alert it is, or that there is nothing to take care of
+    ├── WatchRefused            say what is wrong with the account to be watched
+    ├── WatchesFull             end other watches first
     ├── ProviderError           record the outage, try at the next due time
     │   ├── ProviderUnreachable     timeout, refused connection, 5xx
     │   ├── ProviderThrottled       429 or an exhausted quota: carries how long to wait
@@ -67,6 +69,18 @@ class NotAcknowledged(MonitorError):
             }[reason]
         )
         self.reason = reason
+
+
+class WatchRefused(MonitorError):
+    """An account cannot be watched like that; each of `mistakes` is one line, as for a configuration."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = mistakes
+
+
+class WatchesFull(MonitorError):
+    """There are as many watches as there may be."""
 
 
 class ProviderError(MonitorError):

@@ -48,6 +48,14 @@ class Gauges:
             known = old.get(account.provider, {}).get(account.name, "never")
             self.states.setdefault(account.provider, {})[account.name] = known
 
+    def come(self, account: Account) -> None:
+        """One more account, or another than before."""
+        self.states.setdefault(account.provider, {}).setdefault(account.name, "never")
+
+    def gone(self, account: Account) -> None:
+        """There is no such account any more."""
+        self.states.get(account.provider, {}).pop(account.name, None)
+
     def polled(self, account: Account, claim: Claim, polled: Polled) -> None:
         """One poll has ended, whatever became of it."""
         self.metrics.decided(polled.decided_at - polled.read_at)

@@ -10,6 +10,7 @@ from monitor.engine.farewell import farewell
 from monitor.engine.poll import Polling
 from monitor.engine.poller import pass_on
 from monitor.engine.ports import Claim
+from monitor.engine.watches import Watches
 from monitor.errors import StoreUnavailable
 from monitor.gauges import Gauges
 from monitor.model.standing import Standing
@@ -25,6 +26,7 @@ class Membership:
     store: RedisStore
     config: Config
     gauges: Gauges
+    watches: Watches
     standing: Standing = field(init=False)
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
     _left: bool = False
@@ -58,12 +60,33 @@ class Membership:
         return not self._left and self.standing.newest and self.standing.alone
 
     async def see_off(self, polling: Polling, claim: Claim) -> None:
-        """An account that its provider does not have here: closed, if nobody runs another configuration."""
+        """An account that its provider does not have here: closed, if its watch is over or nobody runs another
+        configuration."""
+        name, watches = claim.account, self.watches
+        account = await watches.find(name)
+        if account is not None and account.provider == polling.provider:
+            # Another process has just made it.
+            await self.store.release(polling.provider, [claim])
+            return
+        ended = watches.ended(name)
+        if account is None and ended is not None and ended.reason != "account_configured":
+            await farewell(polling, claim, ended.reason)
+            back = await watches.find(name)
+            ended = watches.ended(name)
+            if back is None and (ended is None or ended.reason != "account_configured"):
+                return
+            # Wanted again since: that it was to be polled may have been dismissed with the rest.
+            provider = back.provider if back else polling.provider
+            await self.store.enrol(provider, {name: polling.now()})
+            return
+        await self._see_off_unknown(polling, claim, moved=account is not None)
+
+    async def _see_off_unknown(self, polling: Polling, claim: Claim, *, moved: bool) -> None:
         if not await self.may_close():
             await pass_on(polling, claim)
             return
-        if claim.account in self.config.accounts:
-            # It has moved to another provider, and its alerts with it.
+        if moved:
+            # It is at another provider now, and its alerts with it.
             await self.store.dismiss(polling.provider, [claim.account], moved=True)
         else:
             await farewell(polling, claim)

@@ -83,11 +83,12 @@ class Metrics(Sending):
         self._accounts = Family(
             self._gauge(
                 "accounts",
-                "Configured accounts; failing: the last poll failed, never: no good poll yet.",
+                "Accounts, watched ones included; failing: the last poll failed, never: no good poll yet.",
                 "provider",
                 "state",
             )
         )
+        self._watches = self._gauge("watches", "Accounts made at run time, over all processes.")
         self._last_poll = Family(
             self._gauge("last_poll_timestamp_seconds", "Unix time of this process's last good poll.", "provider")
         )
@@ -183,6 +184,10 @@ class Metrics(Sending):
         """How many of a provider's accounts are in which state; a state that is not named has none."""
         for state in ACCOUNT_STATES:
             self._accounts[provider, state].set(counts.get(state, 0))
+
+    def watches(self, count: int) -> None:
+        """So many accounts were made at run time and are watched."""
+        self._watches.set(count)
 
     def claimed(self, took: timedelta) -> None:
         """The store has answered a claim."""

@@ -23,7 +23,8 @@ from monitor.engine.ports import Claim
 from monitor.engine.retire import sweep
 from monitor.engine.silences import Board
 from monitor.engine.watch import STORE_PROVIDER, Watch, stand_ins
-from monitor.enrolment import CHUNK, Enrolment
+from monitor.engine.watches import Everyone
+from monitor.enrolment import Enrolment
 from monitor.errors import StoreUnavailable
 from monitor.feeds import Feeds
 from monitor.gauges import Gauges
@@ -33,6 +34,8 @@ from monitor.model.record import Account
 from monitor.parts import Following, Part
 from monitor.staff import destination, means, policy, suppressor
 from monitor.store.redis import RedisStore
+from monitor.turnout import turn_out
+from monitor.visitors import Visitors, idle
 
 #: Between two tries of something that has to succeed in the end.
 AGAIN = timedelta(seconds=1)
@@ -65,37 +68,48 @@ class Crew:
     feeds: Feeds = field(default_factory=Feeds)
     lookout: Lookout | None = None
     guard: GuardMeans = field(init=False)
+    visitors: Visitors = field(init=False)
+    enrolment: Enrolment = field(init=False)
+    watching: dict[str, Watch] = field(default_factory=dict)
     _running: list[asyncio.Task[None]] = field(default_factory=list)
     _member: Membership = field(init=False)
-    _enrolment: Enrolment = field(init=False)
     #: Set once the configuration has its generation: before that no account may be judged by it.
     _held: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
     _fell_at: dict[str, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._member = Membership(self.store, self.config, self.gauges)
-        self._enrolment = Enrolment(self.config, self.store, self.clock)
+        self.visitors = Visitors(self)
+        self._member = Membership(self.store, self.config, self.gauges, self.visitors.watches)
+        self.enrolment = Enrolment(self.config, self.store, self.clock, self.visitors.timetables)
+
+    @property
+    def accounts(self) -> Mapping[str, Account]:
+        """Those of the configuration and those made at run time, as they are at any time."""
+        return self.visitors.watches.everyone
 
     async def prepare(self) -> None:
         """Make the parts, and learn the prices there are. What can go wrong with a configuration goes wrong here."""
         self.feeds = Feeds(self.config.prices)
-        self.stand_ins = {**stand_ins(self.config.accounts, self.config.rules), **self.feeds.accounts()}
+        made = stand_ins(self.accounts, self.config.rules)
+        self.stand_ins = {**idle(self.config), **made, **self.feeds.accounts()}
         rules = {rule.alert: rule for rule in self.config.rules}
-        self.afresh = Afresh(self.store, {**self.config.accounts, **self.stand_ins}, rules, self.clock)
+        self.afresh = Afresh(self.store, Everyone(self.stand_ins, self.accounts), rules, self.clock)
         channels = tuple(self.config.channels) if "deliver" in self.roles else ()
         self.board = Board(self.store, self.clock, self.config.silences, channels, self._ring_deliverers)
         self.inhibited = Inhibited(self.store, self.clock, self.config.inhibitions)
         self.guard = GuardMeans.of(self.config, self.store, self.wake, self.clock, self.house_read)
         self.kicker = Kicker(STORE_PROVIDER, self.store, lambda: self.wake(STORE_PROVIDER))
+        self.visitors.call_the_roll()
         with suppress(StoreUnavailable):
             # Before the first poll is judged.
             await self.feeds.refresh(self.store)
             await self.guard.switchboard.refresh()
+            await self.visitors.watches.refresh()
         if "deliver" in self.roles:
             self.deliverers = {name: self._deliverer(name) for name in self.config.channels}
         if "poll" in self.roles:
-            self.pollers = {name: self._poller(name, accounts) for name, accounts in self._by_provider().items()}
+            self.pollers = {name: self._poller(name, accounts) for name, accounts in self.visitors.rosters.items()}
 
     def start(self) -> None:
         """Enrol what is configured; poll and deliver it."""
@@ -109,6 +123,7 @@ class Crew:
                 if "poll" in self.roles:
                     await self._member.hold()
                     self._member.news()
+                    await self.visitors.watches.refresh()
                 self._held.set()
                 await self._catch_up()
                 return
@@ -126,36 +141,28 @@ class Crew:
         # First of all: nobody may take an account for nobody's.
         await self._member.hold()
         for name, poller in self.pollers.items():
-            await self._enrolment.enrol(name, poller.accounts)
+            await self.enrolment.enrol(name, poller.accounts)
             poller.wake()
-        await self._turn_out()
+        await turn_out(self)
 
-    async def _turn_out(self) -> None:
-        """Make accounts that are configured no longer due, so that `see_off` meets them soon."""
-        if not await self._member.may_close():
+    def hire(self, provider: str) -> None:
+        """See that this provider has a poller, also while the others are running."""
+        begun = self._running or self._held.is_set()
+        if provider in self.pollers or "poll" not in self.roles or not begun or self._stopping:
             return
-        for provider in await self.store.providers():
-            known = self.pollers[provider].accounts if provider in self.pollers else {}
-            leaving = [name for name in await self.store.enrolled(provider) if name not in known]
-            if provider not in self.pollers:
-                if not leaving:
-                    await self.store.forget_provider(provider)
-                    continue
-                if self._stopping:
-                    # Whoever stops the pollers there are would not stop this one.
-                    return
-                self._hire(provider, {})
-            for start in range(0, len(leaving), CHUNK):
-                chunk = leaving[start : start + CHUNK]
-                await asyncio.gather(*(self.store.poll_now(provider, name) for name in chunk))
-            self.wake(provider)
-
-    def _hire(self, provider: str, accounts: dict[str, Account]) -> None:
-        """One more poller, while the others are running."""
-        poller = self._poller(provider, accounts)
+        poller = self._poller(provider, self.visitors.rosters.setdefault(provider, {}))
         # Another mapping: somebody may be in the middle of this one, and waiting for the store.
         self.pollers = {**self.pollers, provider: poller}
         self._running.append(asyncio.create_task(self._keep(f"provider {provider}", poller)))
+
+    @property
+    def at_work(self) -> bool:
+        """Whether accounts are polled here, and by now."""
+        return self._held.is_set() and "poll" in self.roles and not self._stopping
+
+    async def may_close(self) -> bool:
+        """Whether what we do not know is known nowhere."""
+        return self.at_work and await self._member.may_close()
 
     async def hold(self) -> None:
         """Say to the other processes what we run; where that changes how we stand, catch up."""
@@ -200,8 +207,8 @@ class Crew:
     def dissolve(self) -> None:
         """Let go of the parts, once they have stopped for good. They know their crew, and what holds itself is found
         only by the collector, which looks seldom."""
-        self.pollers, self.deliverers, self._running = {}, {}, []
-        del self.kicker
+        self.pollers, self.deliverers, self._running, self.watching = {}, {}, [], {}
+        del self.kicker, self.visitors, self._member
 
     async def flush(self) -> None:
         """Tell what is due until nothing is, and note what the last polls showed. For the way out."""
@@ -245,17 +252,12 @@ class Crew:
         sums: list[tuple[str, Part]] = [("sums", self.kicker)] if self.pollers else []
         return pollers + sums + [(f"channel {name}", part) for name, part in self.deliverers.items()]
 
-    def _by_provider(self) -> dict[str, dict[str, Account]]:
-        found: dict[str, dict[str, Account]] = {}
-        for account in (*self.config.accounts.values(), *self.stand_ins.values()):
-            found.setdefault(account.provider, {})[account.name] = account
-        return found
-
     def _poller(self, provider: str, accounts: dict[str, Account]) -> Poller:
         config, lookout = self.config, self.lookout
         spec = config.providers.get(provider)
         ledgers = spec is not None and spec.tells_events()
-        watch = Watch(policy(config, self.feeds.book), config.rules, self._enrolment.next_due, ledgers=ledgers)
+        watch = Watch(policy(config, self.feeds.book), config.rules, self.enrolment.next_due, ledgers=ledgers)
+        self.watching[provider] = watch
         how = means(config, provider, self.store, watch, self.clock, self.session, self._member.standing, self.feeds)
 
         def observe(account: Account, claim: Claim, polled: Polled) -> None:

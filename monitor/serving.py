@@ -5,15 +5,18 @@ from datetime import timedelta
 from functools import partial
 
 from monitor.api.auth import Token
+from monitor.api.callbacks import Caller
 from monitor.api.context import ApiContext, Check
 from monitor.api.server import App, Serving, serve
 from monitor.api.signing import Signers
 from monitor.config import Config
 from monitor.duties import RING_PATIENCE, Duties
 from monitor.engine.drill import DRILL_ACCOUNT, DRILLS
+from monitor.engine.lane import Lane
 from monitor.errors import StoreUnavailable
 from monitor.plan import Crew
 from monitor.silencing import silence_doubts
+from monitor.store.redis import RedisStore
 
 #: A process whose loop is later than this does not answer in time either.
 LAG_MAX = timedelta(seconds=5)
@@ -51,7 +54,9 @@ class Front:
     def _context(self, config: Config, crew: Crew) -> ApiContext:
         tokens = tuple(Token.of(t.name, t.token.get_secret_value(), t.scopes, t.rate) for t in config.http.tokens)
         return ApiContext(
-            accounts=config.accounts,
+            accounts=crew.accounts,
+            watches=crew.visitors.watches,
+            callers=_callers(config, self._duties.store),
             others={**crew.stand_ins, DRILLS: DRILL_ACCOUNT},
             store=self._duties.store,
             clock=self._duties.clock,
@@ -89,3 +94,12 @@ def _signers(config: Config) -> Signers | None:
         return None
     secrets = {key.id: tuple(one.get_secret_value().encode() for one in key.secret) for key in signing.keys}
     return Signers(secrets, signing.window)
+
+
+def _callers(config: Config, store: RedisStore) -> dict[str, Caller]:
+    """Who may call back: the providers that have a secret for it, and the lane that their polls are paid out of."""
+    return {
+        name: Caller(spec.callback_secret.get_secret_value(), Lane.of(store, name, spec.quota(), spec.poll_cost()))
+        for name, spec in config.providers.items()
+        if spec.callback_secret is not None
+    }

@@ -27,7 +27,7 @@ async def ending_silences(crew: "Crew", now: datetime) -> list[tuple[str, str]]:
     ending = [held.silence for held in await crew.board.held() if ends_soon(held.silence, now)]
     if not ending:
         return []
-    accounts = {**crew.config.accounts, **crew.stand_ins}
+    accounts = {**crew.accounts, **crew.stand_ins}
     alerts = await what_fires(crew.store, crew.config, accounts)
     return [(one.id, reminder(one, held)) for one in ending if (held := matched(one, alerts))]
 

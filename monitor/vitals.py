@@ -36,7 +36,7 @@ class Vitals:
     async def _signs(self, crew: Crew) -> Signs:
         duties, now = self.duties, self.duties.clock()
         store, channels = duties.store, list(crew.config.channels)
-        accounts = {**crew.config.accounts, **crew.stand_ins}
+        accounts = {**crew.accounts, **crew.stand_ins}
         providers = {account.provider for account in accounts.values()}
         found = await asyncio.gather(*(store.late_polls(provider, now - LATE_MIN) for provider in providers))
         since = {name: at for late in found for name, at in late.items() if name in accounts}

@@ -15,6 +15,7 @@ from monitor.engine.kicks import Kicker
 from monitor.engine.poll import Polling
 from monitor.errors import StoreUnavailable
 from monitor.gauges import Gauges
+from monitor.guard_settings import GuardSettings
 from monitor.metrics import Metrics
 from monitor.plan import AGAIN, MENDED_AFTER, Crew
 from monitor.schedule import Every
@@ -24,7 +25,7 @@ from tests.facts import account
 from tests.fakes import loop_clock, paused, virtual_time
 
 #: The configuration of a crew that has nothing to do.
-NOTHING = SimpleNamespace(meaning="nothing")
+NOTHING = SimpleNamespace(meaning="nothing", accounts={}, guard=GuardSettings())
 
 
 @dataclass
@@ -171,6 +172,7 @@ def crew_of(store, clock, digest, *accounts):
         meaning=digest,
         accounts={name: account(name) for name in accounts},
         timetables={name: Every(minutes(1)) for name in accounts},
+        guard=GuardSettings(),
     )
     gauges = Gauges(Metrics("1"), clock, None)
     return Hiring(config, store, clock, gauges, *[None] * 2, roles=frozenset({"poll"}))

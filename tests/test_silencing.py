@@ -126,7 +126,8 @@ def holding(kept, clock):
         accounts={record.account: account()}, rules=(facts.rule("low_balance", alert="LowFloat", below=50),)
     )
     board = Board(Store(), clock)
-    return SimpleNamespace(config=config, stand_ins={}, store=Store(), board=board, roles=frozenset({"poll"}))
+    known = {"accounts": config.accounts, "stand_ins": {}}
+    return SimpleNamespace(config=config, **known, store=Store(), board=board, roles=frozenset({"poll"}))
 
 
 async def test_case_55_what_a_silence_holds_back_is_said_before_its_end(clock):

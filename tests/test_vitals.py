@@ -50,7 +50,8 @@ class Crew:
     ailing_parts = ()
 
     def __init__(self, config):
-        self.config, self.stand_ins = config, stand_ins(config.accounts, config.rules)
+        self.config, self.accounts = config, config.accounts
+        self.stand_ins = stand_ins(config.accounts, config.rules)
 
     def ailing(self):
         return self.ailing_parts

@@ -87,19 +87,28 @@ async def account_views(api: ApiContext, names: Sequence[str]) -> list[AccountSh
             asyncio.gather(*(api.store.due_at(account.provider, account.name) for account in chunk)),
         )
         now = api.clock()
-        views += [account_view(*known, now, api.rules) for known in zip(chunk, records, dues, strict=True)]
+        views += [_view(api, *known, now) for known in zip(chunk, records, dues, strict=True)]
     return views
+
+
+def _view(api: ApiContext, account: Account, record: Record, next_at: datetime | None, now: datetime) -> AccountShown:
+    watches, name = api.watches, account.name
+    configured = watches.is_configured(name)
+    return account_view(
+        account, record, next_at, now, api.rules, configured=configured, expires_at=watches.expires_at(name)
+    )
 
 
 async def show(api: ApiContext, request: Request) -> web.Response:
     """One account."""
     query.read(request)
-    return answer((await account_views(api, [_account(api, request).name]))[0])
+    account = await _account(api, request)
+    return answer(await shown(api, account.name))
 
 
 async def history(api: ApiContext, request: Request) -> web.Response:
     """One measure over time: the stored points, or with `step` the value held at each step."""
-    account = _account(api, request)
+    account = await _account(api, request)
     asked = query.read(request, HISTORY)
     now = api.clock()
     until = query.moment(asked, "until", now, now)
@@ -147,7 +156,7 @@ def resolve(asset: str, record: Record) -> str:
 
 async def events(api: ApiContext, request: Request) -> web.Response:
     """The account's ledger, newest first."""
-    account = _account(api, request)
+    account = await _account(api, request)
     asked = query.read(request, EVENTS)
     most = query.limit(asked)
     before = query.cursor(asked, 1)
@@ -160,13 +169,13 @@ async def events(api: ApiContext, request: Request) -> web.Response:
 
 async def poll(api: ApiContext, request: Request) -> web.Response:
     """Make the account due now. Any number of callers cause one poll: an account has one due time."""
-    account = _account(api, request)
+    account = await _account(api, request)
     wait = query.span(query.read(request, (WAIT,)), WAIT.name, WAIT_MAX)
     [before] = await api.store.load_many([account.name])
     await api.store.poll_now(account.provider, account.name)
     api.wake(account.provider)
     if wait and await _polled(api, before, wait):
-        return answer((await account_views(api, [account.name]))[0])
+        return answer(await shown(api, account.name))
     return answer({"status": "scheduled"}, 202)
 
 
@@ -190,8 +199,16 @@ def _heard_at(record: Record) -> tuple[datetime | None, datetime | None]:
     return told, asked_at(record.outage) if record.outage else None
 
 
-def _account(api: ApiContext, request: Request) -> Account:
+async def shown(api: ApiContext, name: str) -> AccountShown:
+    """One account, if it is still there."""
+    for view in await account_views(api, [name]):
+        return view
+    # Its watch has ended meanwhile.
+    raise unknown_account(name)
+
+
+async def _account(api: ApiContext, request: Request) -> Account:
     name = request.match_info["id"]
-    if (account := api.accounts.get(name)) is None:
+    if (account := await api.watches.find(name)) is None:
         raise unknown_account(name)
     return account

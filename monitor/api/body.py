@@ -25,7 +25,7 @@ async def read(request: Request, model: type[Model]) -> Model:
     except msgspec.DecodeError:
         raise invalid("the body is a JSON object") from None
     for name in body:
-        if name not in model.model_fields:
+        if name not in model.model_fields and model.model_config.get("extra") != "allow":
             raise invalid(f"unknown key {name[:64]!r}{suggestion(name, model.model_fields)}")
     try:
         return model.model_validate(body)

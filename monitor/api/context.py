@@ -2,20 +2,25 @@
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import NamedTuple, Protocol
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from monitor.api.auth import Token
 from monitor.api.signing import Signers
 from monitor.engine.notice import Rules
 from monitor.engine.ports import Clock
 from monitor.engine.reader import Reader
+from monitor.engine.watches import Kept
 from monitor.model.group import Hush
 from monitor.model.labels import Match
 from monitor.model.ledger import Delivery, DeliveryState, Notification, Place
 from monitor.model.record import Account, Amended, Commit
 from monitor.model.silence import Silence
 from monitor.model.story import Told
+from monitor.model.watch import Ended
+
+if TYPE_CHECKING:
+    from monitor.api.callbacks import Caller
 
 
 class Store(Reader, Protocol):
@@ -84,6 +89,30 @@ class Store(Reader, Protocol):
         ...
 
 
+class Watching(Protocol):
+    """The accounts made at run time. Raises StoreUnavailable when the store does not answer."""
+
+    async def find(self, name: str) -> Account | None:
+        """An account, configured or watched; asks the store when it is unknown here."""
+        ...
+
+    def is_configured(self, name: str) -> bool:
+        """Whether it is no watch, but an account of the configuration."""
+        ...
+
+    def expires_at(self, name: str) -> datetime | None:
+        """When a watch ends by itself; None for one that does not, and for what is configured."""
+        ...
+
+    async def put(self, name: str, provider: str, settings: str, expires_in: timedelta | None) -> Kept:
+        """Watch an account, or watch it otherwise. WatchRefused or WatchesFull where that cannot be."""
+        ...
+
+    async def remove(self, name: str) -> Ended | None:
+        """End a watch now; None when there is none."""
+        ...
+
+
 class Exposition(Protocol):
     """The process's metrics."""
 
@@ -120,7 +149,8 @@ class ApiContext:
     """Everything a request may use. A reload makes a new one and hands it to `server.swap`.
 
     `others` are the accounts whose provider is the store (providers as a whole, the monitor itself): they
-    have alerts but no balances. `wake` tells this process's poller that an account of a provider was made due.
+    have alerts but no balances. `accounts` are those of the configuration and those of `watches`. `callers` are the
+    providers that may call back. `wake` tells this process's poller that an account of a provider was made due.
     `signers` None: nothing has to be signed. `rules` (by name) and `silences` are those of the configuration; `odd`
     says of a silence's match what no alert has.
     """
@@ -130,6 +160,8 @@ class ApiContext:
     clock: Clock
     metrics: Exposition
     readiness: Readiness
+    watches: Watching
+    callers: Mapping[str, "Caller"] = field(default_factory=dict)
     tokens: tuple[Token, ...] = ()
     signers: Signers | None = None
     others: Mapping[str, Account] = field(default_factory=dict)

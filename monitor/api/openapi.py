@@ -34,6 +34,7 @@ _LATER = (429, 503)
 #: Path parameters, by the part of the path before them where their own name does not tell.
 _PATH: Mapping[str, str] = {
     "accounts/id": "the account's name",
+    "callbacks/provider": "the provider's name",
     "alerts/id": "the alert's id: `alr_…`",
     "deliveries/id": "the notification's id: `ntf_…`",
     "silences/id": "the silence's id",

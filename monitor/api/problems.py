@@ -41,6 +41,7 @@ PROBLEMS: Mapping[str, Kind] = {
     "hold-already-released": Kind(409, "The hold was rolled back."),
     "silence-configured": Kind(409, "The silence stands in the configuration file: remove it there."),
     "silences-full": Kind(409, "There are as many silences as are kept."),
+    "watches-full": Kind(409, "There are as many watches as there may be: end some first."),
     "hold-expired": Kind(410, "The hold's time is over, which is final: the money is free again."),
     "request-too-large": Kind(413, "No request needs a body of this size."),
     "commit-exceeds-hold": Kind(422, "More is to be committed than is held."),

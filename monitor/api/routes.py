@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from monitor.api import accounts, alerts, health, ledger, openapi, silences
+from monitor.api import accounts, alerts, callbacks, health, ledger, openapi, silences, watches
 from monitor.api import shapes as shape
 from monitor.api.context import ApiContext
 from monitor.api.request import Request
@@ -35,6 +35,15 @@ ROUTES = (
     ),
     Route("GET", "/v1/accounts/{id}", accounts.show, answers={200: shape.AccountShown}, problems=("account-unknown",)),
     Route(
+        "PUT", "/v1/accounts/{id}", watches.put, ("guard",), signed=True,
+        answers={200: shape.AccountShown, 201: shape.AccountShown}, takes=watches.NewWatch,
+        problems=("account-configured", "account-unknown", "watches-full"),
+    ),
+    Route(
+        "DELETE", "/v1/accounts/{id}", watches.delete, ("guard",), signed=True,
+        answers={200: shape.Removed}, problems=("account-configured", "account-unknown"),
+    ),
+    Route(
         "GET", "/v1/accounts/{id}/history", accounts.history,
         answers={200: shape.Page[shape.PointShown]}, query=accounts.HISTORY, problems=("account-unknown",),
     ),
@@ -45,6 +54,13 @@ ROUTES = (
     Route(
         "POST", "/v1/accounts/{id}/poll", accounts.poll, ("guard", "admin"), DEADLINE + accounts.WAIT_MAX,
         answers={200: shape.AccountShown, 202: shape.Scheduled}, query=(accounts.WAIT,), problems=("account-unknown",),
+    ),
+    Route(
+        "POST", "/v1/callbacks/{provider}", callbacks.happened, (), answers={202: shape.Scheduled},
+        takes=callbacks.Happened,
+        problems=(
+            "not-found", "signature-invalid", "timestamp-outside-window", "account-unknown", "refresh-budget-exhausted",
+        ),
     ),
     Route(
         "GET", "/v1/alerts", alerts.index,

@@ -129,16 +129,26 @@ class Known(TypedDict):
 class AccountShown(Known):
     """One account: what is known, how old that is, what is wrong, and when it is looked at again.
 
-    `next_poll_at` is null while it is being polled.
+    `next_poll_at` is null while it is being polled. One that is not `configured` was made at run time, and ends
+    by itself at `expires_at` if that is set.
     """
 
     id: str
     provider: str
+    configured: bool
+    expires_at: Stamp | None
     labels: Labels
     status: Status
     next_poll_at: Stamp | None
     failure: Failure | None
     alerts: Sequence[AlertShown]
+
+
+class Removed(TypedDict):
+    """The account is watched no more."""
+
+    id: str
+    status: Literal["removed"]
 
 
 class Scheduled(TypedDict):

@@ -73,15 +73,21 @@ def status(account: Account, record: Record, now: datetime) -> Status:
 
 
 def account_view(
-    account: Account, record: Record, next_at: datetime | None, now: datetime, rules: Rules
+    account: Account,
+    record: Record,
+    next_at: datetime | None,
+    now: datetime,
+    rules: Rules,
+    *,
+    configured: bool = True,
+    expires_at: datetime | None = None,
 ) -> AccountShown:
-    """One account: what is known, how old that is, what is wrong, and when it is looked at again.
-
-    `next_poll_at` is null while it is being polled.
-    """
+    """One account: what is known, how old that is, what is wrong, and when it is looked at again."""
     return {
         "id": account.name,
         "provider": account.provider,
+        "configured": configured,
+        "expires_at": stamp(expires_at),
         "labels": dict(account.labels),
         "status": status(account, record, now),
         **_snapshot_view(record.snapshot, now),

@@ -24,15 +24,17 @@ from monitor.model.record import Account, Commit, Record, Row, RuleWatch
 log = structlog.get_logger("monitor.farewell")
 
 
-def depart(record: Record, account: Account, now: datetime, names: Collection[str] = ()) -> Commit:
+def depart(
+    record: Record, account: Account, now: datetime, names: Collection[str] = (), why: Reason = "account_removed"
+) -> Commit:
     """The record without alerts, and the news that they are over; pending ones were never told.
 
-    `names` are those of all rules there are.
+    `names` are those of all rules there are, `why` is told of an account that is gone.
     """
     rows = []
     # The pseudo account of a rule goes with the rule, or once that judges each account by itself.
     for alert in record.alerts:
-        reason: Reason = "account_removed"
+        reason = why
         if isinstance(account.target, RuleWatch):
             reason = "superseded" if alert.rule in names else "rule_removed"
         closed, news = close(alert, reason, now)
@@ -43,18 +45,18 @@ def depart(record: Record, account: Account, now: datetime, names: Collection[st
     return Commit(before=record, record=replace(record, alerts=()), rows=tuple(rows))
 
 
-async def farewell(polling: Polling, claim: Claim) -> None:
+async def farewell(polling: Polling, claim: Claim, why: Reason = "account_removed") -> None:
     """Close and forget a claimed account. A crash in between repeats it; what was told is not told again."""
     store, name = polling.store, claim.account
     record, now = await store.load(name), polling.now()
     if record.alerts:
-        commit = depart(record, stranger(name, polling.provider), now, polling.watching.policy.rules)
+        commit = depart(record, stranger(name, polling.provider), now, polling.watching.policy.rules, why)
         # Seen off, not judged: a process that has it after all, and was only taken for gone, may go on with it.
         result = await store.commit(polling.provider, commit, claim, now, generation=record.generation)
         if result not in ("written", "already"):
             return
         await store.move(name)
-        log.info("account.removed", account=name, provider=polling.provider, closed=len(commit.rows))
+        log.info("account.removed", account=name, provider=polling.provider, closed=len(commit.rows), reason=why)
     await store.dismiss(polling.provider, [name])
 
 

@@ -6,13 +6,17 @@ from monitor.model.alert import Alert, State, Verdict
 from monitor.model.record import Account, RuleWatch
 
 
-def leavers(alert: Alert, account: Account) -> str:
-    """`hot-2 30 USDT, cold-1`: whom an alert on a sum named, and who is no member now; empty for nobody."""
+def leavers(alert: Alert, account: Account, still: str = "[]") -> str:
+    """`hot-2 30 USDT, cold-1`: whom an alert on a sum named, and who is no member now; empty for nobody.
+
+    Not those among the contributors in `still`: they are about to be taken out.
+    """
     watch = account.target
     if not isinstance(watch, RuleWatch) or "contributors" not in alert.details:
         return ""
     told = json.loads(alert.details["contributors"])
-    gone = (one for one in told if one["account"] not in watch.members)
+    counted = {one["account"] for one in json.loads(still)}
+    gone = (one for one in told if one["account"] not in watch.members and one["account"] not in counted)
     return ", ".join(
         one["account"] if one["value"] is None else f"{one['account']} {one['value']} {one['asset'].partition('@')[0]}"
         for one in gone
@@ -21,7 +25,9 @@ def leavers(alert: Alert, account: Account) -> str:
 
 def parting(alert: Alert | None, verdict: Verdict, account: Account) -> Verdict:
     """The verdict saying who has left since people were told of the alert."""
-    if alert is None or alert.state is not State.FIRING or not (left := leavers(alert, account)):
+    if alert is None or alert.state is not State.FIRING:
+        return verdict
+    if not (left := leavers(alert, account, verdict.details.get("contributors", "[]"))):
         return verdict
     return verdict._replace(details={**verdict.details, "left": left})
 

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain, cycle, islice
+from itertools import chain, islice
 
 from monitor.engine.pricing import reported
 from monitor.engine.sums import Cursor, SumStore, stale_at
+from monitor.model.members import Members
 from monitor.model.price import Quote, Quotes
 from monitor.model.record import Account, Record
 from monitor.model.snapshot import Snapshot
@@ -37,7 +38,7 @@ class Portfolio:
     """The sums of one rule. `waiting` are the members still to be read, in no order; `stream` as in `stream_of`."""
 
     rule: RuleBase
-    members: Mapping[str, Account]
+    members: Members
     stream: str = ""
     sums: dict[str, dict[str, Sum]] = field(default_factory=dict)
     accounts: Counter[str] = field(default_factory=Counter)
@@ -51,14 +52,12 @@ class Portfolio:
     _open: dict[str, Keys] = field(default_factory=dict)
     #: A hundred thousand members share a few.
     _shared: dict[Places, Places] = field(default_factory=dict)
-    _turn: Iterator[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._turn = cycle(tuple(self.members))
+    _turn: Iterator[str] = field(default_factory=lambda: iter(()))
 
     async def refresh(self, store: SumStore, now: datetime) -> None:
         """Take over what changed since the last time; the first time, everything. Goes on where it was cut short."""
         news = await store.sum_news(self._cursors)
+        self._follow()
         if any(each.whole for each in news.values()):
             self.waiting |= self.members.keys()
         for each in news.values():
@@ -66,14 +65,39 @@ class Portfolio:
             self._stale.update((name, each.cursor.at) for name in each.stale if name in self.members)
         self._cursors = {number: each.cursor for number, each in news.items()}
         turn = max(IN_TURN, len(self.members) // IN_TURN_SHARE)
-        self.waiting.update(self._stale, islice(self._turn, turn), self._tellers(now))
+        self.waiting.update(self._stale, self._in_turn(turn), self._tellers(now))
         # What is stale by the store's clock is stale.
         now = max(now, *(each.cursor.at for each in news.values()))
         while self.waiting:
             await self._read(store, tuple(islice(self.waiting, CHUNK)), now)
+            self._follow()
+
+    def _follow(self) -> None:
+        """Forget members that have left; read those that have come."""
+        touched = self.members.touched
+        while touched:
+            name = touched.pop()
+            if name in self.members:
+                self.waiting.add(name)
+            else:
+                self._let_go(name)
+
+    def _let_go(self, name: str) -> None:
+        """It is no member any more. The price that it told last holds for as long as it would have."""
+        self._unplace(name, self._placed.pop(name, ()))
+        self._leave_open(name, _NOTHING)
+        self._stale.pop(name, None)
+        self.waiting.discard(name)
+
+    def _in_turn(self, count: int) -> list[str]:
+        """The next members to be read whatever was said of them."""
+        found = list(islice(self._turn, count))
+        if len(found) < count:
+            self._turn = iter(tuple(self.members))
+        return [name for name in found if name in self.members]
 
     async def _read(self, store: SumStore, names: Sequence[str], now: datetime) -> None:
-        records = await store.load_many(names)
+        records = [one for one in await store.load_many(names) if one.account in self.members]
         # Those who are new may never have been stamped. Before they are taken: where this is cut short, they stay new.
         expected = {
             one.account: stale_at(one.snapshot, self.members[one.account].stale_after)
@@ -83,7 +107,8 @@ class Portfolio:
         if expected:
             await store.expect_readings(expected)
         for record in records:
-            self.take(self.members[record.account], record, now)
+            if (account := self.members.get(record.account)) is not None:
+                self.take(account, record, now)
         self.waiting.difference_update(names)
 
     def take(self, account: Account, record: Record, now: datetime) -> None:
@@ -117,14 +142,20 @@ class Portfolio:
         parts = tuple(part for part in parts if rule.watches(part.asset))
         places = tuple((subject_of_account(by, account, part.asset), part.asset) for part in parts)
         if places != before:
-            for subject, asset in before:
-                self._drop(subject, asset, account.name)
-            self.accounts.subtract({subject for subject, _ in before})
+            self._unplace(account.name, before)
             self.accounts.update({subject for subject, _ in places})
             self._placed[account.name] = self._shared.setdefault(places, places)
         for (subject, asset), part in zip(places, parts, strict=True):
             sums = self.sums.get(subject) or self.sums.setdefault(subject, {})
             (sums.get(asset) or sums.setdefault(asset, Sum.leading())).put(part)
+
+    def _unplace(self, name: str, places: Places) -> None:
+        for subject, asset in places:
+            self._drop(subject, asset, name)
+        for subject in {subject for subject, _ in places}:
+            self.accounts[subject] -= 1
+            if not self.accounts[subject]:
+                del self.accounts[subject]
 
     def _price(self, asset: str, member: str, snapshot: Snapshot) -> None:
         quote = reported(asset, snapshot)
@@ -134,8 +165,10 @@ class Portfolio:
     def _tellers(self, now: datetime) -> Iterator[str]:
         """Whom to ask for prices: who told them last, and where that was long ago some others who hold the asset."""
         for asset, (quote, member) in self.prices.items():
-            yield member
-            if now - quote.at > 2 * self.members[member].interval:
+            teller = self.members.get(member)
+            if teller is not None:
+                yield member
+            if teller is None or now - quote.at > 2 * teller.interval:
                 holders = (sums[asset].parts for sums in self.sums.values() if asset in sums)
                 # Who is read moves to the end.
                 yield from islice(chain.from_iterable(holders), ASKED)

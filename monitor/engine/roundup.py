@@ -112,7 +112,7 @@ def _count(
     """The rings with these movements in them; those that hold nothing any more are dropped."""
     by, by_ring = rule.summed_by, dict[str, list[Event]]()
     for event in events:
-        member = watch.members.get(event.account)
+        member = watch.members.whose(event.account)
         if member is not None and not event.imported and spec.counts(event) and rule.watches(event.asset):
             ring = ring_name(subject_of_account(by, member, event.asset), event.asset)
             by_ring.setdefault(spec.key(ring), []).append(spec.as_counted(event))

@@ -1,6 +1,6 @@
 """Sums over accounts and movements of accounts, read from the store as if they were balances."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -12,6 +12,7 @@ from monitor.engine.roundup import stream_of
 from monitor.engine.settling import LATENESS
 from monitor.engine.sums import SumStore
 from monitor.model.event import Event, Ledger, digest
+from monitor.model.members import Members
 from monitor.model.record import Account, Record, Roundup, RuleWatch
 from monitor.model.window import micros
 from monitor.rules.aggregate import subject_of_account
@@ -62,17 +63,17 @@ class SumReader:
             ledgers[_CUT + stream] = Ledger(cut_until)
         if moves.cut:
             log.error("sums.movements_lost", rule=rule.alert, why="more than are kept of a partition")
-        known = watch.members if spec.settle is None else watch.everyone
-        return Roundup(now, {}, _of(moves.events, known), ledgers, portfolio.unknown, prices, cut=cut)
+        events = _of(moves.events, watch, () if spec.settle is None else watch.everyone)
+        return Roundup(now, {}, events, ledgers, portfolio.unknown, prices, cut=cut)
 
     async def recall(self, account: Account, since: datetime) -> tuple[Event, ...]:
         """The movements of a rule's accounts recorded since then."""
         watch = account.target
         assert isinstance(watch, RuleWatch)
-        return _of((await self.store.moves({}, since)).events, watch.members)
+        return _of((await self.store.moves({}, since)).events, watch)
 
 
-def _stream(rule: RuleBase, members: Mapping[str, Account]) -> str:
+def _stream(rule: RuleBase, members: Members) -> str:
     spec = rule.flow()
     if spec is None:
         return ""
@@ -82,7 +83,13 @@ def _stream(rule: RuleBase, members: Mapping[str, Account]) -> str:
     return stream_of(
         rule,
         spec,
-        digest(*(f"{name}/{subject_of_account(rule.summed_by, members[name], '')}" for name in sorted(members))),
+        # Those who come and go make no difference: an hour would never be over.
+        digest(
+            *(
+                f"{name}/{subject_of_account(rule.summed_by, members[name], '')}"
+                for name in sorted(members.keys() - members.guests)
+            )
+        ),
     )
 
 
@@ -91,5 +98,5 @@ def reach(spec: FlowSpec) -> timedelta:
     return spec.within + (spec.settle or timedelta(0)) + LATENESS
 
 
-def _of(events: Iterable[Event], members: Mapping[str, Account]) -> tuple[Event, ...]:
-    return tuple(event for event in events if event.account in members)
+def _of(events: Iterable[Event], watch: RuleWatch, others: Container[str] = ()) -> tuple[Event, ...]:
+    return tuple(event for event in events if watch.members.whose(event.account) or event.account in others)

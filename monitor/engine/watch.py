@@ -8,7 +8,17 @@ from functools import cached_property
 from monitor.engine.policy import Policy
 from monitor.engine.ports import ALONE, Budget, PollStore, Summing
 from monitor.engine.sumreader import SumReader, reach
-from monitor.model.record import Account, Health, MonitorWatch, PriceWatch, ProviderWatch, Record, Roundup, RuleWatch
+from monitor.model.members import Members
+from monitor.model.record import (
+    Account,
+    Health,
+    MonitorWatch,
+    PriceWatch,
+    ProviderWatch,
+    Record,
+    Roundup,
+    RuleWatch,
+)
 from monitor.model.report import Reports
 from monitor.rules.base import RuleBase
 from monitor.rules.event_gap import LEDGER_RULES
@@ -29,6 +39,8 @@ SUM = "aggregate:"
 #: How often such a rule is judged when nothing changes: its windows roll on, and its members go stale.
 SUM_FASTEST, SUM_SLOWEST = timedelta(seconds=1), timedelta(seconds=15)
 _NOBODY: Mapping[str, Account] = {}
+#: What accounts that come and go have left behind in common is thrown away from so much on.
+SHARED_MAX = 10_000
 
 
 @dataclass
@@ -78,6 +90,12 @@ class Watch:
             yield PriceMissing(rules=priced)
         if self.ledgers and not whole:
             yield from LEDGER_RULES
+
+    def forget(self, name: str) -> None:
+        """An account of this name is another now, or gone."""
+        self._matched.pop(name, None)
+        if self._sums.pop(name, None) and len(self._sums_shared) > SHARED_MAX:
+            self._sums_shared.clear()
 
     def summing(self, account: Account) -> Summing:
         """What sums over accounts want of this one."""
@@ -175,7 +193,7 @@ def account_of_sum(rule: str, members: Mapping[str, Account], everyone: Mapping[
     """The pseudo account of a rule over these accounts, out of all that it must know."""
     quickest = min((member.interval for member in members.values()), default=SUM_SLOWEST)
     every = min(max(quickest, SUM_FASTEST), SUM_SLOWEST)
-    target = RuleWatch(rule=rule, members=members, everyone=everyone)
+    target = RuleWatch(rule=rule, members=Members(members), everyone=everyone)
     return Account(SUM + rule, STORE_PROVIDER, interval=every, stale_after=every * 3, target=target)
 
 

@@ -13,6 +13,7 @@ from monitor.model.event import Correction, Event, Ledger
 from monitor.model.expected import Budgets
 from monitor.model.extremes import Steps
 from monitor.model.feed import Feed
+from monitor.model.members import Members
 from monitor.model.price import Quotes, Valued
 from monitor.model.report import Reports
 from monitor.model.residual import Opens
@@ -64,7 +65,7 @@ class RuleWatch:
     """
 
     rule: str
-    members: Mapping[str, Account]
+    members: Members
     everyone: Mapping[str, Account] = field(default_factory=dict)
 
 

@@ -106,6 +106,10 @@ class ProviderSettings(Timetable):
     def connect(self, http: Http) -> Provider:
         """The adapter. `http` is bound to `origin()`."""
 
+    def refuses(self, account: AccountSettings) -> str:  # noqa: ARG002 - most can read every account
+        """Why such an account cannot be read with these settings; empty where it can."""
+        return ""
+
     def quota(self) -> Windows:
         """The budget that all processes share, in units of `poll_cost`; empty for none."""
         return tuple((limit.requests, limit.per) for limit in self.rate_limit)

@@ -102,9 +102,13 @@ class Cryptofuse(ProviderSettings):
     @model_validator(mode="after")
     def _answerable(self) -> Self:
         for name, account in self.accounts.items():
-            if not shapes(self, account.target()):
-                raise ValueError(f"accounts.{name}: {unanswerable(account.target())}")
+            if why := self.refuses(account):
+                raise ValueError(f"accounts.{name}: {why}")
         return self
+
+    def refuses(self, account: AccountSettings) -> str:
+        assert isinstance(account, CryptofuseAccount)
+        return "" if shapes(self, account.target()) else unanswerable(account.target())
 
     def origin(self) -> str:
         return self.base_url

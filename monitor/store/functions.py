@@ -19,6 +19,7 @@ _FILES = (
     "limbs",
     "feed",
     "poll",
+    "watch",
     "amend",
     "quota",
     "health",

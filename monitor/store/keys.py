@@ -1,7 +1,7 @@
 """Every key of the store: its type, what it means and who trims it.
 
 One call touches one tag, so everything here also runs on a cluster. Names from outside follow the tag, so
-no name can move a key to another slot. Times are microseconds since 1970; scores are such times.
+no name can move a key to another slot. Times are microseconds since 1970; scores are such times. See also `watchkeys`.
 """
 
 import zlib

@@ -13,6 +13,7 @@ from monitor.store.reporting import ReportingStore
 from monitor.store.silences import SilencingStore
 from monitor.store.summing import SummingStore
 from monitor.store.switching import SwitchingStore
+from monitor.store.watches import WatchingStore
 
 
 class RedisStore(
@@ -29,6 +30,7 @@ class RedisStore(
     SwitchingStore,
     SilencingStore,
     OverdueStore,
+    WatchingStore,
 ):
     """Implements PollStore, DeliveryStore, GuardStore and Reader. Open it with `connect(url)`, then `close` it.
 

@@ -10,6 +10,7 @@ from aiohttp import ClientSession, TraceConfig
 from monitor.api.context import ApiContext, Check
 from monitor.api.routes import ROUTES
 from monitor.api.server import App, serve
+from monitor.engine.watches import Everyone, Kept
 from monitor.errors import StoreUnavailable
 from monitor.metrics import Metrics
 from monitor.model.alert import Alert, State
@@ -17,6 +18,7 @@ from monitor.model.event import Event
 from monitor.model.record import Account, Point, Record, Row
 from monitor.model.silence import Silence
 from monitor.model.snapshot import Snapshot
+from monitor.model.watch import Ended
 from tests.api.conformance import check
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -103,6 +105,39 @@ class MemoryStore:
             self.records[account] = self.polling.pop(account)
 
 
+@dataclass
+class MemoryWatches:
+    """What the API needs of the accounts made at run time; `put` and `remove` do what the test says."""
+
+    configured: dict
+    watched: dict = field(default_factory=dict)
+    ends: dict = field(default_factory=dict)
+    asked: list = field(default_factory=list)
+    wrong: Exception | None = None
+
+    async def find(self, name):
+        return self.configured.get(name) or self.watched.get(name)
+
+    def is_configured(self, name):
+        return name in self.configured
+
+    def expires_at(self, name):
+        return self.ends.get(name)
+
+    async def put(self, name, provider, settings, expires_in):
+        if self.wrong is not None:
+            raise self.wrong
+        new = name not in self.watched
+        self.asked.append((name, provider, settings, expires_in))
+        self.watched[name] = _account(name, provider=provider)
+        self.ends[name] = None if expires_in is None else NOON + expires_in
+        return Kept(self.watched[name], self.ends[name], new)
+
+    async def remove(self, name):
+        gone = self.watched.pop(name, None)
+        return gone and Ended(name, gone.provider, "account_removed", 1)
+
+
 def _account(name="hot-usdt", **changes):
     plain = Account(name=name, provider="casino", interval=timedelta(seconds=60), stale_after=timedelta(minutes=3))
     return replace(plain, **changes)
@@ -151,8 +186,10 @@ def context(store):
 
     def make(*accounts, **changes):
         known = {one.name: one for one in accounts or (_account(),)}
+        watches = MemoryWatches(known)
         plain = ApiContext(
-            accounts=known, store=store, clock=lambda: NOON + timedelta(seconds=48),
+            accounts=Everyone(known, watches.watched), watches=watches, store=store,
+            clock=lambda: NOON + timedelta(seconds=48),
             metrics=Metrics("0.1.0"), readiness=fine,
         )  # fmt: skip
         return replace(plain, **changes)

@@ -7,6 +7,7 @@ from monitor.api import alerts
 from monitor.api.auth import Token
 from monitor.engine.drill import DRILL_ACCOUNT, DRILLS
 from monitor.model.alert import State
+from monitor.model.members import Members
 from monitor.model.record import MonitorWatch, ProviderWatch, RuleWatch
 from tests.facts import rule
 
@@ -150,7 +151,7 @@ class TestWhomTheyAreAbout:
         }  # fmt: skip
         store.records = {name: record(name, alerts=alerts) for name, alerts in kept.items()}
         targets = {
-            "aggregate:Sum": RuleWatch("Sum", {"hot": hot}),
+            "aggregate:Sum": RuleWatch("Sum", Members({"hot": hot})),
             "monitor:self": MonitorWatch(),
             "provider:casino": ProviderWatch("casino", timedelta(seconds=60)),
         }

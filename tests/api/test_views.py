@@ -23,6 +23,8 @@ def test_an_account_shows_amounts_as_text_and_how_old_they_are(account, record, 
     assert view == {
         "id": "hot-usdt",
         "provider": "casino",
+        "configured": True,
+        "expires_at": None,
         "labels": {"role": "hot"},
         "status": "ok",
         "observed_at": "2026-11-20T12:00:00.000Z",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from monitor.engine.decide import decide
 from monitor.model.event import Ledger
+from monitor.model.members import Members
 from monitor.model.record import Commit, Need, Record, Roundup, RuleWatch
 from tests.builders import NOON, minutes, seconds
 from tests.facts import Watched, account, answer, event, policy, rule, snapshot
@@ -74,7 +75,9 @@ class Sums:
     def __init__(self, tested):
         members = {one.name: one for one in (HOT, COLD)}
         self.rule, self.now = tested, NOON
-        self.account = account("aggregate:Tested", provider="@store", target=RuleWatch("Tested", members, members))
+        self.account = account(
+            "aggregate:Tested", provider="@store", target=RuleWatch("Tested", Members(members), members)
+        )
         self.record, self.stored, self.told = Record(self.account.name), (), []
 
     def reads(self, now, *events):

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from monitor.engine.decide import decide
 from monitor.engine.roundup import stream_of
 from monitor.model.event import Ledger, Use
+from monitor.model.members import Members
 from monitor.model.record import Record, Roundup, RuleWatch
 from monitor.model.settlement import LEGS_MAX
 from tests.builders import NOON, minutes
@@ -63,7 +64,7 @@ class Summed(Watched):
 
     def __init__(self, tested, **settings):
         members = {one.name: one for one in (HOT, COLD, BANK)}
-        watch = RuleWatch("Tested", members, members)
+        watch = RuleWatch("Tested", Members(members), members)
         pseudo = account("aggregate:Tested", provider="@store", target=watch)
         super().__init__((tested,), pseudo, policy("ops", **settings), Record("aggregate:Tested"))
 
@@ -226,7 +227,7 @@ def test_an_alert_of_an_account_that_is_gone_closes_and_says_why():
     seen.moves(0, event("600", account="hot"), event("700", account="cold", name="e2"))
     assert len(seen.moves(1)) == 2
     rest = {one.name: one for one in (COLD, BANK)}
-    seen.account = replace(seen.account, target=RuleWatch("Tested", rest, rest))
+    seen.account = replace(seen.account, target=RuleWatch("Tested", Members(rest), rest))
 
     assert [(row.news, row.entry.reason, row.entry.account) for row in seen.moves(2)] == [
         ("resolved", "account_removed", "hot")

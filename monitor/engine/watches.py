@@ -1,0 +1,290 @@
+"""The accounts there are: those of the configuration, and those made at run time, which every process follows."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
+
+import structlog
+
+from monitor.errors import WatchesFull, WatchRefused
+from monitor.model.record import Account
+from monitor.model.watch import Ended, Ending, Place, Watched, WatchNews
+
+log = structlog.get_logger("monitor.watches")
+
+#: Ended watches remembered without asking the store.
+OVER_KEPT = 10_000
+
+
+class WatchStore(Protocol):
+    """The part of the store that keeps watches. Every method raises StoreUnavailable when it does not answer."""
+
+    async def watch(
+        self, account: str, provider: str, settings: str, expires_in: timedelta | None, kept: timedelta
+    ) -> tuple[Watched, bool, str] | None:
+        """Watch an account from now on: the watch, whether it is new, and the provider before if there was one.
+
+        None when there are too many. It is written when this returns.
+        """
+        ...
+
+    async def unwatch(self, account: str, reason: Ending, kept: timedelta) -> Ended | None:
+        """End a watch now; None when there is none. For so long it is remembered."""
+        ...
+
+    async def watch_news(self, since: Place | None, kept: timedelta) -> WatchNews:
+        """End what has lasted long enough, by the store's own clock, and tell what has changed since then."""
+        ...
+
+    async def find_watch(self, account: str) -> Watched | Ended | None:
+        """What is known of an account; None when it was never watched, or that is forgotten."""
+        ...
+
+
+class Enlisted(NamedTuple):
+    """What a watch comes to under a configuration: the account, and `plan`, when it is polled."""
+
+    account: Account
+    plan: object
+
+
+class Crowd(Protocol):
+    """Whoever works with the accounts there are. What it is told is so already."""
+
+    def change(self, before: Account | None, now: Enlisted | None) -> None:
+        """An account has come, is another, or has gone."""
+        ...
+
+    async def begin(self, account: Account, moved_from: str) -> None:
+        """It was made, or changed, here: read it at once. `moved_from` is its provider before, empty for none."""
+        ...
+
+    async def enrol(self, accounts: Sequence[Account]) -> None:
+        """They were made, or changed, somewhere: see that they are polled."""
+        ...
+
+    async def end(self, ended: Sequence[Ended]) -> None:
+        """They were ended here: close what is open of them soon."""
+        ...
+
+
+class Everyone(Mapping[str, Account]):
+    """Two sets of accounts as one, always as they are now; no name is in both."""
+
+    def __init__(self, configured: Mapping[str, Account], watched: Mapping[str, Account]) -> None:
+        self._configured, self._watched = configured, watched
+
+    def __getitem__(self, name: str) -> Account:
+        found = self._configured.get(name)
+        return self._watched[name] if found is None else found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._configured or name in self._watched
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._configured
+        yield from self._watched
+
+    def __len__(self) -> int:
+        return len(self._configured) + len(self._watched)
+
+
+class Kept(NamedTuple):
+    """A watch that was asked for: `new` says that there was none."""
+
+    account: Account
+    expires_at: datetime | None
+    new: bool
+
+
+@dataclass(slots=True)
+class Watches:
+    """The accounts of one configuration and the watches that it can read, in one process.
+
+    `enlist` makes the account of (name, provider, settings as JSON), or raises WatchRefused. `kept` is how long it is
+    remembered that a watch is over. `strange` are watches that this configuration cannot read. `clashes` are the names
+    of configured accounts that are watched too, or (False) were.
+    """
+
+    store: WatchStore
+    configured: Mapping[str, Account]
+    enlist: Callable[[str, str, str], Enlisted]
+    crowd: Crowd
+    kept: timedelta
+    watched: dict[str, Account] = field(default_factory=dict)
+    strange: dict[str, Watched] = field(default_factory=dict)
+    clashes: dict[str, bool] = field(default_factory=dict)
+    everyone: Everyone = field(init=False)
+    _known: dict[str, Watched] = field(default_factory=dict)
+    _over: OrderedDict[str, Ended] = field(default_factory=OrderedDict)
+    _place: Place | None = None
+    #: While everything is read anew: what was not met yet.
+    _unseen: set[str] = field(default_factory=set)
+    _learned: int = 0
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        self.everyone = Everyone(self.configured, self.watched)
+
+    def get(self, name: str) -> Account | None:
+        """An account that this process knows of."""
+        return self.everyone.get(name)
+
+    async def find(self, name: str) -> Account | None:
+        """The same; asks the store when it is unknown here, since another process may just have made it."""
+        if (account := self.get(name)) is not None:
+            return account
+        found = await self.store.find_watch(name)
+        match found:
+            case Watched():
+                self._take(found)
+            case Ended():
+                self._drop(found)
+            case None:
+                self._over.pop(name, None)
+        return self.get(name)
+
+    def session_over(self, name: str) -> bool:
+        """Whether it was watched for a time that is over; then `get` and `find` know it no more."""
+        ended = self._over.get(name)
+        return ended is not None and ended.reason == "watch_expired" and self.get(name) is None
+
+    def ended(self, name: str) -> Ended | None:
+        """How a watch ended, if it did and `find` or `refresh` said so."""
+        return self._over.get(name)
+
+    def is_configured(self, name: str) -> bool:
+        """Whether it is no watch, but an account of the configuration."""
+        return name in self.configured
+
+    def expires_at(self, name: str) -> datetime | None:
+        """When a watch ends by itself; None for one that does not, and for what is configured."""
+        known = self._known.get(name)
+        return known.expires_at if known else None
+
+    async def put(self, name: str, provider: str, settings: str, expires_in: timedelta | None) -> Kept:
+        """Watch an account, or watch it otherwise: it is durable, and being read, when this returns.
+
+        WatchRefused: it cannot be watched like that. WatchesFull: there are too many.
+        """
+        enlisted = self.enlist(name, provider, settings)
+        answer = await self.store.watch(name, provider, settings, expires_in, self.kept)
+        if answer is None:
+            raise WatchesFull("there are as many watches as there may be; end some first")
+        watched, new, before = answer
+        self._take(watched, enlisted)
+        await self.crowd.begin(enlisted.account, "" if before == provider else before)
+        return Kept(enlisted.account, watched.expires_at, new)
+
+    async def remove(self, name: str, reason: Ending = "account_removed") -> Ended | None:
+        """End a watch now; None when there is none."""
+        ended = await self.store.unwatch(name, reason, self.kept)
+        if ended is not None:
+            self._drop(ended)
+            await self.crowd.end([ended])
+        return ended
+
+    async def refresh(self) -> None:
+        """Take over what other processes did, and end what has lasted long enough."""
+        async with self._lock:
+            while await self._read_on():
+                pass
+
+    async def _read_on(self) -> bool:
+        """Read what changed; whether there is more."""
+        learned = self._learned
+        news = await self.store.watch_news(self._place, self.kept)
+        undisturbed = learned == self._learned
+        if news.whole:
+            self._begin_anew()
+        came = [account for one in news.live if (account := self._take(one)) is not None]
+        for one in (*news.expired, *news.ended):
+            self._drop(one)
+        await self.crowd.end(news.expired)
+        await self.crowd.enrol(came)
+        # Only now: where this is cut short, it is told again.
+        self._place = news.place
+        if news.more:
+            return True
+        for name in tuple(self._unseen):
+            self._lose(name)
+        counted = len(self._known) + len(self.strange) + sum(self.clashes.values())
+        if undisturbed and not news.whole and news.alive != counted:
+            # Something was lost with the store.
+            self._place = None
+            return True
+        return False
+
+    def _begin_anew(self) -> None:
+        """Nothing is certain any more but what is met from now on; numbers may have been lost with the store."""
+        self._unseen = self._known.keys() | self.strange.keys()
+        self._known.update({name: one._replace(number=0) for name, one in self._known.items()})
+        self.strange.update({name: one._replace(number=0) for name, one in self.strange.items()})
+        self._over.clear()
+
+    def _take(self, watched: Watched, enlisted: Enlisted | None = None) -> Account | None:
+        """Know of a watch; returns its account where that is new or another."""
+        name = watched.account
+        if self._is_old(name, watched.number):
+            return None
+        self._learned += 1
+        self._unseen.discard(name)
+        self._over.pop(name, None)
+        if name in self.configured:
+            self.clashes[name] = True
+            return None
+        before, known = self.watched.get(name), self._known.get(name)
+        if known is not None and _same(known, watched):
+            self._known[name] = watched
+            return None
+        try:
+            enlisted = enlisted or self.enlist(name, watched.provider, watched.settings)
+        except WatchRefused as refused:
+            log.error("watch.not_understood", account=name, provider=watched.provider, why=refused.mistakes[:3])
+            self._forget(name)
+            self.strange[name] = watched
+            return None
+        self.strange.pop(name, None)
+        self._known[name], self.watched[name] = watched, enlisted.account
+        self.crowd.change(before, enlisted)
+        return enlisted.account
+
+    def _drop(self, ended: Ended) -> None:
+        """Know that a watch is over."""
+        name = ended.account
+        if self._is_old(name, ended.number):
+            return
+        self._learned += 1
+        self._over[name] = ended
+        self._over.move_to_end(name)
+        if len(self._over) > OVER_KEPT:
+            self._over.popitem(last=False)
+        if ended.reason != "account_configured" and name in self.configured:
+            self.clashes[name] = False
+            return
+        self._lose(name)
+
+    def _is_old(self, name: str, number: int) -> bool:
+        """Whether something later is known."""
+        known = self._known.get(name) or self.strange.get(name) or self._over.get(name)
+        return known is not None and number < known.number
+
+    def _lose(self, name: str) -> None:
+        self._unseen.discard(name)
+        self.clashes.pop(name, None)
+        self.strange.pop(name, None)
+        self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        self._known.pop(name, None)
+        before = self.watched.pop(name, None)
+        if before is not None:
+            self.crowd.change(before, None)
+
+
+def _same(known: Watched, watched: Watched) -> bool:
+    """Whether they differ in when they end at most."""
+    return (known.provider, known.settings) == (watched.provider, watched.settings)
