@@ -2,13 +2,13 @@
 
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
 from pydantic import BaseModel, SecretStr
 
-from monitor import audience, doubts, watchdog_settings
+from monitor import audience, doubts, guarddoubts, watchdog_settings
 from monitor.accounts import Roster
 from monitor.channels.base import insecure
 from monitor.engine.expected import doubts as expected_doubts
@@ -58,6 +58,13 @@ class Findings:
     def doubt(self, path: Steps, what: str) -> None:
         self.warnings.append(Mistake(self.document.file, self.document.line(path), dotted(path), what))
 
+    def take(self, wrong: Iterable[tuple[Steps, str]], doubts: Iterable[tuple[Steps, str]]) -> None:
+        """What somebody else has found."""
+        for path, what in wrong:
+            self.wrong(path, what)
+        for path, what in doubts:
+            self.doubt(path, what)
+
 
 def check(settings: Settings, roster: Roster, rules: list[Located], document: Document) -> Findings:
     """All cross-checks of a configuration whose parts are sound by themselves."""
@@ -65,12 +72,14 @@ def check(settings: Settings, roster: Roster, rules: list[Located], document: Do
     _check_store(settings, found)
     found.mistakes += miscounted(settings, document)
     _check_http(settings, found)
-    _check_prices(settings, found)
+    found.take(namesakes(settings.prices), forgeable(settings.prices))
     _check_secrets(settings, found)
-    _check_watchdogs(settings, found)
+    watchdogs = watchdog_settings.mistakes(settings.connectivity, settings.egress)
+    found.take(watchdogs, watchdog_settings.doubts(settings.heartbeats))
     _check_providers(settings, roster, found)
     _check_channels(settings, found)
     _check_expected(settings, roster, found)
+    found.take(guarddoubts.mistakes(settings.guard, roster.accounts), guarddoubts.doubts(settings, roster.accounts))
     _check_rules(settings, roster, rules, found)
     return found
 
@@ -91,20 +100,6 @@ def _check_http(settings: Settings, found: Findings) -> None:
         secret = token.token.get_secret_value()
         if secret != UNREAD and len(secret) < TOKEN_MIN:
             found.doubt(("http", "tokens", index, "token"), f"shorter than {TOKEN_MIN} characters, easy to guess")
-
-
-def _check_prices(settings: Settings, found: Findings) -> None:
-    for path, what in namesakes(settings.prices):
-        found.wrong(path, what)
-    for path, what in forgeable(settings.prices):
-        found.doubt(path, what)
-
-
-def _check_watchdogs(settings: Settings, found: Findings) -> None:
-    for path, what in watchdog_settings.mistakes(settings.connectivity, settings.egress):
-        found.wrong(path, what)
-    for path, what in watchdog_settings.doubts(settings.heartbeats):
-        found.doubt(path, what)
 
 
 def secrets(settings: Settings) -> Iterator[tuple[Steps, SecretStr]]:
