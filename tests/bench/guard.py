@@ -5,8 +5,9 @@ that feeds its wallets, and whoever asks (betting.py). Every hold expires after 
 the money back is in the figures.
 
 The unit is a bare `redis.asyncio` GET by 32 tasks over a pool, on the store's unix socket. `x` is calls per second in
-that unit, measured right before; `cpu` are microseconds of CPU a call in the daemon's process, `store` in the
-store's. On a machine with two cores the one who asks, the store and the daemon share them, and two daemons more so.
+that unit, measured right before, and `cpu_x` calls per second of CPU, which says more where others use the machine
+too. `cpu` are microseconds of CPU a call in the daemon's process, `store` in the store's, `asking` in that of the one
+who asks: on a machine with two cores they all share those.
 """
 
 import asyncio
@@ -149,7 +150,7 @@ async def bet(plan: Plan) -> dict:
 
 async def measure(world: World, name: str, plan: Plan) -> Result:
     """One line: rates against the unit, latencies in milliseconds, CPU in microseconds a call."""
-    unit = await gets(world.store)
+    unit, unit_cpu = await gets(world.store)
     cpu, store = _cpu(world), await _store_cpu(world.store)
     seen = await bet(plan)
     cpu, store = _cpu(world) - cpu, await _store_cpu(world.store) - store
@@ -160,15 +161,15 @@ async def measure(world: World, name: str, plan: Plan) -> Result:
     figures = {
         "per_s": round(per_s), "x": round(per_s / unit, 2), "unit": round(unit),
         **{part: round(seen[part] * 1e3, 2) for part in ("p50", "p99", "p999")},
-        "cpu": round(cpu / calls * 1e6, 1), "store": round(store / calls * 1e6, 1),
-        "asking": round(seen["cpu"] / seen["calls"] * 1e6, 1),
+        "cpu": round(cpu / calls * 1e6, 1), "cpu_x": round(unit_cpu * calls / cpu, 2),
+        "store": round(store / calls * 1e6, 1), "asking": round(seen["cpu"] / seen["calls"] * 1e6, 1),
     }  # fmt: skip
     return Result(f"guard {name}", figures | ({"others": str(others)} if others else {}))
 
 
-async def gets(store: Redis) -> float:
-    """The unit: GETs per second."""
-    end, done = time.perf_counter() + UNIT_S, 0
+async def gets(store: Redis) -> tuple[float, float]:
+    """The unit: GETs per second, and seconds of our CPU for one."""
+    cpu, end, done = time.process_time(), time.perf_counter() + UNIT_S, 0
 
     async def ask() -> None:
         nonlocal done
@@ -177,7 +178,7 @@ async def gets(store: Redis) -> float:
             done += 1
 
     await asyncio.gather(*(ask() for _ in range(UNIT_TASKS)))
-    return done / UNIT_S
+    return done / UNIT_S, (time.process_time() - cpu) / done
 
 
 def _cpu(world: World) -> float:
