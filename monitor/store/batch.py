@@ -39,6 +39,10 @@ class Calls(Protocol):
         """Send one command; StoreUnavailable when there is no answer, or the server refuses."""
         ...
 
+    async def together(self, *commands: Command) -> list[Any]:
+        """Send these at once, and wait for all their answers; StoreUnavailable when one has none."""
+        ...
+
     async def everywhere(self, *command: str | bytes | int) -> list[Any]:
         """Send one command to every primary; redis' own exceptions, OSError or StoreUnavailable when one fails."""
         ...
@@ -52,6 +56,11 @@ class Calls(Protocol):
         ...
 
 
+def fcall(function: str, keys: Sequence[str], *args: str | bytes | int) -> Command:
+    """The command that calls a function of ours."""
+    return ("FCALL", called(function), len(keys), *keys, *args)
+
+
 class Line(ABC):
     """Calls to one server. One that lacks our functions is given them, and asked again: it did not run the call."""
 
@@ -60,7 +69,7 @@ class Line(ABC):
 
     async def fcall(self, function: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
         """See Calls."""
-        return await self.command("FCALL", called(function), len(keys), *keys, *args)
+        return await self.command(*fcall(function, keys, *args))
 
     async def command(self, *command: str | bytes | int) -> Any:
         """See Calls."""
@@ -69,14 +78,31 @@ class Line(ABC):
         except RedisError as error:
             raise unavailable(error) from None
 
+    async def together(self, *commands: Command) -> list[Any]:
+        """See Calls."""
+        # Without a task for each, which would cost as much as the call.
+        answers = [self._enqueue(command) for command in commands]
+        try:
+            return [await self._finish(*one) for one in zip(commands, answers, strict=True)]
+        except RedisError as error:
+            raise unavailable(error) from None
+        finally:
+            for answer in answers:
+                if not answer.cancel() and not answer.cancelled():
+                    # Heard, though nobody listens any more.
+                    answer.exception()
+
     async def everywhere(self, *command: str | bytes | int) -> list[Any]:
         """See Calls."""
         return [await self.run(command)]
 
     async def run(self, command: Command) -> Any:
         """The answer; redis' own exceptions, or StoreUnavailable."""
+        return await self._finish(command, self._enqueue(command))
+
+    async def _finish(self, command: Command, answer: asyncio.Future[Any]) -> Any:
         try:
-            return await self._enqueue(command)
+            return await answer
         except ResponseError as error:
             if not is_missing(error):
                 raise

@@ -24,8 +24,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as Disconnected
 
 from monitor.errors import StoreUnavailable, StoreUnusable
-from monitor.store.batch import Line, unavailable
-from monitor.store.functions import called
+from monitor.store.batch import Line, fcall, unavailable
 from monitor.store.keys import LAYOUT
 from monitor.store.url import Address
 from monitor.store.wire import CONNECT_TIMEOUT_S, Command
@@ -147,7 +146,7 @@ class Cluster:
 
     async def fcall(self, function: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
         """See Calls. The keys share a slot."""
-        return await self.command("FCALL", called(function), len(keys), *keys, *args)
+        return await self.command(*fcall(function, keys, *args))
 
     async def command(self, *command: str | bytes | int) -> Any:
         """See Calls. One without a key goes where the number of partitions is kept."""
@@ -155,6 +154,10 @@ class Cluster:
             return await self._run(key_slot(_key(command)), command)
         except RedisError as error:
             raise unavailable(error) from None
+
+    async def together(self, *commands: Command) -> list[Any]:
+        """See Calls."""
+        return await asyncio.gather(*(self.command(*command) for command in commands))
 
     async def everywhere(self, *command: str | bytes | int) -> list[Any]:
         """See Calls."""

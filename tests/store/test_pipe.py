@@ -134,6 +134,16 @@ async def test_a_refused_call_fails_alone(a_server, opened):
     assert "WRONGTYPE" in str(answers[1])
 
 
+async def test_calls_that_belong_together_go_out_together_and_fail_together(a_server, opened):
+    line = opened(a_server().url)
+
+    assert await line.together(("SET", "a", "1"), ("GET", "a")) == [b"OK", b"1"]
+    with pytest.raises(StoreUnavailable, match="WRONGTYPE"):
+        await line.together(("LPUSH", "a", "1"), ("LPUSH", "a", "2"))
+
+    assert await line.command("GET", "a") == b"1"
+
+
 async def test_who_gives_up_leaves_the_others_their_answers(a_server, opened):
     line = opened(a_server().url)
     await line.command("PING")
