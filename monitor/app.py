@@ -24,6 +24,7 @@ from monitor.duties import Duties, Duty
 from monitor.engine.offline import LOOK_SOON
 from monitor.errors import ConfigError, StoreUnavailable, StoreUnusable
 from monitor.gauges import Gauges
+from monitor.guard_staff import GuardStaff
 from monitor.guardwatch import GuardWatch, listen
 from monitor.heartbeat import LOOK_EVERY, Heart
 from monitor.metrics import Metrics
@@ -76,6 +77,7 @@ class Daemon:
             vitals = Vitals(self.duties, self.lookout)
             door = Http(self.chat_session)
             self.heart = Heart(self.clock, self.metrics.beats, vitals, door, lambda: self.config.heartbeats)
+            self.guard_staff = GuardStaff(self.store, self.clock, self.metrics.guard, self.guardwatch.late)
             self._employ(self.config, self._new_crew(self.config))
             stack.push_async_callback(self._finish)
             # It takes a while with many accounts, so before there is anything to hold up.
@@ -86,7 +88,7 @@ class Daemon:
             if "poll" in self.roles:
                 stack.callback(listen(self.url, lambda: self.crew).cancel)
             if "api" in self.roles:
-                self.front = await Front.open(self.config, self.crew, self.duties)
+                self.front = await Front.open(self.config, self.crew, self.duties, self.guard_staff)
                 stack.push_async_callback(self.front.close)
                 log.info("api.listening", address=self.front.address)
             log.info("daemon.started", roles=sorted(self.roles), accounts=len(self.config.accounts))
@@ -110,6 +112,7 @@ class Daemon:
             Duty("connectivity", self.lookout.look, LOOK_SOON, self.lookout.bell),
             Duty("heartbeat", self.heart.beat, LOOK_EVERY),
             *self.guardwatch.duties(lambda: self.crew),
+            *self.guard_staff.duties(),
         )
 
     def _employ(self, config: Config, crew: Crew) -> None:
@@ -237,6 +240,7 @@ class Daemon:
         try:
             async with asyncio.timeout(limit):
                 await self.duties.stop()
+                await self.guard_staff.finish()
                 await asyncio.gather(self.heart.stopping(), *(crew.stop() for crew in crews))
                 await self.crew.flush()
         except TimeoutError:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from monitor.fields import Amount, Duration, Secret, duration
 from monitor.guard import units
 from monitor.guard.hold import Terms
+from monitor.guard.policy import AuditMode, House, OnStale, Policy
 
 #: A hold must not outlive the caller's patience by much: money that nobody can spend is lost business.
 HOLD_MAX = timedelta(minutes=15)
@@ -106,7 +107,7 @@ class GuardSettings(_Section):
     soft_age: Duration | None = Field(
         default=None, description="older facts are read anew in the background; default 0.6 × max_age"
     )
-    on_stale: Literal["deny", "refresh"] = "deny"
+    on_stale: OnStale = "deny"
     hold_ttl: HoldTtl = HoldTtl()
     amount: Stakes = Stakes()
     max_holds: int = Field(default=50, ge=1, le=100_000, description="open holds per wallet")
@@ -141,7 +142,7 @@ class GuardSettings(_Section):
     )
     bankroll: Bankroll | None = Field(default=None, description="the house side")
     signing: Signing | None = Field(default=None, description="HMAC on top of the token")
-    audit: Literal["off", "sampled", "all"] = Field(
+    audit: AuditMode = Field(
         default="sampled", description="which decisions are logged; sampled: every refusal and 1 % of the rest"
     )
 
@@ -165,4 +166,22 @@ class GuardSettings(_Section):
             hold_max=self.hold_ttl.max,
             max_holds=self.max_holds,
             locked=self.locked,
+        )
+
+    def policy(self) -> Policy:
+        """What the guard itself goes by."""
+        house = self.bankroll
+        return Policy(
+            terms=self.terms(),
+            max_age=self.max_age,
+            soft_age=self.soft,
+            on_stale=self.on_stale,
+            ttl=self.hold_ttl.default,
+            ttl_max=self.hold_ttl.max,
+            amount_min=units.ceil(self.amount.min),
+            amount_max=units.floor(self.amount.max),
+            deadline=self.deadline,
+            refresh_wait=self.refresh_wait,
+            audit=self.audit,
+            house=None if house is None else House(house.account, house.asset),
         )

@@ -9,6 +9,7 @@ from prometheus_client.exposition import choose_encoder
 
 from monitor.metrics_beats import BeatMetrics
 from monitor.metrics_family import PREFIX, Family
+from monitor.metrics_guard import GuardMetrics
 from monitor.metrics_sending import Sending
 
 PollOutcome = Literal["ok", "partial", "unreachable", "refused", "throttled", "garbled", "bug"]
@@ -41,6 +42,7 @@ class Metrics(Sending):
         self._delivering()
         self._living(version)
         self.beats = BeatMetrics(self.registry, PREFIX)
+        self.guard = GuardMetrics(self.registry)
 
     def _polling(self) -> None:
         self._polls = Family(

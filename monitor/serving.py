@@ -14,6 +14,7 @@ from monitor.duties import RING_PATIENCE, Duties
 from monitor.engine.drill import DRILL_ACCOUNT, DRILLS
 from monitor.engine.lane import Lane
 from monitor.errors import StoreUnavailable
+from monitor.guard_staff import GuardStaff
 from monitor.plan import Crew
 from monitor.silencing import silence_doubts
 from monitor.store.redis import RedisStore
@@ -25,15 +26,15 @@ LAG_MAX = timedelta(seconds=5)
 class Front:
     """The listening API. A reload changes what it answers from, not the socket."""
 
-    def __init__(self, duties: Duties) -> None:
-        self._duties = duties
+    def __init__(self, duties: Duties, staff: GuardStaff) -> None:
+        self._duties, self._staff = duties, staff
         self._app: App
         self._serving: Serving
 
     @classmethod
-    async def open(cls, config: Config, crew: Crew, duties: Duties) -> "Front":
+    async def open(cls, config: Config, crew: Crew, duties: Duties, staff: GuardStaff) -> "Front":
         """Listen as configured. ConfigError when the address is taken or needs tokens."""
-        front = cls(duties)
+        front = cls(duties, staff)
         front._app = App(front._context(config, crew))
         front._serving = await serve(front._app, config.http.listen)
         return front
@@ -62,6 +63,7 @@ class Front:
             clock=self._duties.clock,
             metrics=self._duties.metrics,
             readiness=partial(self._ready, crew),
+            guard=self._staff.guard(config, crew),
             tokens=tokens,
             signers=_signers(config),
             wake=crew.wake,

@@ -17,7 +17,7 @@ LAYERS = {
     "fields": ["model"],
     "guard": ["model"],
     "rules": ["model", "fields"],
-    "engine": ["model", "rules", "fields", "guard"],
+    "engine": ["model", "rules", "fields", "guard", "deadlines"],
     "egress": ["fields"],
     "redact": ["fields"],
     "providers": ["model", "fields", "engine.ports", "egress"],

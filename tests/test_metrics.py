@@ -36,6 +36,13 @@ def everything(metrics, name):
     metrics.configured("abc")
     metrics.reloaded(ok=False)
     metrics.answered(404)
+    metrics.guard.decided("OK", SECOND, SECOND)
+    metrics.guard.undecided("store-unavailable", SECOND)
+    metrics.guard.resolved("commit", "done")
+    metrics.guard.refreshed("late")
+    metrics.guard.undone("refused")
+    metrics.guard.unaudited(1)
+    metrics.guard.open(7)
 
 
 def test_a_poll_is_late_only_beyond_its_own_interval():
@@ -129,6 +136,9 @@ def test_every_metric_can_be_reached_and_only_through_few_labels():
         "digest",
         "rule",
         "source",
+        "decision",
+        "reason",
+        "call",
     }
     assert all(list(family.samples) for family in metrics.registry.collect())
 

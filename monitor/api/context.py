@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from monitor.api.auth import Token
 from monitor.api.signing import Signers
+from monitor.engine.guarding import Guard
 from monitor.engine.notice import Rules
 from monitor.engine.ports import Clock
 from monitor.engine.reader import Reader
@@ -161,6 +162,7 @@ class ApiContext:
     metrics: Exposition
     readiness: Readiness
     watches: Watching
+    guard: Guard
     callers: Mapping[str, "Caller"] = field(default_factory=dict)
     tokens: tuple[Token, ...] = ()
     signers: Signers | None = None

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import msgspec
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from monitor import __version__
@@ -38,6 +39,10 @@ _PATH: Mapping[str, str] = {
     "alerts/id": "the alert's id: `alr_…`",
     "deliveries/id": "the notification's id: `ntf_…`",
     "silences/id": "the silence's id",
+    "hold_id": "the caller's own id of the bet: 1 to 128 of `A-Z a-z 0-9 . _ ~ @ = + | -`",
+    "account": "the account's name",
+    "asset": "the asset, with its network where the account has it on several",
+    "source": "whoever locks: 1 to 64 of `A-Z a-z 0-9 . _ ~ @ = + -`",
 }
 
 
@@ -69,23 +74,33 @@ def _plain(path: str) -> str:
 
 
 def _taken(routes: Iterable[Route]) -> tuple[Document, Document]:
-    """The schemas of bodies that are read: by method and path, and what they refer to."""
-    models = {route.takes: None for route in routes if route.takes is not None}
+    """The schemas of bodies that pydantic reads: by method and path, and what they refer to."""
+    of_routes = {_key(route): takes for route in routes if (takes := _modelled(route.takes))}
+    models = dict.fromkeys(of_routes.values())
     refs, found = models_json_schema(
         [(model, "validation") for model in models], ref_template=_REF + "{model}", by_alias=True
     )
     of = {model: schema for (model, _), schema in refs.items()}
-    return {_key(route): of[route.takes] for route in routes if route.takes is not None}, found.get("$defs", {})
+    return {key: of[model] for key, model in of_routes.items()}, found.get("$defs", {})
+
+
+def _modelled(takes: type | None) -> type[BaseModel] | None:
+    return takes if takes is not None and issubclass(takes, BaseModel) else None
+
+
+def _structured(takes: type | None) -> type[msgspec.Struct] | None:
+    return takes if takes is not None and issubclass(takes, msgspec.Struct) else None
 
 
 def _given(routes: Iterable[Route]) -> tuple[Document, Document]:
-    """The schemas of good answers: by method, path and status, and what they refer to."""
+    """The schemas of good answers, by method, path and status, and of bodies that msgspec reads, by method and path;
+    and what they refer to."""
     wanted = {
         f"{_key(route)} {status}": kind
         for route in routes
         for status, kind in route.answers.items()
         if not isinstance(kind, tuple) and kind is not None
-    }
+    } | {_key(route): takes for route in routes if (takes := _structured(route.takes))}
     kinds = [*wanted.values(), shapes.ProblemShown]
     schemas, found = msgspec.json.schema_components(kinds, ref_template=_REF + "{name}")
     of = dict(zip(wanted, schemas, strict=False))
@@ -133,9 +148,18 @@ def _operation(route: Route, taken: Document, given: Document) -> Document:
     if parameters := [*_path(route.path), *map(_query, route.query)]:
         operation["parameters"] = parameters
     if route.takes is not None:
-        body = {"required": True, "content": {"application/json": {"schema": taken[_key(route)]}}}
-        operation["requestBody"] = body
+        schema = (given if _structured(route.takes) else taken)[_key(route)]
+        operation["requestBody"] = {
+            "required": _needed(route.takes),
+            "content": {"application/json": {"schema": schema}},
+        }
     return operation
+
+
+def _needed(takes: type) -> bool:
+    """Whether there must be a body: not where nothing in it has to be said."""
+    struct = _structured(takes)
+    return struct is None or any(one.required for one in msgspec.structs.fields(struct))
 
 
 def _tag(path: str) -> str:

@@ -31,6 +31,7 @@ PROBLEMS: Mapping[str, Kind] = {
     "delivery-unknown": Kind(404, "There is no such delivery."),
     "hold-unknown": Kind(404, "Nothing is held under this id."),
     "silence-unknown": Kind(404, "There is no such silence."),
+    "wallet-unknown": Kind(404, "The account has no such asset, or was not read yet."),
     "method-not-allowed": Kind(405, "The path takes other methods; `Allow` names them."),
     "account-configured": Kind(409, "The account stands in the configuration file: change it there."),
     "alert-event": Kind(409, "The alert is an event: there is nothing to acknowledge."),
@@ -52,6 +53,7 @@ PROBLEMS: Mapping[str, Kind] = {
     "not-ready": Kind(503, "The process cannot do its work now; `checks` says why."),
     "deadline-exceeded": Kind(503, "There was no answer in time."),
     "overloaded": Kind(503, "Too many requests at once."),
+    "provider-unavailable": Kind(503, "The provider fails and is left alone for now."),
     "store-unavailable": Kind(503, "The store does not answer."),
 }
 
@@ -78,10 +80,10 @@ def unknown_account(name: str) -> Problem:
     return Problem("account-unknown", f"there is no account {name[:128]!r}")
 
 
-def later(name: str, detail: str, wait: timedelta) -> Problem:
+def later(name: str, detail: str, wait: timedelta, **more: object) -> Problem:
     """Try again after `wait`, rounded up to whole seconds as Retry-After wants it."""
     seconds = max(1, -(-wait // timedelta(seconds=1)))
-    return Problem(name, detail, {"Retry-After": str(seconds)})
+    return Problem(name, detail, {"Retry-After": str(seconds)}, **more)
 
 
 def too_large() -> Problem:

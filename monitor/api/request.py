@@ -11,21 +11,37 @@ from monitor.api.problems import too_large
 BODY_MAX = 64 * 1024
 
 
+#: Whoever asks where no tokens are configured.
+LOCAL = "local"
+
+
 class Request:
     """What was asked. `match_info` has what stands in the path where its route has `{name}`, decoded.
 
-    `token` is who asks; None where everybody may, or where no tokens are configured.
+    `token` is who asks; None where everybody may, or where no tokens are configured. `decision` is the id of what the
+    guard decides of it, once there is one.
     """
 
-    __slots__ = ("_body", "_request", "headers", "match_info", "method", "token")
+    __slots__ = ("_body", "_request", "decision", "headers", "match_info", "method", "token")
 
     def __init__(self, request: web.BaseRequest, match_info: Mapping[str, str], token: Token | None) -> None:
         self._request = request
         self._body: bytes | None = None
         self.match_info = match_info
         self.token = token
+        self.decision = ""
         self.method = request.method
         self.headers: CIMultiDictProxy[str] = request.headers
+
+    @property
+    def caller(self) -> str:
+        """Who asks, by name: hold ids are kept apart by it."""
+        return LOCAL if self.token is None else self.token.name
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether the one who asks may see what other callers hold."""
+        return self.token is None or self.token.may(())
 
     @property
     def raw_path(self) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from aiohttp import web
+from msgspec import Struct
 from pydantic import BaseModel
 
 from monitor.api.auth import Scope
@@ -35,5 +36,5 @@ class Route:
     signed: bool = False
     answers: Mapping[int, object] = field(default_factory=dict)
     query: tuple[Param, ...] = ()
-    takes: type[BaseModel] | None = None
+    takes: type[BaseModel] | type[Struct] | None = None
     problems: tuple[str, ...] = ()

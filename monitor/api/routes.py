@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from monitor.api import accounts, alerts, callbacks, health, ledger, openapi, silences, watches
+from monitor.api import accounts, alerts, callbacks, guard_routes, health, ledger, openapi, silences, watches
 from monitor.api import shapes as shape
 from monitor.api.context import ApiContext
 from monitor.api.request import Request
@@ -89,4 +89,5 @@ ROUTES = (
         "DELETE", "/v1/silences/{id}", silences.expire, ("admin",),
         answers={200: SilenceShown}, problems=("silence-unknown", "silence-configured"),
     ),
+    *guard_routes.ROUTES,
 )  # fmt: skip

@@ -16,6 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from monitor.api.auth import Bucket, Rate, Scope, Token, by_digest, find, is_loopback, speaks_locally
 from monitor.api.context import ApiContext
+from monitor.api.guard_problems import completed
 from monitor.api.problems import Problem, invalid, later, too_large
 from monitor.api.replies import render
 from monitor.api.request import BODY_MAX, Request
@@ -25,6 +26,7 @@ from monitor.api.routes import ROUTES
 from monitor.api.signing import verify
 from monitor.deadlines import Deadlines
 from monitor.errors import ConfigError, StoreUnavailable
+from monitor.guard.errors import DeadlineExceeded
 
 log = structlog.get_logger("monitor.api")
 
@@ -86,23 +88,25 @@ class App:
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         """Everything that is raised becomes a problem."""
-        route = None
+        route = asked = None
         try:
             self._check(request)
             route, values = self._find(request)
-            token = self._authorize(request, route.scopes) if route.scopes and self._tokens else None
+            asked = Request(request, values, None)
+            asked.token = self._authorize(request, route.scopes) if route.scopes and self._tokens else None
             with self._deadlines.within(route.deadline.total_seconds()):
-                return await self._ask(route, Request(request, values, token))
-        except Problem as problem:
-            return render(problem)
+                return await self._ask(route, asked)
+        except Problem as known:
+            problem = known
         except StoreUnavailable:
-            return render(later("store-unavailable", "the store does not answer", timedelta(seconds=1)))
-        except TimeoutError:
-            return render(later("deadline-exceeded", "no answer in time", timedelta(seconds=1)))
+            problem = later("store-unavailable", "the store does not answer", timedelta(seconds=1))
+        except (TimeoutError, DeadlineExceeded):
+            problem = later("deadline-exceeded", "no answer in time", timedelta(seconds=1))
         except Exception:
             # Bulkhead: a bug in one endpoint must not show its insides to the caller, nor end the server.
             log.exception("request.bug", method=request.method, path=route.path if route else "")
-            return render(Problem("internal-error", "this is a bug in balance-monitor; its log says more"))
+            problem = Problem("internal-error", "this is a bug in balance-monitor; its log says more")
+        return render(completed(problem, self.api, request.rel_url.raw_path, asked))
 
     def _check(self, request: web.BaseRequest) -> None:
         """Refuse what no endpoint should see."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
-from monitor.guard.hold import Ask, Balance, Debit, Hold, Lock, Resolution, Switch, Terms, Verdict, Wallet
+from monitor.guard.hold import Ask, Balance, Debit, Hold, Lock, Outcome, Resolution, Switch, Terms, Verdict, Wallet
 from monitor.guard.reasons import Reason
 from monitor.model.record import Account
 
@@ -14,6 +14,10 @@ Refreshed = Literal["read", "late", "spent", "failing"]
 
 #: Whether the house can pay: it has enough · too little · nobody knows.
 Solvency = Literal["solvent", "low", "unknown"]
+#: The calls that end a hold.
+Call = Literal["commit", "settled", "release"]
+#: What became of a hold whose answer came too late: refused · expired before that · forgotten, as there were too many.
+Undone = Literal["refused", "expired", "forgotten"]
 
 
 class Tended(NamedTuple):
@@ -168,4 +172,32 @@ class SwitchBoard(Protocol):
 
     async def open(self) -> None:
         """As before; a bankroll that is too low still keeps it closed."""
+        ...
+
+
+class Meter(Protocol):
+    """Counts what the guard does. Methods are named for what has just happened."""
+
+    def decided(self, reason: Reason, took: timedelta, age: timedelta | None) -> None:
+        """A bet was allowed (`OK`) or refused. `age` is how old the facts were, None when there were none."""
+        ...
+
+    def undecided(self, why: str, took: timedelta) -> None:
+        """There was no decision: the name of the problem that was answered instead."""
+        ...
+
+    def resolved(self, call: Call, outcome: Outcome) -> None:
+        """A commit, a settled or a release was answered."""
+        ...
+
+    def refreshed(self, outcome: Refreshed) -> None:
+        """Somebody waited for a refresh."""
+        ...
+
+    def undone(self, outcome: Undone) -> None:
+        """What became of a hold whose answer came too late."""
+        ...
+
+    def unaudited(self, count: int) -> None:
+        """So many decisions were not logged: there was no room."""
         ...

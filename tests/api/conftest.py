@@ -20,6 +20,8 @@ from monitor.model.silence import Silence
 from monitor.model.snapshot import Snapshot
 from monitor.model.watch import Ended
 from tests.api.conformance import check
+from tests.fakes import FakeClock
+from tests.guard.bets import Bets
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -180,7 +182,13 @@ def store():
 
 
 @pytest.fixture
-def context(store):
+def bets():
+    """A guard over the model, at 48 s after noon."""
+    return Bets(FakeClock(NOON + timedelta(seconds=48)))
+
+
+@pytest.fixture
+def context(store, bets):
     async def fine():
         return [Check("store", True)]
 
@@ -190,7 +198,7 @@ def context(store):
         plain = ApiContext(
             accounts=Everyone(known, watches.watched), watches=watches, store=store,
             clock=lambda: NOON + timedelta(seconds=48),
-            metrics=Metrics("0.1.0"), readiness=fine,
+            metrics=Metrics("0.1.0"), readiness=fine, guard=bets.guard(known),
         )  # fmt: skip
         return replace(plain, **changes)
 

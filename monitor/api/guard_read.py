@@ -1,0 +1,150 @@
+"""Reads what the guard is asked, strictly: a mistake of one key may be a bet of another amount."""
+
+import re
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import TypeVar
+
+import msgspec
+
+from monitor.api import query
+from monitor.api.guard_models import ACCOUNT, ASSET, HOLD_ID, SOURCE, CheckRequest, CommitRequest, HoldRequest
+from monitor.api.problems import Problem, invalid
+from monitor.api.request import Request
+from monitor.engine.bet import Wish
+from monitor.fields import duration, duration_text, suggestion
+from monitor.guard import units
+from monitor.guard.errors import AmountImprecise, AmountInvalid
+
+#: More than any honest bet and its `context` take.
+BODY_MAX = 16 * 1024
+_NAMES = {
+    "account": re.compile(ACCOUNT.replace("$", r"\Z")),
+    "asset": re.compile(ASSET.replace("$", r"\Z")),
+    "hold_id": re.compile(HOLD_ID.replace("$", r"\Z")),
+    "source": re.compile(SOURCE.replace("$", r"\Z")),
+}
+_ARTICLES = {
+    "account": "an account",
+    "asset": "an asset",
+    "hold_id": "a hold's id: 1 to 128 of A-Z a-z 0-9 . _ ~ @ = + | -",
+    "source": "a lock's source: 1 to 64 of A-Z a-z 0-9 . _ ~ @ = + -",
+}
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+_TYPE = re.compile(r"(.*?) - at `\$\.(\w+)[^`]*`", re.DOTALL)
+_AMOUNTS = ("amount", "exposure")
+
+Model = TypeVar("Model", bound=msgspec.Struct)
+
+
+async def body(request: Request, decoder: msgspec.json.Decoder[Model], empty: Model | None = None) -> Model:
+    """The request's body; `empty` is what no body at all means."""
+    nothing_asked(request)
+    said = await request.read()
+    if not said and empty is not None:
+        return empty
+    if len(said) > BODY_MAX:
+        raise invalid(f"the body has {BODY_MAX // 1024} kB at most, `context` included")
+    try:
+        return decoder.decode(said)
+    except msgspec.ValidationError as error:
+        raise invalid(_mistake(str(error), decoder.type)) from None
+    except (msgspec.DecodeError, RecursionError):
+        raise invalid("the body is a JSON object") from None
+
+
+def _mistake(said: str, model: type[msgspec.Struct]) -> str:
+    """What is wrong, for people."""
+    known = model.__struct_fields__
+    if found := _UNKNOWN.match(said):
+        name = found[1]
+        return f"unknown key {name[:64]!r}{suggestion(name, known)}"
+    if found := _MISSING.match(said):
+        return f"{found[1]} is required"
+    if not (found := _TYPE.fullmatch(said)):
+        return "the body is a JSON object"
+    what, name = found[1], found[2]
+    if name in _AMOUNTS and "got `str`" not in what:
+        return f'{name} is text, so that it stays exact: write it in quotes, like "12.50"'
+    return f"{name}: {what[:1].lower()}{what[1:]}"
+
+
+def nothing_asked(request: Request) -> None:
+    """A guard request has no query: what somebody writes there would be passed over."""
+    if "?" in request.raw_path:
+        query.read(request, ())
+
+
+def path(request: Request, name: str) -> str:
+    """A name from the path."""
+    return sound(name, request.match_info[name])
+
+
+def sound(name: str, value: str) -> str:
+    """A name as it may be; it becomes part of keys in the store."""
+    if not _NAMES[name].match(value):
+        raise invalid(f"{value[:64]!r} cannot be {_ARTICLES[name]}")
+    return value
+
+
+def wish(said: CheckRequest, ttl_max: timedelta) -> Wish:
+    """A check or a hold, all of it found sound."""
+    amount, decimals = money("amount", said.amount)
+    ttl = said.ttl if isinstance(said, HoldRequest) else None
+    return Wish(
+        sound("account", said.account),
+        sound("asset", said.asset),
+        amount,
+        decimals,
+        None if ttl is None else _ttl(ttl, ttl_max),
+        None if said.max_age is None else span("max_age", said.max_age),
+        said.on_stale,
+        None if said.exposure is None else money("exposure", said.exposure),
+    )
+
+
+def final_amount(said: CommitRequest) -> int | None:
+    """What a bet comes to in the end; None is all that is held."""
+    return None if said.amount is None else money("amount", said.amount, "; to give all of it back, release it")[0]
+
+
+def money(name: str, text: str, instead: str = "") -> tuple[int, int]:
+    """An amount in units, and its decimals."""
+    try:
+        amount, decimals = units.parse(text)
+    except AmountImprecise as error:
+        raise Problem("amount-precision", f"{name}: {error}") from None
+    except AmountInvalid as error:
+        raise invalid(f"{name}: {error}") from None
+    if not amount:
+        raise invalid(f"{name} is more than zero{instead}")
+    return amount, decimals
+
+
+def _ttl(text: str, longest: timedelta) -> timedelta:
+    ttl = span("ttl", text)
+    if not ttl:
+        raise invalid("ttl is longer than zero")
+    if ttl > longest:
+        raise invalid(f"ttl is at most {duration_text(longest)}")
+    return ttl
+
+
+def span(name: str, text: str) -> timedelta:
+    """A duration like `30s`."""
+    try:
+        return _span(text)
+    except ValueError as error:
+        raise invalid(f"{name}: {error}") from None
+
+
+# Callers send the same few for ever.
+_span = lru_cache(maxsize=256)(duration)
+
+
+def ahead(until: datetime | None, now: datetime) -> datetime | None:
+    """The end of a lock; one that is over already would lock nothing."""
+    if until is not None and until <= now:
+        raise invalid("until is in the past: such a lock would hold nobody back")
+    return until

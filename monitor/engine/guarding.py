@@ -1,0 +1,268 @@
+"""The pre-bet guard: is there money for this bet? In doubt there is no decision, which means no bet.
+
+    early reasons ─▶ (facts too old: refresh) ─▶ the store decides ─▶ exposure ─▶ freshness ─▶ answer
+
+One deadline is over all of it.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from monitor.deadlines import Deadlines, Limit
+from monitor.engine.audit import Audit, Decision
+from monitor.engine.bet import Decided, Wish, declares, missing
+from monitor.engine.guard_undo import Undo, Undoing
+from monitor.engine.guardports import Accounts, Call, GuardStore, Meter, Refreshed, Refreshing, SwitchBoard
+from monitor.engine.ports import Clock
+from monitor.errors import StoreUnavailable
+from monitor.guard.errors import DeadlineExceeded, NoBankroll, SeveralNetworks
+from monitor.guard.freshness import freshness
+from monitor.guard.hold import Ask, Hold, Lock, Resolution, Switch, Terms, Verdict, Wallet
+from monitor.guard.policy import Policy
+from monitor.guard.reasons import Reason
+from monitor.model.record import Account
+
+#: The bankroll's holds are kept apart from their players' by a caller that no token can be named like.
+HOUSE_MARK = "!"
+#: Of the bankroll there is no bound on holds: each stands behind one that a player's wallet has counted.
+_UNCOUNTED = 2**53 - 1
+_NOTHING = timedelta(0)
+
+T = TypeVar("T")
+LateCall = Callable[[Call, Hold], None]
+
+
+@dataclass(slots=True)
+class Guard:
+    """The guard under one configuration. `late` hears of debits that came after their hold had expired,
+    `name` makes the ids of decisions.
+
+    Every call raises DeadlineExceeded or StoreUnavailable when there is no answer: then nobody may bet on it.
+    """
+
+    policy: Policy
+    store: GuardStore
+    accounts: Accounts
+    refreshing: Refreshing
+    board: SwitchBoard
+    clock: Clock
+    meter: Meter
+    audit: Audit
+    undoing: Undoing
+    late: LateCall
+    name: Callable[[], str]
+    deadlines: Deadlines = field(default_factory=Deadlines)
+
+    async def check(self, caller: str, wish: Wish, decision: str) -> Decided:
+        """May this be spent? Reserves nothing. NoBankroll where an exposure is stated and nothing covers it."""
+        return await self._decide(caller, "", wish, decision)
+
+    async def hold(self, caller: str, hold: str, wish: Wish, decision: str) -> Decided:
+        """Check and reserve under the caller's own id. Whoever is not answered in time has nothing reserved."""
+        return await self._decide(caller, hold, wish, decision)
+
+    async def _decide(self, caller: str, hold: str, wish: Wish, decision: str) -> Decided:
+        policy, began = self.policy, self.clock()
+        if wish.exposure is not None and policy.house is None:
+            raise NoBankroll("exposure: no bankroll is configured to hold it against")
+        try:
+            with self.deadlines.within(policy.deadline.total_seconds()) as limit:
+                account = self.accounts.get(wish.account) or await self.accounts.find(wish.account)
+                await self.board.ensure()
+                ask = self._ask(caller, hold, wish, decision, account)
+                if (wish.on_stale or policy.on_stale) == "refresh" and account is not None:
+                    await self._freshen(ask, account, limit)
+                verdict = await (self.store.hold if hold else self.store.check)(ask, policy.terms)
+                if wish.exposure is not None and verdict.allowed:
+                    verdict = await self._cover(ask, wish.exposure, verdict)
+        except TimeoutError:
+            self._undo(caller, hold, wish, decision)
+            self.meter.undecided("deadline-exceeded", self.clock() - began)
+            raise DeadlineExceeded("no answer in time: do not bet") from None
+        except asyncio.CancelledError:
+            # The process ends: nobody will be answered.
+            self._undo(caller, hold, wish, decision)
+            raise
+        except StoreUnavailable:
+            # Maybe it is held: whoever asks again with this id is told, else it expires.
+            self.meter.undecided("store-unavailable", self.clock() - began)
+            raise
+        return self._told(ask, account, verdict, began)
+
+    def _ask(self, caller: str, hold: str, wish: Wish, decision: str, account: Account | None) -> Ask:
+        policy = self.policy
+        max_age = policy.max_age if wish.max_age is None else min(policy.max_age, wish.max_age)
+        return Ask(
+            caller, hold, wish.account, wish.asset, wish.amount, wish.decimals, wish.ttl or policy.ttl, max_age,
+            decision, self._early(wish, account), account is not None and declares(account, wish.asset),
+        )  # fmt: skip
+
+    def _early(self, wish: Wish, account: Account | None) -> Reason | None:
+        """The first reason that is known without the wallet, in the order of `guard.reasons`."""
+        over = account is None and self.accounts.session_over(wish.account)
+        if account is None and not over:
+            return "ACCOUNT_UNKNOWN"
+        if self.board.closed is not None:
+            return "GUARD_CLOSED"
+        if over:
+            return "SESSION_EXPIRED"
+        if wish.amount < self.policy.amount_min:
+            return "AMOUNT_BELOW_MIN"
+        return "AMOUNT_ABOVE_MAX" if wish.amount > self.policy.amount_max else None
+
+    async def _freshen(self, ask: Ask, account: Account, limit: Limit) -> None:
+        """Read the account anew where the facts are too old. Only asked for now: a refusal would stick to the id."""
+        facts = await self.store.check(ask, self.policy.terms)
+        if facts.reason not in ("BALANCE_STALE", "BALANCE_NEVER_SEEN"):
+            return
+        limit.extend(self.policy.refresh_wait.total_seconds())
+        self.meter.refreshed(await self.refreshing.now(account, self.policy.refresh_wait))
+
+    async def _cover(self, ask: Ask, exposure: tuple[int, int], verdict: Verdict) -> Verdict:
+        """The house's side of a bet that its player can pay: both are held, or neither.
+
+        A crash in between is healed by the player's ttl; a retry finds the player's hold and goes on here.
+        """
+        held = verdict.hold
+        if ask.hold and (held is None or held.state != "held"):
+            # It was committed meanwhile: the house was asked then.
+            return verdict
+        asked = self._house_ask(ask, exposure)
+        house = await (self.store.hold if ask.hold else self.store.check)(asked, self._house_terms())
+        if house.allowed or house.reused:
+            return verdict._replace(reused=house.reused)
+        if held is None:
+            return verdict._replace(reason="BANKROLL_INSUFFICIENT")
+        await self.store.refuse_hold(ask.caller, ask.hold, ask.decision, self.policy.terms, "BANKROLL_INSUFFICIENT")
+        balance = verdict.balance
+        return verdict._replace(
+            reason="BANKROLL_INSUFFICIENT",
+            hold=held._replace(state="denied", reason="BANKROLL_INSUFFICIENT", expires_at=None),
+            balance=balance and balance._replace(held=max(0, balance.held - held.amount)),
+        )
+
+    def _house_ask(self, ask: Ask, exposure: tuple[int, int]) -> Ask:
+        house = self.policy.house
+        assert house is not None, "refused above"
+        amount, decimals = exposure
+        return ask._replace(
+            caller=ask.caller + HOUSE_MARK, account=house.account, asset=house.asset, amount=amount, decimals=decimals,
+            max_age=self.policy.max_age, early=None, declared=True,
+        )  # fmt: skip
+
+    def _house_terms(self) -> Terms:
+        return self.policy.terms._replace(max_holds=_UNCOUNTED)
+
+    def _undo(self, caller: str, hold: str, wish: Wish, decision: str) -> None:
+        """Nobody was told of it: it is not to stand."""
+        if not hold:
+            return
+        until = self.clock() + (wish.ttl or self.policy.ttl)
+        if wish.exposure is not None:
+            self.undoing.add(Undo(caller + HOUSE_MARK, hold, decision, until), self.policy.terms)
+        self.undoing.add(Undo(caller, hold, decision, until), self.policy.terms)
+
+    def _told(self, ask: Ask, account: Account | None, verdict: Verdict, began: Any) -> Decided:
+        as_of = None if verdict.balance is None else verdict.balance.as_of
+        age = None if as_of is None else max(_NOTHING, verdict.now - as_of)
+        known = freshness(age, self.policy.soft_age, ask.max_age)
+        if account is not None and known in ("soft", "stale"):
+            self.refreshing.soon(account)
+        decision = (verdict.hold.decision if verdict.replayed and verdict.hold else "") or ask.decision
+        if verdict.reused or verdict.networks:
+            self.meter.undecided("hold-id-reused" if verdict.reused else "invalid-request", self.clock() - began)
+        else:
+            self.meter.decided(verdict.reason, self.clock() - began, age)
+            told = Decision(
+                decision, verdict.reason, ask.caller, ask.hold, ask.account, ask.asset, age, verdict.replayed
+            )
+            self.audit.note(self.policy.audit, told)
+        return Decided(verdict, decision, age, known, missing(ask, verdict))
+
+    async def commit(self, caller: str, hold: str, amount: int | None) -> Resolution:
+        """The bet stands with this amount (None: all of it); the rest returns at once."""
+        done = await self._in_time(self.store.commit_hold(caller, hold, amount, self.policy.terms))
+        return self._resolved("commit", done)
+
+    async def settle(self, caller: str, hold: str) -> Resolution:
+        """Its debit is booked at the provider."""
+        return self._resolved("settled", await self._in_time(self.store.settle_hold(caller, hold, self.policy.terms)))
+
+    async def release(self, caller: str, hold: str) -> Resolution:
+        """Roll back, the house's side as well. An id that is unknown is refused from now on."""
+        return self._resolved("release", await self._in_time(self._release(caller, hold)))
+
+    async def _release(self, caller: str, hold: str) -> Resolution:
+        store, terms = self.store, self.policy.terms
+        if self.policy.house is None:
+            return await store.release_hold(caller, hold, terms)
+        mine = caller + HOUSE_MARK
+        # Looked for first: a tombstone for each bet that stated no exposure would double what is kept of ids.
+        done, (house, _) = await asyncio.gather(
+            store.release_hold(caller, hold, terms), store.find_hold(mine, hold, terms)
+        )
+        if done.outcome == "done" and house is not None and house.state == "held":
+            await store.release_hold(mine, hold, terms)
+        return done
+
+    def _resolved(self, call: Call, done: Resolution) -> Resolution:
+        self.meter.resolved(call, done.outcome)
+        if done.hold is not None and call != "release" and done.outcome == "hold-expired":
+            self.late(call, done.hold)
+        return done
+
+    async def find(self, caller: str, hold: str) -> Hold | None:
+        """What became of a hold; None when nothing is known of it, or no longer."""
+        found, _ = await self._in_time(self.store.find_hold(caller, hold, self.policy.terms))
+        return found
+
+    async def wallet(self, account: str, asset: str) -> Wallet | None:
+        """All there is to know of a wallet; None when there is none. SeveralNetworks where it may be one of several."""
+        return await self._in_time(self._wallet(account, asset))
+
+    async def _wallet(self, account: str, asset: str) -> Wallet | None:
+        names = await self.store.resolve_asset(account, asset)
+        if len(names) > 1:
+            raise SeveralNetworks(asset, names)
+        return await self.store.wallet(account, names[0] if names else asset, self.policy.terms)
+
+    async def refresh(self, account: str) -> Refreshed | None:
+        """Read an account anew and wait a moment for it; None when there is no such account."""
+        known = self.accounts.get(account) or await self._in_time(self.accounts.find(account))
+        if known is None:
+            return None
+        wait = self.policy.refresh_wait
+        outcome = await self._in_time(self.refreshing.now(known, wait), wait)
+        self.meter.refreshed(outcome)
+        return outcome
+
+    async def lock(self, account: str, asset: str, lock: Lock) -> None:
+        """No new holds; also of an account that is not watched yet. An asset without its network means all of them."""
+        await self._in_time(self.store.lock(account, asset, lock))
+
+    async def unlock(self, account: str, asset: str, source: str) -> bool:
+        """Whether that source had locked it."""
+        return await self._in_time(self.store.unlock(account, asset, source))
+
+    async def closed(self) -> tuple[str | None, Switch]:
+        """Why nothing is held at present, None while the guard is open; and the operator's part of it."""
+        await self._in_time(self.board.ensure())
+        return self.board.closed, self.board.switch
+
+    async def close(self, comment: str, author: str) -> None:
+        """No new holds anywhere."""
+        await self._in_time(self.board.close(comment, author))
+
+    async def reopen(self) -> None:
+        """As before; a bankroll that is too low still keeps it closed."""
+        await self._in_time(self.board.open())
+
+    async def _in_time(self, work: Coroutine[Any, Any, T], more: timedelta = _NOTHING) -> T:
+        try:
+            with self.deadlines.within((self.policy.deadline + more).total_seconds()):
+                return await work
+        except TimeoutError:
+            raise DeadlineExceeded("no answer in time") from None
