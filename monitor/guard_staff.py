@@ -2,8 +2,7 @@
 
 import itertools
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import timedelta
 from typing import cast
 
@@ -18,7 +17,6 @@ from monitor.engine.guardports import GuardStore
 from monitor.engine.ports import Clock
 from monitor.errors import StoreUnavailable
 from monitor.metrics_guard import GuardMetrics
-from monitor.model.record import Account
 from monitor.plan import Crew
 from monitor.store.redis import RedisStore
 
@@ -26,25 +24,6 @@ from monitor.store.redis import RedisStore
 AUDIT_EVERY, UNDO_EVERY = timedelta(seconds=0.1), timedelta(seconds=1)
 
 log = structlog.get_logger("monitor.guard")
-
-
-@dataclass(frozen=True, slots=True)
-class Configured:
-    """Implements Accounts by the configuration alone."""
-
-    accounts: Mapping[str, Account]
-
-    def get(self, name: str) -> Account | None:
-        """An account of the configuration."""
-        return self.accounts.get(name)
-
-    async def find(self, name: str) -> Account | None:
-        """There are no others."""
-        return self.accounts.get(name)
-
-    def session_over(self, _name: str) -> bool:
-        """Nothing of the configuration ends by itself."""
-        return False
 
 
 class GuardStaff:
@@ -61,7 +40,7 @@ class GuardStaff:
         """The guard as a configuration wants it."""
         means = crew.guard
         return Guard(
-            config.guard.policy(), self._store, Configured(config.accounts), means.refresher, means.switchboard,
+            config.guard.policy(), self._store, crew.visitors.watches, means.refresher, means.switchboard,
             self._clock, self._metrics, self._audit, self._undoing, self._late, self._name,
         )  # fmt: skip
 
