@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from monitor import __version__
-from monitor.api import shapes
+from monitor.api.problem_shapes import ProblemShown
 from monitor.api.problems import PROBLEMS
 from monitor.api.query import Param
 from monitor.api.route import Route
@@ -101,7 +101,7 @@ def _given(routes: Iterable[Route]) -> tuple[Document, Document]:
         for status, kind in route.answers.items()
         if not isinstance(kind, tuple) and kind is not None
     } | {_key(route): takes for route in routes if (takes := _structured(route.takes))}
-    kinds = [*wanted.values(), shapes.ProblemShown]
+    kinds = [*wanted.values(), ProblemShown]
     schemas, found = msgspec.json.schema_components(kinds, ref_template=_REF + "{name}")
     of = dict(zip(wanted, schemas, strict=False))
     return _named(of), {_name(name): _named(schema) for name, schema in found.items()}

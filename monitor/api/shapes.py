@@ -4,12 +4,10 @@ Every key is always there; what is not known is null.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Generic, Literal, NotRequired, TypedDict, TypeVar
+from typing import Annotated, Generic, Literal, TypedDict, TypeVar
 
 from msgspec import Meta
 
-from monitor.guard.hold import State as HoldState
-from monitor.guard.reasons import Reason
 from monitor.model.alert import DataFlag, Severity, State
 from monitor.model.event import Direction
 from monitor.model.group import HushKind, MessageType
@@ -60,30 +58,6 @@ class Ready(TypedDict):
 
     status: Literal["ready"]
     checks: Sequence[CheckShown]
-
-
-class HoldConcerned(TypedDict):
-    """The hold that a problem is about: its id, and what is known of it."""
-
-    id: str
-    state: NotRequired[HoldState]
-    amount: NotRequired[AmountText | None]
-    expires_at: NotRequired[Stamp | None]
-    returned: NotRequired[AmountText]
-    reason: NotRequired[Reason]
-
-
-class ProblemShown(TypedDict):
-    """What was not done, and why (RFC 9457). `type` is what to go by, `detail` is for people."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    checks: NotRequired[Sequence[CheckShown]]
-    decision_id: NotRequired[str]
-    hold: NotRequired[HoldConcerned]
-    safe_to_retry: NotRequired[bool]
 
 
 class Acknowledged(TypedDict):
