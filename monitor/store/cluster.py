@@ -119,12 +119,14 @@ class Topology:
             protocol=2,
         )
         try:
-            async with client:
-                slots = client.nodes_manager.slots_cache
-                self._primaries = {slot: _where(nodes[0]) for slot, nodes in slots.items()}
-                self._known = {_where(node) for node in client.get_nodes()} | set(self.where.hosts)
+            await client.initialize()
+            slots = client.nodes_manager.slots_cache
+            self._primaries = {slot: _where(nodes[0]) for slot, nodes in slots.items()}
+            self._known = {_where(node) for node in client.get_nodes()} | set(self.where.hosts)
         except (RedisClusterException, RedisError, OSError) as error:
             raise self._failure(error) from None
+        finally:
+            await client.aclose()
 
     def _failure(self, error: Exception) -> Exception:
         # redis-py tells all of it as one kind, with the reason as its cause.
