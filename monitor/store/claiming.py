@@ -10,6 +10,7 @@ from monitor.errors import StoreUnavailable
 from monitor.model.standing import Held
 from monitor.model.window import micros, moment
 from monitor.store.duewatch import Watch
+from monitor.store.guardkeys import left
 from monitor.store.keys import NEWEST, PROVIDERS, RUNNING, Partition
 from monitor.store.session import Session
 
@@ -89,7 +90,7 @@ class ClaimingStore(Session):
     async def dismiss(self, provider: str, accounts: Sequence[str], *, moved: bool = False) -> None:
         """Forget the due times of accounts that are no longer configured; a poll under way is lost.
 
-        Sums forget them too, unless they have `moved` to another provider.
+        Sums forget them too, and later the guard, unless they have `moved` to another provider.
         """
         by_partition: dict[Partition, list[str]] = {}
         for account in accounts:
@@ -100,8 +101,9 @@ class ClaimingStore(Session):
                     "bm_dismiss",
                     [
                         *(where.due(provider), where.leased(provider), where.last(provider), where.ahead(provider)),
-                        *(() if moved else (where.changed, where.seen)),
+                        *(() if moved else (where.changed, where.seen, left(where))),
                     ],
+                    self._now,
                     *part,
                 )
                 for where, args in by_partition.items()

@@ -37,10 +37,12 @@ _FILES = (
     "record",
     "hold",
     "resolve",
+    "locks",
+    "janitor",
     "switch",
 )
 #: What is local to these is known to them alone: a library has room for two hundred locals.
-_ALONE = {"hold", "resolve", "switch"}
+_ALONE = {"hold", "resolve", "locks", "janitor", "switch"}
 
 
 @cache

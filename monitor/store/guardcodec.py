@@ -4,14 +4,14 @@ Amounts are texts of 45 digits and times of 16, which the functions cut by place
 `lua/record.lua`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, cast
 
 from monitor.guard import units
-from monitor.guard.hold import Ask, Balance, Hold, Outcome, Resolution, State, Terms, Verdict
+from monitor.guard.hold import Ask, Balance, Debit, Hold, Lock, Outcome, Resolution, State, Terms, Verdict
 from monitor.guard.reasons import Reason
 from monitor.model.feed import Feed
 from monitor.model.window import micros, moment
@@ -140,3 +140,30 @@ def _told(available: str, locked: str, apart: str) -> str:
     there, off = Decimal(available), Decimal(locked)
     flag = "1" if off > 0 or Decimal(apart) > 0 else "0"
     return f"{units.decimals(there):02d}{flag}{units.padded(units.ceil(off))}{units.padded(units.floor(there))}"
+
+
+def name_of(tail: bytes) -> tuple[str, str]:
+    """Caller and id out of the end of a member of `held` or `debits`."""
+    caller, _, name = tail.split(b" ", 1)[0].decode().rpartition("/")
+    return caller, name
+
+
+def debits_of_assets(flat: Sequence[bytes]) -> Iterator[tuple[str, Debit]]:
+    """Members of `debits` and their scores, each with its asset."""
+    for member, score in zip(flat[::2], flat[1::2], strict=True):
+        caller, name = name_of(member[61:])
+        posted_at = None if score == b"inf" else moment(int(float(score)))
+        yield member[61:].split(b" ", 1)[1].decode(), Debit(
+            name, caller, int(member[16:61]), moment(int(member[:16])), posted_at
+        )  # fmt: skip
+
+
+def debits(flat: Sequence[bytes]) -> Iterator[Debit]:
+    """The same of one asset."""
+    return (debit for _, debit in debits_of_assets(flat))
+
+
+def locks(flat: Sequence[bytes]) -> Iterator[Lock]:
+    """Sources and until when they lock."""
+    for source, until in zip(flat[::2], flat[1::2], strict=True):
+        yield Lock(source.decode(), moment(int(until)) if int(until) else None)

@@ -20,7 +20,7 @@ class WalletKeys:
     def wallets(self) -> str:
         """Hash of what the guard counts: `v` version, `at` when the newest reading began, `n` how many assets were
         read, `x` when the next hold expires, `q` when the janitor looks at it. Of each asset `f:` what was read, `s:`
-        sums, `l:` until when it is locked; `b:` what a name without network may mean."""
+        sums, `k:` each source's lock, `l:` the longest; `b:` what a name without network may mean."""
         return f"{self.where.tag}:wallets:{self.account}"
 
     @property
@@ -38,19 +38,40 @@ class WalletKeys:
     @property
     def guard(self) -> str:
         """Hash of the partition: `life` of the server that it last vouched for, `until` when a quarantine lasts, `mark`
-        of the last loss or the first use. Three fields for ever."""
-        return f"{self.where.tag}:guard"
+        of the last loss or of its first use, which is `born`. Four fields for ever."""
+        return guard(self.where)
 
     @property
     def tending(self) -> str:
         """Sorted set of the partition: account → when the janitor looks at its wallets. It removes those that have
         neither holds nor debits."""
-        return f"{self.where.tag}:tending"
+        return tending(self.where)
+
+    @property
+    def left(self) -> str:
+        """Sorted set of the partition: account → since when it is gone. The janitor forgets its wallets once they are
+        of no use any more."""
+        return left(self.where)
 
     def record(self, caller: str, hold: str) -> str:
         """String: what became of a hold, as `lua/record.lua` says. Expires `guard.hold_ids` after it was refused or has
         ended; a year after the commit where only `settled` says that a debit is booked."""
         return f"{self.where.tag}:hold:{caller}/{hold}"
+
+
+def guard(where: Partition) -> str:
+    """See WalletKeys.guard."""
+    return f"{where.tag}:guard"
+
+
+def tending(where: Partition) -> str:
+    """See WalletKeys.tending."""
+    return f"{where.tag}:tending"
+
+
+def left(where: Partition) -> str:
+    """See WalletKeys.left."""
+    return f"{where.tag}:left"
 
 
 def index(caller: str, hold: str) -> str:

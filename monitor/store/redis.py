@@ -13,6 +13,7 @@ from monitor.store.reporting import ReportingStore
 from monitor.store.silences import SilencingStore
 from monitor.store.summing import SummingStore
 from monitor.store.switching import SwitchingStore
+from monitor.store.warding import WardingStore
 from monitor.store.watches import WatchingStore
 
 
@@ -22,6 +23,7 @@ class RedisStore(
     InhibitingStore,
     BudgetStore,
     DigestStore,
+    WardingStore,
     LedgerStore,
     PricingStore,
     ReportingStore,

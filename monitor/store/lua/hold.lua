@@ -79,7 +79,7 @@ local function replay(keys, args, record)
   if record.asset ~= wallet.asset then
     wallet.names = nil
     local more = redis.call('HMGET', keys[1], 'f:' .. record.asset, 's:' .. record.asset)
-    feed_into(wallet, record.asset, more[1], more[2])
+    open_asset(wallet, record.asset, more[1], more[2])
   end
   local state = stage(record, wallet)
   if state == 'released' or state == 'expired' then

@@ -123,17 +123,19 @@ local function enrol(keys, args)
   return 1
 end
 
--- KEYS  due, leased, last, ahead; of accounts that are gone altogether also changed, seen
--- ARGV  accounts
+-- KEYS  due, leased, last, ahead; of accounts that are gone altogether also changed, seen, left
+-- ARGV  now, accounts
 local function dismiss(keys, args)
-  for _, account in ipairs(args) do
-    redis.call('ZREM', keys[1], account)
-    redis.call('ZREM', keys[2], account)
-    redis.call('HDEL', keys[3], account)
-    redis.call('ZREM', keys[4], account)
+  local now = clock(args[1])
+  for i = 2, #args do
+    redis.call('ZREM', keys[1], args[i])
+    redis.call('ZREM', keys[2], args[i])
+    redis.call('HDEL', keys[3], args[i])
+    redis.call('ZREM', keys[4], args[i])
     if keys[5] then
-      redis.call('ZREM', keys[5], account)
-      redis.call('ZREM', keys[6], account)
+      redis.call('ZREM', keys[5], args[i])
+      redis.call('ZREM', keys[6], args[i])
+      redis.call('ZADD', keys[7], whole(now), args[i])
     end
   end
   return 1

@@ -6,7 +6,8 @@
 --                     version of the wallet that the caller remembers or '', mark of the partition that it remembers
 --                     or 0, how long a quarantine lasts, how far the provider's reads trail its writes
 --
--- Of an asset, `f:` is what was read: fence 16, token 16, decimals 2, '1' if anything is locked, what of that
+-- A version is the time of its write, or one more than the last: a wallet that is forgotten and comes back is newer than
+-- all that anybody remembers. Of an asset, `f:` is what was read: fence 16, token 16, decimals 2, '1' if anything is locked, what of that
 -- `available` contains 45, `available` 45; and `s:` the sums: held 45, unsettled 45, open holds 6, up to when debits
 -- have been looked at 16.
 
@@ -31,8 +32,10 @@ local function packed(sums)
   return sums.held .. sums.unsettled .. string.format('%06.0f%016.0f', sums.holds, sums.bound)
 end
 
-local function feed_into(wallet, asset, fed, sums)
-  wallet.asset, wallet.fed, wallet.sums = asset, fed, {[asset] = summed(sums)}
+-- From now on the wallet is that of this asset.
+local function open_asset(wallet, asset, fed, sums)
+  wallet.asset, wallet.fed = asset, fed
+  wallet.sums[asset] = wallet.sums[asset] or summed(sums)
   wallet.fence = fed and tonumber(fed:sub(1, 16))
 end
 
@@ -42,11 +45,12 @@ local function binds(until_us, now)
 end
 
 -- Whether holds may have been lost: the server's life is another one, or less is known than the caller remembers. Then
--- the whole partition is quarantined, under a new mark. What was remembered under an older mark proves nothing new.
+-- the whole partition is quarantined, under a new mark. What was remembered under an older mark proves nothing new,
+-- unless nobody has noticed any loss: then the partition began anew since.
 local function vouch(keys, args, wallet)
-  local got = redis.call('HMGET', keys[4], 'life', 'until', 'mark')
+  local got = redis.call('HMGET', keys[4], 'life', 'until', 'mark', 'born')
   local mark, remembered = tonumber(got[3] or '0'), tonumber(args[5])
-  local lost = mark < remembered
+  local lost = mark < remembered or (remembered > 0 and mark > remembered and got[3] == got[4])
   if args[2] ~= '' and got[1] ~= args[2] then
     lost = lost or got[1] or args[3] == '0'
     redis.call('HSET', keys[4], 'life', args[2])
@@ -55,33 +59,46 @@ local function vouch(keys, args, wallet)
     lost = wallet.version < tonumber(args[4]) or (keys[7] and redis.call('EXISTS', keys[7]) == 0)
   end
   wallet.bound, wallet.mark = tonumber(got[2] or '0'), mark
-  if lost or mark == 0 then
+  if lost then
     wallet.mark = math.max(wallet.now, mark + 1, remembered + 1)
-    wallet.bound = lost and math.max(wallet.bound, wallet.now + tonumber(args[6])) or wallet.bound
+    wallet.bound = math.max(wallet.bound, wallet.now + tonumber(args[6]))
     redis.call('HSET', keys[4], 'mark', whole(wallet.mark), 'until', whole(wallet.bound))
+  elseif mark == 0 then
+    wallet.mark = wallet.now
+    redis.call('HSET', keys[4], 'mark', whole(wallet.now), 'born', whole(wallet.now))
   end
 end
 
 -- The wallet of an asset, which may be named without its network. `names` is set where that is more than one.
 local function wallet_of(keys, args, asset)
-  local got = redis.call('HMGET', keys[1], 'v', 'x', 'q', 'at', 'f:' .. asset, 's:' .. asset, 'l:' .. asset, 'b:' .. asset)
+  local base = asset:match('^(.-)@')
+  local got = redis.call(
+    'HMGET', keys[1], 'v', 'x', 'q', 'at', 'f:' .. asset, 's:' .. asset, 'l:' .. asset, 'b:' .. asset,
+    base and 'l:' .. base or ''
+  )
   local wallet = {
     now = clock(args[1]), lag = tonumber(args[7]), version = tonumber(got[1] or '0'), expiry = tonumber(got[2] or ''),
-    listed = tonumber(got[3] or ''), read = got[4], swept = {}, struck = {},
+    listed = tonumber(got[3] or ''), read = got[4], swept = {}, struck = {}, sums = {},
   }
-  wallet.locked = binds(got[7], wallet.now)
-  feed_into(wallet, asset, got[5], got[6])
+  -- What is locked without its network is locked on all of them.
+  wallet.locked = binds(got[7], wallet.now) or binds(got[9], wallet.now)
+  open_asset(wallet, asset, got[5], got[6])
   if not got[5] and got[8] then
     if got[8]:find('\n', 1, true) then
       wallet.names = got[8]
     else
       local more = redis.call('HMGET', keys[1], 'f:' .. got[8], 's:' .. got[8], 'l:' .. got[8])
       wallet.locked = wallet.locked or binds(more[3], wallet.now)
-      feed_into(wallet, got[8], more[1], more[2])
+      open_asset(wallet, got[8], more[1], more[2])
     end
   end
   vouch(keys, args, wallet)
   return wallet
+end
+
+-- Both sets have members that end so: id, space, asset.
+local function asset_of(member)
+  return member:match('^%S+ (.*)$')
 end
 
 local function sums_of(keys, wallet, asset)
@@ -91,14 +108,14 @@ local function sums_of(keys, wallet, asset)
   return wallet.sums[asset]
 end
 
--- Give back what has expired. A member of `held` is amount 45, id, space, asset: only what is held is in there.
+-- Give back what has expired, of any asset. A member of `held` is amount 45, id, space, asset: only what is held is in there.
 local function sweep(keys, wallet)
   if not wallet.expiry or wallet.expiry > wallet.now then
     return
   end
   local found = redis.call('ZRANGEBYSCORE', keys[2], '-inf', whole(wallet.now), 'LIMIT', 0, EXPIRED_MAX)
   for _, member in ipairs(found) do
-    local sums = sums_of(keys, wallet, member:match('^%S+ (.*)$'))
+    local sums = sums_of(keys, wallet, asset_of(member))
     sums.held, sums.holds = sub(sums.held, member:sub(1, 45)), sums.holds - 1
   end
   wallet.swept, wallet.dirty, wallet.expiry_moved = found, true, true
@@ -120,7 +137,7 @@ local function cover(keys, wallet)
   )
   for i = 1, #found, 2 do
     local member = found[i]
-    if member:match('^%S+ (.*)$') == wallet.asset then
+    if asset_of(member) == wallet.asset then
       sums.unsettled = sub(sums.unsettled, member:sub(17, 61))
       wallet.struck[#wallet.struck + 1] = member
     end
@@ -155,7 +172,7 @@ local function save(keys, wallet)
   if wallet.expiry_moved then
     wallet.expiry = first(keys[2])
   end
-  wallet.version = wallet.version + 1
+  wallet.version = math.max(wallet.version + 1, wallet.now)
   local fields = {
     'v', whole(wallet.version), 'x', wallet.expiry and whole(wallet.expiry) or '',
     'q', wallet.listed and whole(wallet.listed) or '',

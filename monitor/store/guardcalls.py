@@ -1,0 +1,88 @@
+"""How the guard's functions are called: on its own connections, saying what this process remembers of the wallet."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from monitor.errors import StoreUnavailable
+from monitor.guard.hold import Terms
+from monitor.store.guardcodec import Argument, index_ms, record_ms, us
+from monitor.store.guardkeys import WalletKeys, index
+from monitor.store.keys import Partition
+from monitor.store.recollection import Recollection
+from monitor.store.session import Session
+
+log = structlog.get_logger("monitor.guard")
+
+#: A hold's caller and id.
+HoldName = tuple[str, str]
+
+
+class GuardCalls(Session):
+    """What the parts of the guard's store share."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        self._recollection = Recollection()
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # the session's own arguments
+
+    def _wallets(self, account: str) -> WalletKeys:
+        return WalletKeys(self.partition(account), account)
+
+    async def _guard(
+        self,
+        what: str,
+        where: WalletKeys,
+        terms: Terms,
+        args: Sequence[Argument],
+        *,
+        hold: HoldName | None = None,
+        version_at: int = 0,
+        sixth: str = "",
+    ) -> Any:
+        """Call a function on a wallet, with a hold on its record too; its reply has the version at that place, and the
+        partition's mark after it.
+
+        Where holds may have been lost, this process says its own again: the store then knows them as before.
+        """
+        reply = await self._call(what, where, terms, args, hold=hold, sixth=sixth)
+        version, mark = int(reply[version_at]), int(reply[version_at + 1])
+        if self._recollection.heard(where.where.number, where.account, version, mark):
+            await self._say_again(where.where, mark, terms)
+        return reply
+
+    async def _call(
+        self,
+        what: str,
+        where: WalletKeys,
+        terms: Terms,
+        args: Sequence[Argument],
+        *,
+        hold: HoldName | None = None,
+        sixth: str = "",
+    ) -> Any:
+        touched, number = where.all(), where.where.number
+        known = self._recollection.of(number, where.account, self._estimate_us(), terms.hold_ids)
+        if hold:
+            touched.append(where.record(*hold))
+            touched += [where.record(*known.newest)] if known.newest else []
+        elif sixth:
+            touched.append(sixth)
+        return await self._guard_batch.fcall(
+            f"bm_guard_{what}", touched, self._now, *self.life(), known.version, known.mark,
+            us(terms.quarantine), us(terms.read_lag), *args,
+        )  # fmt: skip
+
+    async def _say_again(self, partition: Partition, mark: int, terms: Terms) -> None:
+        """Holds of this process that the store may have lost; where it fails, the next call begins anew."""
+        own = self._recollection.own(partition.number)
+        log.error("guard.quarantined", partition=partition.number, holds=len(own))
+        try:
+            for one in own:
+                await self._guard_batch.command(
+                    "SET", index(one.caller, one.id), f"+{one.account}", "NX", "PX", index_ms(terms)
+                )  # fmt: skip
+                args: list[Argument] = [f"{one.caller}/{one.id}", one.account, record_ms(terms), one.record]
+                await self._call("assert", self._wallets(one.account), terms, args, hold=(one.caller, one.id))
+        except StoreUnavailable:
+            self._recollection.forget_mark(partition.number, mark)

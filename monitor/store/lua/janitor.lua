@@ -1,0 +1,136 @@
+-- What nobody touches: quiet wallets, wallets of accounts that are gone, and partitions that have lost holds.
+
+-- Accounts looked at in one call, and debits told of each.
+local LOOKS_MAX, DEBITS_MAX = 100, 20
+
+-- KEYS  guard, tending, left
+-- ARGV  now, before when an account must have gone
+-- Returns {now, until when the partition is quarantined or '', accounts to look at, accounts that are gone}.
+local function due(keys, args)
+  local now = clock(args[1])
+  local bound = redis.call('HGET', keys[1], 'until')
+  return {
+    whole(now), bound and tonumber(bound) > now and bound or '',
+    redis.call('ZRANGEBYSCORE', keys[2], '-inf', whole(now), 'LIMIT', 0, LOOKS_MAX),
+    redis.call('ZRANGEBYSCORE', keys[3], '-inf', whole(now - tonumber(args[2])), 'LIMIT', 0, LOOKS_MAX),
+  }
+end
+
+-- Strike off what is covered, of every asset that has debits.
+local function cover_all(keys, wallet)
+  local looked = {}
+  for _, member in ipairs(redis.call('ZRANGE', keys[3], 0, COVERED_MAX - 1)) do
+    local asset = asset_of(member)
+    if not looked[asset] and #wallet.struck < 4 * COVERED_MAX then
+      looked[asset] = true
+      local got = redis.call('HMGET', keys[1], 'f:' .. asset, 's:' .. asset)
+      open_asset(wallet, asset, got[1], got[2])
+      cover(keys, wallet)
+    end
+  end
+end
+
+-- The debits left that were committed before then, as (member, score) flat; and when the first of all was.
+local function old_debits(keys, before)
+  local found, oldest, told = {}, nil, {}
+  for _, from in ipairs({'-inf', '+inf'}) do
+    local some = redis.call('ZRANGEBYSCORE', keys[3], from, '+inf', 'WITHSCORES', 'LIMIT', 0, DEBITS_MAX)
+    for i = 1, #some, 2 do
+      local committed = tonumber(some[i]:sub(1, 16))
+      oldest = math.min(oldest or committed, committed)
+      if committed < before and not told[some[i]] then
+        found[#found + 1] = some[i]
+        found[#found + 1] = some[i + 1]
+        told[some[i]] = true
+      end
+    end
+  end
+  return found, oldest
+end
+
+-- Look again when the next hold expires or the oldest debit is too old; at once, while that lasts.
+local function list_again(keys, wallet, account, at)
+  if at == wallet.listed then
+    return
+  end
+  if at then
+    redis.call('ZADD', keys[5], whole(at), account)
+  else
+    redis.call('ZREM', keys[5], account)
+  end
+  redis.call('HSET', keys[1], 'q', at and whole(at) or '')
+end
+
+-- ARGV  as for every call on a wallet, then account, how old an unsettled debit may be
+-- Returns {version, mark, debits older than that as (member, score) flat}.
+local function tend(keys, args)
+  local wallet, age = wallet_of(keys, args, ''), tonumber(args[9])
+  wallet.sums = {}
+  sweep(keys, wallet)
+  cover_all(keys, wallet)
+  if wallet.dirty then
+    save(keys, wallet)
+  end
+  local found, oldest = old_debits(keys, wallet.now - age)
+  local at = oldest and math.max(oldest + age, wallet.now)
+  list_again(keys, wallet, args[8], at and wallet.expiry and math.min(at, wallet.expiry) or at or wallet.expiry)
+  return {whole(wallet.version), whole(wallet.mark), found}
+end
+
+-- Forget the wallets of an account that is gone, unless something is open or it is back.
+-- KEYS  as for every call on a wallet, left
+-- ARGV  as for every call on a wallet, then account, how long ago it must have gone
+-- Returns {version, mark}.
+local function forget(keys, args)
+  local wallet, gone = wallet_of(keys, args, ''), score(keys[6], args[8])
+  local age, locked = tonumber(args[9]), false
+  if not gone or (wallet.read and tonumber(wallet.read) > gone) then
+    redis.call('ZREM', keys[6], args[8])
+  elseif redis.call('EXISTS', keys[2], keys[3]) == 0 and wallet.now - math.max(wallet.version, gone) > age then
+    local all = redis.call('HGETALL', keys[1])
+    for i = 1, #all, 2 do
+      locked = locked or (all[i]:sub(1, 2) == 'l:' and binds(all[i + 1], wallet.now))
+    end
+    if not locked then
+      redis.call('DEL', keys[1])
+      redis.call('ZREM', keys[5], args[8])
+      redis.call('ZREM', keys[6], args[8])
+    end
+  end
+  return {whole(wallet.version), whole(wallet.mark)}
+end
+
+-- Holds may have been lost: no new ones for so long.
+-- KEYS  guard
+-- ARGV  now, how long
+-- Returns until when.
+local function quarantine(keys, args)
+  local now, got = clock(args[1]), redis.call('HMGET', keys[1], 'mark', 'until')
+  local bound = whole(math.max(now + tonumber(args[2]), tonumber(got[2] or '0')))
+  redis.call('HSET', keys[1], 'mark', whole(math.max(now, tonumber(got[1] or '0') + 1)), 'until', bound)
+  return bound
+end
+
+-- Say again what this process holds, as its record was; nothing happens where that is known.
+-- ARGV  as for every call on a wallet, then id of the hold, account, for how many milliseconds its record is kept, record
+-- Returns {version, mark}.
+local function assert_hold(keys, args)
+  local record = unpacked(args[11])
+  local wallet = wallet_of(keys, args, record.asset)
+  if record.expires > wallet.now and redis.call('EXISTS', keys[6]) == 0 then
+    local sums = wallet.sums[wallet.asset]
+    sums.held, sums.holds = add(sums.held, record.amount), sums.holds + 1
+    wallet.expiry = math.min(wallet.expiry or record.expires, record.expires)
+    redis.call('ZADD', keys[2], whole(record.expires), record.amount .. args[8] .. ' ' .. record.asset)
+    list(keys, wallet, args[9], record.expires)
+    save(keys, wallet)
+    keep(keys, record, args[10])
+  end
+  return {whole(wallet.version), whole(wallet.mark)}
+end
+
+redis.register_function('bm_guard_due', due)
+redis.register_function('bm_guard_tend', tend)
+redis.register_function('bm_guard_leave', forget)
+redis.register_function('bm_guard_quarantine', quarantine)
+redis.register_function('bm_guard_assert', assert_hold)

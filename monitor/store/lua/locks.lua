@@ -1,0 +1,110 @@
+-- Locks that others push: no new holds, while everything that is held goes on.
+--
+-- `k:` asset, line feed, source is until when that source locks it, '0' for ever; `l:` asset is the longest of these.
+
+-- Locks of one asset. Each is somebody's word, so none is dropped to make room.
+local LOCKS_MAX = 100
+
+-- The locks that bind, as (source, until) flat; what is over is forgotten. Writes the longest.
+local function survey(keys, asset, now)
+  local prefix, found, longest = 'k:' .. asset .. '\n', {}, nil
+  local all = redis.call('HGETALL', keys[1])
+  for i = 1, #all, 2 do
+    if all[i]:sub(1, #prefix) == prefix then
+      local ends = all[i + 1]
+      if binds(ends, now) then
+        found[#found + 1] = all[i]:sub(#prefix + 1)
+        found[#found + 1] = ends
+        longest = (longest == '0' or ends == '0') and '0' or whole(math.max(tonumber(longest or '0'), tonumber(ends)))
+      else
+        redis.call('HDEL', keys[1], all[i])
+      end
+    end
+  end
+  if longest then
+    redis.call('HSET', keys[1], 'l:' .. asset, longest)
+  else
+    redis.call('HDEL', keys[1], 'l:' .. asset)
+  end
+  return found
+end
+
+-- KEYS  as for every call on a wallet, left
+-- ARGV  as for every call on a wallet, then asset, source, until or '0', account
+-- Returns {version, mark}.
+local function lock(keys, args)
+  local wallet = wallet_of(keys, args, args[8])
+  local field = 'k:' .. args[8] .. '\n' .. args[9]
+  if redis.call('HEXISTS', keys[1], field) == 0 and #survey(keys, args[8], wallet.now) >= 2 * LOCKS_MAX then
+    return redis.error_reply('ERR too many sources lock this wallet')
+  end
+  redis.call('HSET', keys[1], field, args[10])
+  if not wallet.read then
+    -- Nobody has read such an account: it may never come, and then somebody has to forget this.
+    redis.call('ZADD', keys[6], 'NX', whole(wallet.now), args[11])
+  end
+  survey(keys, args[8], wallet.now)
+  save(keys, wallet)
+  return {whole(wallet.version), whole(wallet.mark)}
+end
+
+-- ARGV  as for every call on a wallet, then asset, source
+-- Returns {version, mark, '1' if it bound}.
+local function unlock(keys, args)
+  local wallet = wallet_of(keys, args, args[8])
+  local field = 'k:' .. args[8] .. '\n' .. args[9]
+  local bound = binds(redis.call('HGET', keys[1], field), wallet.now)
+  if redis.call('HDEL', keys[1], field) == 1 then
+    survey(keys, args[8], wallet.now)
+    save(keys, wallet)
+  end
+  return {whole(wallet.version), whole(wallet.mark), bound and '1' or '0'}
+end
+
+-- Up to so many of a sorted set's members that are of an asset, as (member, score) flat; and how many are left out.
+local function listed(key, asset, most)
+  local found, left = {}, math.max(0, redis.call('ZCARD', key) - 10 * most)
+  local all = redis.call('ZRANGE', key, 0, 10 * most - 1, 'WITHSCORES')
+  for i = 1, #all, 2 do
+    if asset_of(all[i]) == asset then
+      if #found < 2 * most then
+        found[#found + 1] = all[i]
+        found[#found + 1] = all[i + 1]
+      else
+        left = left + 1
+      end
+    end
+  end
+  return found, left
+end
+
+-- ARGV  as for every call on a wallet, then asset, how many holds and debits at most
+-- Returns {version, mark, now, feed or '', sums, when a quarantine may end or '', how many are left out, holds, debits,
+-- locks}, the last three flat.
+local function view(keys, args)
+  local wallet = wallet_of(keys, args, args[8])
+  sweep(keys, wallet)
+  cover(keys, wallet)
+  if wallet.dirty then
+    save(keys, wallet)
+  end
+  local holds, more_holds = listed(keys[2], wallet.asset, tonumber(args[9]))
+  local debits, more_debits = listed(keys[3], wallet.asset, tonumber(args[9]))
+  return {
+    whole(wallet.version), whole(wallet.mark), whole(wallet.now), wallet.fed or '', packed(wallet.sums[wallet.asset]),
+    quarantined(wallet) and whole(wallet.bound) or '', whole(more_holds + more_debits), holds, debits,
+    survey(keys, wallet.asset, wallet.now),
+  }
+end
+
+-- KEYS  wallets
+-- ARGV  now
+-- Returns {now, when the newest reading began or ''}.
+local function seen(keys, args)
+  return {whole(clock(args[1])), redis.call('HGET', keys[1], 'at') or ''}
+end
+
+redis.register_function('bm_guard_lock', lock)
+redis.register_function('bm_guard_unlock', unlock)
+redis.register_function('bm_guard_view', view)
+redis.register_function('bm_guard_seen', seen)

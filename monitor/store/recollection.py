@@ -1,0 +1,101 @@
+"""What this process remembers of wallets it has dealt with: by it the store is caught when it has lost something."""
+
+from collections import OrderedDict
+from datetime import timedelta
+from typing import NamedTuple
+
+#: Wallets remembered, some 300 bytes each, and own open holds, twice as much.
+WALLETS_MAX, HOLDS_MAX = 50_000, 20_000
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Own(NamedTuple):
+    """A hold that this process has made and nobody has ended here. `record` as the store keeps it."""
+
+    caller: str
+    id: str
+    account: str
+    partition: int
+    expires_us: int
+    record: bytes
+
+
+class _Known(NamedTuple):
+    """A wallet: its highest version, under which mark of its partition, and the newest hold of our own in it."""
+
+    version: int
+    mark: int
+    newest: tuple[str, str] | None = None
+    since_us: int = 0
+
+
+class Memory(NamedTuple):
+    """What a call says of what is remembered: a version ('' for none), the partition's mark, and a hold that must be
+    there."""
+
+    version: int | str
+    mark: int
+    newest: tuple[str, str] | None
+
+
+class Recollection:
+    """Bounded; what is older than half as long as the store keeps ids proves nothing and is not told."""
+
+    def __init__(self) -> None:
+        self._marks: dict[int, int] = {}
+        self._wallets: OrderedDict[str, _Known] = OrderedDict()
+        self._own: OrderedDict[tuple[str, str], Own] = OrderedDict()
+
+    def of(self, partition: int, account: str, now_us: int | None, kept: timedelta) -> Memory:
+        """What to say in a call on this account's wallets."""
+        mark = self._marks.get(partition, 0)
+        known = self._wallets.get(account)
+        if known is None or known.mark != mark or now_us is None:
+            return Memory("", mark, None)
+        oldest = now_us - kept // _MICROSECOND // 2
+        newest = known.newest if known.since_us > oldest else None
+        return Memory(known.version if known.version > oldest else "", mark, newest)
+
+    def heard(self, partition: int, account: str, version: int, mark: int) -> bool:
+        """What a call answered. True: holds of this partition may have been lost, and this process did not know."""
+        before = self._marks.get(partition, 0)
+        if mark > before:
+            self._marks[partition] = mark
+        known = self._wallets.get(account)
+        if known is None or known.mark < mark:
+            self._keep(account, _Known(version, mark))
+        elif known.mark == mark and version > known.version:
+            self._keep(account, known._replace(version=version))
+        return 0 < before < mark
+
+    def forget_mark(self, partition: int, mark: int) -> None:
+        """What was to be said again was not: the next call hears of the loss once more."""
+        if self._marks.get(partition) == mark:
+            self._marks[partition] = 1
+
+    def made(self, own: Own, now_us: int) -> None:
+        """A hold is ours."""
+        self._own[own.caller, own.id] = own
+        if len(self._own) > HOLDS_MAX:
+            self._own.popitem(last=False)
+        if (known := self._wallets.get(own.account)) is not None:
+            self._keep(own.account, known._replace(newest=(own.caller, own.id), since_us=now_us))
+
+    def ended(self, caller: str, hold: str) -> None:
+        """It was committed, settled, or given back."""
+        self._own.pop((caller, hold), None)
+
+    def account_of(self, caller: str, hold: str) -> str | None:
+        """Where one of our own open holds is."""
+        own = self._own.get((caller, hold))
+        return None if own is None else own.account
+
+    def own(self, partition: int) -> list[Own]:
+        """Our own holds there."""
+        return [one for one in self._own.values() if one.partition == partition]
+
+    def _keep(self, account: str, known: _Known) -> None:
+        self._wallets[account] = known
+        self._wallets.move_to_end(account)
+        if len(self._wallets) > WALLETS_MAX:
+            self._wallets.popitem(last=False)

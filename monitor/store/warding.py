@@ -1,0 +1,116 @@
+"""What else there is about wallets: the whole view, locks, and what nobody touches."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from monitor.engine.guardports import Tended
+from monitor.guard.hold import Debit, Hold, Lock, Terms, Wallet
+from monitor.model.window import micros, moment
+from monitor.store import guardcodec, guardkeys
+from monitor.store.guardcalls import GuardCalls
+from monitor.store.guardcodec import us
+from monitor.store.guardkeys import WalletKeys
+from monitor.store.keys import Partition
+
+#: Holds and debits that a view shows.
+SHOWN_MAX = 100
+#: Accounts are looked at in at most so many rounds of a hundred.
+_ROUNDS_MAX = 10
+
+
+class WardingStore(GuardCalls):
+    """Implements what of the guard's port is about wallets; not the switch and the bankroll."""
+
+    async def wallet(self, account: str, asset: str, terms: Terms) -> Wallet | None:
+        """Everything about a wallet; None when the account has not this asset. `asset` is a full name."""
+        where = self._wallets(account)
+        reply = await self._guard("view", where, terms, [asset, SHOWN_MAX])
+        version, _, now, fed, sums, bound, more, holds, debits, locks = reply
+        if not fed:
+            return None
+        return Wallet(
+            guardcodec.balance(asset.encode(), fed, sums, terms), moment(int(now)), int(version), int(fed[16:32]),
+            await self._holds(where, asset, holds), tuple(guardcodec.debits(debits)),
+            tuple(sorted(guardcodec.locks(locks))), moment(int(bound)) if bound else None, int(more),
+        )  # fmt: skip
+
+    async def _holds(self, where: WalletKeys, asset: str, members: Sequence[bytes]) -> tuple[Hold, ...]:
+        """Each with what its record says besides; what has ended meanwhile is left out."""
+        names = [guardcodec.name_of(member[45:]) for member in members[::2]]
+        records = await asyncio.gather(*(self._guard_batch.command("GET", where.record(*name)) for name in names))
+        held = [guardcodec.hold(*name, b"held", record) for name, record in zip(names, records, strict=True) if record]
+        return tuple(one for one in held if one.asset == asset)
+
+    async def seen_at(self, account: str) -> tuple[datetime | None, datetime]:
+        """When the newest request began that told a balance of this account, and the store's time."""
+        # Whoever waits for a poll looks often: that shall not hold up a bet.
+        reply = await self._batch.fcall("bm_guard_seen", [self._wallets(account).wallets], self._now)
+        return moment(int(reply[1])) if reply[1] else None, moment(int(reply[0]))
+
+    async def resolve_asset(self, account: str, asset: str) -> tuple[str, ...]:
+        """The full names that an asset without its network may mean for this account; empty when none is known."""
+        name = self._wallets(account).wallets
+        exact, names = await self._guard_batch.command("HMGET", name, f"f:{asset}", f"b:{asset}")
+        return (asset,) if exact else tuple(names.decode().split("\n")) if names else ()
+
+    async def lock(self, account: str, asset: str, lock: Lock) -> None:
+        """Hold to this until its source says otherwise; the last word of a source counts."""
+        where, until = self._wallets(account), micros(lock.until) if lock.until else 0
+        touched = [*where.all(), where.left]
+        await self._guard_batch.fcall(
+            "bm_guard_lock", touched, *self._blindly(), asset, lock.source, max(0, until), account
+        )  # fmt: skip
+
+    async def unlock(self, account: str, asset: str, source: str) -> bool:
+        """Whether there was such a lock."""
+        touched = self._wallets(account).all()
+        reply = await self._guard_batch.fcall("bm_guard_unlock", touched, *self._blindly(), asset, source)
+        return bool(reply[2] == b"1")
+
+    async def tend(self, partition: int, older_than: datetime, terms: Terms) -> Tended:
+        """Give back what has expired and strike off what is covered in quiet wallets of one partition."""
+        where, looked, unsettled = self.partitions[partition], set[str](), list[tuple[str, str, Debit]]()
+        bound = b""
+        for _ in range(_ROUNDS_MAX):
+            now, bound, due, gone = await self._due(where, terms)
+            fresh = [name for name in map(bytes.decode, due) if name not in looked]
+            age = max(0, int(now) - micros(older_than))
+            for account, debits in zip(fresh, await self._each("tend", fresh, age, terms), strict=True):
+                unsettled += [(account, asset, debit) for asset, debit in guardcodec.debits_of_assets(debits[2])]
+            left = [name for name in map(bytes.decode, gone) if name not in looked]
+            await self._each("leave", left, us(terms.hold_ids), terms)
+            looked |= {*fresh, *left}
+            if not fresh and not left:
+                break
+        return Tended(unsettled, moment(int(bound)) if bound else None)
+
+    async def quarantine_partitions(self, partitions: Iterable[int], terms: Terms) -> None:
+        """Holds may have been lost there: no new ones, until a reading that began once the longest of them is over."""
+        await asyncio.gather(
+            *(
+                self._guard_batch.fcall(
+                    "bm_guard_quarantine", [guardkeys.guard(self.partitions[one])], self._now, us(terms.quarantine)
+                )
+                for one in partitions
+            )
+        )
+
+    async def _due(self, where: Partition, terms: Terms) -> Any:
+        touched = [guardkeys.guard(where), guardkeys.tending(where), guardkeys.left(where)]
+        return await self._guard_batch.fcall("bm_guard_due", touched, self._now, us(terms.hold_ids))
+
+    async def _each(self, what: str, accounts: Sequence[str], age_us: int, terms: Terms) -> list[Any]:
+        """Call a function on each account's wallets."""
+        wallets = [self._wallets(account) for account in accounts]
+        return await asyncio.gather(
+            *(
+                self._guard(what, where, terms, [where.account, age_us], sixth=where.left if what == "leave" else "")
+                for where in wallets
+            )
+        )
+
+    def _blindly(self) -> list[str | int]:
+        """What a call says that neither decides nor knows how long a quarantine would last."""
+        return [self._now, "", "1", "", 0, 0, 0]

@@ -1,0 +1,190 @@
+"""The store forgets what it acknowledged: whoever remembers notices, and no new hold is made until that is harmless."""
+
+import pytest
+
+from monitor.store.redis import RedisStore
+from tests.builders import minutes, seconds
+from tests.conftest import PARTITIONS
+from tests.guard.asks import amount, ask, fed, terms
+from tests.guard.readings import reads
+
+TERMS = terms()
+#: The longest hold, posting delay and read lag.
+QUARANTINE = minutes(15) + seconds(12)
+
+
+@pytest.fixture
+async def guard(store):
+    await reads(store, {"USDT": fed("100")})
+    return store
+
+
+class Backup:
+    """All that a server knows of the guard at one instant, to go back to it."""
+
+    def __init__(self, store):
+        self.store, self.kept = store, {}
+
+    async def take(self):
+        for key in await self._keys():
+            self.kept[key] = await self.store._batch.command("DUMP", key)
+        return self
+
+    async def restore(self):
+        for key in await self._keys():
+            await self.store._batch.command("DEL", key)
+        for key, dumped in self.kept.items():
+            await self.store._batch.command("RESTORE", key, 0, dumped)
+
+    async def _keys(self):
+        found = await self.store._batch.command("KEYS", "*")
+        return [key for key in found if b":guard" in key or b"player" in key or b":hold:" in key or b"{bm:h:" in key]
+
+
+async def reason(store, name="check", **changes):
+    return (await store.hold(ask("1", name, **changes), TERMS)).reason
+
+
+async def test_a_wallet_that_went_back_is_noticed_and_the_hold_is_said_again(guard):
+    backup = await Backup(guard).take()
+    await guard.hold(ask("60"), TERMS)
+    await backup.restore()
+
+    found = await guard.hold(ask("60", "other"), TERMS)
+
+    assert found.reason == "STATE_QUARANTINED"
+    assert (await guard.check(ask(), TERMS)).balance.held == amount("60")
+    assert (await guard.hold(ask("60"), TERMS)).replayed
+    assert (await guard.commit_hold("casino", "bet-1", None, TERMS)).outcome == "done"
+
+
+async def test_a_wallet_that_others_have_pushed_up_again_is_noticed_by_the_hold_that_is_gone(open_store, clock):
+    ours, theirs = await open_store(), await open_store()
+    await reads(ours, {"USDT": fed("100")})
+    backup = await Backup(ours).take()
+    await ours.hold(ask("60"), TERMS)
+    await backup.restore()
+    clock.pass_(seconds(1))
+    assert (await theirs.hold(ask("60", "theirs"), TERMS)).allowed, "nobody who would know has been here"
+
+    assert await reason(ours) == "STATE_QUARANTINED"
+    assert await reason(theirs, "new") == "STATE_QUARANTINED"
+    balance = (await ours.check(ask(), TERMS)).balance
+    assert (balance.held, balance.spendable) == (amount("120"), 0)
+
+
+async def test_quarantine_ends_with_a_reading_that_began_after_it(guard, clock):
+    await guard.quarantine_partitions(range(PARTITIONS), TERMS)
+    assert (await guard.wallet("player-7", "USDT", TERMS)).bound_until == clock() + QUARANTINE
+    assert (await guard.tend(0, clock(), TERMS)).bound_until == clock() + QUARANTINE
+
+    clock.pass_(QUARANTINE - seconds(0.000001))
+    await reads(guard, {"USDT": fed("100")})
+    assert await reason(guard, "a") == "STATE_QUARANTINED"
+
+    clock.pass_(seconds(0.000001))
+    assert await reason(guard, "b") == "STATE_QUARANTINED"
+    await reads(guard, {"USDT": fed("100")})
+    assert await reason(guard, "c") == "STATE_QUARANTINED"
+
+    clock.pass_(seconds(0.000001))
+    await reads(guard, {"USDT": fed("100")})
+    assert await reason(guard, "d") == "OK"
+    assert (await guard.wallet("player-7", "USDT", TERMS)).bound_until is None
+    assert (await guard.tend(0, clock(), TERMS)).bound_until is None
+
+
+async def test_a_quarantine_stops_new_holds_only(guard):
+    for name in ("a", "b", "c"):
+        await guard.hold(ask("10", name), TERMS)
+    await guard.quarantine_partitions(range(PARTITIONS), TERMS)
+
+    assert (await guard.commit_hold("casino", "a", None, TERMS)).outcome == "done"
+    assert (await guard.settle_hold("casino", "b", TERMS)).outcome == "done"
+    assert (await guard.release_hold("casino", "c", TERMS)).outcome == "done"
+    assert (await guard.hold(ask("10", "a"), TERMS)).allowed
+
+
+async def test_one_loss_is_one_quarantine_however_many_remember_it(open_store, clock):
+    stores = [await open_store() for _ in range(3)]
+    await reads(stores[0], {"USDT": fed("100")})
+    backup = await Backup(stores[0]).take()
+    for number, store in enumerate(stores):
+        await store.hold(ask("1", f"bet-{number}"), TERMS)
+    await backup.restore()
+
+    for store in stores:
+        assert await reason(store) == "STATE_QUARANTINED"
+        clock.pass_(minutes(5))
+    clock.pass_(QUARANTINE)
+    await reads(stores[0], {"USDT": fed("100")})
+
+    assert [await reason(store, f"new-{number}") for number, store in enumerate(stores)] == ["OK"] * 3
+
+
+async def test_a_store_that_was_emptied_is_noticed_by_whoever_was_there(guard):
+    await guard.hold(ask("60"), TERMS)
+    await guard._batch.command("FLUSHALL")
+    await guard.open(PARTITIONS)
+    await reads(guard, {"USDT": fed("100")})
+
+    assert await reason(guard) == "STATE_QUARANTINED"
+    assert (await guard.check(ask(), TERMS)).balance.held == amount("60")
+
+
+async def test_what_a_wallet_lost_quarantines_all_of_its_partition(guard, clock):
+    beside = next(f"player-{n}" for n in range(8, 99) if guard.partition(f"player-{n}") == guard.partition("player-7"))
+    elsewhere = next(
+        f"player-{n}" for n in range(8, 99) if guard.partition(f"player-{n}") != guard.partition("player-7")
+    )
+    for account in (beside, elsewhere):
+        await reads(guard, {"USDT": fed("100")}, account)
+        await guard.check(ask(account=account), TERMS)
+    backup = await Backup(guard).take()
+    await guard.hold(ask("60"), TERMS)
+    await backup.restore()
+    await guard.check(ask(), TERMS)
+
+    assert await reason(guard, "a", account=beside) == "STATE_QUARANTINED"
+    assert await reason(guard, "b", account=elsewhere) == "OK"
+
+
+async def test_what_is_remembered_for_long_proves_nothing(guard, clock):
+    await guard.hold(ask("60"), TERMS)
+    clock.pass_(minutes(60 * 13))
+    backup = guard._wallets("player-7")
+    await guard._batch.command("DEL", backup.wallets, backup.held, backup.record("casino", "bet-1"))
+    await reads(guard, {"USDT": fed("100")})
+
+    assert await reason(guard) == "OK"
+
+
+@pytest.mark.parametrize(
+    ("lives", "found"),
+    [
+        (("one", "one"), ["OK", "OK"]),
+        (("one", "two"), ["OK", "STATE_QUARANTINED"]),
+    ],
+    ids=["the same", "another"],
+)
+async def test_another_life_of_the_server_quarantines(valkey_server, clock, lives, found):
+    with valkey_server.client() as client:
+        client.flushall()
+    for number, (life, expected) in enumerate(zip(lives, found, strict=True)):
+        store = await RedisStore.connect(valkey_server.url, partitions=PARTITIONS, life=life)
+        store.clock_override = clock
+        clock.pass_(seconds(1))
+        await reads(store, {"USDT": fed("100")})
+        assert await reason(store, f"bet-{number}") == expected
+        await store.close()
+
+
+async def test_a_new_store_that_keeps_nothing_is_not_trusted(valkey_server, clock):
+    with valkey_server.client() as client:
+        client.flushall()
+    store = await RedisStore.connect(valkey_server.url, partitions=PARTITIONS)
+    store.clock_override = clock
+    await reads(store, {"USDT": fed("100")})
+
+    assert await reason(store) == "STATE_QUARANTINED"
+    await store.close()

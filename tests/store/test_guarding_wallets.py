@@ -1,0 +1,296 @@
+"""Wallets seen whole, locks that others push, what polls may and may not replace, and what nobody touches."""
+
+from decimal import Decimal
+
+import pytest
+
+from monitor.guard.hold import Debit, Lock
+from tests.builders import NOON, minutes, seconds
+from tests.guard.asks import amount, ask, fed, terms
+from tests.guard.readings import reads
+
+TERMS = terms()
+
+
+@pytest.fixture
+async def guard(store):
+    await reads(store, {"USDT": fed("100.50"), "BTC": fed("2")})
+    return store
+
+
+async def why(store, **changes):
+    return (await store.check(ask("1", **changes), TERMS)).reason
+
+
+async def test_a_wallet_is_seen_whole(guard):
+    await guard.hold(ask("12.50", "a"), TERMS)
+    await guard.hold(ask("20", "b"), TERMS)
+    await guard.hold(ask("1", "other", asset="BTC"), TERMS)
+    await guard.commit_hold("casino", "b", amount("19"), TERMS)
+    await guard.lock("player-7", "USDT", Lock("aml", NOON + minutes(1)))
+    await guard.lock("player-7", "USDT", Lock("player"))
+
+    wallet = await guard.wallet("player-7", "USDT", TERMS)
+
+    assert (wallet.balance.last_seen, wallet.balance.decimals, wallet.balance.as_of) == (amount("100.5"), 2, NOON)
+    assert (wallet.balance.held, wallet.balance.unsettled) == (amount("12.5"), amount("19"))
+    assert [(one.id, one.caller, one.state, one.amount, one.decimals) for one in wallet.holds] == [
+        ("a", "casino", "held", amount("12.5"), 2)
+    ]
+    assert wallet.debits == (Debit("b", "casino", amount("19"), NOON, NOON + seconds(10)),)
+    assert wallet.locks == (Lock("aml", NOON + minutes(1)), Lock("player"))
+    assert (wallet.bound_until, wallet.more, wallet.now) == (None, 0, NOON)
+    assert wallet.token > 0
+
+
+async def test_a_wallet_that_was_never_read_is_none(guard):
+    assert await guard.wallet("player-7", "ETH", TERMS) is None
+    assert await guard.wallet("nobody", "USDT", TERMS) is None
+
+
+async def test_a_debit_that_waits_for_settled_has_no_time(guard):
+    only = terms(posting_delay=None)
+    await guard.hold(ask("1"), only)
+    await guard.commit_hold("casino", "bet-1", None, only)
+
+    assert (await guard.wallet("player-7", "USDT", only)).debits[0].posted_at is None
+
+
+async def test_of_many_holds_a_hundred_are_shown_and_the_rest_counted(guard):
+    many = terms(max_holds=1000)
+    for number in range(105):
+        await guard.hold(ask("0.01", f"bet-{number}"), many)
+
+    wallet = await guard.wallet("player-7", "USDT", many)
+
+    assert (len(wallet.holds), wallet.more) == (100, 5)
+
+
+async def test_the_most_open_holds_are_those_of_one_wallet(guard):
+    few = terms(max_holds=2)
+    for name in ("a", "b"):
+        await guard.hold(ask("1", name), few)
+
+    assert (await guard.hold(ask("1", "c"), few)).reason == "TOO_MANY_HOLDS"
+    assert (await guard.hold(ask("1", "d", asset="BTC"), few)).allowed
+    await guard.release_hold("casino", "a", few)
+    assert (await guard.hold(ask("1", "e"), few)).allowed
+
+
+async def test_a_lock_stops_new_holds_until_it_is_over_or_taken_back(guard, clock):
+    await guard.hold(ask("10"), TERMS)
+    await guard.lock("player-7", "USDT", Lock("aml", NOON + minutes(1)))
+    await guard.lock("player-7", "USDT", Lock("player"))
+
+    assert await why(guard) == "ACCOUNT_LOCKED"
+    assert await why(guard, asset="BTC") == "OK"
+    assert (await guard.commit_hold("casino", "bet-1", None, TERMS)).outcome == "done"
+
+    assert await guard.unlock("player-7", "USDT", "player")
+    assert not await guard.unlock("player-7", "USDT", "player")
+    assert await why(guard) == "ACCOUNT_LOCKED"
+    clock.pass_(minutes(1))
+    assert await why(guard) == "OK"
+    assert not await guard.unlock("player-7", "USDT", "aml")
+
+
+async def test_the_last_word_of_a_source_counts(guard):
+    await guard.lock("player-7", "USDT", Lock("aml"))
+    await guard.lock("player-7", "USDT", Lock("aml", NOON - seconds(1)))
+
+    assert await why(guard) == "OK"
+
+
+async def test_what_is_locked_without_its_network_is_locked_on_all(store):
+    await store.lock("player-7", "USDT", Lock("aml"))
+    assert await why(store) == "ACCOUNT_LOCKED"
+
+    await reads(store, {"USDT@TRX": fed("10")})
+
+    assert [await why(store), await why(store, asset="USDT@TRX")] == ["ACCOUNT_LOCKED"] * 2
+
+
+@pytest.mark.parametrize(
+    ("told", "subtract", "deny"),
+    [
+        (fed("100", "60"), "INSUFFICIENT_FUNDS", "ACCOUNT_LOCKED"),
+        (fed("100")._replace(apart=Decimal(1)), "OK", "ACCOUNT_LOCKED"),
+        (fed("100"), "OK", "OK"),
+    ],
+    ids=["within", "apart", "nothing"],
+)
+async def test_what_the_provider_has_locked_is_taken_off_or_objected_to(store, told, subtract, deny):
+    await reads(store, {"USDT": told})
+
+    found = [await store.check(ask("50"), terms(locked=how)) for how in ("subtract", "deny")]
+
+    assert [one.reason for one in found] == [subtract, deny]
+    assert found[1].balance.locked == 0
+
+
+async def test_an_answer_to_an_older_request_never_replaces_a_newer_one(guard, clock):
+    clock.pass_(seconds(10))
+    for began, told in ((NOON + seconds(5), "50"), (NOON + seconds(4), "70"), (NOON + seconds(5), "80")):
+        await reads(guard, {"USDT": fed(told)}, began=began)
+
+    balance = (await guard.check(ask(), TERMS)).balance
+    assert (balance.last_seen, balance.as_of) == (amount("50"), NOON + seconds(5))
+    assert await guard.seen_at("player-7") == (NOON + seconds(5), NOON + seconds(10))
+
+
+async def test_what_is_known_of_a_clock_that_was_ahead_is_replaced_and_not_believed(guard, clock):
+    await reads(guard, {"USDT": fed("500")}, began=NOON + minutes(60))
+    assert await why(guard) == "BALANCE_STALE"
+
+    clock.pass_(seconds(1))
+    await reads(guard, {"USDT": fed("50")})
+
+    assert (await guard.check(ask(), TERMS)).balance.last_seen == amount("50")
+    assert await why(guard) == "OK"
+
+
+async def test_a_reading_is_as_old_as_a_trusted_provider_says(guard, clock):
+    clock.pass_(minutes(5))
+    await reads(guard, {"USDT": fed("50")}, as_of=NOON + minutes(1))
+
+    assert (await guard.check(ask(), TERMS)).balance.as_of == NOON + minutes(1)
+    assert await why(guard) == "BALANCE_STALE"
+
+
+async def test_a_providers_clock_that_is_ahead_makes_no_reading_younger(guard, clock):
+    clock.pass_(seconds(1))
+    await reads(guard, {"USDT": fed("50")}, as_of=NOON + minutes(60))
+
+    assert (await guard.check(ask(), TERMS)).balance.as_of == NOON + seconds(1)
+
+
+async def test_facts_are_stale_once_they_are_older_than_was_asked_for(guard, clock):
+    clock.pass_(seconds(150))
+    assert await why(guard) == "OK"
+    clock.pass_(seconds(0.000001))
+    assert await why(guard) == "BALANCE_STALE"
+
+
+async def test_what_was_never_seen_is_never_zero(guard):
+    assert await why(guard, account="nobody") == "BALANCE_NEVER_SEEN"
+    assert await why(guard, asset="ETH") == "ASSET_UNKNOWN"
+    assert await why(guard, asset="ETH", declared=True) == "BALANCE_NEVER_SEEN"
+    assert (await guard.check(ask(account="nobody"), TERMS)).balance.last_seen is None
+
+
+async def test_an_asset_that_is_not_read_this_time_keeps_its_age(guard, clock):
+    clock.pass_(minutes(2))
+    await reads(guard, {"USDT": fed("100")})
+    clock.pass_(minutes(1))
+
+    assert [await why(guard), await why(guard, asset="BTC")] == ["OK", "BALANCE_STALE"]
+
+
+async def test_a_whole_answer_forgets_what_it_leaves_out(guard, clock):
+    clock.pass_(seconds(1))
+    await reads(guard, {"USDT@TRX": fed("100")}, whole=True)
+
+    assert await guard.resolve_asset("player-7", "USDT") == ("USDT@TRX",)
+    assert await why(guard, asset="BTC") == "ASSET_UNKNOWN"
+    assert await why(guard) == "OK"
+
+
+async def test_a_name_means_what_the_account_has(guard, clock):
+    clock.pass_(seconds(1))
+    await reads(guard, {"ETH@ARB": fed("1"), "ETH@OP": fed("1")})
+
+    assert await guard.resolve_asset("player-7", "USDT") == ("USDT",)
+    assert await guard.resolve_asset("player-7", "ETH") == ("ETH@ARB", "ETH@OP")
+    assert await guard.resolve_asset("player-7", "DOGE") == ()
+
+
+@pytest.mark.parametrize(
+    ("early", "found"),
+    [
+        ("ACCOUNT_UNKNOWN", "ACCOUNT_UNKNOWN"),
+        ("GUARD_CLOSED", "GUARD_CLOSED"),
+        ("SESSION_EXPIRED", "ACCOUNT_LOCKED"),
+        ("AMOUNT_ABOVE_MAX", "ACCOUNT_LOCKED"),
+    ],
+)
+async def test_of_several_reasons_the_first_one_counts(guard, early, found):
+    await guard.lock("player-7", "USDT", Lock("aml"))
+
+    assert await why(guard, early=early) == found
+
+
+async def tended(store, clock):
+    """The debits that are older than ten minutes."""
+    found = [await store.tend(number, clock() - minutes(10), TERMS) for number in range(len(store.partitions))]
+    return [one for part in found for one in part.unsettled]
+
+
+async def test_the_janitor_gives_back_what_expired_in_wallets_that_nobody_touches(guard, clock):
+    for number in range(40):
+        await guard.hold(ask("1", f"bet-{number}"), TERMS)
+    clock.pass_(minutes(1))
+
+    for _ in range(3):
+        await tended(guard, clock)
+
+    keys = guard._wallets("player-7")
+    assert await guard._batch.command("EXISTS", keys.held, keys.tending) == 0
+    await guard.hold(ask("1", "again"), TERMS)
+    assert await guard._batch.command("ZCARD", keys.tending) == 1
+
+
+async def test_the_janitor_tells_of_debits_that_nothing_covers_for_as_long_as_that_lasts(guard, clock):
+    only = terms(posting_delay=None)
+    await guard.hold(ask("1", "a"), only)
+    await guard.hold(ask("2", "b"), only)
+    for name in ("a", "b"):
+        await guard.commit_hold("casino", name, None, only)
+    clock.pass_(minutes(1))
+    assert await tended(guard, clock) == []
+
+    clock.pass_(minutes(10))
+    old = [Debit(name, "casino", amount(units), NOON, None) for name, units in (("a", "1"), ("b", "2"))]
+    for _ in range(2):
+        assert sorted(await tended(guard, clock)) == [("player-7", "USDT", one) for one in old]
+
+    await guard.settle_hold("casino", "a", only)
+    clock.pass_(seconds(10))
+    await reads(guard, {"USDT": fed("99")})
+
+    assert await tended(guard, clock) == [("player-7", "USDT", old[1])]
+    await guard.settle_hold("casino", "b", only)
+    clock.pass_(seconds(10))
+    await reads(guard, {"USDT": fed("97")})
+    assert await tended(guard, clock) == []
+    assert await guard._batch.command("ZCARD", guard._wallets("player-7").tending) == 0
+
+
+async def test_the_wallets_of_an_account_that_is_gone_are_forgotten_once_nothing_is_open(guard, clock):
+    only = terms(posting_delay=None)
+    await guard.hold(ask("1"), only)
+    await guard.commit_hold("casino", "bet-1", None, only)
+    await guard.dismiss("casino", ["player-7"])
+    clock.pass_(minutes(60 * 25))
+    await tended(guard, clock)
+    assert await guard.seen_at("player-7") != (None, clock())
+
+    await guard.settle_hold("casino", "bet-1", only)
+    clock.pass_(seconds(10))
+    await reads(guard, {"USDT": fed("99")})
+    await guard.dismiss("casino", ["player-7"])
+    await tended(guard, clock)
+    clock.pass_(minutes(60 * 25))
+    await tended(guard, clock)
+
+    assert await guard.seen_at("player-7") == (None, clock())
+
+
+async def test_a_lock_on_an_account_that_never_came_goes_once_it_is_over(store, clock):
+    await store.lock("nobody", "USDT", Lock("aml", NOON + minutes(60 * 48)))
+    await store.lock("somebody", "USDT", Lock("aml"))
+    for hours in (25, 48):
+        clock.pass_(minutes(60 * hours))
+        await tended(store, clock)
+
+    kept = [await store._batch.command("EXISTS", store._wallets(name).wallets) for name in ("nobody", "somebody")]
+    assert kept == [0, 1]
