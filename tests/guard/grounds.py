@@ -7,6 +7,7 @@ from typing import Any
 from monitor.guard.hold import Terms
 from monitor.model.feed import Fed, Feed
 from monitor.model.record import Commit
+from monitor.store.recollection import Recollection
 from monitor.store.redis import RedisStore
 from tests.builders import minutes, seconds
 from tests.fakes import FakeClock
@@ -61,9 +62,10 @@ class StoreGround:
 
 
 async def emptied(store: RedisStore, clock: FakeClock, ground: type[StoreGround] = StoreGround) -> StoreGround:
-    """This store as if it had never been used, on this clock."""
+    """This store as if it had never been used, nor this process, on this clock."""
     store.clock_override = clock
     await store._batch.command("FLUSHALL")
     store._cache.clear()
     store._claimed.clear()
+    store._recollection = Recollection()
     return ground(store)

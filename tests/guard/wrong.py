@@ -62,7 +62,7 @@ _COVER_ANY = (
     ("local before = wallet.fence - wallet.lag", "local before = math.huge"),
     ("'(' .. whole(before), 'WITHSCORES'", "'+inf', 'WITHSCORES'"),
     (
-        "if member:match('^%S+ (.*)$') == wallet.asset then",
+        "if asset_of(member) == wallet.asset then",
         "if tonumber(member:sub(1, 16)) < tonumber(redis.call('HGET', keys[1], 'z') or '0') then",
     ),
     ("sums.bound = #found < 2 * COVERED_MAX and before or tonumber(found[#found])", "sums.bound = 0"),
