@@ -7,18 +7,14 @@ import structlog
 
 from monitor.errors import StoreUnavailable
 from monitor.guard.hold import Terms
-from monitor.store.batch import fcall
-from monitor.store.guardcodec import Argument, doubt_args, index_ms, record_ms
+from monitor.store.guardcodec import Argument, index_ms, record_ms, us
 from monitor.store.guardkeys import WalletKeys, index
 from monitor.store.keys import Partition
 from monitor.store.recollection import Recollection
 from monitor.store.session import Session
-from monitor.store.wire import Command
 
 log = structlog.get_logger("monitor.guard")
 
-#: Accounts whose keys are at hand, some 700 bytes each; beyond that they are written anew.
-KEYS_MAX = 10_000
 #: A hold's caller and id.
 HoldName = tuple[str, str]
 
@@ -28,16 +24,10 @@ class GuardCalls(Session):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         self._recollection = Recollection()
-        self._keys: dict[str, WalletKeys] = {}
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # the session's own arguments
 
     def _wallets(self, account: str) -> WalletKeys:
-        found = self._keys.get(account)
-        if found is None:
-            if len(self._keys) >= KEYS_MAX:
-                self._keys.clear()
-            found = self._keys[account] = WalletKeys(self.partition(account), account)
-        return found
+        return WalletKeys(self.partition(account), account)
 
     async def _guard(
         self,
@@ -55,34 +45,33 @@ class GuardCalls(Session):
 
         Where holds may have been lost, this process says its own again: the store then knows them as before.
         """
-        reply = await self._guard_batch.command(*self._command(what, where, terms, args, hold, sixth))
-        return await self._heard(where, terms, reply, version_at)
-
-    async def _heard(self, where: WalletKeys, terms: Terms, reply: Any, version_at: int) -> Any:
+        reply = await self._call(what, where, terms, args, hold=hold, sixth=sixth)
         version, mark = int(reply[version_at]), int(reply[version_at + 1])
         if self._recollection.heard(where.where.number, where.account, version, mark):
             await self._say_again(where.where, mark, terms)
         return reply
 
-    def _command(
+    async def _call(
         self,
         what: str,
         where: WalletKeys,
         terms: Terms,
         args: Sequence[Argument],
+        *,
         hold: HoldName | None = None,
         sixth: str = "",
-    ) -> Command:
-        touched = where.all
-        known = self._recollection.of(where.where.number, where.account, self._estimate_us(), terms.hold_ids)
+    ) -> Any:
+        touched, number = where.all(), where.where.number
+        known = self._recollection.of(number, where.account, self._estimate_us(), terms.hold_ids)
         if hold:
-            newest = (where.record(*known.newest),) if known.newest else ()
-            touched = (*touched, where.record(*hold), *newest)
+            touched.append(where.record(*hold))
+            touched += [where.record(*known.newest)] if known.newest else []
         elif sixth:
-            touched = (*touched, sixth)
-        return fcall(
-            f"bm_guard_{what}", touched, self._now, *self.life(), known.version, known.mark, *doubt_args(terms), *args
-        )
+            touched.append(sixth)
+        return await self._guard_batch.fcall(
+            f"bm_guard_{what}", touched, self._now, *self.life(), known.version, known.mark,
+            us(terms.quarantine), us(terms.read_lag), *args,
+        )  # fmt: skip
 
     async def _say_again(self, partition: Partition, mark: int, terms: Terms) -> None:
         """Holds of this process that the store may have lost; where it fails, the next call begins anew."""
@@ -94,7 +83,6 @@ class GuardCalls(Session):
                     "SET", index(one.caller, one.id), f"+{one.account}", "NX", "PX", index_ms(terms)
                 )  # fmt: skip
                 args: list[Argument] = [f"{one.caller}/{one.id}", one.account, record_ms(terms), one.record]
-                where, name = self._wallets(one.account), (one.caller, one.id)
-                await self._guard_batch.command(*self._command("assert", where, terms, args, name))
+                await self._call("assert", self._wallets(one.account), terms, args, hold=(one.caller, one.id))
         except StoreUnavailable:
             self._recollection.forget_mark(partition.number, mark)

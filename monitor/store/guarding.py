@@ -1,5 +1,6 @@
 """The guard's decisions: each is one function in the account's partition, and the index of hold ids beside it."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -36,11 +37,10 @@ class GuardingStore(GuardCalls):
         """
         where, name = self._wallets(ask.account), (ask.caller, ask.hold)
         mine, args = f"+{ask.account}".encode(), guardcodec.ask_args(ask, terms)
-        known, reply = await self._guard_batch.together(
-            ("SET", index(*name), mine, "NX", "GET", "PX", index_ms(terms)),
-            self._command("hold", where, terms, args, name),
+        known, reply = await asyncio.gather(
+            self._guard_batch.command("SET", index(*name), mine, "NX", "GET", "PX", index_ms(terms)),
+            self._guard("hold", where, terms, args, hold=name, version_at=_IN_VERDICT),
         )
-        await self._heard(where, terms, reply, _IN_VERDICT)
         if known is not None and known != mine:
             return await self._obey(ask, terms, known)
         verdict = guardcodec.verdict(ask, terms, reply)

@@ -1,7 +1,6 @@
 """What this process remembers of wallets it has dealt with: by it the store is caught when it has lost something."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -21,8 +20,7 @@ class Own(NamedTuple):
     record: bytes
 
 
-@dataclass(slots=True)
-class _Known:
+class _Known(NamedTuple):
     """A wallet: its highest version, under which mark of its partition, and the newest hold of our own in it."""
 
     version: int
@@ -67,8 +65,7 @@ class Recollection:
         if known is None or known.mark < mark:
             self._keep(account, _Known(version, mark))
         elif known.mark == mark and version > known.version:
-            known.version = version
-            self._wallets.move_to_end(account)
+            self._keep(account, known._replace(version=version))
         return 0 < before < mark
 
     def forget_mark(self, partition: int, mark: int) -> None:
@@ -82,7 +79,7 @@ class Recollection:
         if len(self._own) > HOLDS_MAX:
             self._own.popitem(last=False)
         if (known := self._wallets.get(own.account)) is not None:
-            known.newest, known.since_us = (own.caller, own.id), now_us
+            self._keep(own.account, known._replace(newest=(own.caller, own.id), since_us=now_us))
 
     def ended(self, caller: str, hold: str) -> None:
         """It was committed, settled, or given back."""

@@ -81,6 +81,7 @@ local function replay(keys, args, record)
     local more = redis.call('HMGET', keys[1], 'f:' .. record.asset, 's:' .. record.asset)
     open_asset(wallet, record.asset, more[1], more[2])
   end
+  mark_gone(keys, record, wallet, args[10])
   local state = stage(record, wallet)
   if state == 'released' or state == 'expired' then
     return verdict(wallet, 'HOLD_TOMBSTONED', 'replayed', record)

@@ -48,9 +48,24 @@ local function keep(keys, record, ms)
   redis.call('SET', keys[6], written(record), 'PX', ms)
 end
 
+local function member_of_held(record, id)
+  return record.amount .. id .. ' ' .. record.asset
+end
+
+-- What was given back at its deadline stays so, also where the clock was set back to before it.
+local function mark_gone(keys, record, wallet, id)
+  if record and record.state == 'h' and record.expires > wallet.now then
+    record.gone = not redis.call('ZSCORE', keys[2], member_of_held(record, id))
+  end
+end
+
+local function is_open(record, wallet)
+  return record.state == 'h' and record.expires > wallet.now and not record.gone
+end
+
 -- What a record says now: time goes on, and so does what is read of its wallet.
 local function stage(record, wallet)
-  if record.state == 'h' and record.expires <= wallet.now then
+  if record.state == 'h' and not is_open(record, wallet) then
     return 'expired'
   end
   local booked = (record.state == 'c' or record.state == 's') and record.posted > 0

@@ -21,24 +21,25 @@ end
 -- The record and its wallet.
 local function found(keys, args)
   local record = unpacked(redis.call('GET', keys[6]))
-  return record, wallet_of(keys, args, record and record.asset or '')
-end
-
-local function is_open(record, wallet)
-  return record.state == 'h' and record.expires > wallet.now
-end
-
-local function member_of_held(record, id)
-  return record.amount .. id .. ' ' .. record.asset
+  local wallet = wallet_of(keys, args, record and record.asset or '')
+  mark_gone(keys, record, wallet, args[8])
+  return record, wallet
 end
 
 local function member_of_debits(record, id)
   return fixed(record.committed_at) .. record.committed .. id .. ' ' .. record.asset
 end
 
+-- When a debit counts as booked. No reading that is known contains what is told only now, although it may say that it
+-- began later: where the clock was set back.
+local function booked_at(wallet, us)
+  return math.max(us, wallet.fence or 0)
+end
+
 -- A held amount becomes a debit, or a late one is one without having been held.
 local function book(keys, args, record, wallet, state, amount, posted)
   local sums, was_open = wallet.sums[wallet.asset], is_open(record, wallet)
+  posted = booked_at(wallet, posted)
   sweep(keys, wallet)
   cover(keys, wallet)
   if was_open then
@@ -83,13 +84,13 @@ local function settle_hold(keys, args)
     return resolution(wallet, record and ENDED[record.state] or 'hold-unknown', record)
   end
   if record.state == 'c' then
-    local posted, sums = record.posted, wallet.sums[wallet.asset]
+    local posted, sums, booked = record.posted, wallet.sums[wallet.asset], booked_at(wallet, wallet.now)
     record.state = 's'
-    if posted == 0 or wallet.now < posted then
-      record.posted = wallet.now
-      sums.bound = math.min(sums.bound, wallet.now)
+    if posted == 0 or booked < posted then
+      record.posted = booked
+      sums.bound = math.min(sums.bound, booked)
       -- Not if it is covered already.
-      redis.call('ZADD', keys[3], 'XX', whole(wallet.now), member_of_debits(record, args[8]))
+      redis.call('ZADD', keys[3], 'XX', whole(booked), member_of_debits(record, args[8]))
     end
     save(keys, wallet)
     keep(keys, record, args[10])
