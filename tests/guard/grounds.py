@@ -26,8 +26,7 @@ class StoreGround:
     async def poll(self, account: str) -> Any:
         """The newest claim there is, as of now; None while another one lasts."""
         await self.store.poll_now(PROVIDER, account)
-        claims = await self.store.claim(PROVIDER, 1, LEASE)
-        return next(iter(claims.claims), None)
+        return await self.store.take_one(PROVIDER, account, LEASE)
 
     async def told(self, claim: Any, feed: Feed) -> str:
         """What a claimed poll has read is written, or dropped."""
@@ -43,8 +42,6 @@ class StoreGround:
         assert await self.told(claim, Feed(assets, fence)) == "written"
 
     async def tend(self, terms: Terms) -> None:
-        if not hasattr(self.store, "tend"):
-            return
         now = await self.store.time()
         for partition in range(len(self.store.partitions)):
             await self.store.tend(partition, now - seconds(600), terms)

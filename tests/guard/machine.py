@@ -78,7 +78,7 @@ class GuardMachine(RuleBasedStateMachine):
     def both(self, call: str, *args: Any) -> Any:
         """The same call to both: the same answer."""
         expected, told = (self.wait(getattr(one, call)(*args)) for one in (self.model, self.tested.guard))
-        assert plain(told) == plain(expected), f"{call}{args}"
+        same(f"{call}{args}", plain(told), plain(expected))
         return told
 
     @initialize(
@@ -297,7 +297,7 @@ class GuardMachine(RuleBasedStateMachine):
             [*self.wait(gathered(one, call, keys, self.terms))] for one in (self.model, self.tested.guard)
         )
         for key, theirs, ours in zip(keys, told, expected, strict=True):
-            assert plain(theirs) == plain(ours), f"{call}{key}"
+            same(f"{call}{key}", plain(theirs), plain(ours))
         return zip(keys, told, strict=True)
 
 
@@ -307,6 +307,10 @@ async def gathered(guard, call, keys, terms):
 
 def fed(available: int, locked: int) -> Fed:
     return Fed(Decimal(units.text(available)), Decimal(units.text(locked)))
+
+
+def same(call: str, told: Any, expected: Any) -> None:
+    assert told == expected, f"{call}\nis answered {told}\nand should be {expected}"
 
 
 def plain(told: Any) -> Any:

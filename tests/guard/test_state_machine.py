@@ -51,3 +51,7 @@ def test_the_model_keeps_every_promise():
 
     with asyncio.Runner() as runner:
         run(runner, opened, EXAMPLES)
+
+
+def test_the_store_answers_as_the_model_does(bench):
+    run(bench.runner, bench.opened, EXAMPLES // 3)
