@@ -107,7 +107,8 @@ async def test_whoever_throws_the_switch_sees_it_at_once(board):
 async def test_what_was_asked_before_a_close_and_heard_after_it_does_not_count(board, store):
     store.slow = gate = asyncio.Event()
     before = asyncio.create_task(board.refresh())
-    await asyncio.sleep(0)
+    while store.slow is not None:
+        await asyncio.sleep(0)
 
     await board.close("audit", "maria")
     gate.set()
