@@ -67,7 +67,11 @@ class GuardWatch:
         async def look() -> None:
             await self.look(crew().guard.switchboard)
 
-        return (Duty("switch", look, SWITCH_EVERY, self.bell),)
+        async def tend() -> None:
+            store, guard = crew().store, crew().config.guard
+            await self.tend(store, len(store.partitions), guard.terms(), guard.unsettled_limit)
+
+        return Duty("switch", look, SWITCH_EVERY, self.bell), Duty("tend", tend, TEND_EVERY)
 
     async def look(self, board: Switchboard) -> None:
         """Refresh the switchboard and tell what closes the guard."""

@@ -119,7 +119,9 @@ class Guard:
         if facts.reason not in ("BALANCE_STALE", "BALANCE_NEVER_SEEN"):
             return
         limit.extend(self.policy.refresh_wait.total_seconds())
-        self.meter.refreshed(await self.refreshing.now(account, self.policy.refresh_wait))
+        # A poll under way will do, if what it reads is fresh enough for this bet.
+        since = facts.now - ask.max_age
+        self.meter.refreshed(await self.refreshing.now(account, self.policy.refresh_wait, since))
 
     async def _cover(self, ask: Ask, exposure: tuple[int, int], verdict: Verdict) -> Verdict:
         """The house's side of a bet that its player can pay: both are held, or neither.

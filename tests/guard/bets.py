@@ -88,7 +88,7 @@ class Rereading:
     def soon(self, account):
         self.soons.append(account.name)
 
-    async def now(self, account, within):
+    async def now(self, account, within, since=None):
         self.nows.append((account.name, within))
         await asyncio.sleep(self.took)
         if self.bring is not None:
