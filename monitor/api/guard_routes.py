@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 from monitor.api import guard_models as models
-from monitor.api import guard_switch, holds
+from monitor.api import guard_switch, holds, wallets
 from monitor.api.auth import Scope
 from monitor.api.route import DEADLINE, Endpoint, Route
 
-_HOLD = "/v1/holds/{hold_id}"
+_HOLD, _WALLET = "/v1/holds/{hold_id}", "/v1/wallets/{account}/{asset}"
+_LOCK = f"{_WALLET}/locks/{{source}}"
 #: Beyond the longest `guard.deadline` and `guard.refresh_wait`: those know what to do when the time is over.
 _PATIENT = timedelta(seconds=45)
 _OVER = ("hold-already-released", "hold-expired", "hold-unknown")
@@ -39,6 +40,12 @@ ROUTES = (
     _route("POST", f"{_HOLD}/settled", holds.settled, models.HoldAnswer, takes=models.Nothing, problems=_OVER),
     _route("POST", f"{_HOLD}/release", holds.release, models.HoldAnswer,
            takes=models.Nothing, problems=("hold-already-committed",)),
+    _route("GET", _WALLET, wallets.show, models.Wallet, problems=("wallet-unknown",)),
+    _route("POST", f"{_WALLET}/refresh", wallets.refresh, models.Wallet, None, models.RefreshScheduled,
+           takes=models.Nothing, deadline=_PATIENT,
+           problems=("account-unknown", "wallet-unknown", "refresh-budget-exhausted", "provider-unavailable")),
+    _route("PUT", _LOCK, wallets.lock, models.LockAnswer, takes=models.LockRequest, problems=("locks-full",)),
+    _route("DELETE", _LOCK, wallets.unlock, models.LockAnswer, takes=models.Nothing),
     _route("GET", "/v1/guard/closed", guard_switch.show, models.Closed, scopes=("guard", "read")),
     _route("PUT", "/v1/guard/closed", guard_switch.close, models.Closed, takes=models.CloseRequest, scopes=("admin",)),
     _route("DELETE", "/v1/guard/closed", guard_switch.reopen, models.Closed, takes=models.Nothing, scopes=("admin",)),

@@ -40,6 +40,7 @@ PROBLEMS: Mapping[str, Kind] = {
     "delivery-not-dead": Kind(409, "The delivery arrived, or is tried again already."),
     "hold-already-committed": Kind(409, "The bet stands already: with another amount, or it cannot be rolled back."),
     "hold-already-released": Kind(409, "The hold was rolled back."),
+    "locks-full": Kind(409, "As many sources lock this wallet as are kept."),
     "silence-configured": Kind(409, "The silence stands in the configuration file: remove it there."),
     "silences-full": Kind(409, "There are as many silences as are kept."),
     "watches-full": Kind(409, "There are as many watches as there may be: end some first."),

@@ -51,7 +51,8 @@ async def lock(api: ApiContext, request: Request) -> web.Response:
     account, asset, source = _named(request)
     said = await read.body(request, _LOCK, models.LockRequest())
     until = read.ahead(said.until, api.clock())
-    await api.guard.lock(account, asset, Lock(source, until))
+    if not await api.guard.lock(account, asset, Lock(source, until)):
+        raise Problem("locks-full", "so many sources lock this wallet already that no more are kept")
     return answer(models.LockAnswer(account, asset, source, locked=True, until=stamp(until)))
 
 

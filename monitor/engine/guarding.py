@@ -241,9 +241,12 @@ class Guard:
         self.meter.refreshed(outcome)
         return outcome
 
-    async def lock(self, account: str, asset: str, lock: Lock) -> None:
-        """No new holds; also of an account that is not watched yet. An asset without its network means all of them."""
-        await self._in_time(self.store.lock(account, asset, lock))
+    async def lock(self, account: str, asset: str, lock: Lock) -> bool:
+        """No new holds; also of an account that is not watched yet. An asset without its network means all of them.
+
+        False when too many sources lock it.
+        """
+        return await self._in_time(self.store.lock(account, asset, lock))
 
     async def unlock(self, account: str, asset: str, source: str) -> bool:
         """Whether that source had locked it."""

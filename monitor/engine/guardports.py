@@ -102,8 +102,8 @@ class GuardStore(SwitchStore, Protocol):
         """The full names that an asset without its network may mean for this account; empty when none is known."""
         ...
 
-    async def lock(self, account: str, asset: str, lock: Lock) -> None:
-        """Hold to this until its source says otherwise; the last word of a source counts."""
+    async def lock(self, account: str, asset: str, lock: Lock) -> bool:
+        """Hold to this until its source says otherwise; the last word of a source counts. False: too many lock it."""
         ...
 
     async def unlock(self, account: str, asset: str, source: str) -> bool:
