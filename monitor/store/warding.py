@@ -55,13 +55,14 @@ class WardingStore(GuardCalls):
         exact, names = await self._guard_batch.command("HMGET", name, f"f:{asset}", f"b:{asset}")
         return (asset,) if exact else tuple(names.decode().split("\n")) if names else ()
 
-    async def lock(self, account: str, asset: str, lock: Lock) -> None:
-        """Hold to this until its source says otherwise; the last word of a source counts."""
+    async def lock(self, account: str, asset: str, lock: Lock) -> bool:
+        """Hold to this until its source says otherwise; the last word of a source counts. False: too many lock it."""
         where, until = self._wallets(account), micros(lock.until) if lock.until else 0
         touched = [*where.all(), where.left]
-        await self._guard_batch.fcall(
+        reply = await self._guard_batch.fcall(
             "bm_guard_lock", touched, *self._blindly(), asset, lock.source, max(0, until), account
         )  # fmt: skip
+        return bool(reply[2] == b"1")
 
     async def unlock(self, account: str, asset: str, source: str) -> bool:
         """Whether there was such a lock."""

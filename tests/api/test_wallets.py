@@ -201,7 +201,9 @@ async def test_a_lock_that_would_lock_nothing_is_refused(casino, body, detail):
     assert (await put(casino))[0] == 201
 
 
-@pytest.mark.parametrize("path", ["player%207/USDT/locks/aml", "player-7/US%7BDT/locks/aml", "player-7/USDT/locks/a%20b"])
+@pytest.mark.parametrize(
+    "path", ["player%207/USDT/locks/aml", "player-7/US%7BDT/locks/aml", "player-7/USDT/locks/a%20b"]
+)
 async def test_a_name_that_cannot_be_one_is_refused(casino, path):
     status, problem = await said(casino.put(f"/v1/wallets/{path}"))
 

@@ -192,9 +192,10 @@ class ModelGuard:
         seen = self._account(account).seen
         return (asset,) if asset in seen else tuple(sorted(one for one in seen if one.partition("@")[0] == asset))
 
-    async def lock(self, account: str, asset: str, lock: Lock) -> None:
+    async def lock(self, account: str, asset: str, lock: Lock) -> bool:
         self._account(account).locks[asset, lock.source] = lock
         self._touch(account)
+        return True
 
     async def unlock(self, account: str, asset: str, source: str) -> bool:
         self._touch(account)
@@ -318,7 +319,8 @@ class ModelGuard:
 
     def _reasons(self, ask: Ask, terms: Terms, balance: Balance, known: _Account) -> list[Reason | None]:
         seen = known.seen.get(balance.asset)
-        locked = any(name in {balance.asset, ask.asset} and self._binds(one) for (name, _), one in known.locks.items())
+        names = {balance.asset, balance.asset.partition("@")[0], ask.asset}
+        locked = any(name in names and self._binds(one) for (name, _), one in known.locks.items())
         stale = seen is not None and self.clock() - seen.fence > ask.max_age
         taken = balance.held + balance.unsettled + balance.locked + ask.amount
         many = len(self._open(ask.account, balance.asset)) >= terms.max_holds

@@ -31,12 +31,12 @@ end
 
 -- KEYS  as for every call on a wallet, left
 -- ARGV  as for every call on a wallet, then asset, source, until or '0', account
--- Returns {version, mark}.
+-- Returns {version, mark, '0' if too many lock it already}.
 local function lock(keys, args)
   local wallet = wallet_of(keys, args, args[8])
   local field = 'k:' .. args[8] .. '\n' .. args[9]
   if redis.call('HEXISTS', keys[1], field) == 0 and #survey(keys, args[8], wallet.now) >= 2 * LOCKS_MAX then
-    return redis.error_reply('ERR too many sources lock this wallet')
+    return {whole(wallet.version), whole(wallet.mark), '0'}
   end
   redis.call('HSET', keys[1], field, args[10])
   if not wallet.read then
@@ -45,7 +45,7 @@ local function lock(keys, args)
   end
   survey(keys, args[8], wallet.now)
   save(keys, wallet)
-  return {whole(wallet.version), whole(wallet.mark)}
+  return {whole(wallet.version), whole(wallet.mark), '1'}
 end
 
 -- ARGV  as for every call on a wallet, then asset, source
