@@ -4,7 +4,6 @@ import itertools
 import secrets
 from collections.abc import Callable
 from datetime import timedelta
-from typing import cast
 
 import structlog
 
@@ -18,7 +17,6 @@ from monitor.engine.ports import Clock
 from monitor.errors import StoreUnavailable
 from monitor.metrics_guard import GuardMetrics
 from monitor.plan import Crew
-from monitor.store.redis import RedisStore
 
 #: Decisions are logged this soon, and what is owed to the store is tried again so often.
 AUDIT_EVERY, UNDO_EVERY = timedelta(seconds=0.1), timedelta(seconds=1)
@@ -29,8 +27,8 @@ log = structlog.get_logger("monitor.guard")
 class GuardStaff:
     """The guard of one process."""
 
-    def __init__(self, store: RedisStore, clock: Clock, metrics: GuardMetrics, late: LateCall) -> None:
-        self._store, self._clock, self._metrics = cast(GuardStore, store), clock, metrics
+    def __init__(self, store: GuardStore, clock: Clock, metrics: GuardMetrics, late: LateCall) -> None:
+        self._store, self._clock, self._metrics = store, clock, metrics
         self._late = late
         self._audit = Audit(metrics)
         self._undoing = Undoing(self._store, clock, metrics)

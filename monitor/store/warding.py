@@ -33,7 +33,8 @@ class WardingStore(GuardCalls):
         return Wallet(
             guardcodec.balance(asset.encode(), fed, sums, terms), moment(int(now)), int(version), int(fed[16:32]),
             await self._holds(where, asset, holds), tuple(guardcodec.debits(debits)),
-            tuple(sorted(guardcodec.locks(locks))), moment(int(bound)) if bound else None, int(more),
+            tuple(sorted(guardcodec.locks(locks), key=lambda one: one.source)),
+            moment(int(bound)) if bound else None, int(more),
         )  # fmt: skip
 
     async def _holds(self, where: WalletKeys, asset: str, members: Sequence[bytes]) -> tuple[Hold, ...]:

@@ -143,3 +143,42 @@ async def test_the_switch_counts_in_every_process_within_a_second(place, seen, u
 
 async def is_closed(daemon):
     return (await ask(daemon, "GET", "/v1/guard/closed"))[1]["closed"]
+
+
+async def test_a_lock_counts_at_once_and_a_wallet_says_why_nothing_can_be_spent(place, seen):
+    daemon = await place.write().start()
+    await seen(daemon, "100")
+    wallet = "/v1/wallets/hot/USDT"
+
+    assert (await ask(daemon, "PUT", f"{wallet}/locks/aml"))[1]["locked"] is True
+
+    assert (await hold(daemon, "bet-1"))[1]["reason"] == "ACCOUNT_LOCKED"
+    status, shown = await ask(daemon, "GET", wallet)
+    assert (status, shown["asset"], shown["locks"]) == (200, "USDT@ETH", [{"source": "aml", "until": None}])
+    assert (await ask(daemon, "DELETE", f"{wallet}/locks/aml"))[0] == 200
+    assert (await hold(daemon, "bet-2"))[0] == 201
+    _, shown = await ask(daemon, "GET", wallet)
+    assert [one["id"] for one in shown["holds"]] == ["bet-2"]
+
+
+async def test_a_bet_can_wait_for_a_reading(place, bank, seen):
+    config = place.write().path / "config.yaml"
+    config.write_text(config.read_text().replace("interval: 200ms", "interval: 1h"))
+    config.write_text(config.read_text() + "guard: {max_age: 500ms, deadline: 5s, refresh_wait: 5s}\n")
+    daemon = await place.start()
+    assert (await daemon.get("/v1/accounts/hot/poll?wait=9s", "POST"))[0] == 200
+    await seen(daemon, "100")
+    await asyncio.sleep(0.6)
+    bank.held["hot"] = 300
+    asked = len(bank.asked)
+
+    assert (await hold(daemon, "bet-1", amount="250"))[1]["reason"] == "BALANCE_STALE"
+    answers = await asyncio.gather(
+        *(hold(daemon, f"bet-{number}", amount="10", on_stale="refresh") for number in range(2, 22))
+    )
+
+    assert {(status, answer["reason"]) for status, answer in answers} == {(201, "OK")}
+    assert answers[0][1]["balance"]["last_seen"] == "300"
+    assert len(bank.asked) <= asked + 2
+    status, shown = await ask(daemon, "POST", "/v1/wallets/hot/USDT/refresh")
+    assert (status, shown["balance"]["held"]) == (200, "200")

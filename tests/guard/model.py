@@ -179,7 +179,9 @@ class ModelGuard:
         if known is None or asset not in known.seen:
             return None
         holds = tuple(self._told(bet, terms) for bet in self._open(account, asset))
-        locks = tuple(lock for (name, _), lock in sorted(known.locks.items()) if name == asset and self._binds(lock))
+        names = asset, asset.partition("@")[0]
+        binding = [lock for (name, _), lock in known.locks.items() if name in names and self._binds(lock)]
+        locks = tuple(sorted(binding, key=lambda one: one.source))
         bound = known.bound_until if self._quarantined(account, asset) else None
         balance, token = self._balance(account, asset, terms), known.seen[asset].token
         debits = tuple(self._debits(account, asset, terms))

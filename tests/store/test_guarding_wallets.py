@@ -108,6 +108,19 @@ async def test_what_is_locked_without_its_network_is_locked_on_all(store):
     await reads(store, {"USDT@TRX": fed("10")})
 
     assert [await why(store), await why(store, asset="USDT@TRX")] == ["ACCOUNT_LOCKED"] * 2
+    await store.lock("player-7", "USDT@TRX", Lock("aml", NOON + minutes(1)))
+    assert {lock.source for lock in (await store.wallet("player-7", "USDT@TRX", TERMS)).locks} == {"aml"}
+    assert len((await store.wallet("player-7", "USDT@TRX", TERMS)).locks) == 2
+
+
+async def test_as_many_sources_as_can_be_looked_at_lock_one_wallet(store):
+    for number in range(100):
+        assert await store.lock("player-7", "USDT", Lock(f"s{number}"))
+
+    assert not await store.lock("player-7", "USDT", Lock("aml"))
+    assert await store.lock("player-7", "USDT", Lock("s7", NOON + minutes(1)))
+    assert await store.unlock("player-7", "USDT", "s7")
+    assert await store.lock("player-7", "USDT", Lock("aml"))
 
 
 @pytest.mark.parametrize(

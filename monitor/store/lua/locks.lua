@@ -78,6 +78,17 @@ local function listed(key, asset, most)
   return found, left
 end
 
+-- The locks that bind an asset, those on all its networks too.
+local function binding(keys, asset, now)
+  local found, base = survey(keys, asset, now), asset:match('^(.-)@')
+  if base then
+    for _, one in ipairs(survey(keys, base, now)) do
+      found[#found + 1] = one
+    end
+  end
+  return found
+end
+
 -- ARGV  as for every call on a wallet, then asset, how many holds and debits at most
 -- Returns {version, mark, now, feed or '', sums, when a quarantine may end or '', how many are left out, holds, debits,
 -- locks}, the last three flat.
@@ -93,7 +104,7 @@ local function view(keys, args)
   return {
     whole(wallet.version), whole(wallet.mark), whole(wallet.now), wallet.fed or '', packed(wallet.sums[wallet.asset]),
     quarantined(wallet) and whole(wallet.bound) or '', whole(more_holds + more_debits), holds, debits,
-    survey(keys, wallet.asset, wallet.now),
+    binding(keys, wallet.asset, wallet.now),
   }
 end
 
