@@ -123,6 +123,8 @@ class Watches:
     _place: Place | None = None
     #: While everything is read anew: what was not met yet.
     _unseen: set[str] = field(default_factory=set)
+    #: What came and is yet to be enrolled.
+    _came: dict[str, Account] = field(default_factory=dict)
     _learned: int = 0
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -200,11 +202,15 @@ class Watches:
         undisturbed = learned == self._learned
         if news.whole:
             self._begin_anew()
-        came = [account for one in news.live if (account := self._take(one)) is not None]
+        self._came.update((one.account, account) for one in news.live if (account := self._take(one)) is not None)
         for one in (*news.expired, *news.ended):
             self._drop(one)
         await self.crowd.end(news.expired)
-        await self.crowd.enrol(came)
+        came = tuple(self._came.items())
+        await self.crowd.enrol([account for _, account in came])
+        for name, account in came:
+            if self._came.get(name) is account:
+                del self._came[name]
         # Only now: where this is cut short, it is told again.
         self._place = news.place
         if news.more:
@@ -280,6 +286,7 @@ class Watches:
 
     def _forget(self, name: str) -> None:
         self._known.pop(name, None)
+        self._came.pop(name, None)
         before = self.watched.pop(name, None)
         if before is not None:
             self.crowd.change(before, None)

@@ -1,7 +1,7 @@
 """Every key of the store: its type, what it means and who trims it.
 
 One call touches one tag, so everything here also runs on a cluster. Names from outside follow the tag, so
-no name can move a key to another slot. Times are microseconds since 1970; scores are such times. See also `watchkeys`.
+no name can move a key to another slot. Times are microseconds since 1970; scores are such times.
 """
 
 import zlib
@@ -174,7 +174,7 @@ class ChannelKeys:
     def clock(self) -> str:
         """Hash `seen`, `token` as for accounts, `pause` → until when the destination asked to be left alone, `open`
         (while the channel fails) → when a single group is tried next, `prober` → that group, `window` → how many
-        messages may be on their way (absent: as many as there are)."""
+        messages may be on their way (absent: as many as there are), `crowded` → a group with many marks."""
         return self._key("clock")
 
     @property
@@ -271,7 +271,7 @@ class ChannelKeys:
         return self._key(f"live:{group}")
 
     def marks(self, group: str) -> str:
-        """Hash account → `<version>-<index>` of the last row applied; earlier ones have had their effect."""
+        """Hash account → `<version>-<index>` of the last row applied. Of over 1000 `tidy` drops those of a day ago."""
         return self._key(f"marks:{group}")
 
 

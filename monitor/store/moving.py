@@ -15,7 +15,7 @@ from monitor.model.group import Item
 from monitor.model.record import Row
 from monitor.model.source import Source
 from monitor.model.target import Target
-from monitor.model.window import moment
+from monitor.model.window import micros, moment
 from monitor.store import codec
 from monitor.store.codec import UNREADABLE
 from monitor.store.keys import SOURCES, ChannelKeys, Partition
@@ -28,6 +28,8 @@ _MICROSECOND = timedelta(microseconds=1)
 SWEEP_DELAY = timedelta(seconds=5)
 #: Groups that owe and know nothing are deleted after this; by then no row for them is on its way.
 FORGET_AFTER = timedelta(hours=1)
+#: For so long a group surely remembers what an account last owed it, and so many are looked at in one go.
+MARKS_KEPT, MARKS_READ = timedelta(days=1), 500
 #: Groups deleted in one go.
 TIDY_MAX = 100
 
@@ -57,11 +59,32 @@ class MovingStore(Session):
         return len(accounts)
 
     async def tidy(self, channel: str) -> int:
-        """Delete groups long idle; returns how many. Only right when `sweep` has just found nothing."""
+        """Delete groups long idle; returns how many. Only right when `sweep` has just found nothing.
+
+        Also drops what a group remembers of accounts that owed it nothing for a day, where these are many.
+        """
         where = ChannelKeys(channel)
+        if crowded := await self._batch.command("HGET", where.clock, "crowded"):
+            await self._batch.command("HDEL", where.clock, "crowded")
+            await self._trim(where.marks(crowded.decode()))
         idle = await self._batch.fcall("bm_idle", [where.idle], self._now, FORGET_AFTER // _MICROSECOND, TIDY_MAX)
         calls = [self._batch.fcall("bm_forget", group_keys(where, one.decode()), one) for one in idle]
         return sum(await asyncio.gather(*calls))
+
+    async def _trim(self, marks: str) -> None:
+        """Drop the marks of accounts that owed a group nothing for a day.
+
+        No outbox is overdue: whatever is still to be applied is younger, and has its effect once. Versions are times.
+        """
+        oldest, cursor = micros(await self.time() - MARKS_KEPT), b"0"
+        while True:
+            cursor, found = await self._batch.command("HSCAN", marks, cursor, "COUNT", MARKS_READ)
+            pairs = zip(found[::2], found[1::2], strict=True)
+            old = [part for name, mark in pairs if int(mark.partition(b"-")[0]) < oldest for part in (name, mark)]
+            if old:
+                await self._batch.fcall("bm_trim", [marks], *old)
+            if cursor == b"0":
+                return
 
     async def _overdue(self, where: Partition, limit: int) -> list[str]:
         found = await self._batch.fcall("bm_outdue", [where.outdue, where.outclock], self._now, limit)

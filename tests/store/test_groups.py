@@ -3,10 +3,11 @@
 import pytest
 
 from monitor.model.group import NEWS_READ_MAX, Told
-from monitor.model.window import moment
+from monitor.model.window import micros, moment
 from monitor.store import codec
 from monitor.store.keys import ChannelKeys
 from monitor.store.moving import group_keys
+from tests import post
 from tests.builders import commit, entry, failed, message, minutes, row, seconds, target
 from tests.fakes import paused
 from tests.post import dead_letters
@@ -548,3 +549,23 @@ async def test_what_is_due_at_once_is_asked_for_at_once(store):
     store.expect_group("ops", store._estimate_us() + 1_000)
     await store.claim_groups("ops", 10, LEASE)
     assert asked == ["bm_claim_groups"]
+
+
+async def test_of_many_accounts_that_a_group_knows_those_that_owe_nothing_any_more_are_forgotten(store, clock):
+    """Each in its time; who is forgotten may owe again, and what is known of the others stays."""
+    names = [f"player-{number}" for number in range(1_010)]
+    marks = "{bm:c:ops}:marks:ops-g1"
+    await store._batch.command("HSET", marks, *(part for name in names for part in (name, f"{micros(clock())}-0")))
+    clock.pass_(minutes(23 * 60))
+    await post.owe(store, clock, [row("firing", entry())], "young")
+    await store.tidy("ops")
+    assert await store._batch.command("HLEN", marks) == 1_011
+
+    clock.pass_(minutes(120))
+    await post.owe(store, clock, [row("firing", entry("b"))], "other")
+    await store.tidy("ops")
+
+    assert sorted(await store._batch.command("HKEYS", marks)) == [b"other", b"young"]
+    await post.owe(store, clock, [row("firing", entry("c"))], "player-7")
+    [group] = await store.claim_groups("ops", 10, LEASE)
+    assert [item.entry.id for item in group.news] == ["alr_a1", "alr_b1", "alr_c1"]

@@ -2,11 +2,15 @@
 
 import asyncio
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
+from monitor.model.record import Point
 from monitor.model.watch import Ended, Place
-from tests.builders import minutes, seconds
+from tests.builders import commit, entry, minutes, row, seconds
+from tests.facts import event
+from tests.post import owe
 
 KEPT = timedelta(hours=24)
 
@@ -212,3 +216,55 @@ async def test_any_name_comes_back_as_it_was(store, name):
     await store.unwatch(name, "account_removed", KEPT)
 
     assert isinstance(await store.find_watch(name), Ended)
+
+
+async def read_once(store, clock, name):
+    """The account is polled once, with a reading that is kept."""
+    await store.enrol("casino", {name: clock()})
+    [claim] = [one for one in (await store.claim("casino", 100, seconds(5))).claims if one.account == name]
+    record = await store.load(name)
+    points = (Point("USDT@ETH", "total", Decimal(100), clock()),)
+    happened = (event(at=clock()),)
+    read = commit(record)._replace(points=points, events=happened)
+    assert await store.commit("casino", read, claim, clock() + minutes(1)) == "written"
+
+
+async def keys_of(store, name):
+    found = await asyncio.gather(*(store._batch.command("KEYS", f"{where.tag}:*{name}*") for where in store.partitions))
+    return sorted(key.decode().partition(":")[2].partition(":")[2] for part in found for key in part)
+
+
+async def test_what_is_known_of_an_account_goes_with_it(store, clock):
+    await read_once(store, clock, "player-7")
+    await store.dismiss("casino", ["player-7"])
+    assert len(await keys_of(store, "player-7")) == 4
+
+    assert await store.erase("casino", "player-7", await store.version("player-7"))
+
+    assert await keys_of(store, "player-7") == []
+    assert await store.erase("casino", "player-7", 0), "again changes nothing"
+
+
+async def test_an_account_that_somebody_polls_again_keeps_what_is_known(store, clock):
+    await read_once(store, clock, "player-7")
+    before = await store.version("player-7")
+    clock.pass_(minutes(1))
+    await read_once(store, clock, "player-7")
+
+    assert not await store.erase("casino", "player-7", before)
+
+    assert len(await keys_of(store, "player-7")) == 4
+
+
+async def test_an_account_that_still_owes_news_or_holds_money_is_not_forgotten(store, clock):
+    await owe(store, clock, [row("firing", entry())], account="player-7")
+    version = await store.version("player-7")
+    assert not await store.erase("casino", "player-7", version)
+    clock.pass_(minutes(1))
+    await store.sweep(10)
+    where = store.partition("player-7")
+    await store._batch.command("ZADD", f"{where.tag}:held:player-7", "1", "a hold")
+    assert not await store.erase("casino", "player-7", version)
+    await store._batch.command("DEL", f"{where.tag}:held:player-7")
+
+    assert await store.erase("casino", "player-7", version)

@@ -10,6 +10,9 @@ local OWN = 17
 -- them without end. Those beyond are counted, and told as a number.
 local NEWS_MAX = 10000
 
+-- Accounts come and go: of more marks than this `tidy` drops those that are old.
+local MARKS_MAX = 1000
+
 local function quiet(keys)
   return redis.call('EXISTS', keys[2]) == 0 and redis.call('EXISTS', keys[5]) == 0
     and redis.call('EXISTS', keys[6]) == 0 and redis.call('HEXISTS', keys[1], 'telling') == 0
@@ -89,7 +92,10 @@ local function apply(keys, args)
       weigh_more(keys, key)
     end
   end
-  redis.call('HSET', keys[7], account, whole(version) .. '-' .. whole(index))
+  if redis.call('HSET', keys[7], account, whole(version) .. '-' .. whole(index)) == 1
+    and redis.call('HLEN', keys[7]) > MARKS_MAX then
+    redis.call('HSET', keys[16], 'crowded', group)
+  end
   redis.call('HSET', keys[1], 'labels', args[4], 'interval', args[6], 'repeat', args[7], 'route', args[8])
   touch(keys, now)
   redis.call('ZREM', keys[10], group)
@@ -336,6 +342,18 @@ local function idle(keys, args)
   return redis.call('ZRANGEBYSCORE', keys[1], '-inf', whole(now - tonumber(args[2])), 'LIMIT', 0, args[3])
 end
 
+-- Drop marks that are still as they were seen.
+-- KEYS  marks
+-- ARGV  pairs of (account, mark)
+local function trim(keys, args)
+  for i = 1, #args, 2 do
+    if redis.call('HGET', keys[1], args[i]) == args[i + 1] then
+      redis.call('HDEL', keys[1], args[i])
+    end
+  end
+  return 1
+end
+
 -- Delete a group that is still idle.
 -- ARGV  group
 local function forget(keys, args)
@@ -361,4 +379,5 @@ redis.register_function('bm_bury', bury)
 redis.register_function('bm_postpone', postpone)
 redis.register_function('bm_defer', defer)
 redis.register_function('bm_idle', idle)
+redis.register_function('bm_trim', trim)
 redis.register_function('bm_forget', forget)

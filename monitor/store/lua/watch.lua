@@ -40,7 +40,7 @@ local function provider_of(value)
 end
 
 -- Watch an account, or watch it otherwise.
--- ARGV  now, account, provider, settings, for how long or '', how many there may be, how long it is remembered once over
+-- ARGV  now, account, provider, settings, for how long or '', how many there may be, how long an end is remembered
 -- Returns {'created', 'changed' or 'full', number, end or '', provider before or ''}.
 local function watch(keys, args)
   local now, account, value = watch_time(keys, args[1]), args[2], args[3] .. ' ' .. args[4]
@@ -192,21 +192,22 @@ local function forget_watch(keys, args)
   return 1
 end
 
--- Remove all that is known of an account, in its partition; not where it was polled since, still has alerts, or owes
--- news of them.
--- KEYS  record, last, open, outbox, changed, seen, then keys that go with it
+-- Remove all that is known of an account, in its partition; not where it was polled since, still has alerts, owes news
+-- of them, or has open holds.
+-- KEYS  record, last, open, outbox, changed, seen, tending, held, then keys that go with it
 -- ARGV  account, version of the record
 -- Returns 1, or 0 when nothing was removed.
 local function erase(keys, args)
-  local version = redis.call('HGET', keys[1], 'v') or '0'
-  if version ~= args[2] or redis.call('EXISTS', keys[4]) == 1 or redis.call('SISMEMBER', keys[3], args[1]) == 1 then
+  local busy = redis.call('EXISTS', keys[4], keys[8]) > 0 or redis.call('SISMEMBER', keys[3], args[1]) == 1
+  if busy or (redis.call('HGET', keys[1], 'v') or '0') ~= args[2] then
     return 0
   end
   redis.call('HDEL', keys[2], args[1])
   redis.call('ZREM', keys[5], args[1])
   redis.call('ZREM', keys[6], args[1])
+  redis.call('ZREM', keys[7], args[1])
   redis.call('DEL', keys[1])
-  for i = 7, #keys do
+  for i = 9, #keys do
     redis.call('DEL', keys[i])
   end
   return 1

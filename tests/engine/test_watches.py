@@ -1,0 +1,396 @@
+"""The accounts there are, as several processes know them, whoever dies when."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from monitor.engine.watches import Enlisted, Watches
+from monitor.errors import StoreUnavailable, WatchesFull, WatchRefused
+from tests.builders import minutes, seconds
+from tests.facts import account
+from tests.office import HOT, HOT2, Office, drain, low
+
+KEPT = timedelta(hours=24)
+CONFIGURED = {"hot-1": HOT}
+
+
+class Dead(BaseException):
+    """The process is gone."""
+
+
+@dataclass
+class Crowd:
+    """Notes what it is told; `dies` at that one of its awaits."""
+
+    told: list = field(default_factory=list)
+    enrolled: list = field(default_factory=list)
+    ended: list = field(default_factory=list)
+    dies: str = ""
+
+    def change(self, before, now):
+        self.told.append((before and before.name, now and now.account.name))
+
+    async def _await(self, name):
+        if self.dies == name:
+            raise Dead
+
+    async def begin(self, one, moved_from):
+        await self._await("begin")
+        self.enrolled.append((one.name, moved_from))
+
+    async def enrol(self, accounts):
+        await self._await("enrol")
+        self.enrolled += [(one.name, "") for one in accounts]
+
+    async def end(self, ended):
+        await self._await("end")
+        self.ended += [(one.account, one.reason) for one in ended]
+
+
+def enlist(name, provider, settings):
+    if provider == "gone":
+        raise WatchRefused(["provider: there is no provider 'gone'"])
+    return Enlisted(account(name, provider=provider, labels={"role": settings.strip('"')}), None)
+
+
+def process(store, configured=CONFIGURED, **crowd):
+    return Watches(store, configured, enlist, Crowd(**crowd), KEPT)
+
+
+async def test_every_process_learns_of_a_watch_and_of_its_end(open_store, clock):
+    mine, other = process(await open_store()), process(await open_store())
+
+    kept = await mine.put("player-7", "casino", '"hot"', minutes(30))
+    assert (kept.new, kept.expires_at, mine.crowd.enrolled) == (True, clock() + minutes(30), [("player-7", "")])
+    await other.refresh()
+    assert other.get("player-7") == mine.get("player-7")
+    assert (other.expires_at("player-7"), other.crowd.told) == (kept.expires_at, [(None, "player-7")])
+    assert other.crowd.enrolled == [("player-7", "")], "should mine have died before it was"
+    assert set(other.everyone) == {"hot-1", "player-7"}
+    await other.refresh()
+    assert len(other.crowd.told) == 1
+
+    clock.pass_(minutes(30))
+    await other.refresh()
+    await mine.refresh()
+    for one in (mine, other):
+        assert one.get("player-7") is None
+        assert await one.find("player-7") is None
+        assert one.session_over("player-7")
+        assert one.crowd.told[-1] == ("player-7", None)
+    assert other.crowd.ended == [("player-7", "watch_expired")]
+    assert mine.crowd.ended == []
+
+    clock.pass_(KEPT)
+    for ended in await mine.store.over_watches(10):
+        await mine.store.forget_watch(ended)
+    await mine.find("player-7")
+    assert not mine.session_over("player-7"), "it is not known any more"
+
+
+async def test_an_account_that_another_process_has_just_made_is_asked_for(open_store):
+    mine, other = process(await open_store()), process(await open_store())
+    await mine.put("player-7", "casino", '"hot"', None)
+
+    assert other.get("player-7") is None
+    assert (await other.find("player-7")).name == "player-7"
+    assert await other.find("nobody") is None
+
+
+async def test_a_removed_watch_is_unknown_and_no_session_that_is_over(open_store):
+    mine, other = process(await open_store()), process(await open_store())
+    await mine.put("player-7", "casino", '"hot"', None)
+    await other.refresh()
+
+    await mine.remove("player-7")
+    assert mine.crowd.ended == [("player-7", "account_removed")]
+    await other.refresh()
+
+    assert [one.get("player-7") for one in (mine, other)] == [None, None]
+    assert not other.session_over("player-7")
+    assert await mine.remove("player-7") is None
+
+
+async def test_what_is_known_is_not_undone_by_older_words(open_store):
+    mine, other = process(await open_store()), process(await open_store())
+    await mine.put("player-7", "casino", '"hot"', None)
+    old = await mine.store.find_watch("player-7")
+    await mine.remove("player-7")
+    ended = mine.ended("player-7")
+
+    mine._take(old)
+    assert mine.get("player-7") is None
+    await other.put("player-7", "casino", '"cold"', None)
+    await mine.refresh()
+    mine._drop(ended)
+    assert mine.get("player-7").labels == {"role": "cold"}
+
+
+async def test_a_watch_that_changes_is_another_account_and_may_move(open_store):
+    mine, other = process(await open_store()), process(await open_store())
+    await mine.put("player-7", "casino", '"hot"', None)
+    await other.refresh()
+
+    kept = await mine.put("player-7", "chain", '"cold"', None)
+
+    assert (kept.new, mine.crowd.enrolled[-1]) == (False, ("player-7", "casino"))
+    await other.refresh()
+    assert (other.get("player-7").provider, other.crowd.told[-1]) == ("chain", ("player-7", "player-7"))
+
+
+async def test_to_renew_only_the_time_changes_nobody_s_account(open_store, clock):
+    mine, other = process(await open_store()), process(await open_store())
+    await mine.put("player-7", "casino", '"hot"', minutes(1))
+    await other.refresh()
+
+    await mine.put("player-7", "casino", '"hot"', minutes(9))
+    await other.refresh()
+
+    assert (len(other.crowd.told), other.expires_at("player-7")) == (1, clock() + minutes(9))
+
+
+async def test_the_configuration_wins_and_what_it_cannot_read_is_strange(open_store):
+    mine, other = process(await open_store()), process(await open_store(), {"player-7": account("player-7")})
+    await mine.put("player-7", "casino", '"hot"', None)
+    await mine.store.watch("player-8", "gone", "{}", None, KEPT)
+
+    await other.refresh()
+
+    assert (other.clashes, other.crowd.told, set(other.strange)) == ({"player-7": True}, [], {"player-8"})
+    assert other.get("player-8") is None
+    await other.store.yield_watches(list(other.clashes), KEPT)
+    await other.refresh()
+    await mine.refresh()
+    assert other.clashes == {}
+    assert mine.get("player-7") is None
+    assert mine.ended("player-7").reason == "account_configured"
+    assert not mine.session_over("player-7")
+
+
+async def test_a_store_that_lost_its_watches_is_believed(open_store):
+    mine = process(await open_store())
+    await mine.put("player-7", "casino", '"hot"', None)
+    await mine.put("player-8", "casino", '"hot"', None)
+    await mine.refresh()
+
+    await mine.store._batch.command("FLUSHALL")
+    await mine.store.load_functions()
+    await mine.store.watch("player-8", "casino", '"hot"', None, KEPT)
+    await mine.refresh()
+
+    assert set(mine.watched) == {"player-8"}
+
+
+async def test_a_watch_lost_without_a_trace_is_noticed(open_store):
+    """As by a failover, which takes back what was last written."""
+    mine = process(await open_store())
+    for name in ("player-7", "player-8"):
+        await mine.put(name, "casino", '"hot"', None)
+    await mine.refresh()
+    for key in ("", ":changes"):
+        await mine.store._batch.command("HDEL" if not key else "ZREM", f"{{bm:x}}:watches{key}", "player-7")
+
+    await mine.refresh()
+
+    assert set(mine.watched) == {"player-8"}
+
+
+async def test_there_may_be_too_many(open_store, monkeypatch):
+    monkeypatch.setattr("monitor.store.watches.WATCHES_MAX", 1)
+    mine = process(await open_store())
+    await mine.put("player-7", "casino", '"hot"', None)
+
+    with pytest.raises(WatchesFull):
+        await mine.put("player-8", "casino", '"hot"', None)
+
+    assert set(mine.watched) == {"player-7"}
+
+
+@dataclass
+class Fragile:
+    """A store that is gone before or after the call of that name: the process dies there."""
+
+    store: object
+    dies: str
+    after: bool
+
+    def __getattr__(self, name):
+        call = getattr(self.store, name)
+        if name != self.dies:
+            return call
+
+        async def dying(*args):
+            if self.after:
+                await call(*args)
+            raise Dead
+
+        return dying
+
+
+CRASHES = [("watch", False, ""), ("watch", True, ""), ("", True, "begin")]
+
+
+@pytest.mark.parametrize(("call", "after", "awaits"), CRASHES)
+async def test_whoever_dies_while_it_makes_a_watch_leaves_it_made_or_unmade(open_store, call, after, awaits):
+    mine, other = process(Fragile(await open_store(), call, after), dies=awaits), process(await open_store())
+
+    with pytest.raises(Dead):
+        await mine.put("player-7", "casino", '"hot"', None)
+    await other.refresh()
+
+    made = other.get("player-7") is not None
+    assert made == (after or bool(awaits))
+    assert other.crowd.enrolled == ([("player-7", "")] if made else [])
+    again = await other.put("player-7", "casino", '"hot"', None)
+    assert again.new != made
+
+
+@pytest.mark.parametrize(
+    ("call", "after", "awaits"), [("watch_news", False, ""), ("watch_news", True, ""), ("", False, "end")]
+)
+async def test_whoever_dies_while_it_ends_a_watch_leaves_it_ended(open_store, clock, call, after, awaits):
+    other = process(await open_store())
+    await other.put("player-7", "casino", '"hot"', minutes(1))
+    mine = process(Fragile(await open_store(), call, after), dies=awaits)
+    clock.pass_(minutes(1))
+
+    with pytest.raises(Dead):
+        await mine.refresh()
+    await other.refresh()
+
+    assert other.get("player-7") is None
+    assert other.ended("player-7").reason == "watch_expired"
+
+
+async def test_what_is_cut_short_is_told_again(open_store):
+    mine, other = process(await open_store()), process(await open_store(), dies="enrol")
+    await mine.put("player-7", "casino", '"hot"', None)
+
+    with pytest.raises(Dead):
+        await other.refresh()
+    other.crowd.dies = ""
+    await other.refresh()
+
+    assert other.crowd.enrolled == [("player-7", "")]
+    await other.refresh()
+    assert len(other.crowd.enrolled) == 1
+
+
+async def test_a_store_that_does_not_answer_changes_nothing(open_store):
+    class Away:
+        async def watch_news(self, *_):
+            raise StoreUnavailable("away")
+
+    mine = process(await open_store())
+    await mine.put("player-7", "casino", '"hot"', None)
+    mine.store = Away()
+
+    with pytest.raises(StoreUnavailable):
+        await mine.refresh()
+
+    assert mine.get("player-7") is not None
+
+
+class TestSums:
+    """Accounts that come and go among those that a sum is over."""
+
+    @pytest.fixture
+    def office(self, open_store, clock):
+        async def open_office(*rules):
+            return Office(await open_store(), clock, rules, (HOT,))
+
+        return open_office
+
+    @staticmethod
+    def come(office, one=HOT2, rule="Tested"):
+        office.accounts[one.name] = one
+        office.sums[f"aggregate:{rule}"].target.members.come(one)
+
+    @staticmethod
+    def leave(office, name="hot-2", rule="Tested"):
+        del office.accounts[name]
+        assert office.sums[f"aggregate:{rule}"].target.members.leave(name)
+
+    async def test_case_54_a_sum_takes_in_a_watch_and_drops_it_at_its_end_saying_so_once(self, office):
+        one = await office(low())
+        await one.reads("hot-1", {"USDT": "10"})
+        assert await one.judges() == [("firing", "USDT", 10)]
+
+        self.come(one)
+        await one.reads("hot-2", {"USDT": "30"})
+        await one.judges()
+        [alert] = await one.alerts()
+        assert alert.value == 40
+
+        self.leave(one)
+        polled = await one.judged()
+        [row] = polled.commit.rows
+        assert (row.news, row.entry.value) == ("updated", 10)
+        assert "no longer counted: hot-2 30 USDT" in row.entry.annotations["summary"]
+        assert await one.judges() == []
+        portfolio = one.reader._portfolios["Tested"]
+        assert "hot-2" not in portfolio._placed
+        assert list(portfolio.sums["USDT"]["USDT"].parts) == ["hot-1"]
+
+    async def test_a_watch_that_was_never_read_makes_a_sum_unsure_until_it_is_or_ends(self, office):
+        one = await office(low())
+        await one.reads("hot-1", {"USDT": "10"})
+        self.come(one, account("hot-2", labels={"role": "hot"}, assets=("USDT",)))
+        assert await one.judges() == []
+
+        self.leave(one)
+        assert await one.judges() == [("firing", "USDT", 10)]
+        assert not one.reader._portfolios["Tested"].unknown
+
+    async def test_a_member_that_leaves_while_it_is_read_is_gone_for_good(self, office):
+        one = await office(low())
+        await one.reads("hot-1", {"USDT": "500"})
+        self.come(one)
+        await one.reads("hot-2", {"USDT": "30"})
+        load = one.store.load_many
+
+        async def leaving(names):
+            found = await load(names)
+            if "hot-2" in names and "hot-2" in one.accounts:
+                self.leave(one)
+            return found
+
+        one.reader.store = one.store
+        one.store.load_many = leaving
+        await one.judges()
+        await one.judges()
+        assert list(one.reader._portfolios["Tested"].sums["USDT"]["USDT"].parts) == ["hot-1"]
+
+    async def test_what_left_during_a_session_counts_as_long_as_it_would_have(self, office, clock):
+        one = await office(drain(match={"role": "hot"}))
+        await one.reads("hot-1", {"USDT": "1000"})
+        await one.judges()
+        self.come(one)
+        await one.reads("hot-2", {"USDT": "500"})
+        await one.judges()
+        clock.pass_(seconds(1))
+        await one.reads("hot-2", {"USDT": "300"})
+        self.leave(one)
+
+        assert await one.judges() == [("firing", "USDT", 200)]
+
+        clock.pass_(minutes(62))
+        await one.reads("hot-1", {"USDT": "1000"})
+        assert await one.judges() == [("resolved", "USDT", 0)]
+
+    async def test_a_thousand_sessions_leave_nothing_behind(self, office):
+        one = await office(low())
+        members = one.sums["aggregate:Tested"].target.members
+        await one.reads("hot-1", {"USDT": "500"})
+        for number in range(1_000):
+            members.come(account(f"player-{number}", labels={"role": "hot"}))
+        await one.judges()
+        for number in range(1_000):
+            members.leave(f"player-{number}")
+        await one.judges()
+
+        portfolio = one.reader._portfolios["Tested"]
+        assert (len(members), len(members.guests), members.touched) == (1, 0, set())
+        assert (set(portfolio._placed), portfolio.waiting, portfolio.unknown) == ({"hot-1"}, set(), {})
+        assert dict(portfolio.accounts) == {"USDT": 1}
