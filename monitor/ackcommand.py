@@ -10,9 +10,9 @@ from monitor.beside import FAILED, OK, about, load_config, open_store, print_jso
 from monitor.config import Config
 from monitor.engine.acknowledge import AUTHOR_MAX, COMMENT_MAX, Found, acknowledge_alert
 from monitor.engine.drill import DRILL_ACCOUNT, DRILLS
-from monitor.engine.watch import stand_ins
 from monitor.errors import ConfigError, NotAcknowledged
 from monitor.model.acked import Acked
+from monitor.roll import call_the_roll
 
 
 def acknowledge(path: Path, alert_id: str, author: str, comment: str, *, as_json: bool) -> int:
@@ -34,8 +34,8 @@ def acknowledge(path: Path, alert_id: str, author: str, comment: str, *, as_json
 
 
 async def _acknowledge(config: Config, alert_id: str, author: str, comment: str) -> tuple[Found, datetime]:
-    watched = {**config.accounts, **stand_ins(config.accounts, config.rules), DRILLS: DRILL_ACCOUNT}
     async with open_store(config) as store:
+        watched = {**(await call_the_roll(config, store)).accounts, DRILLS: DRILL_ACCOUNT}
         now = await store.time()
         return await acknowledge_alert(store, watched.get, alert_id, author, comment, lambda: now), now
 

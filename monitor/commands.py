@@ -22,7 +22,7 @@ from monitor.config import Config
 from monitor.engine.deliver import SEND_TIMEOUT, Destination, attempt, test_message
 from monitor.engine.drill import DRILL_ACCOUNT, DRILLS
 from monitor.engine.silence_check import firing
-from monitor.engine.watch import STORE_PROVIDER, stand_ins
+from monitor.engine.watch import STORE_PROVIDER
 from monitor.errors import DeliveryError, ProviderError, StoreUnavailable, StoreUnusable
 from monitor.fields import duration_text
 from monitor.model.group import Receipt
@@ -30,6 +30,7 @@ from monitor.model.record import Account, Answer, Record
 from monitor.outlook import channel_view, facts
 from monitor.providers.http import Http, new_session
 from monitor.redact import redact
+from monitor.roll import call_the_roll
 from monitor.shown import say
 from monitor.silencing import silence_line, silence_report
 from monitor.store.redis import RedisStore
@@ -118,10 +119,10 @@ def show_status(path: Path, *, as_json: bool) -> int:
 
 
 async def _status(config: Config) -> dict[str, Any]:
-    watched = {**config.accounts, **stand_ins(config.accounts, config.rules)}
     rules = {rule.alert: rule for rule in config.rules}
     async with open_store(config) as store:
         now = await store.time()
+        watched, expires = await call_the_roll(config, store)
         names, views, late, alarmed = list(watched), [], [], list[Record]()
         for start in range(0, len(names), CHUNK):
             chunk = names[start : start + CHUNK]
@@ -129,9 +130,14 @@ async def _status(config: Config) -> dict[str, Any]:
             records = await store.load_many(chunk)
             alarmed += (record for record in records if record.alerts)
             for name, record, due in zip(chunk, records, dues, strict=True):
-                views.append(account_view(watched[name], record, due, now, rules))
+                made, told = name in expires, (watched[name], record, due, now, rules)
+                views.append(account_view(*told, configured=not made, expires_at=expires.get(name)))
                 # As the metric counts: a moment past its due time, an account is merely about to be polled.
-                if name in config.accounts and due is not None and now - due > watched[name].interval:
+                if (
+                    (name in config.accounts or name in expires)
+                    and due is not None
+                    and now - due > watched[name].interval
+                ):
                     late.append(now - due)
         known_silences = (*config.silences, *await store.silences(now))
         drills = await _drills(store, now)

@@ -18,9 +18,9 @@ from monitor.checks import counted
 from monitor.config import Config
 from monitor.engine.silence_check import matched
 from monitor.engine.silence_words import NewSilence, SilenceShown, silence_view
-from monitor.engine.watch import stand_ins
 from monitor.errors import ConfigError
 from monitor.model.silence import SILENCES_MAX, Silence
+from monitor.roll import call_the_roll
 from monitor.silencing import match_text, silence_doubts, unless_text, what_fires
 
 _MATCHER = re.compile(r"\s*([^=<>!~\s]+)\s*=(?![=~])(.*)", re.DOTALL)
@@ -74,7 +74,7 @@ async def _add(config: Config, asked: Mapping[str, Any]) -> tuple[SilenceShown, 
             raise ConfigError([str(error)]) from None
         if not await store.add_silence(silence):
             return None
-        alerts = await what_fires(store, config, {**config.accounts, **stand_ins(config.accounts, config.rules)})
+        alerts = await what_fires(store, config, (await call_the_roll(config, store)).accounts)
         return silence_view(silence, now), len(matched(silence, alerts))
 
 

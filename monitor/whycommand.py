@@ -12,7 +12,6 @@ from monitor.api.ledger_views import notification_view, state_of, whole_view
 from monitor.api.views import age, age_text
 from monitor.beside import FAILED, OK, about, load_config, open_store, print_json
 from monitor.config import Config
-from monitor.engine.watch import stand_ins
 from monitor.engine.why import Untold, Whole, whole
 from monitor.model.alert import Alert
 from monitor.model.ledger import Attempt, Notification
@@ -20,6 +19,7 @@ from monitor.model.money import text
 from monitor.model.record import Account
 from monitor.model.story import Chapter, Told
 from monitor.redact import redact
+from monitor.roll import call_the_roll
 from monitor.shown import say
 
 #: How the id of a notification begins; its footer in every chat has it.
@@ -47,9 +47,9 @@ async def _why(config: Config, wanted: str, *, as_json: bool) -> int:
             _notification(told, as_json=as_json)
             return OK
         found = await whole(store, wanted, config.channels)
+        watched = (await call_the_roll(config, store)).accounts
     if found is None:
         return _unknown(f"nothing is known of an alert {wanted[:64]!r}, or no longer (`history.keep`)")
-    watched = {**config.accounts, **stand_ins(config.accounts, config.rules)}
     account = watched.get(found.record.account) if found.record else None
     if as_json:
         print_json(whole_view(found, account, now, {rule.alert: rule for rule in config.rules}))

@@ -1,12 +1,13 @@
 """Accounts made at run time, in the real daemon."""
 
 import json
+import signal
 from datetime import UTC, datetime
 
 import aiohttp
 from standardwebhooks import Webhook
 
-from tests.e2e.conftest import SECRET
+from tests.e2e.conftest import SECRET, free_port
 
 CALLBACK = f"    callback_secret: {SECRET}\n"
 
@@ -27,12 +28,16 @@ async def test_a_session_is_polled_judged_and_over_when_its_time_is(place, bank,
     bank.held["w-7"] = 40
 
     status, shown = await ask(
-        daemon, "PUT", "/v1/accounts/player-7", watching("w-7", expires_in="3s", labels={"tier": "vip"})
+        daemon, "PUT", "/v1/accounts/player-7", watching("w-7", expires_in="1m", labels={"tier": "vip"})
     )
     assert (status, shown["configured"], shown["labels"]) == (201, False, {"tier": "vip"})
     assert shown["expires_at"] is not None
     await until(lambda: "w-7" in bank.asked, "it is polled")
     await until(lambda: ("alert.firing", "player-7", 1) in chat.heard, "it is judged by the rules there are")
+    code, said, _ = await place.command("status", "--json")
+    assert code == 0
+    status = {one["id"]: one["configured"] for one in json.loads(said)["accounts"]}
+    assert status == {"hot": True, "player-7": False}
     assert (await ask(daemon, "PUT", "/v1/accounts/player-7", watching("w-7", expires_in="2s")))[0] == 200
 
     await until(lambda: ("alert.resolved", "player-7", 2) in chat.heard, "its end is told")
@@ -107,3 +112,38 @@ async def test_a_callback_is_polled_at_once(place, bank, until):
     await until(lambda: len(bank.asked) > before, "it is polled")
     status, problem = await ask(daemon, "POST", "/v1/callbacks/bank", body.replace("hot", "hat"), signed)
     assert (status, problem["type"]) == (401, "signature-invalid")
+
+
+async def test_two_daemons_on_one_store_know_the_same_watches(place, bank, chat, until, redis_server):
+    place.write(store=redis_server.url)
+    first = await place.start()
+    place.port, bank.held["w-7"] = free_port(), 40
+    place.write(store=redis_server.url)
+    second = await place.start()
+
+    await ask(first, "PUT", "/v1/accounts/player-7", watching("w-7"))
+    assert (await second.get("/v1/accounts/player-7"))[0] == 200, "at once"
+    await until(lambda: len(chat.heard) == 1, "it is judged")
+    assert await first.stop() == 0
+    bank.asked.clear()
+    await until(lambda: "w-7" in bank.asked, "the other one goes on")
+
+    assert (await ask(second, "DELETE", "/v1/accounts/player-7"))[0] == 200
+    await until(lambda: ("alert.resolved", "player-7", 2) in chat.heard, "its end is told")
+
+
+async def test_a_reload_keeps_watches_and_gives_way_to_a_configured_account(place, bank, until):
+    daemon = await place.write().start()
+    await ask(daemon, "PUT", "/v1/accounts/cold", watching("w-7"))
+    await ask(daemon, "PUT", "/v1/accounts/player-7", watching("w-8"))
+
+    place.write(wallets=("hot", "cold"))
+    daemon.process.send_signal(signal.SIGHUP)
+    await until(lambda: daemon.said("watch.configured"), "the configuration wins")
+
+    bank.asked.clear()
+    await until(lambda: {"cold", "w-8", "hot"} <= set(bank.asked), "all are polled, cold as the file says")
+    _, listed = await daemon.get("/v1/accounts")
+    shown = {one["id"]: one["configured"] for one in listed["items"]}
+    assert shown == {"cold": True, "hot": True, "player-7": False}
+    assert "w-7" not in set(bank.asked[5:])
