@@ -12,12 +12,10 @@ from monitor.api.signing import Signers
 from monitor.config import Config
 from monitor.duties import RING_PATIENCE, Duties
 from monitor.engine.drill import DRILL_ACCOUNT, DRILLS
-from monitor.engine.lane import Lane
 from monitor.errors import StoreUnavailable
 from monitor.guard_staff import GuardStaff
 from monitor.plan import Crew
 from monitor.silencing import silence_doubts
-from monitor.store.redis import RedisStore
 
 #: A process whose loop is later than this does not answer in time either.
 LAG_MAX = timedelta(seconds=5)
@@ -57,7 +55,7 @@ class Front:
         return ApiContext(
             accounts=crew.accounts,
             watches=crew.visitors.watches,
-            callers=_callers(config, self._duties.store),
+            callers=_callers(config, crew),
             others={**crew.stand_ins, DRILLS: DRILL_ACCOUNT},
             store=self._duties.store,
             clock=self._duties.clock,
@@ -98,10 +96,7 @@ def _signers(config: Config) -> Signers | None:
     return Signers(secrets, signing.window)
 
 
-def _callers(config: Config, store: RedisStore) -> dict[str, Caller]:
+def _callers(config: Config, crew: Crew) -> dict[str, Caller]:
     """Who may call back: the providers that have a secret for it, and the lane that their polls are paid out of."""
-    return {
-        name: Caller(spec.callback_secret.get_secret_value(), Lane.of(store, name, spec.quota(), spec.poll_cost()))
-        for name, spec in config.providers.items()
-        if spec.callback_secret is not None
-    }
+    found = ((name, spec.callback_secret, crew.guard.lane(name)) for name, spec in config.providers.items())
+    return {name: Caller(secret.get_secret_value(), lane) for name, secret, lane in found if secret and lane}

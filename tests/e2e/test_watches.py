@@ -12,6 +12,9 @@ from tests.e2e.conftest import SECRET, free_port
 CALLBACK = f"    callback_secret: {SECRET}\n"
 
 
+BET = {"account": "player-7", "asset": "USDT", "amount": "12.50"}
+
+
 async def ask(daemon, method, path, body=None, headers=None):
     url = f"http://127.0.0.1:{daemon.port}{path}"
     options = {"data": body, "headers": headers} if isinstance(body, str) else {"json": body}
@@ -34,6 +37,7 @@ async def test_a_session_is_polled_judged_and_over_when_its_time_is(place, bank,
     assert shown["expires_at"] is not None
     await until(lambda: "w-7" in bank.asked, "it is polled")
     await until(lambda: ("alert.firing", "player-7", 1) in chat.heard, "it is judged by the rules there are")
+    assert (await ask(daemon, "POST", "/v1/checks", BET))[1]["reason"] == "OK"
     code, said, _ = await place.command("status", "--json")
     assert code == 0
     status = {one["id"]: one["configured"] for one in json.loads(said)["accounts"]}
@@ -44,6 +48,7 @@ async def test_a_session_is_polled_judged_and_over_when_its_time_is(place, bank,
     [closed] = [a for _, body in chat.posts for a in json.loads(body)["data"]["alerts"] if a["status"] == "resolved"]
     assert closed["reason"] == "watch_expired"
     assert (await daemon.get("/v1/accounts/player-7"))[0] == 404
+    assert (await ask(daemon, "POST", "/v1/checks", BET))[1]["reason"] == "SESSION_EXPIRED"
     asked = bank.asked.count("w-7")
     await until(lambda: bank.asked.count("hot") > 10, "others are polled on")
     assert bank.asked.count("w-7") <= asked + 1
