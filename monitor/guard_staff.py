@@ -20,6 +20,8 @@ from monitor.plan import Crew
 
 #: Decisions are logged this soon, and what is owed to the store is tried again so often.
 AUDIT_EVERY, UNDO_EVERY = timedelta(seconds=0.1), timedelta(seconds=1)
+#: A gauge that is counted, not told.
+COUNT_EVERY = timedelta(seconds=5)
 
 log = structlog.get_logger("monitor.guard")
 
@@ -47,7 +49,11 @@ class GuardStaff:
         return (
             Duty("audit", self._audit.write, AUDIT_EVERY),
             Duty("undo", self._undoing.work, UNDO_EVERY, self._undoing.bell),
+            Duty("holds", self._count, COUNT_EVERY),
         )
+
+    async def _count(self) -> None:
+        self._metrics.open(self._store.open_holds())
 
     async def finish(self) -> None:
         """On the way out, once nobody asks any more: log what was decided, and give back what nobody was told of."""

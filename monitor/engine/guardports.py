@@ -65,6 +65,11 @@ class GuardStore(SwitchStore, Protocol):
         """Check and reserve. The same id and fingerprint (caller, account, asset, amount) get the same answer."""
         ...
 
+    def open_holds(self) -> int:
+        """How many holds that this process has made are open, as far as it remembers: some thousands, and none that
+        another process has ended is taken off."""
+        ...
+
     async def refuse_hold(self, caller: str, hold: str, decision: str, terms: Terms, reason: Reason) -> None:
         """Undo what may have been reserved, and refuse this id from now on.
 

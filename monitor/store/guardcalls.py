@@ -26,6 +26,10 @@ class GuardCalls(Session):
         self._recollection = Recollection()
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # the session's own arguments
 
+    def open_holds(self) -> int:
+        """How many holds that this process has made are open, as far as it remembers; see the port."""
+        return self._recollection.open(self._estimate_us() or 0)
+
     def _wallets(self, account: str) -> WalletKeys:
         return WalletKeys(self.partition(account), account)
 

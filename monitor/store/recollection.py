@@ -90,6 +90,10 @@ class Recollection:
         own = self._own.get((caller, hold))
         return None if own is None else own.account
 
+    def open(self, now_us: int) -> int:
+        """How many of our own holds are open, as far as they are remembered and nobody else has ended them."""
+        return sum(one.expires_us > now_us for one in self._own.values())
+
     def own(self, partition: int) -> list[Own]:
         """Our own holds there."""
         return [one for one in self._own.values() if one.partition == partition]

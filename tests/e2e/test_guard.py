@@ -47,6 +47,8 @@ async def test_of_fifty_bets_at_once_on_the_money_of_one_exactly_one_wins(place,
     assert Counter((status, answer["reason"]) for status, answer in answers) == {
         (201, "OK"): 1, (200, "INSUFFICIENT_FUNDS"): 49,
     }  # fmt: skip
+    _, page = await daemon.get("/metrics")
+    assert 'balance_monitor_guard_decisions_total{decision="deny",reason="INSUFFICIENT_FUNDS"} 49.0' in page
     assert await daemon.stop() == 0
     logged = Counter(line["reason"] for line in daemon.said("guard.decided"))
     assert logged["INSUFFICIENT_FUNDS"] == 49

@@ -121,6 +121,9 @@ class ModelGuard:
         self._touch(ask.account)
         return verdict._replace(hold=hold, balance=self._balance(ask.account, asset, terms))
 
+    def open_holds(self) -> int:
+        return sum(one.hold.state == "held" and one.hold.expires_at > self.clock() for one in self.bets.values())
+
     async def refuse_hold(self, caller: str, hold: str, decision: str, terms: Terms, reason: Reason) -> None:
         bet, state = self._find(caller, hold, terms)
         if bet is None:

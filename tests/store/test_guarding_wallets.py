@@ -113,6 +113,19 @@ async def test_what_is_locked_without_its_network_is_locked_on_all(store):
     assert len((await store.wallet("player-7", "USDT@TRX", TERMS)).locks) == 2
 
 
+async def test_a_process_counts_the_holds_it_has_made(guard, clock):
+    for hold in ("a", "b", "c"):
+        await guard.hold(ask("1", hold), TERMS)
+    await guard.hold(ask("100000", "d"), TERMS)
+    await guard.release_hold("casino", "a", TERMS)
+    await guard.commit_hold("casino", "b", None, TERMS)
+
+    assert guard.open_holds() == 1
+    clock.pass_(minutes(1))
+    await guard.check(ask("1"), TERMS)
+    assert guard.open_holds() == 0
+
+
 async def test_as_many_sources_as_can_be_looked_at_lock_one_wallet(store):
     for number in range(100):
         assert await store.lock("player-7", "USDT", Lock(f"s{number}"))
