@@ -22,6 +22,7 @@ from tests.fakes import FakeClock
 from tests.guard.model import ModelGuard
 
 ACCOUNTS, ASSETS = ("player-7", "vip:8 ß"), ("USDT@TRX", "USDT@ETH", "BTC")
+THEN = (None, None, None, "commit", "commit", "commit", "settle", "release")
 WALLETS = [(account, asset) for account in ACCOUNTS for asset in ASSETS]
 TICK = timedelta(microseconds=1)
 #: Where something ends or begins: the lag, the delay, both, a ttl, the age of facts. And one tick around it.
@@ -33,8 +34,10 @@ FORWARD = {
     "held": 0, "committed": 1, "settled": 2, "covered": 3, "released": 9, "expired": 9, "denied": 9, "tombstone": 9,
 }  # fmt: skip
 
+by_one = st.sampled_from((0, 0, -1, 1))
 small = st.integers(0, 60).map(lambda ten: ten * 10**18)
 amounts = small | st.sampled_from([one for one in LIMBS if one <= units.MAX]) | st.integers(0, units.MAX)
+optional = st.none() | amounts
 rich, near = st.integers(1, 1000).map(lambda whole: whole * 10**18), st.sampled_from((-TICK, 0 * TICK, TICK))
 accounts, holds = st.sampled_from(ACCOUNTS), st.sampled_from("abc")
 assets = st.sampled_from((*ASSETS, "USDT", "BTC", "DOGE"))
@@ -87,8 +90,10 @@ class GuardMachine(RuleBasedStateMachine):
         most=st.sampled_from((50, 1)),
         locked=st.sampled_from(("subtract", "deny")),
         balances=st.tuples(rich, st.dictionaries(st.sampled_from(ACCOUNTS), rich)),
+        watched=st.booleans(),
     )
-    def configured(self, delay, lag, most, locked, balances):
+    def configured(self, delay, lag, most, locked, balances, watched):
+        self.watched = watched
         posting_delay = None if delay is None else seconds(delay)
         self.terms = Terms(posting_delay, seconds(lag), seconds(86_400), seconds(900), most, locked)
         self.tell(ACCOUNTS[0], {ASSETS[0]: fed(balances[0], 0)}, self.clock() - 2 * TICK)
@@ -124,9 +129,14 @@ class GuardMachine(RuleBasedStateMachine):
             self.clock.now = max(self.clock.now, fence + late)
             self.tell(hold.account, {hold.asset: fed(balance, 0)}, fence)
 
-    @rule(data=st.data(), ttl=st.sampled_from((1, 30, 30, 900)), part=st.sampled_from((1, 3, 5, 9)))
-    def bet(self, data, ttl, part):
-        """What the wallet has, or a part of it, where it is known."""
+    @rule(
+        data=st.data(),
+        ttl=st.sampled_from((1, 30, 30, 900)),
+        part=st.sampled_from((1, 3, 5, 9)),
+        then=st.sampled_from(THEN),
+    )
+    def bet(self, data, ttl, part, then):
+        """What the wallet has, or a part of it, where it is known; and maybe what follows from it at once."""
         known = [key for key in WALLETS if (wallet := self.wallet(*key)) and wallet.balance.spendable]
         if known:
             account, asset = data.draw(st.sampled_from(known))
@@ -136,17 +146,13 @@ class GuardMachine(RuleBasedStateMachine):
             question = question._replace(hold=f"bet-{self.bets}", ttl=seconds(ttl))
             verdict = self.both("hold", question, self.terms)
             self.names.append((question.caller, question.hold))
-            if verdict.allowed and not verdict.replayed:
+            if verdict.allowed:
                 self.admitted(verdict, question, reserved=True)
+            if then:
+                self.ended(question.caller, question.hold, then, data.draw(st.sampled_from((None, amount // 3))))
 
     def wallet(self, account, asset):
         return self.wait(self.model.wallet(account, asset, self.terms))
-
-    @precondition(lambda self: self.of("held"))
-    @rule(data=st.data(), by=near)
-    def time_passes_to_a_deadline(self, data, by):
-        hold = self.states[data.draw(st.sampled_from(self.of("held")))][1]
-        self.clock.now = max(self.clock.now, hold.expires_at + by)
 
     @rule(
         account=accounts,
@@ -197,44 +203,34 @@ class GuardMachine(RuleBasedStateMachine):
     def question(self, account, asset, amount):
         return Ask("casino", "", account, asset, amount, 18, seconds(30), seconds(900), "dec_probe")
 
-    @rule(hold=holds, caller=callers, amount=st.none() | amounts)
-    def commit(self, hold, caller, amount):
-        self.both("commit_hold", caller, hold, amount, self.terms)
+    @precondition(lambda self: self.of("held", "committed", "expired"))
+    @rule(data=st.data(), ending=st.sampled_from(("commit", "commit", "settle", "release")), by=by_one)
+    def end(self, data, ending, by):
+        """What was bet is committed as it was, a little less, or more than that; or ended another way."""
+        caller, hold = data.draw(st.sampled_from(self.of("held", "committed", "expired")))
+        amount = min(units.MAX, max(0, self.states[caller, hold][1].amount + by))
+        self.ended(caller, hold, ending, amount)
 
-    @precondition(lambda self: self.of("held", "expired"))
-    @rule(data=st.data(), by=st.sampled_from((-1, 0, 0, 1)))
-    def commit_about_as_much(self, data, by):
-        """I6: what was held, a little less, or more than that."""
-        caller, hold = data.draw(st.sampled_from(self.of("held", "expired")))
-        held = self.states[caller, hold][1]
-        final = min(units.MAX, max(0, held.amount + by))
-        told: Resolution = self.both("commit_hold", caller, hold, final, self.terms)
-        if told.outcome == "done":
-            assert told.hold.committed == final <= held.amount
+    @rule(hold=holds, caller=callers, ending=st.sampled_from(("commit", "settle", "release")), amount=optional)
+    def end_any(self, hold, caller, ending, amount):
+        self.ended(caller, hold, ending, amount)
 
-    @precondition(lambda self: self.of("held", "expired", "committed"))
-    @rule(data=st.data())
-    def settle_one(self, data):
-        self.settle(*reversed(data.draw(st.sampled_from(self.of("held", "expired", "committed")))))
+    def ended(self, caller, hold, ending, amount):
+        """I5: a release repeats safely, and is refused only after a commit. I6: a commit is not more than was held."""
+        if ending == "commit":
+            told: Resolution = self.both("commit_hold", caller, hold, amount, self.terms)
+            assert told.outcome != "done" or told.hold.committed == (told.hold.amount if amount is None else amount)
+            assert told.outcome != "done" or told.hold.committed <= told.hold.amount
+        elif ending == "settle":
+            self.both("settle_hold", caller, hold, self.terms)
+        else:
+            told = self.both("release_hold", caller, hold, self.terms)
+            taken = told.hold.state in {"committed", "settled", "covered"}
+            assert told.outcome == ("hold-already-committed" if taken else "done")
 
-    @rule(hold=holds, caller=callers)
-    def settle(self, hold, caller):
-        self.both("settle_hold", caller, hold, self.terms)
-
-    @rule(hold=holds, caller=callers)
-    def release(self, hold, caller):
-        """I5: repeats safely, and is refused only after a commit."""
-        told = self.both("release_hold", caller, hold, self.terms)
-        assert told.outcome in {"done", "hold-already-committed"}
-        assert (told.outcome == "done") == (told.hold.state not in {"committed", "settled", "covered"})
-
-    @rule(
-        hold=holds,
-        caller=callers,
-        reason=st.sampled_from(("BANKROLL_INSUFFICIENT", "HOLD_TOMBSTONED")),
-        ours=st.booleans(),
-    )
-    def refuse(self, hold, caller, reason, ours):
+    @rule(data=st.data(), reason=st.sampled_from(("BANKROLL_INSUFFICIENT", "HOLD_TOMBSTONED")), ours=st.booleans())
+    def refuse(self, data, reason, ours):
+        caller, hold = data.draw(st.sampled_from(self.names))
         known = self.states.get((caller, hold))
         decision = known[1].decision if known and ours else "dec_other"
         self.both("refuse_hold", caller, hold, decision, self.terms, reason)
@@ -243,29 +239,46 @@ class GuardMachine(RuleBasedStateMachine):
         account=accounts,
         asset=st.sampled_from(ASSETS),
         source=st.sampled_from(("aml", "self exclusion")),
-        for_=st.none() | st.sampled_from((-1, 0, 1, 31)),
+        for_=st.sampled_from((None, -1, 0, 31, "unlock", "unlock")),
     )
     def lock(self, account, asset, source, for_):
-        until = None if for_ is None else self.clock() + seconds(for_)
-        self.both("lock", account, asset, Lock(source, until))
+        """I11, with all that is ended while locked."""
+        if for_ == "unlock":
+            self.both("unlock", account, asset, source)
+        else:
+            self.both("lock", account, asset, Lock(source, None if for_ is None else self.clock() + seconds(for_)))
 
-    @rule(account=accounts, asset=st.sampled_from(ASSETS), source=st.sampled_from(("aml", "self exclusion")))
-    def unlock(self, account, asset, source):
-        self.both("unlock", account, asset, source)
-
-    @rule(time=st.sampled_from(STEPS))
-    def time_passes(self, time):
-        self.clock.pass_(time)
-
-    @rule()
-    def janitor(self):
-        self.wait(self.tested.tend(self.terms))
+    @rule(data=st.data(), time=st.sampled_from(STEPS), by=near, to=st.booleans())
+    def time_passes(self, data, time, by, to):
+        """By so much; or to about when a hold expires."""
+        if to and self.of("held"):
+            hold = self.states[data.draw(st.sampled_from(self.of("held")))][1]
+            self.clock.now = max(self.clock.now, hold.expires_at + by)
+        else:
+            self.clock.pass_(time)
 
     # What always holds.
 
+    @precondition(lambda self: self.watched)
     @invariant()
     def wallets_are_the_same_and_add_up(self):
-        """I2 and I8, and with them I9: nothing but a reading changes what was seen, and readings only get newer."""
+        self.look()
+
+    def teardown(self):
+        if hasattr(self, "terms"):
+            self.look()
+
+    @rule(tended=st.booleans())
+    def look_round(self, tended):
+        if tended:
+            self.wait(self.tested.tend(self.terms))
+        self.look()
+
+    def look(self):
+        """I2 and I8, and with them I9: nothing but a reading changes what was seen, and readings only get newer.
+
+        Whoever looks gives back what has expired; so in half of all runs nobody looks without being told to.
+        """
         for key, wallet in self.all("wallet", WALLETS):
             if wallet is None:
                 continue
@@ -322,4 +335,7 @@ def plain(told: Any) -> Any:
     if isinstance(told, Verdict) and told.reused:
         # Nothing happened, and nobody is told why.
         return told.reused, told.now
+    if isinstance(told, Verdict) and told.replayed and told.balance:
+        # It is told as it was last counted.
+        return told._replace(balance=told.balance._replace(held=0, unsettled=0))
     return told

@@ -13,7 +13,7 @@ from monitor.model.feed import Fed
 from tests.guard.machine import GuardMachine
 from tests.guard.model import ModelGuard
 
-EXAMPLES = int(os.environ.get("GUARD_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("GUARD_EXAMPLES", "12"))
 
 
 class _Itself:
@@ -54,4 +54,4 @@ def test_the_model_keeps_every_promise():
 
 
 def test_the_store_answers_as_the_model_does(bench):
-    run(bench.runner, bench.opened, EXAMPLES // 3)
+    run(bench.runner, bench.opened, EXAMPLES)
