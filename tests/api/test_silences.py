@@ -86,6 +86,13 @@ async def test_what_is_not_sound_is_refused(context, start, changes, detail):
     assert detail in problem["detail"]
 
 
+async def test_a_body_that_never_ends_opening_brackets_is_no_json(context, start):
+    client, _ = await start(context())
+
+    async with client.post("/v1/silences", data='{"match":' + "[" * 20_000) as answer:
+        assert (answer.status, (await answer.json())["type"]) == (400, "invalid-request")
+
+
 async def test_too_many_are_refused(context, start, store):
     store.full = True
     client, _ = await start(context())
