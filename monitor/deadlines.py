@@ -21,6 +21,7 @@ class Deadlines:
         self._ticks = 0
         self._ticking = False
         self._running: dict[Limit, int] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def within(self, seconds: float) -> "Limit":
         """`with deadlines.within(0.25):` – like `asyncio.timeout`: past it what is awaited inside is cancelled, and
@@ -32,13 +33,20 @@ class Deadlines:
         if limit in self._running:
             self._running[limit] += math.ceil(seconds / TICK)
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop; asked for once, since that is a system call."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
+
     def start(self, limit: "Limit", seconds: float) -> None:
         """For a Limit only: count from now."""
         # One more, since the present tick has partly passed.
         self._running[limit] = self._ticks + math.ceil(seconds / TICK) + 1
         if not self._ticking:
             self._ticking = True
-            asyncio.get_running_loop().call_later(TICK, self._tick)
+            self.loop.call_later(TICK, self._tick)
 
     def stop(self, limit: "Limit") -> None:
         """For a Limit only: count no more."""
@@ -51,7 +59,7 @@ class Deadlines:
             limit.end()
         self._ticking = bool(self._running)
         if self._ticking:
-            asyncio.get_running_loop().call_later(TICK, self._tick)
+            self.loop.call_later(TICK, self._tick)
 
 
 class Limit:
@@ -64,7 +72,7 @@ class Limit:
         self._over = False
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._deadlines.loop)
         assert task is not None, "only what a task awaits can be limited"
         self._task: Task[Any] = task
         self._before = task.cancelling()

@@ -21,10 +21,10 @@ class GuardMetrics(Registered):
         super().__init__(registry)
         decisions = "Decisions by reason; allow, deny, or none: a problem was answered instead, named as the reason."
         self._decisions = Family(self._counter("guard_decisions_total", decisions, "decision", "reason"))
-        self._took = self._histogram(
+        self._took = self._distribution(
             "guard_decision_seconds", "From a check or a hold being read to its answer being known.", _TOOK
         )
-        self._ages = self._histogram("guard_age_seconds", "How old the balance was that a decision rested on.", _AGE)
+        self._ages = self._distribution("guard_age_seconds", "How old the balance was that a decision rested on.", _AGE)
         self._resolutions = Family(
             self._counter("guard_resolutions_total", "Answers to commit, settled and release.", "call", "outcome")
         )

@@ -5,6 +5,7 @@ Redis' Lua knows only doubles, so an amount travels as a text of fixed width tha
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 from monitor.guard.errors import AmountImprecise, AmountInvalid
 
@@ -57,6 +58,8 @@ def decimals(value: Decimal) -> int:
     return min(SCALE, max(0, -exponent))
 
 
+# Most of what is told is zero, or what was told before.
+@lru_cache(maxsize=4096)
 def text(units: int, at_least: int = 0) -> str:
     """An exact decimal of units, with at least so many decimals and no more than it needs: `12.50` for people."""
     number, rest = divmod(abs(units), _TENS[SCALE - at_least])

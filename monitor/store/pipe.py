@@ -98,13 +98,12 @@ class Pipe(Line):
         return [answer for answer in chain((answer for _, answer in self._waiting), sent) if not answer.done()]
 
     def _enqueue(self, command: Command) -> Answer:
-        answer: Answer = asyncio.get_running_loop().create_future()
         link = self._link
         if link is not None and link.usable:
-            link.send(command, answer)
-            return answer
+            return link.call(command)
         if len(self._waiting) >= WAITING_MAX:
             raise StoreUnavailable("too many calls wait for the store")
+        answer: Answer = asyncio.get_running_loop().create_future()
         self._waiting.append((command, answer))
         if self._connecting is None:
             self._connecting = asyncio.get_running_loop().create_task(self._connect())
@@ -172,7 +171,9 @@ class _Link(asyncio.Protocol):
     def __init__(self, links: set["_Link"]) -> None:
         self._links = links
         self.answers: deque[Answer] = deque()
-        self.lost: Answer = asyncio.get_running_loop().create_future()
+        # Asked for once, since that is a system call.
+        self._loop = asyncio.get_running_loop()
+        self.lost: Answer = self._loop.create_future()
         self._packed: list[bytes] = []
         self._reader = hiredis.Reader(replyError=_refusal)
         self._oldest: Answer | None = None
@@ -217,6 +218,12 @@ class _Link(asyncio.Protocol):
         if not self.usable:
             self.leave()
 
+    def call(self, command: Command) -> Answer:
+        """Send it; its answer."""
+        answer: Answer = self._loop.create_future()
+        self.send(command, answer)
+        return answer
+
     def send(self, command: Command, answer: Answer) -> None:
         """Write it with whatever else is called in this turn. What cannot be written fails this call alone."""
         if len(self.answers) >= WAITING_MAX:
@@ -232,15 +239,13 @@ class _Link(asyncio.Protocol):
             answer.set_exception(unavailable(error))
             return
         if not self._packed:
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._loop.call_soon(self._flush)
         self._packed.append(packed)
         self.answers.append(answer)
 
     async def ask(self, *command: str | int) -> Any:
         """One call of our own, and its answer."""
-        answer: Answer = asyncio.get_running_loop().create_future()
-        self.send(command, answer)
-        return await answer
+        return await self.call(command)
 
     def leave(self) -> None:
         """Hang up once all is answered; new calls go elsewhere."""
@@ -271,7 +276,7 @@ class _Link(asyncio.Protocol):
         if oldest is not None and oldest is self._oldest:
             self.close()
         self._oldest = oldest
-        self._watching = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT_S / 2, self._watch)
+        self._watching = self._loop.call_later(ANSWER_TIMEOUT_S / 2, self._watch)
 
 
 def _refusal(text: str) -> RedisError:

@@ -17,9 +17,11 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 
+import aiohttp
 from redis.asyncio import BlockingConnectionPool, Redis
 
 from tests.bench.betting import Plan
@@ -47,13 +49,14 @@ providers:
     base_url: {bank}
     api: B
     auth: {{api_key: bench}}
-    interval: 30s
+    interval: 10m
     accounts:
 {accounts}
 channels:
   chat: {{type: webhook, url: "http://127.0.0.1:1/hook"}}
 route: {{channels: [chat]}}
 guard:
+  max_age: 20m
   hold_ttl: {{default: 2s, max: 5s}}
   posting_delay: 1s
   read_lag: 0s
@@ -128,12 +131,15 @@ async def world(count: int, secret: str = "") -> AsyncIterator[World]:
 
 
 async def fed(world: World) -> None:
-    """Wait until every wallet allows."""
-    allowed, until = 0, time.monotonic() + FEED_S
-    while allowed < 20:
-        seen = await bet(Plan([world.daemons[0].port], "check", 1, 0.5, WALLETS, 0, TOKEN, world.secret))
-        allowed = allowed + 1 if set(seen["answers"]) == {"allow"} and seen["calls"] > WALLETS else 0
-        if allowed:
+    """Have every account read now rather than when it is due, and wait until each of them was asked and allows."""
+    headers, until = {"Authorization": f"Bearer {TOKEN}"}, time.monotonic() + FEED_S
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{world.daemons[0].port}", headers=headers) as session:
+        for number in range(WALLETS):
+            async with session.post(f"/v1/accounts/w{number:04}/poll") as reply:
+                assert reply.status == HTTPStatus.ACCEPTED, await reply.text()
+    while True:
+        seen = await bet(replace(world.plan("check"), seconds=1.0))
+        if set(seen["answers"]) == {"allow"} and seen["calls"] > WALLETS:
             return
         if time.monotonic() > until:
             raise RuntimeError(f"not all wallets were fed: {seen['answers']}, {world.daemons[0].trouble[-3:]}")
