@@ -1,33 +1,63 @@
-"""Every endpoint is asked what its OpenAPI document allows, and what it does not: by the real daemon on a real socket.
+"""Every endpoint is asked what its OpenAPI document allows, and what it does not, in any order: by the real daemon on a
+real socket, with its own store and guard.
 
 `FUZZ_SECONDS=300 pytest tests/e2e/test_fuzz.py -n 0` asks for longer.
 """
 
 import asyncio
 import contextlib
+import json
 import os
 import time
+from collections import Counter
+from datetime import UTC, datetime
 
+import aiohttp
+import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
+from standardwebhooks import Webhook
 
 from tests.api.conformance import DOCUMENT, check
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "15"))
 TOKEN = "fuzz-token-5d11"
-#: Names that exist, or may by then: so that what is asked for is found as often as not.
+SWITCH = "/v1/guard/closed"
+CALLBACK = "whsec_" + "ZnV6ei1jYWxsYmFjay1zZWNyZXQtMzBkMQ=="
+#: Names of what there is, or may be by then: so that what is asked for is found as often as not.
 NAMES = {
-    "id": ["hot", "nobody", "player-7"],
     "account": ["hot", "player-7"],
     "asset": ["USDT", "USDT@ETH"],
-    "source": ["aml"],
+    "source": ["aml", "ops"],
     "provider": ["bank"],
-    "hold_id": [f"bet-{number}" for number in range(6)],
+    "hold_id": [f"bet-{number}" for number in range(40)],
+    "accounts": ["hot", "player-7", "player-8"],
+    "alerts": ["alr_1"],
+    "deliveries": ["ntf_1"],
+    "silences": ["sil_1"],
 }
+_BET = {"account": ["hot", "hot", "player-7"], "asset": ["USDT"], "amount": ["0.01", "1", "2.50", "30", "90"]}
+#: What is not refused: per path, the keys of a body with the values that they may have.
+BODIES = {
+    "/v1/checks": {**_BET, "max_age": ["150s"], "on_stale": ["deny", "refresh"]},
+    "/v1/holds/{hold_id}": {**_BET, "ttl": ["1ms", "200ms", "30s"]},
+    "/v1/holds/{hold_id}/commit": {"amount": ["0.01", "1", "2.5", "30.00"]},
+    "/v1/accounts/{id}": {"provider": ["bank"], "wallet_id": ["hot"], "expires_in": ["200ms", "1h"]},
+    "/v1/silences": {"match": [{"rule": "Low"}], "duration": ["1s"], "author": ["maria"], "comment": ["rotation"]},
+    "/v1/alerts/{id}/ack": {"author": ["maria"], "comment": ["on it"]},
+    "/v1/callbacks/{provider}": {"account": ["hot", "player-7"]},
+}
+QUERIES = {"/v1/accounts/{id}/history": {"asset": ["USDT"], "measure": ["total", "available"]}}
+#: What comes of it, if anything does.
+EXPECTED = {
+    ("PUT", "/v1/holds/{hold_id}", 201), ("PUT", "/v1/holds/{hold_id}", 200), ("PUT", "/v1/holds/{hold_id}", 422),
+    ("POST", "/v1/holds/{hold_id}/commit", 200), ("POST", "/v1/holds/{hold_id}/release", 200),
+    ("POST", "/v1/checks", 200), ("PUT", "/v1/accounts/{id}", 201), ("POST", "/v1/silences", 201),
+    ("GET", "/v1/accounts/{id}/history", 200),
+}  # fmt: skip
 
 load_all_checks()
 JUDGES = [CHECKS.get_one(name) for name in (
@@ -37,82 +67,141 @@ JUDGES = [CHECKS.get_one(name) for name in (
 
 
 def tasks():
-    """(path, method, mode): what takes nothing cannot be asked wrongly."""
+    """(path, method, mode): a path is any text, so that only a query or a body can be wrong."""
     for path, methods in DOCUMENT["paths"].items():
         for method, said in methods.items():
             yield path, method, GenerationMode.POSITIVE
-            if said.get("parameters") or said.get("requestBody"):
+            if "requestBody" in said or any(one["in"] == "query" for one in said.get("parameters", ())):
                 yield path, method, GenerationMode.NEGATIVE
 
 
 TASKS = list(tasks())
+OPERATIONS = [(path, method) for path, method, mode in TASKS if mode is GenerationMode.POSITIVE]
+OFTEN = [(path, method) for path, method in OPERATIONS if path.startswith(("/v1/holds", "/v1/wallets", "/v1/checks"))]
 
 
-def schema():
-    return schemathesis.openapi.from_dict(DOCUMENT)
+def picked(values):
+    """Some of these keys, with one of their values each."""
+    return st.fixed_dictionaries({}, optional={name: st.sampled_from(known) for name, known in values.items()})
+
+
+def sound(values):
+    return st.fixed_dictionaries({name: st.sampled_from(known) for name, known in values.items()})
 
 
 def cases(operation, mode):
-    """Cases of an operation, the names in their paths often those of things there are."""
-    drawn = operation.as_strategy(generation_mode=mode)
-    picks = st.fixed_dictionaries({name: st.one_of(st.none(), st.sampled_from(known)) for name, known in NAMES.items()})
+    """Cases of an operation, their names often those of things there are, and their bodies often what is wanted."""
+    path = operation.path
+    body, query, often = BODIES.get(path, {}), QUERIES.get(path, {}), st.sampled_from((True, True, False))
 
-    def named(case, pick):
-        for name in case.path_parameters:
-            if pick.get(name):
-                case.path_parameters[name] = pick[name]
+    def known(case, names, body, query, is_known, is_sound, is_mixed):
+        for name, before in zip(case.path_parameters, path.split("/")[2:], strict=False):
+            found = names.get(before if name == "id" else name)
+            if is_known and found:
+                case.path_parameters[name] = found
+        if mode is GenerationMode.POSITIVE and is_sound:
+            if body and isinstance(case.body, dict):
+                case.body = {**case.body, **body} if is_mixed else body
+            if query:
+                case.query = query
         return case
 
-    return st.builds(named, drawn, picks)
+    drawn = operation.as_strategy(generation_mode=mode)
+    return st.builds(known, drawn, sound(NAMES), sound(body), sound(query), often, often, often)
 
 
 class Enough(BaseException):
     """The time is over. Not an Exception, so that Hypothesis takes it for no finding."""
 
 
-def ask(base, operation, mode, seconds):
-    """As many cases as there is time for; how many there were."""
-    until, asked = time.monotonic() + seconds, 0
+class Asking:
+    """Whoever asks, and looks at every answer."""
 
-    # What takes nothing is always asked the same.
-    most = 100_000 if list(operation.iter_parameters()) or list(operation.body) else 1
+    def __init__(self, port):
+        self.base, self.session, self.seen = f"http://127.0.0.1:{port}", requests.Session(), Counter()
+        schema = schemathesis.openapi.from_dict(DOCUMENT)
+        self.drawn = {task: cases(schema[task[0]][task[1]], task[2]) for task in TASKS}
 
-    @settings(max_examples=most, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-    @given(case=cases(operation, mode))
-    def each(case):
-        nonlocal asked
-        if asked and time.monotonic() > until:
-            raise Enough
-        asked += 1
-        answer = case.call(base_url=base, headers={"Authorization": f"Bearer {TOKEN}"})
+    def _headers(self, path, body):
+        """Everybody's token, and a callback's own signature."""
+        token = {"Authorization": f"Bearer {TOKEN}"}
+        if not path.startswith("/v1/callbacks") or not isinstance(body, dict):
+            return token
+        now, text = datetime.now(UTC), json.dumps(body)
+        signature = Webhook(CALLBACK).sign("msg_1", now, text)
+        signed = {"webhook-id": "msg_1", "webhook-timestamp": f"{now.timestamp():.0f}", "webhook-signature": signature}
+        return token | signed
+
+    def _judge(self, method, template, path, status, media, body):
+        check(method, path, status, media.partition(";")[0], body)
+        self.seen[method, template, status] += 1
+        if (method, template, status) == ("POST", "/v1/silences", 201):
+            NAMES["silences"].append(json.loads(body)["id"])
+        if (method, template) == ("PUT", SWITCH):
+            # Else little would be held any more.
+            self.session.delete(self.base + SWITCH, headers=self._headers("", None), timeout=60)
+
+    def ask(self, case):
+        """What Schemathesis has thought of."""
+        headers = self._headers(case.path, case.body)
+        answer = case.call(base_url=self.base, session=self.session, headers=headers, timeout=60)
         case.validate_response(answer, checks=JUDGES)
-        media = answer.headers["content-type"][0].partition(";")[0]
-        check(operation.method.upper(), case.formatted_path, answer.status_code, media, answer.content)
+        media = answer.headers["content-type"][0]
+        self._judge(case.method, case.path, case.formatted_path, answer.status_code, media, answer.content)
 
-    # A path that is any text cannot be wrong.
-    impossible = (Unsatisfiable,) if mode is GenerationMode.NEGATIVE else ()
-    with contextlib.suppress(Enough, *impossible):
-        each()
-    return asked
+    def play(self, random):
+        """What is hardly ever refused, mostly about a few bets: so that states are met that nobody guesses."""
+        path, method = random.choice(OFTEN if random.random() < 0.7 else OPERATIONS)
+        parts = path.strip("/").split("/")
+        names = {part: random.choice(NAMES[parts[1] if part == "{id}" else part.strip("{}")])
+                 for part in parts if part.startswith("{")}  # fmt: skip
+        place = "/" + "/".join(names.get(part, part) for part in parts)
+        values = BODIES.get(path, {}) if "requestBody" in DOCUMENT["paths"][path][method] else {}
+        body = {name: random.choice(known) for name, known in values.items()} or None
+        query = {name: random.choice(known) for name, known in QUERIES.get(path, {}).items()}
+        answer = self.session.request(
+            method, self.base + place, params=query, headers=self._headers(path, body), timeout=60,
+            data=None if body is None else json.dumps(body),
+        )  # fmt: skip
+        self._judge(method.upper(), path, place, answer.status_code, answer.headers["Content-Type"], answer.content)
+
+    def work(self, seconds):
+        """As much as there is time for."""
+        until = time.monotonic() + seconds
+
+        @settings(max_examples=10**6, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+        @given(case=st.sampled_from(TASKS).flatmap(self.drawn.__getitem__), random=st.randoms(use_true_random=False))
+        def each(case, random):
+            if time.monotonic() > until:
+                raise Enough
+            self.ask(case)
+            for _ in range(4):
+                self.play(random)
+
+        with contextlib.suppress(Enough):
+            each()
+
+
+async def told(port, path):
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with aiohttp.request("GET", f"http://127.0.0.1:{port}{path}", headers=headers) as answer:
+        return await answer.json()
 
 
 async def test_no_request_makes_the_api_fail_or_answer_otherwise_than_its_document_says(place):
-    place.write()
+    place.write(below=150)
     config = place.path / "config.yaml"
     tokens = f"tokens: [{{name: fuzz, token: {TOKEN}, scopes: [admin]}}]"
-    config.write_text(config.read_text().replace(f':{place.port}"}}', f':{place.port}", {tokens}}}'))
-    await place.start()
-    base, operations = f"http://127.0.0.1:{place.port}", schema()
+    said = config.read_text().replace(f':{place.port}"}}', f':{place.port}", {tokens}}}')
+    config.write_text(said.replace("    api: A\n", f"    api: A\n    callback_secret: {CALLBACK}\n"))
+    daemon = await place.start()
 
-    def work():
-        each = SECONDS / len(TASKS)
-        return {
-            f"{method} {path} {mode.name}": ask(base, operations[path][method], mode, each)
-            for path, method, mode in TASKS
-        }
+    asking = Asking(place.port)
+    NAMES["alerts"] += [alert["id"] for alert in (await told(place.port, "/v1/alerts"))["items"]]
+    await asyncio.to_thread(asking.work, SECONDS)
 
-    asked = await asyncio.to_thread(work)
-
-    # What every name stands for was found, and asked wrongly where it can be.
-    assert [task for task, count in asked.items() if not count and "POSITIVE" in task] == []
-    assert sum(count for task, count in asked.items() if "NEGATIVE" in task) > len(TASKS)
+    seen = asking.seen
+    print(sum(seen.values()), *sorted(seen.items(), key=str), sep="\n")
+    assert {(method.upper(), path) for path, method, _ in TASKS} - {asked[:2] for asked in seen} == set()
+    assert EXPECTED - set(seen) == set()
+    assert [line for line in daemon.said() if line.get("level") == "error"] == []
