@@ -91,8 +91,9 @@ ON_THREE_NODES = {"test_guarding", "test_claims", "test_commits", "test_rows", "
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    # Some files choose their servers themselves.
+    # Some files choose their servers themselves, and some tests.
     chosen = [found.params for found in metafunc._arg2fixturedefs.get("open_store", ()) if found.params]
+    chosen += [mark for mark in metafunc.definition.iter_markers("parametrize") if "open_store" in mark.args[0]]
     if "open_store" in metafunc.fixturenames and not chosen:
         three = ["cluster3"] if metafunc.module.__name__.rpartition(".")[2] in ON_THREE_NODES else []
         metafunc.parametrize("open_store", [*_servers(), *three], indirect=True)
