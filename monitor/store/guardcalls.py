@@ -7,11 +7,13 @@ import structlog
 
 from monitor.errors import StoreUnavailable
 from monitor.guard.hold import Terms
+from monitor.store.batch import fcall
 from monitor.store.guardcodec import Argument, index_ms, record_ms, us
 from monitor.store.guardkeys import WalletKeys, index
 from monitor.store.keys import Partition
 from monitor.store.recollection import Recollection
 from monitor.store.session import Session
+from monitor.store.wire import Command
 
 log = structlog.get_logger("monitor.guard")
 
@@ -45,17 +47,27 @@ class GuardCalls(Session):
         sixth: str = "",
     ) -> Any:
         """Call a function on a wallet, with a hold on its record too; its reply has the version at that place, and the
-        partition's mark after it.
+        partition's mark after it."""
+        command = self._call(what, where, terms, args, hold=hold, sixth=sixth)
+        return await self._heard(where, terms, await self._guard_batch.command(*command), version_at)
 
-        Where holds may have been lost, this process says its own again: the store then knows them as before.
-        """
-        reply = await self._call(what, where, terms, args, hold=hold, sixth=sixth)
+    async def _guard_with_index(
+        self, index_command: Command, what: str, where: WalletKeys, terms: Terms, args: Sequence[Argument],
+        hold: HoldName, version_at: int,
+    ) -> tuple[bytes | None, Any]:  # fmt: skip
+        """The same, and at once what a command on the hold's index answers."""
+        command = self._call(what, where, terms, args, hold=hold)
+        known, reply = await self._guard_batch.together(index_command, command)
+        return known, await self._heard(where, terms, reply, version_at)
+
+    async def _heard(self, where: WalletKeys, terms: Terms, reply: Any, version_at: int) -> Any:
+        """Where holds may have been lost, this process says its own again: the store then knows them as before."""
         version, mark = int(reply[version_at]), int(reply[version_at + 1])
         if self._recollection.heard(where.where.number, where.account, version, mark):
             await self._say_again(where.where, mark, terms)
         return reply
 
-    async def _call(
+    def _call(
         self,
         what: str,
         where: WalletKeys,
@@ -64,7 +76,7 @@ class GuardCalls(Session):
         *,
         hold: HoldName | None = None,
         sixth: str = "",
-    ) -> Any:
+    ) -> Command:
         touched, number = where.all(), where.where.number
         known = self._recollection.of(number, where.account, self._estimate_us(), terms.hold_ids)
         if hold:
@@ -72,7 +84,7 @@ class GuardCalls(Session):
             touched += [where.record(*known.newest)] if known.newest else []
         elif sixth:
             touched.append(sixth)
-        return await self._guard_batch.fcall(
+        return fcall(
             f"bm_guard_{what}", touched, self._now, *self.life(), known.version, known.mark,
             us(terms.quarantine), us(terms.read_lag), *args,
         )  # fmt: skip
@@ -87,6 +99,9 @@ class GuardCalls(Session):
                     "SET", index(one.caller, one.id), f"+{one.account}", "NX", "PX", index_ms(terms)
                 )  # fmt: skip
                 args: list[Argument] = [f"{one.caller}/{one.id}", one.account, record_ms(terms), one.record]
-                await self._call("assert", self._wallets(one.account), terms, args, hold=(one.caller, one.id))
+                name = (one.caller, one.id)
+                await self._guard_batch.command(
+                    *self._call("assert", self._wallets(one.account), terms, args, hold=name)
+                )  # fmt: skip
         except StoreUnavailable:
             self._recollection.forget_mark(partition.number, mark)

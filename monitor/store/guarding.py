@@ -1,6 +1,5 @@
 """The guard's decisions: each is one function in the account's partition, and the index of hold ids beside it."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -10,10 +9,11 @@ from monitor.guard.hold import Ask, Hold, Resolution, Terms, Verdict
 from monitor.guard.reasons import Reason
 from monitor.model.window import micros
 from monitor.store import guardcodec
-from monitor.store.guardcalls import GuardCalls
+from monitor.store.guardcalls import GuardCalls, HoldName
 from monitor.store.guardcodec import Argument, index_ms, record_ms
 from monitor.store.guardkeys import index
 from monitor.store.recollection import Own
+from monitor.store.wire import Command
 
 #: What the index says of an id that was released before it came; else `+` and its account.
 _TOMBSTONE = b"-"
@@ -37,10 +37,8 @@ class GuardingStore(GuardCalls):
         """
         where, name = self._wallets(ask.account), (ask.caller, ask.hold)
         mine, args = f"+{ask.account}".encode(), guardcodec.ask_args(ask, terms)
-        known, reply = await asyncio.gather(
-            self._guard_batch.command("SET", index(*name), mine, "NX", "GET", "PX", index_ms(terms)),
-            self._guard("hold", where, terms, args, hold=name, version_at=_IN_VERDICT),
-        )
+        claim = ("SET", index(*name), mine, "NX", "GET", "PX", index_ms(terms))
+        known, reply = await self._guard_with_index(claim, "hold", where, terms, args, name, _IN_VERDICT)
         if known is not None and known != mine:
             return await self._obey(ask, terms, known)
         verdict = guardcodec.verdict(ask, terms, reply)
@@ -60,26 +58,22 @@ class GuardingStore(GuardCalls):
 
     async def refuse_hold(self, caller: str, hold: str, decision: str, terms: Terms, reason: Reason) -> None:
         """Undo what may have been reserved, and refuse this id from now on; see the port."""
-        if (account := await self._bury(caller, hold, terms)) is not None:
-            kept, more = record_ms(terms), [decision, reason]
-            self._ended(await self._at("refuse", account, (caller, hold), terms, kept, more), caller, hold)
+        await self._bury("refuse", caller, hold, terms, [decision, reason])
 
     async def commit_hold(self, caller: str, hold: str, amount: int | None, terms: Terms) -> Resolution:
         """The bet stands with this amount (None: all of it); the rest returns at once."""
         final = "" if amount is None else units.padded(amount)
         posted = "" if terms.posting_delay is None else guardcodec.us(terms.posting_delay)
         kept = record_ms(terms, committed=True)
-        return await self._resolve("commit", caller, hold, terms, kept, [final, posted])
+        return await self._book("commit", caller, hold, terms, kept, [final, posted])
 
     async def settle_hold(self, caller: str, hold: str, terms: Terms) -> Resolution:
         """Its debit is booked at the provider, as of now."""
-        return await self._resolve("settle", caller, hold, terms, record_ms(terms), [])
+        return await self._book("settle", caller, hold, terms, record_ms(terms), [])
 
     async def release_hold(self, caller: str, hold: str, terms: Terms) -> Resolution:
         """Roll back. An id that is unknown gets a tombstone."""
-        if (account := await self._bury(caller, hold, terms)) is None:
-            return Resolution("done", guardcodec.tombstone(caller, hold), await self.time())
-        return self._ended(await self._at("release", account, (caller, hold), terms, record_ms(terms)), caller, hold)
+        return await self._bury("release", caller, hold, terms)
 
     async def find_hold(self, caller: str, hold: str, terms: Terms) -> tuple[Hold | None, datetime]:
         """What became of a hold, and the store's time."""
@@ -90,30 +84,44 @@ class GuardingStore(GuardCalls):
         found = guardcodec.resolution(caller, hold, reply)
         return found.hold, found.now
 
-    async def _bury(self, caller: str, hold: str, terms: Terms) -> str | None:
-        """The account that an id is of; None when it has a tombstone, from now on if it was unknown."""
-        name = index(caller, hold)
-        if (ours := self._recollection.account_of(caller, hold)) is not None:
+    async def _bury(self, what: str, caller: str, hold: str, terms: Terms, more: Sequence[Argument] = ()) -> Resolution:
+        """End a hold; an id that nobody knows has a tombstone from now on."""
+        ours, args = self._recollection.account_of(caller, hold), ("NX", "GET", "PX", index_ms(terms))
+        if ours is not None:
             # Should the index have been lost, this hold is known all the same.
-            await self._guard_batch.command("SET", name, f"+{ours}", "NX", "PX", index_ms(terms))
-        known = await self._guard_batch.command("SET", name, _TOMBSTONE, "NX", "GET", "PX", index_ms(terms))
-        return None if known is None or known == _TOMBSTONE else str(known[1:].decode())
+            known = ("SET", index(caller, hold), f"+{ours}", *args)
+            return await self._end(known, what, ours, (caller, hold), terms, record_ms(terms), more)
+        found = await self._guard_batch.command("SET", index(caller, hold), _TOMBSTONE, *args)
+        if found is None or found == _TOMBSTONE:
+            return Resolution("done", guardcodec.tombstone(caller, hold), await self.time())
+        reply = await self._at(what, found[1:].decode(), (caller, hold), terms, record_ms(terms), more)
+        return self._ended(reply, caller, hold)
 
-    async def _resolve(
+    async def _book(
         self, what: str, caller: str, hold: str, terms: Terms, kept_ms: int, more: Sequence[Argument]
     ) -> Resolution:
+        """A bet stands, or is booked: its id is known for as long as that matters."""
         name, kept = index(caller, hold), index_ms(terms, committed=True)
-        known = await self._guard_batch.command("GETEX", name, "PX", kept)
-        if known is None and (ours := self._recollection.account_of(caller, hold)) is not None:
-            known = f"+{ours}".encode()
-            known = await self._guard_batch.command("SET", name, known, "NX", "GET", "PX", kept) or known
-        if known is None:
+        if (ours := self._recollection.account_of(caller, hold)) is not None:
+            known = ("SET", name, f"+{ours}", "PX", kept)
+            return await self._end(known, what, ours, (caller, hold), terms, kept_ms, more)
+        found = await self._guard_batch.command("GETEX", name, "PX", kept)
+        if found is None:
             return Resolution("hold-unknown", None, await self.time())
-        if known == _TOMBSTONE:
+        if found == _TOMBSTONE:
             now = await self.time()
             return Resolution("hold-already-released", guardcodec.tombstone(caller, hold), now)
-        reply = await self._at(what, known[1:].decode(), (caller, hold), terms, kept_ms, more)
+        reply = await self._at(what, found[1:].decode(), (caller, hold), terms, kept_ms, more)
         return self._ended(reply, caller, hold)
+
+    async def _end(
+        self, known: Command, what: str, account: str, hold: HoldName, terms: Terms, kept_ms: int,
+        more: Sequence[Argument],
+    ) -> Resolution:  # fmt: skip
+        """The same of a hold that this process has made: its account need not be asked for."""
+        args, where = [f"{hold[0]}/{hold[1]}", account, kept_ms, *more], self._wallets(account)
+        _, reply = await self._guard_with_index(known, what, where, terms, args, hold, _IN_RESOLUTION)
+        return self._ended(reply, *hold)
 
     def _ended(self, reply: Sequence[bytes], caller: str, hold: str) -> Resolution:
         found = guardcodec.resolution(caller, hold, reply)
@@ -125,7 +133,7 @@ class GuardingStore(GuardCalls):
         self,
         what: str,
         account: str,
-        hold: tuple[str, str],
+        hold: HoldName,
         terms: Terms,
         kept_ms: int,
         more: Sequence[Argument] = (),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from monitor.guard import units
+from monitor.guard.hold import Resolution
 from monitor.model.feed import Feed
 from monitor.store.guarding import GuardingStore
 from monitor.store.guardkeys import WalletKeys, index
@@ -51,10 +52,13 @@ class _Wins(StoreGround):
             await self.store._batch.command("HSET", wallets, name, known[:80] + more)
 
 
-async def _no_tombstone(self: GuardingStore, caller: str, hold: str, terms: object) -> str | None:
+async def _no_tombstone(self: GuardingStore, what: str, caller: str, hold: str, terms: Any, more: Any = ()) -> Any:
     """What a release does of an id that nobody knows: nothing."""
     known = await self._guard_batch.command("GET", index(caller, hold))
-    return None if known is None else known[1:].decode()
+    if known is None:
+        return Resolution("done", None, await self.time())
+    reply = await self._at(what, known[1:].decode(), (caller, hold), terms, 86_400_000, more)
+    return self._ended(reply, caller, hold)
 
 
 _NO_FENCE = ("if fence <= at and at <= now then", "if false then")

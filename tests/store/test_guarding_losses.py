@@ -58,9 +58,12 @@ async def test_a_wallet_that_went_back_is_noticed_and_the_hold_is_said_again(gua
     assert (await guard.commit_hold("casino", "bet-1", None, TERMS)).outcome == "done"
 
 
-async def test_a_wallet_that_others_have_pushed_up_again_is_noticed_by_the_hold_that_is_gone(open_store, clock):
+@pytest.mark.parametrize("used", [True, False], ids=["used before", "used for the first time"])
+async def test_a_wallet_that_others_have_pushed_up_again_is_noticed_by_the_hold_that_is_gone(open_store, clock, used):
     ours, theirs = await open_store(), await open_store()
     await reads(ours, {"USDT": fed("100")})
+    if used:
+        await ours.check(ask(), TERMS)
     backup = await Backup(ours).take()
     await ours.hold(ask("60"), TERMS)
     await backup.restore()
