@@ -312,15 +312,18 @@ class ModelGuard:
         return until is not None and (self.clock() < until or seen is None or seen.fence <= until)
 
     def _decide(self, ask: Ask, terms: Terms) -> Verdict:
-        now, known = self.clock(), self._account(ask.account)
-        names = [one for one in known.seen if ask.asset in (one, one.partition("@")[0])]
-        names = [ask.asset] if ask.asset in known.seen else names
+        now, known, names = self.clock(), self._account(ask.account), self._names(ask)
         if len(names) > 1:
             return Verdict("ASSET_UNKNOWN", None, None, now, networks=tuple(sorted(names)))
-        asset = names[0] if names else ask.asset
-        balance = self._balance(ask.account, asset, terms)
+        balance = self._balance(ask.account, names[0], terms)
         reason = first(ask.early, *self._reasons(ask, terms, balance, known)) or "OK"
         return Verdict(reason, balance, None, now)
+
+    def _names(self, ask: Ask) -> list[str]:
+        """What the asset may be called in full; the name itself where nothing is known of it."""
+        seen = self._account(ask.account).seen
+        names = [one for one in seen if ask.asset in (one, one.partition("@")[0])]
+        return [ask.asset] if ask.asset in seen or not names else names
 
     def _reasons(self, ask: Ask, terms: Terms, balance: Balance, known: _Account) -> list[Reason | None]:
         seen = known.seen.get(balance.asset)
@@ -346,7 +349,8 @@ class ModelGuard:
         if hold.state == "tombstone":
             return Verdict("HOLD_TOMBSTONED", None, hold, now)
         balance = self._balance(hold.account, hold.asset, terms)
-        if (hold.account, bet.asset, hold.amount) != (ask.account, ask.asset, ask.amount):
+        same_wallet = bet.asset == ask.asset or self._names(ask) == [hold.asset]
+        if (hold.account, hold.amount) != (ask.account, ask.amount) or not same_wallet:
             return Verdict("HOLD_TOMBSTONED", None, hold, now, reused=True)
         if hold.state in {"released", "expired"}:
             return Verdict("HOLD_TOMBSTONED", balance, hold, now, replayed=True)
