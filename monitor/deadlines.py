@@ -7,6 +7,7 @@ timer ticks for all, as long as there is anything to limit: 0.6 µs.
 import asyncio
 import math
 from asyncio import CancelledError, Task
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -87,7 +88,13 @@ class Limit:
 
     def extend(self, seconds: float) -> None:
         """So much longer; too late once it is over."""
+        self._seconds += seconds
         self._deadlines.extend(self, seconds)
+
+    @property
+    def span(self) -> timedelta:
+        """How long it may take in all. A process that was stopped may find that more has passed, unnoticed."""
+        return timedelta(seconds=self._seconds)
 
     def end(self) -> None:
         """The time is over."""

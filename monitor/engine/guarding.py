@@ -78,6 +78,9 @@ class Guard:
                 verdict = await (self.store.hold if hold else self.store.check)(ask, policy.terms)
                 if wish.exposure is not None and verdict.allowed:
                     verdict = await self._cover(ask, wish.exposure, verdict)
+            if self.clock() - began > limit.span:
+                # The process stood still, and its timers with it: what was held then may be over by now.
+                raise TimeoutError
         except TimeoutError:
             self._undo(caller, hold, wish, decision)
             self.meter.undecided("deadline-exceeded", self.clock() - began)

@@ -211,6 +211,26 @@ async def test_what_was_reserved_for_nobody_is_given_back_and_its_id_refused():
     assert bets.meter.said[:2] == [("undecided", "deadline-exceeded"), ("undone", "refused")]
 
 
+@pytest.mark.parametrize("call", ["hold", "check"])
+async def test_a_process_that_stood_still_says_nothing_of_what_was_decided_before(bets, call):
+    slow = Slow(bets.store)
+    guard = bets.guard(store=slow)
+
+    async def stopped(*args):
+        answer = await getattr(bets.store, call)(*args)
+        # No timer of a process passes while it is stopped.
+        bets.pass_(minutes(1))
+        return answer
+
+    setattr(slow, call, stopped)
+
+    with pytest.raises(DeadlineExceeded):
+        await (bet(guard, "100") if call == "hold" else guard.check("casino", wish("100"), "dec_1"))
+
+    assert len(bets.undoing) == (call == "hold")
+    assert bets.meter.said == [("undecided", "deadline-exceeded")]
+
+
 @virtual_time
 async def test_a_late_answer_to_a_repetition_does_not_take_away_what_was_promised():
     bets = Bets()
