@@ -8,7 +8,7 @@ import structlog
 from monitor.errors import StoreUnavailable
 from monitor.guard.hold import Terms
 from monitor.store.batch import fcall
-from monitor.store.guardcodec import Argument, index_ms, record_ms, us
+from monitor.store.guardcodec import Argument, doubt_args, index_ms, record_ms
 from monitor.store.guardkeys import WalletKeys, index
 from monitor.store.keys import Partition
 from monitor.store.recollection import Recollection
@@ -17,6 +17,8 @@ from monitor.store.wire import Command
 
 log = structlog.get_logger("monitor.guard")
 
+#: Accounts whose keys are at hand, some 700 bytes each; beyond that they are written anew.
+KEYS_MAX = 10_000
 #: A hold's caller and id.
 HoldName = tuple[str, str]
 
@@ -26,6 +28,7 @@ class GuardCalls(Session):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         self._recollection = Recollection()
+        self._keys: dict[str, WalletKeys] = {}
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # the session's own arguments
 
     def open_holds(self) -> int:
@@ -33,7 +36,12 @@ class GuardCalls(Session):
         return self._recollection.open(self._estimate_us() or 0)
 
     def _wallets(self, account: str) -> WalletKeys:
-        return WalletKeys(self.partition(account), account)
+        found = self._keys.get(account)
+        if found is None:
+            if len(self._keys) >= KEYS_MAX:
+                self._keys.clear()
+            found = self._keys[account] = WalletKeys(self.partition(account), account)
+        return found
 
     async def _guard(
         self,
@@ -77,16 +85,16 @@ class GuardCalls(Session):
         hold: HoldName | None = None,
         sixth: str = "",
     ) -> Command:
-        touched, number = where.all(), where.where.number
-        known = self._recollection.of(number, where.account, self._estimate_us(), terms.hold_ids)
+        touched = where.all
+        known = self._recollection.of(where.where.number, where.account, self._estimate_us(), terms.hold_ids)
         if hold:
-            touched.append(where.record(*hold))
-            touched += [where.record(*known.newest)] if known.newest else []
+            newest = (where.record(*known.newest),) if known.newest else ()
+            touched = (*touched, where.record(*hold), *newest)
         elif sixth:
-            touched.append(sixth)
+            touched = (*touched, sixth)
         return fcall(
             f"bm_guard_{what}", touched, self._now, *self.life(), known.version, known.mark,
-            us(terms.quarantine), us(terms.read_lag), *args,
+            *doubt_args(terms), *args,
         )  # fmt: skip
 
     async def _say_again(self, partition: Partition, mark: int, terms: Terms) -> None:

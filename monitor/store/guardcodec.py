@@ -41,23 +41,38 @@ def _keep(terms: Terms) -> timedelta:
     return terms.hold_ids if terms.posting_delay is not None else max(terms.hold_ids, UNSETTLED_IDS)
 
 
+@lru_cache(maxsize=64)
 def index_ms(terms: Terms, *, committed: bool = False) -> int:
     """How long an id is known to be of an account."""
     kept = _keep(terms) if committed else terms.hold_max + terms.hold_ids
     return ms(max(kept, terms.hold_max + terms.hold_ids) + INDEX_LONGER)
 
 
+@lru_cache(maxsize=64)
 def record_ms(terms: Terms, *, committed: bool = False) -> int:
     """How long a record is kept from now on."""
     return ms(_keep(terms) if committed else terms.hold_ids)
 
 
+@lru_cache(maxsize=64)
+def doubt_args(terms: Terms) -> tuple[int, int]:
+    """How long a quarantine lasts, and how far the provider's reads trail its writes."""
+    return us(terms.quarantine), us(terms.read_lag)
+
+
+# Callers use the same few times for ever.
+@lru_cache(maxsize=1024)
+def _times(ttl: timedelta, max_age: timedelta, hold_ids: timedelta) -> tuple[int, int, int]:
+    return us(ttl), us(max_age), ms(ttl + hold_ids)
+
+
 def ask_args(ask: Ask, terms: Terms) -> list[Argument]:
     """A question as `hold.lua` takes it."""
+    ttl_us, max_age_us, kept_ms = _times(ask.ttl, ask.max_age, terms.hold_ids)
     return [
         terms.locked, terms.max_holds, f"{ask.caller}/{ask.hold}", ask.account, ask.asset,
-        units.padded(ask.amount), f"{ask.decimals:02d}", us(ask.ttl), us(ask.max_age), ask.decision,
-        ask.early or "", "1" if ask.declared else "0", ms(ask.ttl + terms.hold_ids),
+        units.padded(ask.amount), f"{ask.decimals:02d}", ttl_us, max_age_us, ask.decision,
+        ask.early or "", "1" if ask.declared else "0", kept_ms,
     ]  # fmt: skip
 
 
@@ -89,21 +104,19 @@ def balance(asset: bytes, fed: bytes, sums: bytes, terms: Terms) -> Balance:
 
 def hold(caller: str, name: str, state: bytes, record: bytes) -> Hold:
     """A hold out of its record, in the state that it has now."""
-    lengths = [int(record[at : at + 4]) for at in range(142, 158, 4)]
-    texts, at = [], 158
-    for length in lengths:
-        texts.append(record[at : at + length].decode())
-        at += length
-    decision, reason, account, _ = texts
-    committed_at, posted_at = int(record[110:126]), int(record[126:142])
-    expires_at = int(record[49:65])
+    decision = 158 + int(record[142:146])
+    reason = decision + int(record[146:150])
+    account = reason + int(record[150:154])
+    written = account + int(record[154:158])
+    committed_at, posted_at, expires_at = int(record[110:126]), int(record[126:142]), int(record[49:65])
     return Hold(
-        caller, name, account, record[at:].decode(), cast(State, state.decode()), int(record[2:47]), int(record[47:49]),
-        decision,
+        caller, name, record[reason:account].decode(), record[written:].decode(), cast(State, state.decode()),
+        int(record[2:47]), int(record[47:49]),
+        record[158:decision].decode(),
         moment(expires_at) if expires_at else None,
         int(record[65:110]) if committed_at else None,
         moment(posted_at) if posted_at else None,
-        cast(Reason, reason) if reason else None,
+        cast(Reason, record[decision:reason].decode()) if reason > decision else None,
     )  # fmt: skip
 
 

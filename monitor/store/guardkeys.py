@@ -1,20 +1,22 @@
 """The keys of the guard, in the partition of their account; and the index of hold ids, each in a slot of its own."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from monitor.store.keys import Partition
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WalletKeys:
     """Keys of one account's wallets."""
 
     where: Partition
     account: str
 
-    def all(self) -> list[str]:
+    @cached_property
+    def all(self) -> tuple[str, ...]:
         """In the order in which every function takes them; the record of a hold follows."""
-        return [self.wallets, self.held, self.debits, self.guard, self.tending]
+        return (self.wallets, self.held, self.debits, self.guard, self.tending)
 
     @property
     def wallets(self) -> str:

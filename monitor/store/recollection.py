@@ -1,6 +1,7 @@
 """What this process remembers of wallets it has dealt with: by it the store is caught when it has lost something."""
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -20,7 +21,8 @@ class Own(NamedTuple):
     record: bytes
 
 
-class _Known(NamedTuple):
+@dataclass(slots=True)
+class _Known:
     """A wallet: its highest version, under which mark of its partition, and the newest hold of our own in it."""
 
     version: int
@@ -65,7 +67,8 @@ class Recollection:
         if known is None or known.mark < mark:
             self._keep(account, _Known(version, mark))
         elif known.mark == mark and version > known.version:
-            self._keep(account, known._replace(version=version))
+            known.version = version
+            self._wallets.move_to_end(account)
         return 0 < before < mark
 
     def forget_mark(self, partition: int, mark: int) -> None:
@@ -79,7 +82,7 @@ class Recollection:
         if len(self._own) > HOLDS_MAX:
             self._own.popitem(last=False)
         if (known := self._wallets.get(own.account)) is not None:
-            self._keep(own.account, known._replace(newest=(own.caller, own.id), since_us=now_us))
+            known.newest, known.since_us = (own.caller, own.id), now_us
 
     def ended(self, caller: str, hold: str) -> None:
         """It was committed, settled, or given back."""

@@ -59,7 +59,7 @@ class WardingStore(GuardCalls):
     async def lock(self, account: str, asset: str, lock: Lock) -> bool:
         """Hold to this until its source says otherwise; the last word of a source counts. False: too many lock it."""
         where, until = self._wallets(account), micros(lock.until) if lock.until else 0
-        touched = [*where.all(), where.left]
+        touched = [*where.all, where.left]
         reply = await self._guard_batch.fcall(
             "bm_guard_lock", touched, *self._blindly(), asset, lock.source, max(0, until), account
         )  # fmt: skip
@@ -67,7 +67,7 @@ class WardingStore(GuardCalls):
 
     async def unlock(self, account: str, asset: str, source: str) -> bool:
         """Whether there was such a lock."""
-        touched = self._wallets(account).all()
+        touched = [*self._wallets(account).all]
         reply = await self._guard_batch.fcall("bm_guard_unlock", touched, *self._blindly(), asset, source)
         return bool(reply[2] == b"1")
 
