@@ -9,6 +9,8 @@ from monitor.engine.drill import DRILL_ACCOUNT, DRILLS
 from monitor.model.alert import State
 from monitor.model.members import Members
 from monitor.model.record import MonitorWatch, ProviderWatch, RuleWatch
+from monitor.model.story import Told, of_alert
+from tests.api.conftest import NOON
 from tests.facts import rule
 
 
@@ -224,6 +226,18 @@ class TestAcknowledging:
 
         async with client.post(f"/v1/alerts/{wanted}/ack", json=ANSWER) as answer:
             assert (answer.status, (await answer.json())["type"]) == (status, problem)
+
+    async def test_an_event_is_nothing_to_take_care_of(self, api, store, start, alert):
+        told = Told(NOON, 1, of_alert("event", "hot", alert("alr_77")))
+
+        async def story(_alert):
+            return (told,)
+
+        store.story = story
+        client, _ = await start(api)
+
+        async with client.post("/v1/alerts/alr_77/ack", json=ANSWER) as answer:
+            assert (answer.status, (await answer.json())["type"]) == (409, "alert-event")
 
     @pytest.mark.parametrize(
         ("body", "detail"),
