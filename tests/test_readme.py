@@ -9,10 +9,12 @@ import pytest
 from typer.main import get_command
 
 from monitor.api.problems import PROBLEMS
+from monitor.api.routes import ROUTES
 from monitor.cli import app
 from monitor.guard.hold import State
 from monitor.guard.reasons import REASONS
 from monitor.guard_settings import GuardSettings
+from tests.api.conformance import check
 from tests.api.test_signing import VECTORS
 from tests.reference import README, rewritten
 
@@ -116,3 +118,13 @@ def test_the_settings_and_the_alerts_that_the_guards_chapter_names_exist():
     # One is what the log says.
     assert keys - {"decided"} <= set(GuardSettings.model_fields)
     assert [alert for alert in alerts if f'"{alert}"' not in source] == []
+
+
+def test_the_decision_that_is_shown_is_one_that_the_api_may_answer():
+    [shown] = re.findall(r"^```json\n(.*?)^```", GUARD, re.DOTALL | re.MULTILINE)
+
+    check("PUT", "/v1/holds/bet-42", 201, "application/json", shown.encode())
+
+
+def test_every_path_of_the_api_is_in_the_readme():
+    assert [route.path for route in ROUTES if route.path not in TEXT] == []
