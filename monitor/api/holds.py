@@ -17,7 +17,7 @@ from monitor.api.problems import Problem, invalid, later
 from monitor.api.replies import answer
 from monitor.api.request import Request
 from monitor.engine.bet import Decided
-from monitor.guard.errors import DeadlineExceeded, NoBankroll
+from monitor.guard.errors import DeadlineExceeded
 from monitor.guard.hold import Outcome, Resolution
 
 _CHECK = msgspec.json.Decoder(models.CheckRequest)
@@ -90,10 +90,7 @@ async def show(api: ApiContext, request: Request) -> web.Response:
 
 
 async def _decided(deciding: Awaitable[Decided]) -> Decided:
-    try:
-        decided = await deciding
-    except NoBankroll as error:
-        raise invalid(str(error)) from None
+    decided = await deciding
     if networks := decided.verdict.networks:
         raise invalid(f"asset: the account has it on several networks: name one of {', '.join(networks)}")
     return decided

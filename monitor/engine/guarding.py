@@ -18,7 +18,7 @@ from monitor.engine.guard_undo import Undo, Undoing
 from monitor.engine.guardports import Accounts, Call, GuardStore, Meter, Refreshed, Refreshing, SwitchBoard
 from monitor.engine.ports import Clock
 from monitor.errors import StoreUnavailable
-from monitor.guard.errors import DeadlineExceeded, NoBankroll, SeveralNetworks
+from monitor.guard.errors import DeadlineExceeded, SeveralNetworks
 from monitor.guard.freshness import freshness
 from monitor.guard.hold import Ask, Hold, Lock, Resolution, Switch, Terms, Verdict, Wallet
 from monitor.guard.policy import Policy
@@ -57,7 +57,7 @@ class Guard:
     deadlines: Deadlines = field(default_factory=Deadlines)
 
     async def check(self, caller: str, wish: Wish, decision: str) -> Decided:
-        """May this be spent? Reserves nothing. NoBankroll where an exposure is stated and nothing covers it."""
+        """May this be spent? Reserves nothing."""
         return await self._decide(caller, "", wish, decision)
 
     async def hold(self, caller: str, hold: str, wish: Wish, decision: str) -> Decided:
@@ -66,8 +66,9 @@ class Guard:
 
     async def _decide(self, caller: str, hold: str, wish: Wish, decision: str) -> Decided:
         policy, began = self.policy, self.clock()
-        if wish.exposure is not None and policy.house is None:
-            raise NoBankroll("exposure: no bankroll is configured to hold it against")
+        if policy.house is None:
+            # Without a bankroll the house's side is not guarded, whatever a bet may win.
+            wish = wish if wish.exposure is None else wish._replace(exposure=None)
         try:
             with self.deadlines.within(policy.deadline.total_seconds()) as limit:
                 account = self.accounts.get(wish.account) or await self.accounts.find(wish.account)

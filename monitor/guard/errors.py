@@ -22,7 +22,3 @@ class SeveralNetworks(MonitorError):
 
     def __init__(self, asset: str, networks: Sequence[str]) -> None:
         super().__init__(f"asset {asset} is on several networks: {', '.join(networks)}")
-
-
-class NoBankroll(MonitorError):
-    """An exposure was stated, and there is no bankroll to hold it against."""

@@ -7,7 +7,7 @@ import pytest
 from monitor.engine.bet import Wish
 from monitor.engine.guarding import HOUSE_MARK
 from monitor.errors import StoreUnavailable
-from monitor.guard.errors import DeadlineExceeded, NoBankroll, SeveralNetworks
+from monitor.guard.errors import DeadlineExceeded, SeveralNetworks
 from monitor.guard.hold import Lock
 from monitor.guard.policy import House
 from tests.builders import NOON, minutes, seconds
@@ -387,9 +387,8 @@ async def test_another_exposure_under_the_same_id_is_another_bet(bets):
     assert (await bet(guard, exposure="601")).verdict.reused
 
 
-async def test_an_exposure_that_nothing_could_cover_is_not_passed_over(bets):
-    with pytest.raises(NoBankroll):
-        await bet(bets.guard(), exposure="1")
+async def test_without_a_bankroll_the_exposure_is_not_looked_at(bets):
+    assert (await bet(bets.guard(), exposure="1000000")).verdict.allowed
 
 
 @virtual_time
