@@ -25,28 +25,38 @@ local function lacks(wallet, args)
   return exceeds(wallet.fed:sub(81, 125), {sums.held, sums.unsettled, args[13], off})
 end
 
--- The first reason that holds: the same facts always give the same one.
+-- The first reason that holds: the same facts always give the same one. What is known already has its place among them.
 local function judge(wallet, args)
-  local early = args[18] ~= '' and args[18] or 'OK'
+  local early, fed = args[18] ~= '' and args[18] or 'OK', wallet.fed
   local known = RANK[early]
-  local function found(reason, holds)
-    return RANK[reason] < known and holds and reason
+  if known > 3 and not fed and wallet.read and args[19] == '0' then
+    return 'ASSET_UNKNOWN'
   end
-  return found('ASSET_UNKNOWN', wallet.read and not wallet.fed and args[19] == '0')
-    or found('ACCOUNT_LOCKED', wallet.locked or (args[8] == 'deny' and wallet.fed and wallet.fed:sub(35, 35) == '1'))
-    or found('TOO_MANY_HOLDS', wallet.sums[wallet.asset].holds >= tonumber(args[9]))
-    or found('BALANCE_NEVER_SEEN', not wallet.fed)
-    or found('STATE_QUARANTINED', quarantined(wallet))
-    or (wallet.fed and (found('BALANCE_STALE', stale(wallet, tonumber(args[16])))
-      or found('INSUFFICIENT_FUNDS', lacks(wallet, args))))
-    or early
+  if known > 5 and (wallet.locked or (fed and args[8] == 'deny' and fed:sub(35, 35) == '1')) then
+    return 'ACCOUNT_LOCKED'
+  end
+  if known < 9 then
+    return early
+  end
+  if wallet.sums[wallet.asset].holds >= tonumber(args[9]) then
+    return 'TOO_MANY_HOLDS'
+  end
+  if not fed then
+    return 'BALANCE_NEVER_SEEN'
+  end
+  if quarantined(wallet) then
+    return 'STATE_QUARANTINED'
+  end
+  if stale(wallet, tonumber(args[16])) then
+    return 'BALANCE_STALE'
+  end
+  return lacks(wallet, args) and 'INSUFFICIENT_FUNDS' or early
 end
 
 local function verdict(wallet, reason, flag, record)
   return {
-    reason, whole(wallet.now), flag, whole(wallet.version), whole(wallet.mark), record and stage(record, wallet) or '',
-    record and written(record) or '', wallet.asset, wallet.fed or '', packed(wallet.sums[wallet.asset]),
-    wallet.names or '',
+    reason, wallet.now_text, flag, wallet.version_text, wallet.mark_text, record and stage(record, wallet) or '',
+    record and record.text or '', wallet.asset, wallet.fed or '', sums_text(wallet), wallet.names or '',
   }
 end
 
@@ -88,7 +98,8 @@ local function replay(keys, args, record)
   end
   if state == 'held' and record.told == '0' then
     record.told = '1'
-    redis.call('SET', keys[6], written(record), 'KEEPTTL')
+    record.text = written(record)
+    redis.call('SET', keys[6], record.text, 'KEEPTTL')
   end
   return verdict(wallet, state == 'denied' and record.reason or 'OK', 'replayed', record)
 end

@@ -13,8 +13,11 @@ end
 local function total(amounts)
   local a, b, c = 0, 0, 0
   for i = 1, #amounts do
-    local high, middle, low = limbs(amounts[i])
-    a, b, c = a + high, b + middle, c + low
+    -- Mostly nothing is unsettled, and nothing locked.
+    if amounts[i] ~= NOTHING then
+      local high, middle, low = limbs(amounts[i])
+      a, b, c = a + high, b + middle, c + low
+    end
   end
   local carry = math.floor(c / BASE)
   b, c = b + carry, c - carry * BASE

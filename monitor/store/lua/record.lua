@@ -23,7 +23,7 @@ local function unpacked(text)
     state = text:sub(1, 1), told = text:sub(2, 2), amount = text:sub(3, 47), decimals = text:sub(48, 49),
     expires = tonumber(text:sub(50, 65)), committed = text:sub(66, 110), committed_at = tonumber(text:sub(111, 126)),
     posted = tonumber(text:sub(127, 142)), decision = texts[1], reason = texts[2], account = texts[3],
-    written = texts[4], asset = text:sub(at),
+    written = texts[4], asset = text:sub(at), text = text,
   }
 end
 
@@ -45,7 +45,8 @@ end
 
 -- Kept for so many milliseconds from now on.
 local function keep(keys, record, ms)
-  redis.call('SET', keys[6], written(record), 'PX', ms)
+  record.text = written(record)
+  redis.call('SET', keys[6], record.text, 'PX', ms)
 end
 
 local function member_of_held(record, id)

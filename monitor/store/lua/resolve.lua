@@ -13,8 +13,8 @@ local ENDED = {
 
 local function resolution(wallet, outcome, record, late)
   return {
-    outcome, whole(wallet.now), whole(wallet.version), whole(wallet.mark), record and stage(record, wallet) or '',
-    record and written(record) or '', late and '1' or '0',
+    outcome, wallet.now_text, wallet.version_text, wallet.mark_text, record and stage(record, wallet) or '',
+    record and record.text or '', late and '1' or '0',
   }
 end
 

@@ -14,8 +14,19 @@
 -- Expired holds given back, and covered debits struck off, in one call.
 local EXPIRED_MAX, COVERED_MAX = 16, 256
 
+local NEVER = '0000000000000000'
+
 local function fixed(us)
-  return string.format('%016.0f', us)
+  return us == 0 and NEVER or string.format('%016.0f', us)
+end
+
+-- The time as text: a format costs as much as reading a field.
+local function clock_text(given)
+  if given ~= '' then
+    return given
+  end
+  local time = redis.call('TIME')
+  return time[1] .. ('00000' .. time[2]):sub(-6)
 end
 
 local function summed(text)
@@ -29,12 +40,17 @@ local function summed(text)
 end
 
 local function packed(sums)
-  return sums.held .. sums.unsettled .. string.format('%06.0f%016.0f', sums.holds, sums.bound)
+  return sums.held .. sums.unsettled .. string.format('%06.0f', sums.holds) .. fixed(sums.bound)
+end
+
+-- The sums as they are stored.
+local function sums_text(wallet)
+  return wallet.dirty and packed(wallet.sums[wallet.asset]) or wallet.told_sums or packed(summed(nil))
 end
 
 -- From now on the wallet is that of this asset.
 local function open_asset(wallet, asset, fed, sums)
-  wallet.asset, wallet.fed = asset, fed
+  wallet.asset, wallet.fed, wallet.told_sums = asset, fed, sums
   wallet.sums[asset] = wallet.sums[asset] or summed(sums)
   wallet.fence = fed and tonumber(fed:sub(1, 16))
 end
@@ -58,16 +74,20 @@ local function vouch(keys, args, wallet)
   if not lost and args[4] ~= '' and mark == remembered then
     lost = wallet.version < tonumber(args[4]) or (keys[7] and redis.call('EXISTS', keys[7]) == 0)
   end
-  wallet.bound, wallet.mark = tonumber(got[2] or '0'), mark
+  wallet.bound, wallet.mark, wallet.mark_text = tonumber(got[2] or '0'), mark, got[3]
   if lost then
     wallet.mark = math.max(wallet.now, mark + 1, remembered + 1)
     wallet.bound = math.max(wallet.bound, wallet.now + tonumber(args[6]))
-    redis.call('HSET', keys[4], 'mark', whole(wallet.mark), 'until', whole(wallet.bound))
+    wallet.mark_text = whole(wallet.mark)
+    redis.call('HSET', keys[4], 'mark', wallet.mark_text, 'until', whole(wallet.bound))
   elseif mark == 0 then
-    wallet.mark = wallet.now
-    redis.call('HSET', keys[4], 'mark', whole(wallet.now), 'born', whole(wallet.now))
+    wallet.mark, wallet.mark_text = wallet.now, wallet.now_text
+    redis.call('HSET', keys[4], 'mark', wallet.now_text, 'born', wallet.now_text)
   end
 end
+
+-- Where nothing was swept or struck off.
+local NONE = {}
 
 -- The wallet of an asset, which may be named without its network. `names` is set where that is more than one.
 local function wallet_of(keys, args, asset)
@@ -76,9 +96,13 @@ local function wallet_of(keys, args, asset)
     'HMGET', keys[1], 'v', 'x', 'q', 'at', 'f:' .. asset, 's:' .. asset, 'l:' .. asset, 'b:' .. asset,
     base and 'l:' .. base or ''
   )
+  local now_text = clock_text(args[1])
+  -- All its fields at once: a table that grows is made anew each time.
   local wallet = {
-    now = clock(args[1]), lag = tonumber(args[7]), version = tonumber(got[1] or '0'), expiry = tonumber(got[2] or ''),
-    listed = tonumber(got[3] or ''), read = got[4], swept = {}, struck = {}, sums = {},
+    now = tonumber(now_text), now_text = now_text, lag = tonumber(args[7]), version = tonumber(got[1] or '0'),
+    version_text = got[1] or '0', expiry = tonumber(got[2] or ''), listed = tonumber(got[3] or ''), read = got[4],
+    swept = NONE, struck = NONE, sums = {}, asset = asset, fed = false, fence = false, told_sums = false, bound = 0,
+    mark = 0, mark_text = '0', dirty = false, expiry_moved = false, locked = false, names = false,
   }
   -- What is locked without its network is locked on all of them.
   wallet.locked = binds(got[7], wallet.now) or binds(got[9], wallet.now)
@@ -135,15 +159,16 @@ local function cover(keys, wallet)
   local found = redis.call(
     'ZRANGEBYSCORE', keys[3], whole(sums.bound), '(' .. whole(before), 'WITHSCORES', 'LIMIT', 0, COVERED_MAX
   )
+  local struck = wallet.struck ~= NONE and wallet.struck or {}
   for i = 1, #found, 2 do
     local member = found[i]
     if asset_of(member) == wallet.asset then
       sums.unsettled = sub(sums.unsettled, member:sub(17, 61))
-      wallet.struck[#wallet.struck + 1] = member
+      struck[#struck + 1] = member
     end
   end
   sums.bound = #found < 2 * COVERED_MAX and before or tonumber(found[#found])
-  wallet.dirty = true
+  wallet.struck, wallet.dirty = struck, true
 end
 
 -- A held amount is given back or becomes a debit.
@@ -173,8 +198,9 @@ local function save(keys, wallet)
     wallet.expiry = first(keys[2])
   end
   wallet.version = math.max(wallet.version + 1, wallet.now)
+  wallet.version_text = wallet.version == wallet.now and wallet.now_text or whole(wallet.version)
   local fields = {
-    'v', whole(wallet.version), 'x', wallet.expiry and whole(wallet.expiry) or '',
+    'v', wallet.version_text, 'x', wallet.expiry and whole(wallet.expiry) or '',
     'q', wallet.listed and whole(wallet.listed) or '',
   }
   for asset, sums in pairs(wallet.sums) do
