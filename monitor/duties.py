@@ -180,10 +180,12 @@ class Duties:
         """Begin anew where the store has lost everything: records are read as never written."""
         epochs = await self.store.epochs()
         if lost := _lost(self._epochs or epochs, epochs):
-            log.error("state.lost", partitions=lost, of=len(epochs))
+            log.error("state.lost", partitions=len(lost), of=len(epochs))
             self.concerns.report(
-                "StateLost", f"{lost} of its {len(epochs)} partitions were found empty", lasts=LOSS_TOLD
+                "StateLost", f"{len(lost)} of its {len(epochs)} partitions were found empty", lasts=LOSS_TOLD
             )
+            assert self._crew is not None
+            await self.store.quarantine_partitions(lost, self._crew.config.guard.terms())
             # Before the marks are set again: whoever dies in between leaves the loss to be found once more.
             await self.concerns.tell(self.store)
             await self.store.seed_epochs()
@@ -253,6 +255,7 @@ class Duties:
             self.metrics.lag(self.lag)
 
 
-def _lost(before: Sequence[bytes | None], now: Sequence[bytes | None]) -> int:
-    """How many partitions have lost everything; where another process has noticed it first, they began anew."""
-    return sum(epoch is None or epoch != was for was, epoch in zip(before, now, strict=True))
+def _lost(before: Sequence[bytes | None], now: Sequence[bytes | None]) -> list[int]:
+    """The partitions that have lost everything; where another process has noticed it first, they began anew."""
+    both = enumerate(zip(before, now, strict=True))
+    return [number for number, (was, epoch) in both if epoch is None or epoch != was]

@@ -1,10 +1,13 @@
 """What a process does from time to time, for all of its accounts."""
 
+from types import SimpleNamespace
+
 from structlog.testing import capture_logs
 
 from monitor.concerns import Concerns
 from monitor.duties import Duties
 from monitor.gauges import Gauges
+from monitor.guard_settings import GuardSettings
 from monitor.metrics import Metrics
 
 
@@ -12,6 +15,7 @@ class Crew:
     """Whoever enrols the accounts of a process."""
 
     enrolled = 0
+    config = SimpleNamespace(guard=GuardSettings())
 
     async def enrol(self):
         self.enrolled += 1
@@ -34,3 +38,6 @@ async def test_case_10_the_loss_of_any_partition_is_told_once_and_its_accounts_a
     ]
     assert crew.enrolled == 1
     assert all(await store.epochs())
+    terms = crew.config.guard.terms()
+    bound = [(await store.tend(number, clock(), terms)).bound_until for number in range(4)]
+    assert bound == [None, None, clock() + terms.quarantine, None], "holds were lost there"
