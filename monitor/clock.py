@@ -36,6 +36,11 @@ class FollowedClock:
         self._ahead = store_now.timestamp() - time.monotonic()
 
 
+def elapsed() -> float:
+    """Seconds from anywhere, for how long something takes: nobody sets this clock."""
+    return time.monotonic()
+
+
 def wall_clock() -> datetime:
     """The time of day: for log lines, and for commands that need no store."""
     return datetime.now(UTC)

@@ -12,7 +12,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 #: What each part may import of the others, besides itself, `errors` and the bare package.
 LAYERS = {
     "errors": [],
-    "deadlines": [],
+    "deadlines": ["clock"],
     "model": [],
     "fields": ["model"],
     "guard": ["model"],

@@ -96,14 +96,56 @@ async def test_a_cancellation_from_elsewhere_at_the_same_moment_goes_before_the_
         await asyncio.create_task(work())
 
 
+async def stand_still(seconds, then):
+    """Like a process that is stopped for a while."""
+    time.sleep(seconds)
+    await then
+
+
+async def test_while_everything_stands_still_the_time_goes_on():
+    with pytest.raises(TimeoutError), Deadlines().within(0.2):
+        await stand_still(0.3, asyncio.sleep(0.05))
+
+
+async def test_what_is_there_just_after_a_standstill_is_too_late_all_the_same():
+    answer = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(answer.set_result, None)
+
+    with pytest.raises(TimeoutError), Deadlines().within(0.05):
+        await stand_still(0.1, answer)
+    assert not asyncio.current_task().cancelling()
+
+
+async def test_what_fails_too_late_has_failed():
+    with pytest.raises(ZeroDivisionError), Deadlines().within(0):
+        _ = 1 / 0
+
+
+async def test_a_busy_loop_makes_no_limit_longer():
+    deadlines, begun = Deadlines(), time.monotonic()
+
+    async def busy():
+        while True:
+            time.sleep(0.02)  # as a loop that has much to do
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(busy())
+    with pytest.raises(TimeoutError), deadlines.within(0.3):
+        await asyncio.Event().wait()
+    others.cancel()
+
+    assert time.monotonic() - begun < 0.4
+
+
 async def test_nothing_ticks_while_there_is_nothing_to_limit():
-    deadlines = Deadlines()
+    looks = []
+    deadlines = Deadlines(lambda: looks.append(1) or time.monotonic())
     with deadlines.within(1):
         await asyncio.sleep(3 * TICK)
+    assert len(looks) > 2
     await asyncio.sleep(3 * TICK)
-    ticks = deadlines._ticks
+    looks.clear()
 
     await asyncio.sleep(5 * TICK)
 
-    assert ticks > 0
-    assert deadlines._ticks == ticks
+    assert looks == []

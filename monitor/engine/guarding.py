@@ -66,22 +66,19 @@ class Guard:
 
     async def _decide(self, caller: str, hold: str, wish: Wish, decision: str) -> Decided:
         policy, began = self.policy, self.clock()
-        if policy.house is None:
+        if policy.house is None and wish.exposure is not None:
             # Without a bankroll the house's side is not guarded, whatever a bet may win.
-            wish = wish if wish.exposure is None else wish._replace(exposure=None)
+            wish = wish._replace(exposure=None)
         try:
             with self.deadlines.within(policy.deadline.total_seconds()) as limit:
-                account = self.accounts.get(wish.account) or await self.accounts.find(wish.account)
-                await self.board.ensure()
-                ask = self._ask(caller, hold, wish, decision, account)
-                if (wish.on_stale or policy.on_stale) == "refresh" and account is not None:
-                    await self._freshen(ask, account, limit)
+                ask, account = await self._ask(caller, hold, wish, decision)
+                patient = (wish.on_stale or policy.on_stale) == "refresh"
+                if patient and account is not None and await self._freshen(ask, account, limit):
+                    # Meanwhile the guard may have been closed, or the session have ended.
+                    ask, account = await self._ask(caller, hold, wish, decision)
                 verdict = await (self.store.hold if hold else self.store.check)(ask, policy.terms)
                 if wish.exposure is not None and verdict.allowed:
                     verdict = await self._cover(ask, wish.exposure, verdict)
-            if self.clock() - began > limit.span:
-                # The process stood still, and its timers with it: what was held then may be over by now.
-                raise TimeoutError
         except TimeoutError:
             self._undo(caller, hold, wish, decision)
             self.meter.undecided("deadline-exceeded", self.clock() - began)
@@ -96,13 +93,17 @@ class Guard:
             raise
         return self._told(ask, account, verdict, began)
 
-    def _ask(self, caller: str, hold: str, wish: Wish, decision: str, account: Account | None) -> Ask:
+    async def _ask(self, caller: str, hold: str, wish: Wish, decision: str) -> tuple[Ask, Account | None]:
+        """The question for the store, with what is known by now; and the account, None where there is none."""
         policy = self.policy
+        account = self.accounts.get(wish.account) or await self.accounts.find(wish.account)
+        await self.board.ensure()
         max_age = policy.max_age if wish.max_age is None else min(policy.max_age, wish.max_age)
-        return Ask(
+        ask = Ask(
             caller, hold, wish.account, wish.asset, wish.amount, wish.decimals, wish.ttl or policy.ttl, max_age,
             decision, self._early(wish, account), account is not None and declares(account, wish.asset),
         )  # fmt: skip
+        return ask, account
 
     def _early(self, wish: Wish, account: Account | None) -> Reason | None:
         """The first reason that is known without the wallet, in the order of `guard.reasons`."""
@@ -117,15 +118,19 @@ class Guard:
             return "AMOUNT_BELOW_MIN"
         return "AMOUNT_ABOVE_MAX" if wish.amount > self.policy.amount_max else None
 
-    async def _freshen(self, ask: Ask, account: Account, limit: Limit) -> None:
-        """Read the account anew where the facts are too old. Only asked for now: a refusal would stick to the id."""
+    async def _freshen(self, ask: Ask, account: Account, limit: Limit) -> bool:
+        """Read the account anew where the facts are too old: whether that was waited for.
+
+        Only asked for now: a refusal would stick to the id.
+        """
         facts = await self.store.check(ask, self.policy.terms)
         if facts.reason not in ("BALANCE_STALE", "BALANCE_NEVER_SEEN"):
-            return
+            return False
         limit.extend(self.policy.refresh_wait.total_seconds())
         # A poll under way will do, if what it reads is fresh enough for this bet.
         since = facts.now - ask.max_age
         self.meter.refreshed(await self.refreshing.now(account, self.policy.refresh_wait, since))
+        return True
 
     async def _cover(self, ask: Ask, exposure: tuple[int, int], verdict: Verdict) -> Verdict:
         """The house's side of a bet that its player can pay: both are held, or neither.
@@ -237,11 +242,13 @@ class Guard:
 
     async def refresh(self, account: str) -> Refreshed | None:
         """Read an account anew and wait a moment for it; None when there is no such account."""
-        known = self.accounts.get(account) or await self._in_time(self.accounts.find(account))
+        return await self._in_time(self._refresh(account), self.policy.refresh_wait)
+
+    async def _refresh(self, account: str) -> Refreshed | None:
+        known = self.accounts.get(account) or await self.accounts.find(account)
         if known is None:
             return None
-        wait = self.policy.refresh_wait
-        outcome = await self._in_time(self.refreshing.now(known, wait), wait)
+        outcome = await self.refreshing.now(known, self.policy.refresh_wait)
         self.meter.refreshed(outcome)
         return outcome
 

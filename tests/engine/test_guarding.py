@@ -8,7 +8,7 @@ from monitor.engine.bet import Wish
 from monitor.engine.guarding import HOUSE_MARK
 from monitor.errors import StoreUnavailable
 from monitor.guard.errors import DeadlineExceeded, SeveralNetworks
-from monitor.guard.hold import Lock
+from monitor.guard.hold import Lock, Switch
 from monitor.guard.policy import House
 from tests.builders import NOON, minutes, seconds
 from tests.fakes import virtual_time
@@ -153,6 +153,27 @@ async def test_whoever_wants_it_waits_for_a_reading_before_being_refused(bets):
     assert ("refreshed", "read") in bets.meter.said
 
 
+@pytest.mark.parametrize(
+    ("happens", "expected"),
+    [
+        (lambda bets: setattr(bets.board, "switch", Switch(NOON, "maintenance", "maria")), "GUARD_CLOSED"),
+        (lambda bets: (bets.accounts.here.clear(), bets.accounts.over.add("player-7")), "SESSION_EXPIRED"),
+        (lambda bets: bets.accounts.here.clear(), "ACCOUNT_UNKNOWN"),
+    ],
+)
+async def test_what_happens_while_a_bet_waits_for_a_reading_counts(bets, happens, expected):
+    guard = bets.guard()
+    bets.pass_(minutes(10))
+
+    def read():
+        bets.store.feed("player-7", {"USDT": fed("100")}, bets.clock())
+        happens(bets)
+
+    bets.refreshing.bring = read
+
+    assert reason(await bet(guard, on_stale="refresh")) == expected
+
+
 @pytest.mark.parametrize("outcome", ["late", "spent", "failing"])
 async def test_a_reading_that_does_not_come_back_in_time_is_a_refusal(bets, outcome):
     guard = bets.guard(on_stale="refresh")
@@ -219,7 +240,7 @@ async def test_a_process_that_stood_still_says_nothing_of_what_was_decided_befor
     async def stopped(*args):
         answer = await getattr(bets.store, call)(*args)
         # No timer of a process passes while it is stopped.
-        bets.pass_(minutes(1))
+        bets.stood_still = 60
         return answer
 
     setattr(slow, call, stopped)

@@ -5,6 +5,7 @@ import itertools
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from monitor.deadlines import Deadlines
 from monitor.engine.audit import Audit
 from monitor.engine.guard_undo import Undoing
 from monitor.engine.guarding import Guard
@@ -121,13 +122,14 @@ class Board:
 
 
 class Bets:
-    """Everything that a guard needs, by name. `late` is what was told of debits that came too late."""
+    """Everything that a guard needs, by name. `late` is what was told of debits that came too late, `stood_still` for
+    how many seconds the process was stopped."""
 
     def __init__(self, clock=None):
         self.clock = clock or FakeClock()
         self.store = ModelGuard(self.clock)
         self.meter, self.accounts, self.refreshing = Heard(), Known(), Rereading()
-        self.board, self.late = Board(self.store), []
+        self.board, self.late, self.stood_still = Board(self.store), [], 0.0
         self.audit = Audit(self.meter)
         self.undoing = Undoing(self.store, self.clock, self.meter)
         self.names = itertools.count(1)
@@ -139,8 +141,11 @@ class Bets:
         return Guard(
             policy(**changes), store or self.store, self.accounts, self.refreshing, self.board, self.clock, self.meter,
             self.audit, self.undoing, lambda call, hold: self.late.append((call, hold.id)),
-            lambda: f"dec_{next(self.names)}",
+            lambda: f"dec_{next(self.names)}", Deadlines(self._elapsed),
         )  # fmt: skip
+
+    def _elapsed(self) -> float:
+        return self.stood_still + asyncio.get_running_loop().time()
 
     def pass_(self, time: timedelta) -> None:
         self.clock.pass_(time)
