@@ -22,7 +22,7 @@ async def read(request: Request, model: type[Model]) -> Model:
     """The body: an object as the model has it. Numbers in it are no amounts: write those in quotes."""
     try:
         body = _OBJECT.decode(await request.read())
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise invalid("the body is a JSON object") from None
     for name in body:
         if name not in model.model_fields and model.model_config.get("extra") != "allow":

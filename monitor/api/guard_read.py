@@ -1,7 +1,7 @@
 """Reads what the guard is asked, strictly: a mistake of one key may be a bet of another amount."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TypeVar
 
@@ -50,7 +50,7 @@ async def body(request: Request, decoder: msgspec.json.Decoder[Model], empty: Mo
         return decoder.decode(said)
     except msgspec.ValidationError as error:
         raise invalid(_mistake(str(error), decoder.type)) from None
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise invalid("the body is a JSON object") from None
 
 
@@ -144,7 +144,12 @@ _span = lru_cache(maxsize=256)(duration)
 
 
 def ahead(until: datetime | None, now: datetime) -> datetime | None:
-    """The end of a lock; one that is over already would lock nothing."""
-    if until is not None and until <= now:
+    """The end of a lock, in UTC; one that is over already would lock nothing."""
+    if until is None:
+        return None
+    if until <= now:
         raise invalid("until is in the past: such a lock would hold nobody back")
-    return until
+    try:
+        return until.astimezone(UTC)
+    except OverflowError:
+        raise invalid("until is no time that can be counted: leave it out where there is no end") from None

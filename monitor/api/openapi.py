@@ -54,7 +54,7 @@ def document(routes: Sequence[Route]) -> Document:
     assert not clash, f"two things are called {clash}"
     paths: dict[str, Document] = {}
     for route in routes:
-        paths.setdefault(_plain(route.path), {})[route.method.lower()] = _operation(route, taken, given)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, taken, given)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -66,11 +66,6 @@ def document(routes: Sequence[Route]) -> Document:
         "paths": paths,
         "components": {"schemas": {**taken_schemas, **given_schemas}, "securitySchemes": _schemes()},
     }
-
-
-def _plain(path: str) -> str:
-    """Without the patterns that the router goes by."""
-    return re.sub(r"\{(\w+):[^{}]*(\{[^{}]*\}[^{}]*)*\}", r"{\1}", path)
 
 
 def _taken(routes: Iterable[Route]) -> tuple[Document, Document]:
@@ -168,7 +163,7 @@ def _tag(path: str) -> str:
 
 
 def _path(path: str) -> list[Document]:
-    parts = _plain(path).strip("/").split("/")
+    parts = path.strip("/").split("/")
     found = [(parts[at - 1], part.strip("{}")) for at, part in enumerate(parts) if part.startswith("{")]
     return [
         {

@@ -6,7 +6,7 @@ from aiohttp import web
 from multidict import CIMultiDictProxy, MultiMapping
 
 from monitor.api.auth import Token
-from monitor.api.problems import too_large
+from monitor.api.problems import invalid, too_large
 
 BODY_MAX = 64 * 1024
 
@@ -54,7 +54,7 @@ class Request:
         return self._request.query
 
     async def read(self) -> bytes:
-        """The whole body, at most BODY_MAX bytes of it: else the Problem `request-too-large`."""
+        """The whole body, at most BODY_MAX bytes of it, else the Problem `request-too-large`; or that it broke off."""
         if self._body is None:
             content = self._request.content
             # A small one has come together with its head: nothing is waited for.
@@ -66,10 +66,13 @@ class Request:
     async def _arriving(self) -> bytes:
         self._invite()
         body = bytearray()
-        async for chunk in self._request.content.iter_any():
-            body += chunk
-            if len(body) > BODY_MAX:
-                break
+        try:
+            async for chunk in self._request.content.iter_any():
+                body += chunk
+                if len(body) > BODY_MAX:
+                    break
+        except (OSError, web.RequestPayloadError):
+            raise invalid("the body broke off") from None
         return bytes(body)
 
     def _invite(self) -> None:

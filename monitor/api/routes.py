@@ -9,6 +9,7 @@ from aiohttp import web
 from monitor.api import accounts, alerts, callbacks, guard_routes, health, ledger, openapi, silences, watches
 from monitor.api import shapes as shape
 from monitor.api.context import ApiContext
+from monitor.api.replies import document
 from monitor.api.request import Request
 from monitor.api.route import DEADLINE, Route
 from monitor.engine.silence_words import NewSilence, SilenceShown
@@ -16,7 +17,7 @@ from monitor.engine.silence_words import NewSilence, SilenceShown
 
 async def described(_api: ApiContext, _request: Request) -> web.Response:
     """This document."""
-    return web.Response(body=_document(), content_type="application/json")
+    return document(_document(), "application/json")
 
 
 @cache

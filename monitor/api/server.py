@@ -1,10 +1,9 @@
 """The HTTP server: routes with their scopes, and the limits that every request meets.
 
-local or token ─▶ size ─▶ room ─▶ route ─▶ scope ─▶ signature ─▶ rate ─▶ handler ─▶ answer written in time
+local or token ─▶ size ─▶ route ─▶ scope ─▶ body ─▶ room ─▶ signature ─▶ rate ─▶ handler ─▶ answer written in time
 """
 
 import asyncio
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from monitor.api.auth import Bucket, Rate, Scope, Token, by_digest, find, is_loopback, speaks_locally
 from monitor.api.context import ApiContext
 from monitor.api.guard_problems import completed
+from monitor.api.health import alive
 from monitor.api.problems import Problem, invalid, later, too_large
 from monitor.api.replies import render
 from monitor.api.request import BODY_MAX, Request
@@ -33,7 +33,7 @@ log = structlog.get_logger("monitor.api")
 QUERY_MAX = 2_048
 HEADER_MAX = 8_190
 HEADERS_MAX = 64
-#: Requests worked on at once; more are told to come back.
+#: Requests worked on at once; more are told to come back. Whoever sends slowly, or does not read, takes no place.
 IN_FLIGHT_MAX = 256
 #: How long a caller may take to read its answer.
 WRITE_DEADLINE = timedelta(seconds=10)
@@ -76,15 +76,14 @@ class App:
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """Answer one request, whatever happens."""
-        self.in_flight += 1
-        try:
-            answer = await self._answer(request)
-            self.api.metrics.answered(answer.status)
-            if not _is_taken_at_once(request, answer):
-                await _write(request, answer)
-            return answer
-        finally:
-            self.in_flight -= 1
+        answer = await self._answer(request)
+        self.api.metrics.answered(answer.status)
+        if not request.content.is_eof():
+            # What is left of the body, or was never sent (`Expect: 100-continue`), must not be taken for a request.
+            answer.force_close()
+        if not _is_taken_at_once(request, answer):
+            await _write(request, answer)
+        return answer
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         """Everything that is raised becomes a problem."""
@@ -119,8 +118,6 @@ class App:
             raise too_large()
         if headers.get("Content-Encoding", "identity") != "identity":
             raise invalid("send the body as it is, without Content-Encoding")
-        if self.in_flight > IN_FLIGHT_MAX:
-            raise later("overloaded", "too many requests at once", timedelta(seconds=1))
 
     def _find(self, request: web.BaseRequest) -> tuple[Route, Mapping[str, str]]:
         found = self._router.find(request.rel_url.raw_path)
@@ -132,7 +129,9 @@ class App:
         return route, found.values
 
     def _authorize(self, request: web.BaseRequest, scopes: tuple[Scope, ...]) -> Token:
-        token = find(self._tokens, request.headers.get("Authorization", ""))
+        # Of two, somebody on the way may have read the other.
+        shown = request.headers.getall("Authorization", ())
+        token = find(self._tokens, shown[0]) if len(shown) == 1 else None
         if token is None:
             challenge = {"WWW-Authenticate": 'Bearer realm="balance-monitor"'}
             raise Problem("unauthorized", "send a known token: Authorization: Bearer …", challenge)
@@ -141,13 +140,22 @@ class App:
         return token
 
     async def _ask(self, route: Route, request: Request) -> web.Response:
-        api, token = self.api, request.token
-        if route.signed and api.signers is not None:
-            await verify(api.signers, request, api.clock())
-        # Only now: who cannot sign must not spend the rate of who can.
-        if token is not None and token.rate is not None:
-            self._spend(token, token.rate)
-        return await route.endpoint(api, request)
+        signers = self.api.signers if route.signed else None
+        if route.takes is not None or signers is not None:
+            await request.read()
+        # Whoever watches that we live must not end us for being busy.
+        if self.in_flight >= IN_FLIGHT_MAX and route.endpoint is not alive:
+            raise later("overloaded", "too many requests at once", timedelta(seconds=1))
+        self.in_flight += 1
+        try:
+            if signers is not None:
+                await verify(signers, request, self.api.clock())
+            # Only now: who cannot sign must not spend the rate of who can.
+            if (token := request.token) is not None and token.rate is not None:
+                self._spend(token, token.rate)
+            return await route.endpoint(self.api, request)
+        finally:
+            self.in_flight -= 1
 
     def _spend(self, token: Token, rate: Rate) -> None:
         now = self.api.clock()
@@ -162,10 +170,9 @@ async def serve(app: App, listen: str) -> Serving:
     if not app.api.tokens and not is_loopback(host):
         raise ConfigError([f"http.listen: {listen} is not loopback, so http.tokens are needed"])
     # Without aiohttp's own router and middlewares: with the limits here they cost more than a call to the store.
-    server = web.Server(
+    server = _Server(
         app.handle,
         access_log=None,
-        logger=_server_log(),
         keepalive_timeout=IDLE.total_seconds(),
         lingering_time=LINGER.total_seconds(),
         max_line_size=HEADER_MAX,
@@ -196,17 +203,29 @@ def _address(listen: str) -> tuple[str, int]:
     return host, port
 
 
-def _server_log() -> logging.Logger:
-    """aiohttp's log without what any stranger can put there: requests that are no HTTP."""
-    logger = logging.getLogger("aiohttp.server.api")
-    if not logger.filters:
-        logger.addFilter(_not_their_fault)
-    return logger
+class _Server(web.Server):
+    """aiohttp's, with connections of ours."""
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
 
 
-def _not_their_fault(record: logging.LogRecord) -> bool:
-    error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError)
+class _Connection(web.RequestHandler):
+    """aiohttp's, but what is no HTTP is refused like everything else, and not logged: any stranger can send it."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """See aiohttp."""
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        answer = render(invalid("this is no request that can be read: " + exc.message.partition("\n")[0][:100]))
+        answer.force_close()
+        return answer
 
 
 def _is_taken_at_once(request: web.BaseRequest, answer: web.Response) -> bool:

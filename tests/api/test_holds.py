@@ -214,7 +214,18 @@ async def test_an_amount_is_never_rounded(casino):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b'"x"', b"{", b"\xff", b'{"context":' + b"[" * 5_000, b'{"asset":"\\ud800"}']
+    "body",
+    [
+        b"",
+        b"[]",
+        b'"x"',
+        b"{",
+        b"\xff",
+        b'{"asset":"\xff"}',
+        b'{"\xff":1}',
+        b'{"context":' + b"[" * 5_000,
+        b'{"asset":"\\ud800"}',
+    ],
 )
 async def test_what_is_no_json_object_is_refused(casino, body):
     status, problem = await said(casino.put("/v1/holds/bet-1", data=body))

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from monitor.api.replies import answer as reply
 from monitor.api.request import BODY_MAX
@@ -82,3 +83,18 @@ async def test_who_sends_the_body_unasked_is_not_asked_for_it(talk):
     said = await talk(HEAD + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\nhello")
 
     assert said.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("size", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
+async def test_a_body_that_breaks_off_is_nobodys_bug(context, start, size):
+    _, serving = await start(context(), [Route("POST", "/echo", echo)])
+    _, writer = await asyncio.open_connection("127.0.0.1", serving.port)
+
+    with capture_logs() as lines:
+        writer.write(HEAD + size + b"\r\n\r\n1")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.transport.abort()
+        await asyncio.sleep(0.05)
+
+    assert lines == []

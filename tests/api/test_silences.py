@@ -86,10 +86,11 @@ async def test_what_is_not_sound_is_refused(context, start, changes, detail):
     assert detail in problem["detail"]
 
 
-async def test_a_body_that_never_ends_opening_brackets_is_no_json(context, start):
+@pytest.mark.parametrize("body", [b'{"match":' + b"[" * 20_000, b'{"match":"\xff"}'])
+async def test_endless_brackets_and_what_is_no_utf_8_are_no_json(context, start, body):
     client, _ = await start(context())
 
-    async with client.post("/v1/silences", data='{"match":' + "[" * 20_000) as answer:
+    async with client.post("/v1/silences", data=body) as answer:
         assert (answer.status, (await answer.json())["type"]) == (400, "invalid-request")
 
 

@@ -187,6 +187,8 @@ async def test_a_player_can_be_locked_out_before_anything_is_known_of_them(casin
     ("body", "detail"),
     [
         ({"until": "2026-11-20T12:00:48Z"}, "until is in the past"),
+        ({"until": "0001-01-01T00:00:00+14:00"}, "until is in the past"),
+        ({"until": "9999-12-31T23:59:59-12:00"}, "until is no time that can be counted"),
         ({"until": "2026-11-20T15:00:00"}, "until: "),
         ({"until": "tomorrow"}, "until: "),
         ({"until": 1}, "until: "),
