@@ -64,7 +64,7 @@ end
 -- Returns {reason, now, flag, version, mark, state of the hold, its record, asset, feed, sums, names of the asset},
 -- each of the last six '' where there is none; the flag is 'networks', 'reused', 'replayed' or ''.
 local function check(keys, args)
-  local wallet = wallet_of(keys, args, args[12])
+  local wallet = wallet_of(keys, args, args[12], true)
   if wallet.names then
     return verdict(wallet, 'ASSET_UNKNOWN', 'networks')
   end
@@ -79,10 +79,10 @@ end
 -- The same answer to the same question; an allow only while there is something behind it.
 local function replay(keys, args, record)
   if record.state == 't' then
-    return verdict(wallet_of(keys, args, args[12]), 'HOLD_TOMBSTONED', '', record)
+    return verdict(wallet_of(keys, args, args[12], true), 'HOLD_TOMBSTONED', '', record)
   end
   local same = record.account == args[11] and record.amount == args[13]
-  local wallet = wallet_of(keys, args, args[12])
+  local wallet = wallet_of(keys, args, args[12], true)
   if not same or (record.written ~= args[12] and record.asset ~= wallet.asset) then
     return verdict(wallet, 'HOLD_TOMBSTONED', 'reused', record)
   end
@@ -110,7 +110,7 @@ local function hold(keys, args)
   if known then
     return replay(keys, args, unpacked(known))
   end
-  local wallet = wallet_of(keys, args, args[12])
+  local wallet = wallet_of(keys, args, args[12], true)
   if wallet.names then
     return verdict(wallet, 'ASSET_UNKNOWN', 'networks')
   end

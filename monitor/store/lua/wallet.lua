@@ -89,8 +89,9 @@ end
 -- Where nothing was swept or struck off.
 local NONE = {}
 
--- The wallet of an asset, which may be named without its network. `names` is set where that is more than one.
-local function wallet_of(keys, args, asset)
+-- The wallet of an asset. Where `bare` it may be named without its network, and `names` is set where that is more than
+-- one; else it is of this very name, also where the account has it no more and another that is called like it.
+local function wallet_of(keys, args, asset, bare)
   local base = asset:match('^(.-)@')
   local got = redis.call(
     'HMGET', keys[1], 'v', 'x', 'q', 'at', 'f:' .. asset, 's:' .. asset, 'l:' .. asset, 'b:' .. asset,
@@ -107,7 +108,7 @@ local function wallet_of(keys, args, asset)
   -- What is locked without its network is locked on all of them.
   wallet.locked = binds(got[7], wallet.now) or binds(got[9], wallet.now)
   open_asset(wallet, asset, got[5], got[6])
-  if not got[5] and got[8] then
+  if bare and not got[5] and got[8] then
     if got[8]:find('\n', 1, true) then
       wallet.names = got[8]
     else

@@ -1,0 +1,79 @@
+"""What an asset is called changes: whatever was held or committed stays with the wallet that it was taken from."""
+
+import pytest
+
+from monitor.guard.hold import Lock
+from tests.builders import minutes, seconds
+from tests.guard.asks import amount, ask, fed, terms
+from tests.guard.readings import reads
+
+TERMS = terms()
+
+
+async def held(store, asset):
+    found = (await store.check(ask("0", asset=asset), TERMS)).balance
+    return found.held, found.unsettled
+
+
+@pytest.fixture
+async def renamed(store, clock):
+    """A bet on USDT, whose account then moves to a provider that calls it USDT@TRX, and a bet on that."""
+    await reads(store, {"USDT": fed("100")})
+    await store.hold(ask("60"), TERMS)
+    clock.pass_(seconds(1))
+    await reads(store, {"USDT@TRX": fed("100")}, whole=True)
+    assert (await store.hold(ask("70", "new", asset="USDT@TRX"), TERMS)).allowed
+    return store
+
+
+ENDS = {
+    "commit": lambda store: store.commit_hold("casino", "bet-1", None, TERMS),
+    "settled": lambda store: store.settle_hold("casino", "bet-1", TERMS),
+    "release": lambda store: store.release_hold("casino", "bet-1", TERMS),
+}
+
+
+@pytest.mark.parametrize("call", ENDS)
+async def test_a_bet_ends_in_the_wallet_it_was_made_in_whatever_that_is_called_now(renamed, call):
+    assert (await ENDS[call](renamed)).outcome == "done"
+
+    assert await held(renamed, "USDT@TRX") == (amount("70"), 0)
+    assert (await renamed.hold(ask("30.01", "more", asset="USDT@TRX"), TERMS)).reason == "INSUFFICIENT_FUNDS"
+
+
+async def test_a_bet_that_counts_late_counts_in_the_wallet_it_was_made_in(renamed, clock):
+    clock.pass_(minutes(1))
+
+    assert (await renamed.settle_hold("casino", "bet-1", TERMS)).late
+
+    assert await held(renamed, "USDT@TRX") == (0, 0)
+
+
+async def test_an_asset_that_comes_back_has_what_was_held_and_committed(renamed, clock):
+    await renamed.commit_hold("casino", "bet-1", None, TERMS)
+    clock.pass_(seconds(1))
+    await reads(renamed, {"USDT": fed("100"), "USDT@TRX": fed("100")})
+
+    assert await held(renamed, "USDT") == (0, amount("60"))
+    clock.pass_(minutes(1))
+    await reads(renamed, {"USDT": fed("40")})
+    assert await held(renamed, "USDT") == (0, 0)
+
+
+async def test_a_lock_on_a_name_without_network_changes_no_sums(renamed):
+    await renamed.lock("player-7", "USDT", Lock("aml"))
+    await renamed.unlock("player-7", "USDT", "aml")
+
+    assert await held(renamed, "USDT@TRX") == (amount("70"), 0)
+
+
+async def test_what_was_bet_without_its_network_is_the_same_bet_when_there_are_two(store, clock):
+    await reads(store, {"USDT@TRX": fed("100")})
+    await store.hold(ask("60"), TERMS)
+    clock.pass_(seconds(1))
+    await reads(store, {"USDT@TRX": fed("100"), "USDT@ETH": fed("100")})
+
+    assert (await store.commit_hold("casino", "bet-1", None, TERMS)).outcome == "done"
+
+    assert await held(store, "USDT@TRX") == (0, amount("60"))
+    assert await held(store, "USDT@ETH") == (0, 0)
