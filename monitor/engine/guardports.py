@@ -116,7 +116,8 @@ class GuardStore(SwitchStore, Protocol):
         ...
 
     async def tend(self, partition: int, older_than: datetime, terms: Terms) -> Tended:
-        """Give back what has expired and strike off what is covered in quiet wallets of one partition."""
+        """Give back what has expired and strike off what is covered in quiet wallets of one partition, and notice that
+        it may have lost holds, though nobody bets there any more."""
         ...
 
 

@@ -60,15 +60,23 @@ class Recollection:
 
     def heard(self, partition: int, account: str, version: int, mark: int) -> bool:
         """What a call answered. True: holds of this partition may have been lost, and this process did not know."""
-        before = self._marks.get(partition, 0)
-        if mark > before:
-            self._marks[partition] = mark
         known = self._wallets.get(account)
         if known is None or known.mark < mark:
             self._keep(account, _Known(version, mark))
         elif known.mark == mark and version > known.version:
             known.version = version
             self._wallets.move_to_end(account)
+        return self.heard_mark(partition, mark)
+
+    def mark(self, partition: int) -> int:
+        """The partition's mark as it was heard last; 0 for none."""
+        return self._marks.get(partition, 0)
+
+    def heard_mark(self, partition: int, mark: int) -> bool:
+        """The same of a call on no wallet."""
+        before = self.mark(partition)
+        if mark > before:
+            self._marks[partition] = mark
         return 0 < before < mark
 
     def forget_mark(self, partition: int, mark: int) -> None:

@@ -72,7 +72,8 @@ class WardingStore(GuardCalls):
         return bool(reply[2] == b"1")
 
     async def tend(self, partition: int, older_than: datetime, terms: Terms) -> Tended:
-        """Give back what has expired and strike off what is covered in quiet wallets of one partition."""
+        """Give back what has expired and strike off what is covered in quiet wallets of one partition, and notice that
+        it may have lost holds, though nobody bets there any more."""
         where, looked, unsettled = self.partitions[partition], set[str](), list[tuple[str, str, Debit]]()
         bound = b""
         for _ in range(_ROUNDS_MAX):
@@ -101,7 +102,14 @@ class WardingStore(GuardCalls):
 
     async def _due(self, where: Partition, terms: Terms) -> Any:
         touched = [guardkeys.guard(where), guardkeys.tending(where), guardkeys.left(where)]
-        return await self._guard_batch.fcall("bm_guard_due", touched, self._now, us(terms.hold_ids))
+        remembered = self._recollection.mark(where.number)
+        now, mark, *found = await self._guard_batch.fcall(
+            "bm_guard_due", touched, self._now, *self.life(), "", remembered,
+            us(terms.quarantine), us(terms.read_lag), us(terms.hold_ids),
+        )  # fmt: skip
+        if self._recollection.heard_mark(where.number, int(mark)):
+            await self._say_again(where, int(mark), terms)
+        return now, *found
 
     async def _each(self, what: str, accounts: Sequence[str], age_us: int, terms: Terms) -> list[Any]:
         """Call a function on each account's wallets."""

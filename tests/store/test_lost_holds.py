@@ -133,6 +133,25 @@ async def test_a_server_that_was_killed_may_have_lost_holds(farm, connect, kept)
     assert await as_soon_as_answered(lambda: bets(store, "70", "second")) == "STATE_QUARANTINED"
 
 
+async def test_a_loss_is_noticed_where_nobody_bets_any_more_and_nowhere_else(farm, connect):
+    server = farm(Node, *AOF)
+    store = await connect(f"redis://127.0.0.1:{server.port}")
+    await deposit(store)
+    await store.check(ask("1"), TERMS)
+
+    async def quarantined():
+        now = await store.time()
+        found = [await store.tend(number, now, TERMS) for number in range(len(store.partitions))]
+        return [number for number, one in enumerate(found) if one.bound_until is not None]
+
+    assert await quarantined() == []
+    server.kill()
+    server.start()
+    await as_soon_as_answered(store.ping)
+
+    assert await as_soon_as_answered(quarantined) == [store.partition("player-7").number]
+
+
 async def test_an_append_only_file_makes_a_new_store_a_store_that_has_lost_nothing(farm, connect):
     server = farm(Node, *AOF)
     store = await connect(f"redis://127.0.0.1:{server.port}")

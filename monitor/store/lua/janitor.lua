@@ -3,16 +3,20 @@
 -- Accounts looked at in one call, and debits told of each.
 local LOOKS_MAX, DEBITS_MAX = 100, 20
 
+-- Also that holds may have been lost is noticed where nobody bets any more; who never did has lost none.
 -- KEYS  guard, tending, left
--- ARGV  now, before when an account must have gone
--- Returns {now, until when the partition is quarantined or '', accounts to look at, accounts that are gone}.
+-- ARGV  as for every call on a wallet, without a version, then before when an account must have gone
+-- Returns {now, mark or '0', until when the partition is quarantined or '', accounts to look at, accounts that are gone}.
 local function due(keys, args)
   local now = clock(args[1])
-  local bound = redis.call('HGET', keys[1], 'until')
+  local known = {now = now, now_text = whole(now), mark_text = '0', bound = 0}
+  if tonumber(args[5]) > 0 or redis.call('HEXISTS', keys[1], 'mark') == 1 then
+    vouch(keys[1], nil, args, known)
+  end
   return {
-    whole(now), bound and tonumber(bound) > now and bound or '',
+    known.now_text, known.mark_text, known.bound > now and whole(known.bound) or '',
     redis.call('ZRANGEBYSCORE', keys[2], '-inf', whole(now), 'LIMIT', 0, LOOKS_MAX),
-    redis.call('ZRANGEBYSCORE', keys[3], '-inf', whole(now - tonumber(args[2])), 'LIMIT', 0, LOOKS_MAX),
+    redis.call('ZRANGEBYSCORE', keys[3], '-inf', whole(now - tonumber(args[8])), 'LIMIT', 0, LOOKS_MAX),
   }
 end
 

@@ -62,27 +62,28 @@ end
 
 -- Whether holds may have been lost: the server's life is another one, or less is known than the caller remembers. Then
 -- the whole partition is quarantined, under a new mark. What was remembered under an older mark proves nothing new,
--- unless nobody has noticed any loss: then the partition began anew since.
-local function vouch(keys, args, wallet)
-  local got = redis.call('HMGET', keys[4], 'life', 'until', 'mark', 'born')
+-- unless nobody has noticed any loss: then the partition began anew since. `guard` is the partition's key, `newest` that
+-- of the hold which must be there; `wallet` knows the time and its version, and is told the quarantine and the mark.
+local function vouch(guard, newest, args, wallet)
+  local got = redis.call('HMGET', guard, 'life', 'until', 'mark', 'born')
   local mark, remembered = tonumber(got[3] or '0'), tonumber(args[5])
   local lost = mark < remembered or (remembered > 0 and mark > remembered and got[3] == got[4])
   if args[2] ~= '' and got[1] ~= args[2] then
     lost = lost or got[1] or args[3] == '0'
-    redis.call('HSET', keys[4], 'life', args[2])
+    redis.call('HSET', guard, 'life', args[2])
   end
   if not lost and args[4] ~= '' and mark == remembered then
-    lost = wallet.version < tonumber(args[4]) or (keys[7] and redis.call('EXISTS', keys[7]) == 0)
+    lost = wallet.version < tonumber(args[4]) or (newest and redis.call('EXISTS', newest) == 0)
   end
   wallet.bound, wallet.mark, wallet.mark_text = tonumber(got[2] or '0'), mark, got[3]
   if lost then
     wallet.mark = math.max(wallet.now, mark + 1, remembered + 1)
     wallet.bound = math.max(wallet.bound, wallet.now + tonumber(args[6]))
     wallet.mark_text = whole(wallet.mark)
-    redis.call('HSET', keys[4], 'mark', wallet.mark_text, 'until', whole(wallet.bound))
+    redis.call('HSET', guard, 'mark', wallet.mark_text, 'until', whole(wallet.bound))
   elseif mark == 0 then
     wallet.mark, wallet.mark_text = wallet.now, wallet.now_text
-    redis.call('HSET', keys[4], 'mark', wallet.now_text, 'born', wallet.now_text)
+    redis.call('HSET', guard, 'mark', wallet.now_text, 'born', wallet.now_text)
   end
 end
 
@@ -117,7 +118,7 @@ local function wallet_of(keys, args, asset, bare)
       open_asset(wallet, got[8], more[1], more[2])
     end
   end
-  vouch(keys, args, wallet)
+  vouch(keys[4], keys[7], args, wallet)
   return wallet
 end
 
