@@ -115,10 +115,7 @@ class WardingStore(GuardCalls):
         """Call a function on each account's wallets."""
         wallets = [self._wallets(account) for account in accounts]
         return await asyncio.gather(
-            *(
-                self._guard(what, where, terms, [where.account, age_us], sixth=where.left if what == "leave" else "")
-                for where in wallets
-            )
+            *(self._guard(what, where, terms, [where.account, age_us], sixth=where.left) for where in wallets)
         )
 
     def _blindly(self) -> list[str | int]:

@@ -7,7 +7,6 @@ from typing import Any, cast
 from monitor.model.watch import WATCHES_MAX, Ended, Ending, Place, Watched, WatchNews
 from monitor.model.window import moment
 from monitor.store import watchkeys
-from monitor.store.guardkeys import WalletKeys
 from monitor.store.session import Session
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -103,18 +102,16 @@ class WatchingStore(Session):
     async def erase(self, provider: str, account: str, version: int) -> bool:
         """Remove all that is known of an account whose record has still this version.
 
-        False, and nothing is removed, where it was polled since, has alerts, owes news of them, or has open holds. What
-        is remembered of holds that are over goes by itself.
+        False, and nothing is removed, where it was polled since, has alerts, or owes news of them. Its wallets stay
+        until the janitor of the guard forgets them.
         """
         where = self.partition(account)
         named = await self._batch.command("HKEYS", where.closing(account))
         assets = sorted({name.decode().rpartition(" ")[0] for name in named})
         series = [key for asset in assets for key in (where.points(account, asset), where.hourly(account, asset))]
-        guarded = WalletKeys(where, account)
         touched = [
             where.record(account), where.last(provider), where.open, where.outbox(account), where.changed, where.seen,
-            guarded.tending, guarded.held, where.events(account), where.closing(account), *series, guarded.wallets,
-            guarded.debits,
+            where.events(account), where.closing(account), *series,
         ]  # fmt: skip
         return int(await self._batch.fcall("bm_erase", touched, account, version)) == 1
 

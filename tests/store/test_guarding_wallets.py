@@ -311,6 +311,22 @@ async def test_the_wallets_of_an_account_that_is_gone_are_forgotten_once_nothing
     assert await guard.seen_at("player-7") == (None, clock())
 
 
+async def test_a_bet_at_the_end_of_a_session_is_no_debit_that_nobody_sees(guard, clock):
+    await guard.hold(ask("60"), TERMS)
+    await guard.commit_hold("casino", "bet-1", None, TERMS)
+    await guard.dismiss("casino", ["player-7"])
+    clock.pass_(minutes(11))
+
+    assert await tended(guard, clock) == []
+    assert (await guard.check(ask(), TERMS)).balance.unsettled == amount("60"), "no reading shows it"
+    clock.pass_(minutes(60 * 25))
+    await tended(guard, clock)
+    where = guard._wallets("player-7")
+    assert await guard._batch.command("EXISTS", where.wallets, where.debits) == 0
+    await reads(guard, {"USDT": fed("40")})
+    assert (await guard.check(ask("40"), TERMS)).allowed
+
+
 async def test_a_lock_on_an_account_that_never_came_goes_once_it_is_over(store, clock):
     await store.lock("nobody", "USDT", Lock("aml", NOON + minutes(60 * 48)))
     await store.lock("somebody", "USDT", Lock("aml"))

@@ -6,10 +6,14 @@ from decimal import Decimal
 
 import pytest
 
+from monitor.guard.hold import Lock
 from monitor.model.record import Point
 from monitor.model.watch import Ended, Place
 from tests.builders import commit, entry, minutes, row, seconds
+from tests.conftest import PARTITIONS
 from tests.facts import event
+from tests.guard.asks import amount, ask, fed, terms
+from tests.guard.readings import reads
 from tests.post import owe
 
 KEPT = timedelta(hours=24)
@@ -256,15 +260,38 @@ async def test_an_account_that_somebody_polls_again_keeps_what_is_known(store, c
     assert len(await keys_of(store, "player-7")) == 4
 
 
-async def test_an_account_that_still_owes_news_or_holds_money_is_not_forgotten(store, clock):
+async def test_an_account_that_still_owes_news_is_not_forgotten(store, clock):
     await owe(store, clock, [row("firing", entry())], account="player-7")
     version = await store.version("player-7")
     assert not await store.erase("casino", "player-7", version)
     clock.pass_(minutes(1))
     await store.sweep(10)
-    where = store.partition("player-7")
-    await store._batch.command("ZADD", f"{where.tag}:held:player-7", "1", "a hold")
-    assert not await store.erase("casino", "player-7", version)
-    await store._batch.command("DEL", f"{where.tag}:held:player-7")
 
     assert await store.erase("casino", "player-7", version)
+
+
+async def test_a_locked_player_whose_session_was_forgotten_is_locked_in_the_next_one(store, clock):
+    await reads(store, {"USDT": fed("100")})
+    await store.lock("player-7", "USDT", Lock("self-exclusion"))
+    await store.dismiss("casino", ["player-7"])
+
+    assert await store.erase("casino", "player-7", await store.version("player-7"))
+
+    await reads(store, {"USDT": fed("100")})
+    assert (await store.check(ask(), terms())).reason == "ACCOUNT_LOCKED"
+
+
+async def test_a_debit_that_nobody_has_settled_outlives_its_session(store, clock):
+    only = terms(posting_delay=None)
+    await reads(store, {"USDT": fed("100")})
+    await store.hold(ask("60"), only)
+    await store.commit_hold("casino", "bet-1", None, only)
+    await store.dismiss("casino", ["player-7"])
+    clock.pass_(minutes(60 * 25))
+    for number in range(PARTITIONS):
+        await store.tend(number, clock(), only)
+
+    await store.erase("casino", "player-7", await store.version("player-7"))
+
+    await reads(store, {"USDT": fed("100")})
+    assert (await store.check(ask(), only)).balance.unsettled == amount("60")

@@ -34,11 +34,12 @@ local function cover_all(keys, wallet)
   end
 end
 
--- The debits left that were committed before then, as (member, score) flat; and when the first of all was.
-local function old_debits(keys, before)
+-- The debits left that are booked at `from` or later and were committed before then, as (member, score) flat; and when
+-- the first of all was.
+local function old_debits(keys, from, before)
   local found, oldest, told = {}, nil, {}
-  for _, from in ipairs({'-inf', '+inf'}) do
-    local some = redis.call('ZRANGEBYSCORE', keys[3], from, '+inf', 'WITHSCORES', 'LIMIT', 0, DEBITS_MAX)
+  for _, first_at in ipairs({from, '+inf'}) do
+    local some = redis.call('ZRANGEBYSCORE', keys[3], first_at, '+inf', 'WITHSCORES', 'LIMIT', 0, DEBITS_MAX)
     for i = 1, #some, 2 do
       local committed = tonumber(some[i]:sub(1, 16))
       oldest = math.min(oldest or committed, committed)
@@ -50,6 +51,12 @@ local function old_debits(keys, before)
     end
   end
   return found, oldest
+end
+
+-- From when on debits are in doubt. Those of an account that is gone are shown by the first reading there is, should it
+-- come back, once they are booked for so long that none can trail them.
+local function in_doubt(keys, wallet, account)
+  return score(keys[6], account) and whole(wallet.now - wallet.lag) or '-inf'
 end
 
 -- Look again when the next hold expires or the oldest debit is too old; at once, while that lasts.
@@ -65,6 +72,7 @@ local function list_again(keys, wallet, account, at)
   redis.call('HSET', keys[1], 'q', at and whole(at) or '')
 end
 
+-- KEYS  as for every call on a wallet, left
 -- ARGV  as for every call on a wallet, then account, how old an unsettled debit may be
 -- Returns {version, mark, debits older than that as (member, score) flat}.
 local function tend(keys, args)
@@ -75,7 +83,7 @@ local function tend(keys, args)
   if wallet.dirty then
     save(keys, wallet)
   end
-  local found, oldest = old_debits(keys, wallet.now - age)
+  local found, oldest = old_debits(keys, in_doubt(keys, wallet, args[8]), wallet.now - age)
   local at = oldest and math.max(oldest + age, wallet.now)
   list_again(keys, wallet, args[8], at and wallet.expiry and math.min(at, wallet.expiry) or at or wallet.expiry)
   return {whole(wallet.version), whole(wallet.mark), found}
@@ -90,13 +98,15 @@ local function forget(keys, args)
   local age, locked = tonumber(args[9]), false
   if not gone or (wallet.read and tonumber(wallet.read) > gone) then
     redis.call('ZREM', keys[6], args[8])
-  elseif redis.call('EXISTS', keys[2], keys[3]) == 0 and wallet.now - math.max(wallet.version, gone) > age then
+  elseif redis.call('EXISTS', keys[2]) == 0
+    and redis.call('ZCOUNT', keys[3], in_doubt(keys, wallet, args[8]), '+inf') == 0
+    and wallet.now - math.max(wallet.version, gone) > age then
     local all = redis.call('HGETALL', keys[1])
     for i = 1, #all, 2 do
       locked = locked or (all[i]:sub(1, 2) == 'l:' and binds(all[i + 1], wallet.now))
     end
     if not locked then
-      redis.call('DEL', keys[1])
+      redis.call('DEL', keys[1], keys[3])
       redis.call('ZREM', keys[5], args[8])
       redis.call('ZREM', keys[6], args[8])
     end

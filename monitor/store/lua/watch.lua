@@ -192,22 +192,21 @@ local function forget_watch(keys, args)
   return 1
 end
 
--- Remove all that is known of an account, in its partition; not where it was polled since, still has alerts, owes news
--- of them, or has open holds.
--- KEYS  record, last, open, outbox, changed, seen, tending, held, then keys that go with it
+-- Remove all that is known of an account, in its partition; not where it was polled since, still has alerts, or owes news
+-- of them. Its wallets are the guard's: they may be locked, or have debits.
+-- KEYS  record, last, open, outbox, changed, seen, then keys that go with it
 -- ARGV  account, version of the record
 -- Returns 1, or 0 when nothing was removed.
 local function erase(keys, args)
-  local busy = redis.call('EXISTS', keys[4], keys[8]) > 0 or redis.call('SISMEMBER', keys[3], args[1]) == 1
+  local busy = redis.call('EXISTS', keys[4]) == 1 or redis.call('SISMEMBER', keys[3], args[1]) == 1
   if busy or (redis.call('HGET', keys[1], 'v') or '0') ~= args[2] then
     return 0
   end
   redis.call('HDEL', keys[2], args[1])
   redis.call('ZREM', keys[5], args[1])
   redis.call('ZREM', keys[6], args[1])
-  redis.call('ZREM', keys[7], args[1])
   redis.call('DEL', keys[1])
-  for i = 9, #keys do
+  for i = 7, #keys do
     redis.call('DEL', keys[i])
   end
   return 1
