@@ -25,6 +25,7 @@ from monitor.engine.silence_check import firing
 from monitor.engine.watch import STORE_PROVIDER
 from monitor.errors import DeliveryError, ProviderError, StoreUnavailable, StoreUnusable
 from monitor.fields import duration_text
+from monitor.guardstatus import guard_lines, guard_report
 from monitor.model.group import Receipt
 from monitor.model.record import Account, Answer, Record
 from monitor.outlook import channel_view, facts
@@ -133,17 +134,14 @@ async def _status(config: Config) -> dict[str, Any]:
                 made, told = name in expires, (watched[name], record, due, now, rules)
                 views.append(account_view(*told, configured=not made, expires_at=expires.get(name)))
                 # As the metric counts: a moment past its due time, an account is merely about to be polled.
-                if (
-                    (name in config.accounts or name in expires)
-                    and due is not None
-                    and now - due > watched[name].interval
-                ):
+                if due is not None and now - due > watched[name].interval and (made or name in config.accounts):
                     late.append(now - due)
         known_silences = (*config.silences, *await store.silences(now))
         drills = await _drills(store, now)
         silences = await silence_report(store, known_silences, tuple(firing(watched, rules, alarmed)), now)
         dead = {channel: await store.count_dead(channel) for channel in config.channels}
         channels = await store.channel_health(config.channels)
+        guard = await guard_report(store, now)
     alerts = [alert for view in views for alert in view["alerts"]]
     return {
         "at": stamp(now),
@@ -153,6 +151,7 @@ async def _status(config: Config) -> dict[str, Any]:
         "dead_deliveries": dead,
         "channels": {name: channel_view(health) for name, health in channels.items()},
         "silences": silences,
+        "guard": guard,
         "late": {
             "accounts": len(late),
             "worst_ms": max(late, default=timedelta(0)) // timedelta(milliseconds=1),
@@ -184,6 +183,8 @@ def _print_status(report: dict[str, Any]) -> None:
         odd = silence["remarks"] or silence["lifted"]
         say(console, silence_line(silence), "yellow" if odd else "dim")
     _print_channels(console, report["channels"])
+    for line in guard_lines(report["guard"]):
+        say(console, line, "red")
     for one in report["drills"]:
         say(console, f"drill of {one['rule']}: {one['id']}, until {one['details']['until'][:19]}Z")
     pending = sum(1 for alert in alerts if alert["state"] == "pending")

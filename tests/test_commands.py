@@ -16,15 +16,18 @@ from monitor import cli
 from monitor.config import load
 from monitor.engine.watch import STORE_PROVIDER
 from monitor.feeds import Feeds
+from monitor.guard.hold import Switch
 from monitor.model.alert import pause
 from monitor.model.group import Receipt
 from monitor.model.price import Posted, Quote
 from monitor.model.record import Commit
+from monitor.model.report import Report
 from monitor.model.window import micros
 from monitor.store.redis import RedisStore
 from tests.builders import NOON, commit, minutes, seconds
 from tests.facts import Watched, account, answer, outage, policy, rule, snapshot
 from tests.fakes import FakeClock
+from tests.guard.asks import terms
 
 KEY, HOOK = "canary-key-11", "canary-hook-22"
 CONFIG = """\
@@ -257,6 +260,28 @@ class TestStatus:
         assert "firing warning: Low hot USDT 40 (data: " in out
         assert "timed out" in out
         assert "2 accounts, 1 firing, 0 pending, 0 dead deliveries" in out
+
+    def test_what_closes_the_guard_and_where_it_may_have_lost_holds_stands_in_it(self, run, valkey_server):
+        assert json.loads(run("status", "--json")[1])["guard"] == {"closed": [], "quarantine": None}
+        assert "guard" not in run("status")[1]
+
+        async def troubled(store):
+            store.clock_override = None
+            now = await store.time()
+            await store.close_guard(Switch(now, "drill", "maria"))
+            low = Report("GuardClosed", "web-1:7", now, now + minutes(1), "the bankroll fell below 80000", "bankroll")
+            await store.report([low])
+            await store.quarantine_partitions([3, 5], terms())
+
+        in_store(valkey_server.url, troubled)
+
+        guard = json.loads(run("status", "--json")[1])["guard"]
+        assert [one["cause"] for one in guard["closed"]] == ["bankroll", "operator"]
+        assert (guard["quarantine"]["partitions"], guard["quarantine"]["of"]) == (2, 64)
+        said = run("status")[1]
+        assert "guard closed, every bet is refused: closed by maria: drill" in said
+        assert "guard closed, every bet is refused: the bankroll fell below 80000" in said
+        assert "guard in quarantine, holds may have been lost: 2 of 64 partitions, until " in said
 
     def test_its_lines_fit_a_terminal(self, run, valkey_server, monkeypatch):
         in_store(valkey_server.url, self.lived)

@@ -30,6 +30,11 @@ class Bankroll(NamedTuple):
     open_above: int
 
 
+def told(switch: Switch) -> str:
+    """Why an operator's switch is closed, for people."""
+    return f"closed by {switch.author or 'an operator'}: {switch.comment}"
+
+
 @dataclass(slots=True)
 class Switchboard:
     """Implements SwitchBoard. `refresh` is to be called twice a second; `max_age` is that of the bankroll's balance."""
@@ -81,7 +86,7 @@ class Switchboard:
         switch, house = await asyncio.gather(self.store.switch(), self._judge())
         causes = {}
         if switch.since is not None:
-            causes["operator"] = f"closed by {switch.author or 'an operator'}: {switch.comment}"
+            causes["operator"] = told(switch)
         if house:
             causes["bankroll"] = house
         if asked > self._heard:

@@ -100,6 +100,11 @@ class WardingStore(GuardCalls):
             )
         )
 
+    async def quarantines(self, now: datetime) -> list[datetime]:
+        """Until when each of the partitions refuses new holds that does so."""
+        found = await self._gather([("HGET", guardkeys.guard(one), "until") for one in self.partitions])
+        return [until for one in found if one and (until := moment(int(one))) > now]
+
     async def _due(self, where: Partition, terms: Terms) -> Any:
         touched = [guardkeys.guard(where), guardkeys.tending(where), guardkeys.left(where)]
         remembered = self._recollection.mark(where.number)
