@@ -77,3 +77,14 @@ async def test_what_was_bet_without_its_network_is_the_same_bet_when_there_are_t
 
     assert await held(store, "USDT@TRX") == (0, amount("60"))
     assert await held(store, "USDT@ETH") == (0, 0)
+
+
+@pytest.mark.parametrize("count", [999, 1000, 1001, 5000])
+async def test_an_account_may_have_thousands_of_assets(store, clock, count):
+    for told in ("1", "2"):
+        await reads(store, {f"A{n}@X{n}": fed(told) for n in range(count)}, whole=told == "2")
+        clock.pass_(seconds(1))
+
+    for name in ("A0", "A998", f"A{count - 1}@X{count - 1}", f"A{count - 1}"):
+        assert (await store.check(ask("2", asset=name), TERMS)).allowed
+    assert (await store.check(ask("2", asset=f"A{count}"), TERMS)).reason == "ASSET_UNKNOWN"

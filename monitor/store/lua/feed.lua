@@ -1,7 +1,8 @@
 -- What a poll tells the guard, within its commit.
 
 -- Names with their network by name without it, so that `USDT` finds `USDT@TRX`; and how many there are.
-local function know_names(key)
+-- One command writes no more fields and values than `most`.
+local function know_names(key, most)
   local fields, names, count = {}, {}, 0
   for _, field in ipairs(redis.call('HKEYS', key)) do
     if field:sub(1, 2) == 'b:' then
@@ -20,7 +21,10 @@ local function know_names(key)
     fields[#fields + 1] = 'b:' .. base
     fields[#fields + 1] = table.concat(found, '\n')
   end
-  redis.call('HSET', key, 'n', whole(count), unpack(fields))
+  redis.call('HSET', key, 'n', whole(count))
+  for i = 1, #fields, most do
+    redis.call('HSET', key, unpack(fields, i, math.min(i + most - 1, #fields)))
+  end
 end
 
 -- What this reading does not tell is not known any more.
@@ -45,12 +49,17 @@ local function feed(key, now, args, from, to)
   if fence <= at and at <= now then
     return
   end
-  local fresh = redis.call('HSET', key, 'at', args[from], unpack(args, from + 2, to)) > 0
+  -- Lua unpacks no more than some thousand.
+  local most = 2000
+  local fresh = redis.call('HSET', key, 'at', args[from], unpack(args, from + 2, math.min(from + 1 + most, to))) > 0
+  for i = from + 2 + most, to, most do
+    fresh = redis.call('HSET', key, unpack(args, i, math.min(i + most - 1, to))) > 0 or fresh
+  end
   local others = args[from + 1] == '1' and (fresh or known[2] ~= whole((to - from - 1) / 2))
   if others then
     forget_others(key, args, from + 2, to)
   end
   if fresh or others then
-    know_names(key)
+    know_names(key, most)
   end
 end
