@@ -39,8 +39,9 @@ NAMES = {
     "deliveries": ["ntf_1"],
     "silences": ["sil_1"],
 }
-_BET = {"account": ["hot", "hot", "player-7"], "asset": ["USDT"], "amount": ["0.01", "1", "2.50", "30", "90"]}
-#: What is not refused: per path, the keys of a body with the values that they may have.
+_BET = {"account": ["hot", "hot", "player-7"], "asset": ["USDT"], "amount": ["0.01", "1", "2.50", "30", "90"],
+        "exposure": [None, None, "5", "60"], "context": [None, {"round": 7}]}  # fmt: skip
+#: What is not refused: per path, the keys of a body with the values that they may have; None: without it.
 BODIES = {
     "/v1/checks": {**_BET, "max_age": ["150s"], "on_stale": ["deny", "refresh"]},
     "/v1/holds/{hold_id}": {**_BET, "ttl": ["30s", "200ms", "1ms"]},
@@ -102,6 +103,7 @@ def cases(operation, mode):
             if is_known and found:
                 case.path_parameters[name] = found
         if mode is GenerationMode.POSITIVE and is_sound:
+            body = {name: value for name, value in body.items() if value is not None}
             if body and isinstance(case.body, dict):
                 case.body = {**case.body, **body} if is_mixed else body
             if query:
@@ -167,7 +169,7 @@ class Asking:
         }
         place = "/" + "/".join(names.get(part, part) for part in parts)
         values = BODIES.get(path, {}) if "requestBody" in DOCUMENT["paths"][path][method] else {}
-        body = {name: choose(known) for name, known in values.items()} or None
+        body = {name: value for name, known in values.items() if (value := choose(known)) is not None} or None
         query = {name: choose(known) for name, known in QUERIES.get(path, {}).items()}
         answer = self.session.request(
             method, self.base + place, params=query, headers=self._headers(path, body), timeout=60,
@@ -206,7 +208,8 @@ async def test_no_request_makes_the_api_fail_or_answer_otherwise_than_its_docume
     config = place.path / "config.yaml"
     tokens = f"tokens: [{{name: fuzz, token: {TOKEN}, scopes: [admin]}}]"
     said = config.read_text().replace(f':{place.port}"}}', f':{place.port}", {tokens}}}')
-    config.write_text(said.replace("    api: A\n", f"    api: A\n    callback_secret: {CALLBACK}\n"))
+    said = said.replace("    api: A\n", f"    api: A\n    callback_secret: {CALLBACK}\n")
+    config.write_text(said + "guard: {bankroll: {account: hot, asset: USDT, close_below: 0, open_above: 0}}\n")
     daemon = await place.start()
 
     asking = Asking(place.port)
