@@ -138,6 +138,7 @@ class Asking:
 
     def _judge(self, method, template, path, status, media, body):
         check(method, path, status, media.partition(";")[0], body)
+        assert status < 500, f"{method} {path} was answered {status} {body}"
         self.seen[method, template, status] += 1
         if (method, template, status) == ("POST", "/v1/silences", 201):
             NAMES["silences"].append(json.loads(body)["id"])
@@ -209,7 +210,9 @@ async def test_no_request_makes_the_api_fail_or_answer_otherwise_than_its_docume
     tokens = f"tokens: [{{name: fuzz, token: {TOKEN}, scopes: [admin]}}]"
     said = config.read_text().replace(f':{place.port}"}}', f':{place.port}", {tokens}}}')
     said = said.replace("    api: A\n", f"    api: A\n    callback_secret: {CALLBACK}\n")
-    config.write_text(said + "guard: {bankroll: {account: hot, asset: USDT, close_below: 0, open_above: 0}}\n")
+    config.write_text(
+        said + "guard: {deadline: 10s, bankroll: {account: hot, asset: USDT, close_below: 0, open_above: 0}}\n"
+    )
     daemon = await place.start()
 
     asking = Asking(place.port)
