@@ -79,6 +79,8 @@ class Guard:
                 verdict = await (self.store.hold if hold else self.store.check)(ask, policy.terms)
                 if wish.exposure is not None and verdict.allowed:
                     verdict = await self._cover(ask, wish.exposure, verdict)
+            if _is_over(verdict, self.clock() - began):
+                raise TimeoutError
         except TimeoutError:
             self._undo(caller, hold, wish, decision)
             self.meter.undecided("deadline-exceeded", self.clock() - began)
@@ -282,3 +284,10 @@ class Guard:
                 return await work
         except TimeoutError:
             raise DeadlineExceeded("no answer in time") from None
+
+
+def _is_over(verdict: Verdict, took: timedelta) -> bool:
+    """Whether what is held may have expired before anybody is told: its ttl is short, or we were stopped."""
+    hold = verdict.hold
+    ends = hold.expires_at if verdict.allowed and hold is not None and hold.state == "held" else None
+    return ends is not None and took >= ends - verdict.now

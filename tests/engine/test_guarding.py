@@ -252,6 +252,22 @@ async def test_a_process_that_stood_still_says_nothing_of_what_was_decided_befor
     assert bets.meter.said == [("undecided", "deadline-exceeded")]
 
 
+async def test_what_is_over_before_it_could_be_told_is_no_allow(bets):
+    slow = Slow(bets.store)
+    guard = bets.guard(store=slow, deadline=seconds(5))
+
+    async def stopped(*args):
+        answer = await bets.store.hold(*args)
+        bets.pass_(seconds(2))
+        return answer
+
+    slow.hold = stopped
+
+    with pytest.raises(DeadlineExceeded):
+        await bet(guard, "100", ttl=seconds(2))
+    assert reason(await bet(guard, "100", "bet-3", ttl=seconds(3))) == "OK"
+
+
 @virtual_time
 async def test_a_late_answer_to_a_repetition_does_not_take_away_what_was_promised():
     bets = Bets()
