@@ -55,6 +55,13 @@ rules:
   - {{alert: Low, type: low_balance, assets: [USDT], below: {below}, severity: critical}}
 """
 
+WRONG_CLOCK = """\
+import time
+
+true = time.time
+time.time = lambda: true() + {seconds}
+"""
+
 
 @dataclass
 class Bank:
@@ -167,6 +174,8 @@ class Place:
     chat: Chat
     port: int = 0
     daemons: list = field(default_factory=list)
+    #: By so many hours the clocks of processes that are started from now on are wrong.
+    wrong_by: float = 0
 
     def write(self, *, store="embedded:./data", wallets=("hot",), below=50, timeout="2s", shutdown="5s"):
         accounts = "\n".join(f"      {name}: {{wallet_id: {name}, labels: {{role: hot}}}}" for name in wallets)
@@ -179,7 +188,16 @@ class Place:
     def env(self):
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         secrets = {"BANK_KEY": KEY, "OPS_URL": self.chat.url, "OPS_SECRET": SECRET}
-        return {**kept, **secrets, "PYTHONPATH": str(ROOT)}
+        return {**kept, **secrets, "PYTHONPATH": os.pathsep.join(map(str, (*self._clock(), ROOT)))}
+
+    def _clock(self):
+        """A folder with what Python runs first: the process believes in another time of day."""
+        if not self.wrong_by:
+            return
+        folder = self.path / f"clock{self.wrong_by}"
+        folder.mkdir(exist_ok=True)
+        (folder / "sitecustomize.py").write_text(WRONG_CLOCK.format(seconds=self.wrong_by * 3600))
+        yield folder
 
     async def start(self, *, ready=True, roles="poll,deliver,api"):
         log = (self.path / f"log-{len(self.daemons)}").open("wb")
