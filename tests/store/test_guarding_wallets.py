@@ -336,3 +336,16 @@ async def test_a_lock_on_an_account_that_never_came_goes_once_it_is_over(store, 
 
     kept = [await store._batch.command("EXISTS", store._wallets(name).wallets) for name in ("nobody", "somebody")]
     assert kept == [0, 1]
+
+
+async def test_wallets_that_are_locked_for_ever_do_not_keep_others_from_being_forgotten(store, clock):
+    names = [f"player-{n}" for n in range(999) if store.partition(f"player-{n}") == store.partition("player-7")][:103]
+    for name in names:
+        await store.lock(name, "USDT", Lock("aml", None if name != names[-1] else clock() + minutes(1)))
+        clock.pass_(seconds(0.001))
+    for hours in (25, 25):
+        clock.pass_(minutes(60 * hours))
+        await tended(store, clock)
+
+    kept = [await store._batch.command("EXISTS", store._wallets(name).wallets) for name in names]
+    assert kept == [1] * 102 + [0]

@@ -89,27 +89,36 @@ local function tend(keys, args)
   return {whole(wallet.version), whole(wallet.mark), found}
 end
 
--- Forget the wallets of an account that is gone, unless something is open or it is back.
+-- Whether wallets of an account that is gone hold, owe or lock something, or did lately.
+local function of_use(keys, args, wallet, gone)
+  local owed = redis.call('ZCOUNT', keys[3], in_doubt(keys, wallet, args[8]), '+inf')
+  if owed > 0 or redis.call('EXISTS', keys[2]) == 1 then
+    return true
+  end
+  local all = redis.call('HGETALL', keys[1])
+  for i = 1, #all, 2 do
+    if all[i]:sub(1, 2) == 'l:' and binds(all[i + 1], wallet.now) then
+      return true
+    end
+  end
+  return wallet.now - math.max(wallet.version, gone) <= tonumber(args[9])
+end
+
+-- Forget the wallets of an account that is gone, unless it is back. Those still of use are looked at as long after
+-- this: at once, they would stand before all others for ever.
 -- KEYS  as for every call on a wallet, left
 -- ARGV  as for every call on a wallet, then account, how long ago it must have gone
 -- Returns {version, mark}.
 local function forget(keys, args)
   local wallet, gone = wallet_of(keys, args, ''), score(keys[6], args[8])
-  local age, locked = tonumber(args[9]), false
   if not gone or (wallet.read and tonumber(wallet.read) > gone) then
     redis.call('ZREM', keys[6], args[8])
-  elseif redis.call('EXISTS', keys[2]) == 0
-    and redis.call('ZCOUNT', keys[3], in_doubt(keys, wallet, args[8]), '+inf') == 0
-    and wallet.now - math.max(wallet.version, gone) > age then
-    local all = redis.call('HGETALL', keys[1])
-    for i = 1, #all, 2 do
-      locked = locked or (all[i]:sub(1, 2) == 'l:' and binds(all[i + 1], wallet.now))
-    end
-    if not locked then
-      redis.call('DEL', keys[1], keys[3])
-      redis.call('ZREM', keys[5], args[8])
-      redis.call('ZREM', keys[6], args[8])
-    end
+  elseif of_use(keys, args, wallet, gone) then
+    redis.call('ZADD', keys[6], whole(wallet.now), args[8])
+  else
+    redis.call('DEL', keys[1], keys[3])
+    redis.call('ZREM', keys[5], args[8])
+    redis.call('ZREM', keys[6], args[8])
   end
   return {whole(wallet.version), whole(wallet.mark)}
 end
