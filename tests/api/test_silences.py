@@ -86,11 +86,12 @@ async def test_what_is_not_sound_is_refused(context, start, changes, detail):
     assert detail in problem["detail"]
 
 
-@pytest.mark.parametrize("body", [b'{"match":' + b"[" * 20_000, b'{"match":"\xff"}'])
-async def test_endless_brackets_and_what_is_no_utf_8_are_no_json(context, start, body):
+@pytest.mark.parametrize("path", ["/v1/silences", "/v1/alerts/alr_1/ack"])
+@pytest.mark.parametrize("body", [b'{"match":' + b"[" * 20_000, b'{"comment":"\xff"}'])
+async def test_endless_brackets_and_what_is_no_utf_8_are_no_json(context, start, path, body):
     client, _ = await start(context())
 
-    async with client.post("/v1/silences", data=body) as answer:
+    async with client.post(path, data=body) as answer:
         assert (answer.status, (await answer.json())["type"]) == (400, "invalid-request")
 
 
