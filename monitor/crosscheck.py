@@ -93,11 +93,12 @@ def _check_http(settings: Settings, found: Findings) -> None:
     http = settings.http
     if not http.local and not http.tokens:
         found.wrong(("http", "listen"), f"{http.listen} can be reached from other machines: add tokens")
-    names = [token.name for token in http.tokens]
     for index, token in enumerate(http.tokens):
-        if token.name in names[:index]:
+        others, secret = http.tokens[:index], token.token.get_secret_value()
+        if any(token.name == one.name for one in others):
             found.wrong(("http", "tokens", index, "name"), f"there is already a token {token.name!r}")
-        secret = token.token.get_secret_value()
+        elif secret != UNREAD and (twin := next((one.name for one in others if one.token == token.token), None)):
+            found.wrong(("http", "tokens", index, "token"), f"the same as that of {twin!r}: who asks could not be told")
         if secret != UNREAD and len(secret) < TOKEN_MIN:
             found.doubt(("http", "tokens", index, "token"), f"shorter than {TOKEN_MIN} characters, easy to guess")
 

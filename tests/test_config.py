@@ -198,6 +198,12 @@ def test_a_provider_type_of_a_later_version_is_refused_by_name(written, kind):
             id="two tokens of one name",
         ),
         pytest.param(
+            "http: {tokens: [{name: a, token: &t {env: TOKEN}, scopes: [read]}, {name: b, token: *t, "
+            "scopes: [read]}]}\n",
+            ["config.yaml:9: http.tokens[1].token: the same as that of 'a': who asks could not be told"],
+            id="two names of one token",
+        ),
+        pytest.param(
             "      cold: {wallet_id: w, assets: [X], labels: {severity: high}}\n",
             [f"config.yaml:9: providers.custody.accounts.cold: {OWN_LABEL}"],
             id="a label that alerts have anyway",
