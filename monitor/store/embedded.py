@@ -33,7 +33,7 @@ PATIENCE_SECONDS = 10.0
 
 #: The child needs no more of our environment, and least of all the secrets in it.
 _ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
-#: glibc keeps 7 freed pieces of a size at hand: with thousands of holds each call cost half as much again. 34 MB at most.
+#: glibc keeps 7 freed pieces of a size at hand: with thousands of holds a call cost half more. These are 34 MB at most.
 #: Source: https://sourceware.org/glibc/manual/latest/html_node/Memory-Allocation-Tunables.html
 _SET = {"LC_ALL": "C", "GLIBC_TUNABLES": "glibc.malloc.tcache_count=1000"}
 _DAMAGED = re.compile(r"(?:Bad file format|Unexpected end of file) reading the append only file ([^\s:]+?)[:.](?:\s|$)")
