@@ -272,3 +272,19 @@ async def test_settings_may_differ_between_processes_and_change_among_bets(place
             await casino.bets(40)
     assert casino.statuses == {200, 201}
     assert {"AMOUNT_BELOW_MIN", "AMOUNT_ABOVE_MAX"} <= {reason for *_, reason in casino.answered.values()}
+
+
+async def test_what_was_held_for_nobody_is_given_back_by_a_process_that_is_told_to_end(place, casino, kept):
+    first = await start(place, casino, store=kept.url)
+    kept.process.send_signal(signal.SIGSTOP)
+    status, answer = await casino.hold("late", "red", 150, first.port)
+    assert (status, answer["type"]) == (503, "deadline-exceeded")
+
+    ending = asyncio.create_task(first.stop())
+    await asyncio.sleep(0.3)  # it is about to leave, and the store is still silent
+    kept.process.send_signal(signal.SIGCONT)
+
+    assert await ending == 0
+    second = await start(place, casino, store=kept.url)
+    assert (await casino.hold("next", "red", 150, second.port))[1]["reason"] == "OK"
+    assert (await casino.hold("late", "red", 150, second.port))[1]["reason"] == "HOLD_TOMBSTONED"
