@@ -73,6 +73,12 @@ CASES = {
     53: "a file that is invalid at reload: the old configuration goes on, whole",
     54: "an account that is removed while its alert fires",
     55: "silences that match nothing, end soon or are old are listed; their author is reminded",
+    # the guard
+    56: "facts older than `max_age`: refused as stale, without waiting for a provider unless the caller asked for that",
+    57: "a hundred bets at once: each allow is a hold of its own, and a repeated one is the same hold",
+    58: "a bankroll that hovers at its limit: closes and opens with hysteresis, and both are told",
+    59: "a store that does not answer: no decision, and never an allow of before",
+    60: "a balance that is known only within bounds: the lower one counts",
 }
 #: Cases without a test, and why.
 PENDING: dict[int, str] = {}

@@ -37,7 +37,7 @@ def seen(until):
     return seen
 
 
-async def test_of_fifty_bets_at_once_on_the_money_of_one_exactly_one_wins(place, bank, seen):
+async def test_case_57_of_fifty_bets_at_once_on_the_money_of_one_exactly_one_wins(place, bank, seen):
     bank.held["hot"] = 150
     daemon = await place.write().start()
     await seen(daemon, "150")
@@ -115,9 +115,12 @@ async def test_holds_survive_the_daemon_that_made_them(place, bank, seen):
     assert (await hold(daemon, "bet-2", amount="0.01"))[1]["reason"] == "INSUFFICIENT_FUNDS"
 
 
-async def test_while_the_store_is_away_nobody_may_bet(place, seen, redis_server):
+async def test_case_59_while_the_store_is_away_nobody_may_bet(place, seen, redis_server):
+    with redis.Redis(port=redis_server.port) as client:
+        client.config_set("appendonly", "yes")
     daemon = await place.write(store=redis_server.url).start()
     await seen(daemon, "100")
+    assert (await hold(daemon, "bet-0", amount="1"))[0] == 201
     await redis_server.stop()
 
     status, problem = await hold(daemon, "bet-1")
@@ -125,6 +128,7 @@ async def test_while_the_store_is_away_nobody_may_bet(place, seen, redis_server)
     assert (status, problem["type"], problem["safe_to_retry"]) == (503, "store-unavailable", True)
     assert problem["decision_id"].startswith("dec_")
     assert problem["hold"] == {"id": "bet-1"}
+    assert (await hold(daemon, "bet-0", amount="1"))[0] == 503, "what was allowed before is no answer now"
 
 
 async def test_the_switch_counts_in_every_process_within_a_second(place, seen, until, redis_server):

@@ -105,5 +105,5 @@ def test_a_name_that_does_not_print_is_no_asset():
     ],
     ids=["apart", "all of it", "within", "no total", "pending is no room for it", "none", "less than none"],
 )
-def test_what_is_locked_is_taken_off_unless_the_total_shows_that_it_is_off_already(amounts, contained, apart):
+def test_case_60_what_is_locked_is_taken_off_unless_the_total_shows_that_it_is_off_already(amounts, contained, apart):
     assert fed(amounts) == Fed(amounts["available"], Decimal(contained), Decimal(apart))

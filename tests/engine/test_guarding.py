@@ -123,7 +123,7 @@ async def test_facts_that_are_getting_old_are_good_and_read_anew_in_the_backgrou
     assert bets.refreshing.nows == []
 
 
-async def test_stale_facts_are_refused_and_read_anew_for_the_next_bet(bets):
+async def test_case_56_stale_facts_are_refused_at_once_and_read_anew_for_the_next_bet(bets):
     guard = bets.guard()
     bets.pass_(seconds(151))
 
@@ -131,6 +131,7 @@ async def test_stale_facts_are_refused_and_read_anew_for_the_next_bet(bets):
 
     assert (reason(decided), decided.freshness) == ("BALANCE_STALE", "stale")
     assert bets.refreshing.soons == ["player-7"]
+    assert bets.refreshing.nows == [], "nobody asked to wait for a provider"
 
 
 async def test_a_request_can_ask_for_fresher_facts_but_not_for_older_ones(bets):
@@ -141,7 +142,7 @@ async def test_a_request_can_ask_for_fresher_facts_but_not_for_older_ones(bets):
     assert reason(await bet(guard, hold="bet-2", max_age=minutes(60))) == "BALANCE_STALE"
 
 
-async def test_whoever_wants_it_waits_for_a_reading_before_being_refused(bets):
+async def test_case_56_whoever_wants_it_waits_for_a_reading_before_being_refused(bets):
     guard = bets.guard()
     bets.pass_(minutes(10))
     bets.refreshing.bring = lambda: bets.store.feed("player-7", {"USDT": fed("7")}, bets.clock())
@@ -183,6 +184,19 @@ async def test_a_reading_that_does_not_come_back_in_time_is_a_refusal(bets, outc
     assert reason(await bet(guard)) == "BALANCE_STALE"
     assert reason(await bet(guard, hold="bet-2", on_stale="deny")) == "BALANCE_STALE"
     assert len(bets.refreshing.nows) == 1
+
+
+@pytest.mark.parametrize(("on_stale", "asked"), [("deny", 0), ("refresh", 1)])
+async def test_case_13_while_the_provider_fails_bets_go_on_until_the_facts_are_too_old(bets, on_stale, asked):
+    guard = bets.guard(on_stale=on_stale)
+    bets.refreshing.outcome = "failing"
+    bets.pass_(seconds(150))
+    assert reason(await bet(guard)) == "OK"
+    assert bets.refreshing.nows == []
+    bets.pass_(seconds(1))
+
+    assert reason(await bet(guard, hold="bet-2")) == "BALANCE_STALE"
+    assert len(bets.refreshing.nows) == asked
 
 
 async def test_nobody_waits_for_a_reading_that_would_change_nothing(bets):
@@ -317,7 +331,7 @@ async def test_whoever_is_cut_off_while_waiting_has_nothing_reserved(bets):
     assert len(bets.undoing) == 1
 
 
-async def test_without_the_store_nothing_is_decided(bets):
+async def test_case_59_without_the_store_nothing_is_decided(bets):
     slow = Slow(bets.store)
     guard = bets.guard(store=slow)
     slow.down = True

@@ -31,13 +31,24 @@ async def test_what_is_held_cannot_be_held_again(guard):
     assert first.balance.spendable == second.balance.spendable == amount("40")
 
 
-async def test_of_fifty_bets_at_once_exactly_one_wins(open_store):
+async def test_case_57_of_fifty_bets_at_once_exactly_one_wins(open_store):
     stores = [await open_store() for _ in range(3)]
     await reads(stores[0], {"USDT": fed("150")})
 
     found = await asyncio.gather(*(stores[i % 3].hold(ask("100", f"bet-{i}"), TERMS) for i in range(50)))
 
     assert sorted(one.reason for one in found) == ["INSUFFICIENT_FUNDS"] * 49 + ["OK"]
+    assert (await balance(stores[0])).held == amount("100")
+
+
+async def test_case_57_a_bet_that_is_sent_a_hundred_times_at_once_is_held_once(open_store):
+    stores = [await open_store() for _ in range(3)]
+    await reads(stores[0], {"USDT": fed("150")})
+
+    found = await asyncio.gather(*(stores[i % 3].hold(ask("100"), TERMS) for i in range(100)))
+
+    assert {one.reason for one in found} == {"OK"}
+    assert sorted(one.replayed for one in found) == [False] + [True] * 99
     assert (await balance(stores[0])).held == amount("100")
 
 

@@ -125,7 +125,7 @@ async def test_one_loss_is_one_quarantine_however_many_remember_it(open_store, c
     assert [await reason(store, f"new-{number}") for number, store in enumerate(stores)] == ["OK"] * 3
 
 
-async def test_a_store_that_was_emptied_is_noticed_by_whoever_was_there(guard):
+async def test_case_10_a_store_that_was_emptied_is_noticed_by_whoever_was_there(guard):
     await guard.hold(ask("60"), TERMS)
     await guard._batch.command("FLUSHALL")
     await guard.open(PARTITIONS)

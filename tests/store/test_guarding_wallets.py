@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from monitor.engine.feeding import fed as as_fed
 from monitor.guard.hold import Debit, Lock
 from tests.builders import NOON, minutes, seconds
 from tests.guard.asks import amount, ask, fed, terms
@@ -152,6 +153,16 @@ async def test_what_the_provider_has_locked_is_taken_off_or_objected_to(store, t
 
     assert [one.reason for one in found] == [subtract, deny]
     assert found[1].balance.locked == 0
+
+
+@pytest.mark.parametrize(("total", "enough"), [(None, "70"), ("100", "70"), ("130", "100")])
+async def test_case_60_of_what_may_be_there_or_not_only_what_is_there_for_sure_is_held(store, total, enough):
+    # Without a total nobody says whether `available` still contains what is locked.
+    told = {"available": Decimal(100), "locked": Decimal(30)} | ({"total": Decimal(total)} if total else {})
+    await reads(store, {"USDT": as_fed(told)})
+
+    assert (await store.hold(ask(f"{enough}.01", "more"), TERMS)).reason == "INSUFFICIENT_FUNDS"
+    assert (await store.hold(ask(enough, "all"), TERMS)).reason == "OK"
 
 
 async def test_an_answer_to_an_older_request_never_replaces_a_newer_one(guard, clock):
