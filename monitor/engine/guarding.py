@@ -181,7 +181,9 @@ class Guard:
     def _told(self, ask: Ask, account: Account | None, verdict: Verdict, began: Any) -> Decided:
         as_of = None if verdict.balance is None else verdict.balance.as_of
         age = None if as_of is None else max(_NOTHING, verdict.now - as_of)
-        known = freshness(age, self.policy.soft_age, ask.max_age)
+        # What was read by a clock that is ahead is of no known age.
+        old = verdict.reason == "BALANCE_STALE" and not verdict.replayed
+        known = "stale" if old else freshness(age, self.policy.soft_age, ask.max_age)
         if account is not None and known in ("soft", "stale"):
             self.refreshing.soon(account)
         decision = (verdict.hold.decision if verdict.replayed and verdict.hold else "") or ask.decision

@@ -145,6 +145,29 @@ SCENES = {
 }
 
 
+async def test_what_was_read_by_a_clock_that_is_ahead_is_called_stale_and_read_anew(one_casino):
+    await one_casino.opens()
+    one_casino.bets.clock.pass_(minutes(-60))
+
+    _, answer = await one_casino.put()
+
+    assert (answer["reason"], answer["balance"]["freshness"]) == ("BALANCE_STALE", "stale")
+    assert one_casino.bets.refreshing.soons == ["player-7"]
+
+
+async def test_every_answer_says_what_is_known_of_the_wallet_but_to_an_id_that_never_held(one_casino):
+    await one_casino.opens()
+    _, unknown = await one_casino.put(account="player-9")
+    await one_casino.call("release", "late")
+    _, late = await one_casino.put("late")
+
+    assert unknown["balance"] == {
+        "asset": "USDT", "last_seen": None, "held": "0", "unsettled": "0", "locked": "0", "spendable": None,
+        "as_of": None, "age_ms": None, "freshness": "never",
+    }  # fmt: skip
+    assert (late["reason"], late["balance"]) == ("HOLD_TOMBSTONED", None)
+
+
 @pytest.mark.parametrize("reason", REASONS)
 async def test_every_reason_is_told_and_but_for_ok_it_is_a_denial_that_holds_nothing(casino, reason):
     asked = await SCENES[reason](casino) or {}
