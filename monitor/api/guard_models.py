@@ -120,7 +120,7 @@ class Decision(_Answer, frozen=True):
     decision: Literal["allow", "deny"]
     reason: Reason
     hold: Annotated[Hold | None, Meta(description="what is known under this id; its state says whether it is held")]
-    balance: Annotated[Balance | None, Meta(description="null where there is no such wallet")]
+    balance: Annotated[Balance | None, Meta(description="null where the id was released before it came")]
     replayed: bool
     decision_id: str
     shortfall: Annotated[AmountText | UnsetType, Meta(description="how much is missing")] = UNSET

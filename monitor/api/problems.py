@@ -17,7 +17,7 @@ class Kind(NamedTuple):
 #: Every problem that the API knows, by the name that is its `type`.
 PROBLEMS: Mapping[str, Kind] = {
     "invalid-request": Kind(400, "The request cannot be understood; `detail` says which part and how to write it."),
-    "amount-precision": Kind(400, "An amount has more decimals than its asset: it is never rounded."),
+    "amount-precision": Kind(400, "An amount has more than 18 decimals: it is never rounded."),
     "unauthorized": Kind(401, "There is no token, or none that is known."),
     "signature-invalid": Kind(401, "What must be signed is not, or its signature is not that of what arrived."),
     "timestamp-outside-window": Kind(401, "It was signed too long ago, or by a clock that is ahead."),
