@@ -46,7 +46,8 @@ class Ask(NamedTuple):
     """A question before a bet. `hold` is empty for a check. `asset` is as the caller wrote it, maybe without network.
 
     `amount` counts units, `decimals` is how it was written. `max_age` is how old the facts may be. `early` is the first
-    reason to refuse that is known without the wallet. `declared`: the configuration names this asset.
+    reason to refuse that is known without the wallet. `declared`: the configuration names this asset. `whose` money the
+    account stands for, see `monitor.model.feed`: what was read of other money is not known. Empty: of any.
     """
 
     caller: str
@@ -60,6 +61,7 @@ class Ask(NamedTuple):
     decision: str
     early: Reason | None = None
     declared: bool = False
+    whose: str = ""
 
 
 class Balance(NamedTuple):

@@ -3,9 +3,17 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
+from monitor.model.event import digest
 from monitor.model.money import ZERO
+
+
+@lru_cache(maxsize=20_000)
+def whose(provider: str, target: object) -> str:
+    """Which money an account stands for, as a short text: another one where its name was given to another wallet."""
+    return digest(provider, repr(target))
 
 
 class Fed(NamedTuple):
@@ -23,9 +31,10 @@ class Feed(NamedTuple):
     """The balances of an account as this very reading showed them, nothing carried over from an older one.
 
     `as_of` is set where the provider's own time is trusted: it is the fence where it is older than the request.
-    `whole`: what is not in here is not known any more, whatever an older reading said.
+    `whole`: what is not in here is not known any more, whatever an older reading said. `whose` are they: see `whose`.
     """
 
     assets: Mapping[str, Fed]
     as_of: datetime | None = None
     whole: bool = False
+    whose: str = ""

@@ -72,7 +72,7 @@ def ask_args(ask: Ask, terms: Terms) -> list[Argument]:
     return [
         terms.locked, terms.max_holds, f"{ask.caller}/{ask.hold}", ask.account, ask.asset,
         units.padded(ask.amount), f"{ask.decimals:02d}", ttl_us, max_age_us, ask.decision,
-        ask.early or "", "1" if ask.declared else "0", kept_ms,
+        ask.early or "", "1" if ask.declared else "0", kept_ms, ask.whose,
     ]  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def feed_args(feed: Feed | None, claimed_at: datetime, token: int) -> list[Any]:
         return [0]
     fence = f"{micros(min(claimed_at, feed.as_of) if feed.as_of else claimed_at):016d}"
     head = f"{fence}{token:016d}"
-    args: list[Any] = [2 + 2 * len(feed.assets), fence, "1" if feed.whole else "0"]
+    args: list[Any] = [3 + 2 * len(feed.assets), fence, "1" if feed.whole else "0", feed.whose]
     for asset, told in feed.assets.items():
         args += [f"f:{asset}", head + _told(str(told.available), str(told.locked), str(told.apart))]
     return args

@@ -41,6 +41,16 @@ def test_only_what_was_really_read_is_told():
     assert (feed.as_of, feed.whole) == (None, False)
 
 
+def test_a_reading_says_of_which_money_it_is():
+    answer = read({"USDT": measures(available=12)})
+    moved = [replace(ACCOUNT, target=("wallet", name)) for name in "ab"] + [replace(ACCOUNT, provider="custody")]
+
+    told_of = {told(answer, account=account).whose for account in (ACCOUNT, *moved)}
+
+    assert len(told_of) == 4
+    assert told(answer, account=replace(moved[0], interval=minutes(5))).whose in told_of, "the same money"
+
+
 def test_a_decision_tells_the_guard_what_was_read_and_not_what_is_remembered():
     answer = read({"USDT": measures(available=12)}, as_of=NOON + seconds(50))
 

@@ -10,6 +10,7 @@ from monitor.errors import StoreUnavailable
 from monitor.guard.errors import DeadlineExceeded, SeveralNetworks
 from monitor.guard.hold import Lock, Switch
 from monitor.guard.policy import House
+from monitor.model.feed import whose
 from tests.builders import NOON, minutes, seconds
 from tests.fakes import virtual_time
 from tests.guard.asks import amount, fed, terms
@@ -61,6 +62,25 @@ class Slow:
 
 
 # What is known without the wallet.
+
+
+async def test_a_name_that_was_given_to_another_wallet_is_not_answered_from_the_old_one_s_balance(bets):
+    before, now = account(target="rich"), account(target="poor")
+    bets.store.feed("player-7", {"USDT": fed("1000")}, NOON + seconds(1), whose=whose("casino", before.target))
+    guard = bets.guard({"player-7": now})
+
+    decided = await bet(guard, "500")
+
+    assert (reason(decided), decided.age) == ("BALANCE_NEVER_SEEN", None)
+    bets.store.feed("player-7", {"USDT": fed("5")}, NOON + seconds(2), whose=whose("casino", now.target))
+    assert reason(await bet(guard, "500", "bet-2")) == "INSUFFICIENT_FUNDS"
+
+
+async def test_nor_is_the_house_s(bets):
+    bets.store.feed("hot-usdt", {"USDT": fed("1000")}, NOON + seconds(1), whose=whose("casino", "before"))
+    bets.accounts.here["hot-usdt"] = account("hot-usdt", target="now")
+
+    assert reason(await bet(bets.guard(house=HOUSE), exposure="10")) == "BANKROLL_INSUFFICIENT"
 
 
 async def test_reasons_known_beforehand_come_in_the_order_of_all_reasons(bets):

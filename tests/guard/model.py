@@ -4,7 +4,7 @@ Tests of what stands on the port `GuardStore` use it as a store that works; test
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -67,6 +67,7 @@ class _Account:
     read: datetime | None = None
     version: int = 0
     bound_until: datetime | None = None
+    whose: str = ""
 
 
 class ModelGuard:
@@ -82,15 +83,23 @@ class ModelGuard:
     # What a test says happened.
 
     def feed(
-        self, account: str, assets: Mapping[str, Fed], fence: datetime, token: int = 0, *, whole: bool = False
+        self,
+        account: str,
+        assets: Mapping[str, Fed],
+        fence: datetime,
+        token: int = 0,
+        *,
+        whole: bool = False,
+        whose: str = "",
     ) -> None:
         """A reading that began at `fence` showed this; dropped where one that began as late is known."""
         known = self._account(account)
         if known.read is not None and fence <= known.read <= self.clock():
             return
         known.read, known.version = fence, known.version + 1
-        if whole:
+        if whole or known.whose != whose:
             known.seen.clear()
+        known.whose = whose
         for asset, fed in assets.items():
             told = (units.floor(fed.available), units.ceil(fed.locked), units.decimals(fed.available))
             known.seen[asset] = _Seen(*told, fed.locked > 0 or fed.apart > 0, fence, token)
@@ -119,7 +128,8 @@ class ModelGuard:
             hold = hold._replace(reason=verdict.reason)
         self.bets[ask.caller, ask.hold] = _Bet(hold, ask.asset)
         self._touch(ask.account)
-        return verdict._replace(hold=hold, balance=self._balance(ask.account, asset, terms))
+        balance = self._balance(ask.account, asset, terms) if verdict.allowed else verdict.balance
+        return verdict._replace(hold=hold, balance=balance)
 
     def open_holds(self) -> int:
         return sum(one.hold.state == "held" and one.hold.expires_at > self.clock() for one in self.bets.values())
@@ -313,9 +323,13 @@ class ModelGuard:
 
     def _decide(self, ask: Ask, terms: Terms) -> Verdict:
         now, known, names = self.clock(), self._account(ask.account), self._names(ask)
-        if len(names) > 1:
+        strange = bool(known.whose and ask.whose) and known.whose != ask.whose
+        if len(names) > 1 and not strange:
             return Verdict("ASSET_UNKNOWN", None, None, now, networks=tuple(sorted(names)))
         balance = self._balance(ask.account, names[0], terms)
+        if strange:
+            known = replace(known, seen={}, read=None)
+            balance = Balance(names[0], None, balance.held, balance.unsettled, 0, None)
         reason = first(ask.early, *self._reasons(ask, terms, balance, known)) or "OK"
         return Verdict(reason, balance, None, now)
 

@@ -19,6 +19,7 @@ async def reads(
     began: datetime | None = None,
     as_of: datetime | None = None,
     whole: bool = False,
+    whose: str = "",
 ) -> Committed:
     """One poll of the account from claim to commit; `began` stands for the time of its claim."""
     await store.enrol("casino", {account: NOON})
@@ -27,5 +28,5 @@ async def reads(
     assert claim is not None, f"somebody polls {account}"
     claim = claim._replace(claimed_at=began or claim.claimed_at)
     record = await store.load(account)
-    read = commit(record)._replace(feed=Feed(assets, as_of, whole))
+    read = commit(record)._replace(feed=Feed(assets, as_of, whole, whose))
     return await store.commit("casino", read, claim, claim.claimed_at + minutes(1))

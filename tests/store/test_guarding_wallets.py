@@ -360,3 +360,32 @@ async def test_wallets_that_are_locked_for_ever_do_not_keep_others_from_being_fo
 
     kept = [await store._batch.command("EXISTS", store._wallets(name).wallets) for name in names]
     assert kept == [1] * 102 + [0]
+
+
+async def test_what_was_read_of_another_wallet_is_not_known_of_the_one_that_has_its_name_now(store):
+    await reads(store, {"USDT": fed("1000"), "BTC": fed("2")}, whose="rich")
+    assert await why(store, whose="rich") == "OK"
+
+    assert await why(store, whose="poor") == "BALANCE_NEVER_SEEN"
+    assert await why(store, whose="poor", asset="ETH") == "BALANCE_NEVER_SEEN", "nor what it has not"
+    refused = await store.hold(ask("500", "a", whose="poor"), TERMS)
+    assert (refused.reason, refused.balance.last_seen) == ("BALANCE_NEVER_SEEN", None)
+
+    # Its reading may be one of a few assets only.
+    await reads(store, {"USDT": fed("5")}, began=NOON + seconds(1), whose="poor")
+    assert await why(store, whose="poor") == "OK"
+    assert await why(store, whose="poor", asset="BTC") == "ASSET_UNKNOWN"
+    assert await why(store, whose="rich") == "BALANCE_NEVER_SEEN", "a process that has not heard of it yet"
+    # An answer that was under way when the name was given to another wallet.
+    await reads(store, {"USDT": fed("1000")}, began=NOON + seconds(2), whose="rich")
+    assert await why(store, whose="poor", asset="USDT") == "BALANCE_NEVER_SEEN"
+
+
+async def test_what_is_held_under_a_name_goes_on_counting_for_whatever_wallet_has_it(store):
+    await reads(store, {"USDT": fed("10")}, whose="old")
+    await store.hold(ask("6", "a", whose="old"), TERMS)
+
+    await reads(store, {"USDT": fed("10")}, began=NOON + seconds(1), whose="new")
+
+    assert (await store.check(ask("5", whose="new"), TERMS)).reason == "INSUFFICIENT_FUNDS"
+    assert (await store.commit_hold("casino", "a", None, TERMS)).outcome == "done"

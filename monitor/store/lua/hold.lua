@@ -2,7 +2,7 @@
 --
 -- ARGV  as for every call on a wallet, then 'deny' or 'subtract', most open holds, id of the hold or '', account, asset,
 --       amount 45, decimals 2, ttl, greatest age, decision, a reason to refuse that is known already or '', '1' if the
---       configuration names the asset, for how many milliseconds its record is kept
+--       configuration names the asset, for how many milliseconds its record is kept, whose money it is or ''
 
 -- In the order in which they are looked for.
 local RANK = {
@@ -64,7 +64,7 @@ end
 -- Returns {reason, now, flag, version, mark, state of the hold, its record, asset, feed, sums, names of the asset},
 -- each of the last six '' where there is none; the flag is 'networks', 'reused', 'replayed' or ''.
 local function check(keys, args)
-  local wallet = wallet_of(keys, args, args[12], true)
+  local wallet = wallet_of(keys, args, args[12], true, args[21])
   if wallet.names then
     return verdict(wallet, 'ASSET_UNKNOWN', 'networks')
   end
@@ -110,7 +110,7 @@ local function hold(keys, args)
   if known then
     return replay(keys, args, unpacked(known))
   end
-  local wallet = wallet_of(keys, args, args[12], true)
+  local wallet = wallet_of(keys, args, args[12], true, args[21])
   if wallet.names then
     return verdict(wallet, 'ASSET_UNKNOWN', 'networks')
   end

@@ -7,7 +7,7 @@
 --                     or 0, how long a quarantine lasts, how far the provider's reads trail its writes
 --
 -- A version is the time of its write, or one more than the last: a wallet that is forgotten and comes back is newer than
--- all that anybody remembers. Of an asset, `f:` is what was read: fence 16, token 16, decimals 2, '1' if anything is locked, what of that
+-- all that anybody remembers. `w` is whose money was read. Of an asset, `f:` is what was read: fence 16, token 16, decimals 2, '1' if anything is locked, what of that
 -- `available` contains 45, `available` 45; and `s:` the sums: held 45, unsettled 45, open holds 6, up to when debits
 -- have been looked at 16.
 
@@ -92,11 +92,12 @@ local NONE = {}
 
 -- The wallet of an asset. Where `bare` it may be named without its network, and `names` is set where that is more than
 -- one; else it is of this very name, also where the account has it no more and another that is called like it.
-local function wallet_of(keys, args, asset, bare)
+-- `whose` money a decision is about: where the account stood for other money, nothing is known of it until that is read.
+local function wallet_of(keys, args, asset, bare, whose)
   local base = asset:match('^(.-)@')
   local got = redis.call(
     'HMGET', keys[1], 'v', 'x', 'q', 'at', 'f:' .. asset, 's:' .. asset, 'l:' .. asset, 'b:' .. asset,
-    base and 'l:' .. base or ''
+    base and 'l:' .. base or '', 'w'
   )
   local now_text = clock_text(args[1])
   -- All its fields at once: a table that grows is made anew each time.
@@ -117,6 +118,9 @@ local function wallet_of(keys, args, asset, bare)
       wallet.locked = wallet.locked or binds(more[3], wallet.now)
       open_asset(wallet, got[8], more[1], more[2])
     end
+  end
+  if whose and whose ~= '' and (got[10] or '') ~= '' and got[10] ~= whose then
+    wallet.read, wallet.fed, wallet.fence, wallet.names = false, false, false, false
   end
   vouch(keys[4], keys[7], args, wallet)
   return wallet
