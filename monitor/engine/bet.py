@@ -6,6 +6,7 @@ from typing import NamedTuple
 from monitor.guard.freshness import Freshness
 from monitor.guard.hold import Ask, Verdict
 from monitor.guard.policy import OnStale
+from monitor.model.feed import whose
 from monitor.model.record import Account
 
 
@@ -51,3 +52,8 @@ def missing(ask: Ask, verdict: Verdict) -> int | None:
 def declares(account: Account, asset: str) -> bool:
     """Whether the configuration names this asset for the account, with or without its network."""
     return any(asset in (one, one.partition("@")[0]) for one in account.assets)
+
+
+def owner(account: Account | None) -> str:
+    """Whose money an account stands for: only what was read of that counts. Empty where there is no account."""
+    return "" if account is None else whose(account.provider, account.target)

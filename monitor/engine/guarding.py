@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from monitor.deadlines import Deadlines, Limit
 from monitor.engine.audit import Audit, Decision
-from monitor.engine.bet import Decided, Wish, declares, missing
+from monitor.engine.bet import Decided, Wish, declares, missing, owner
 from monitor.engine.guard_undo import Undo, Undoing
 from monitor.engine.guardports import Accounts, Call, GuardStore, Meter, Refreshed, Refreshing, SwitchBoard
 from monitor.engine.ports import Clock
@@ -23,7 +23,6 @@ from monitor.guard.freshness import freshness
 from monitor.guard.hold import Ask, Hold, Lock, Resolution, Switch, Terms, Verdict, Wallet
 from monitor.guard.policy import Policy
 from monitor.guard.reasons import Reason
-from monitor.model.feed import whose
 from monitor.model.record import Account
 
 #: The bankroll's holds are kept apart from their players' by a caller that no token can be named like.
@@ -105,7 +104,7 @@ class Guard:
         ask = Ask(
             caller, hold, wish.account, wish.asset, wish.amount, wish.decimals, wish.ttl or policy.ttl, max_age,
             decision, self._early(wish, account), account is not None and declares(account, wish.asset),
-            _whose(account),
+            owner(account), None if policy.house is None else wish.exposure is not None,
         )  # fmt: skip
         return ask, account
 
@@ -165,7 +164,8 @@ class Guard:
         amount, decimals = exposure
         return ask._replace(
             caller=ask.caller + HOUSE_MARK, account=house.account, asset=house.asset, amount=amount, decimals=decimals,
-            max_age=self.policy.max_age, early=None, declared=True, whose=_whose(self.accounts.get(house.account)),
+            max_age=self.policy.max_age, early=None, declared=True, whose=owner(self.accounts.get(house.account)),
+            exposed=None,
         )  # fmt: skip
 
     def _house_terms(self) -> Terms:
@@ -295,8 +295,3 @@ def _is_over(verdict: Verdict, took: timedelta) -> bool:
     hold = verdict.hold
     ends = hold.expires_at if verdict.allowed and hold is not None and hold.state == "held" else None
     return ends is not None and took >= ends - verdict.now
-
-
-def _whose(account: Account | None) -> str:
-    """Only what was read of the wallet that the account stands for now counts."""
-    return "" if account is None else whose(account.provider, account.target)

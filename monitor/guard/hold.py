@@ -48,6 +48,7 @@ class Ask(NamedTuple):
     `amount` counts units, `decimals` is how it was written. `max_age` is how old the facts may be. `early` is the first
     reason to refuse that is known without the wallet. `declared`: the configuration names this asset. `whose` money the
     account stands for, see `monitor.model.feed`: what was read of other money is not known. Empty: of any.
+    `exposed`: an exposure is stated, as it must be or must not be each time; None where nobody looks at it.
     """
 
     caller: str
@@ -62,6 +63,7 @@ class Ask(NamedTuple):
     early: Reason | None = None
     declared: bool = False
     whose: str = ""
+    exposed: bool | None = None
 
 
 class Balance(NamedTuple):

@@ -73,6 +73,7 @@ def ask_args(ask: Ask, terms: Terms) -> list[Argument]:
         terms.locked, terms.max_holds, f"{ask.caller}/{ask.hold}", ask.account, ask.asset,
         units.padded(ask.amount), f"{ask.decimals:02d}", ttl_us, max_age_us, ask.decision,
         ask.early or "", "1" if ask.declared else "0", kept_ms, ask.whose,
+        "" if ask.exposed is None else "1" if ask.exposed else "0",
     ]  # fmt: skip
 
 

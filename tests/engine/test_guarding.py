@@ -13,7 +13,7 @@ from monitor.guard.policy import House
 from monitor.model.feed import whose
 from tests.builders import NOON, minutes, seconds
 from tests.fakes import virtual_time
-from tests.guard.asks import amount, fed, terms
+from tests.guard.asks import amount, ask, fed, terms
 from tests.guard.bets import Bets, account
 
 HOUSE = House("hot-usdt", "USDT")
@@ -433,7 +433,7 @@ async def test_an_old_bankroll_covers_nothing(bets):
 
 async def test_a_crash_between_player_and_house_is_healed_by_asking_again(bets):
     guard = bets.guard(house=HOUSE)
-    await bet(guard)
+    assert (await bets.store.hold(ask("10", exposed=True), guard.policy.terms)).allowed
 
     assert reason(await bet(guard, exposure="1001")) == "BANKROLL_INSUFFICIENT"
     assert (await guard.find("casino", "bet-1")).state == "denied"
@@ -513,3 +513,14 @@ async def test_what_was_replayed_keeps_the_id_of_its_first_decision(bets):
     guard = bets.guard()
 
     assert [(await bet(guard)).decision for _ in range(2)] == ["dec_1", "dec_1"]
+
+
+@pytest.mark.parametrize(("first", "then"), [({}, {"exposure": "9999"}), ({"exposure": "5"}, {})])
+async def test_an_exposure_that_is_stated_later_or_no_more_is_another_bet_and_the_first_one_stands(bets, first, then):
+    guard = bets.guard(house=HOUSE)
+    assert reason(await bet(guard, **first)) == "OK"
+
+    assert (await bet(guard, **then)).verdict.reused
+
+    assert (await bet(guard, **first)).verdict.allowed
+    assert (await guard.commit("casino", "bet-1", None)).outcome == "done"

@@ -58,6 +58,7 @@ class _Bet:
     asset: str
     committed_at: datetime | None = None
     replayed: bool = False
+    exposed: bool = False
 
 
 @dataclass
@@ -126,7 +127,7 @@ class ModelGuard:
             hold = hold._replace(expires_at=verdict.now + ask.ttl)
         else:
             hold = hold._replace(reason=verdict.reason)
-        self.bets[ask.caller, ask.hold] = _Bet(hold, ask.asset)
+        self.bets[ask.caller, ask.hold] = _Bet(hold, ask.asset, exposed=bool(ask.exposed))
         self._touch(ask.account)
         balance = self._balance(ask.account, asset, terms) if verdict.allowed else verdict.balance
         return verdict._replace(hold=hold, balance=balance)
@@ -364,6 +365,7 @@ class ModelGuard:
             return Verdict("HOLD_TOMBSTONED", None, hold, now)
         balance = self._balance(hold.account, hold.asset, terms)
         same_wallet = bet.asset == ask.asset or self._names(ask) == [hold.asset]
+        same_wallet = same_wallet and (ask.exposed is None or ask.exposed == bet.exposed)
         if (hold.account, hold.amount) != (ask.account, ask.amount) or not same_wallet:
             return Verdict("HOLD_TOMBSTONED", None, hold, now, reused=True)
         if hold.state in {"released", "expired"}:

@@ -364,3 +364,15 @@ async def test_a_bet_that_the_house_cannot_cover_stays_refused(guard):
 def test_the_functions_rank_the_reasons_as_everybody_does():
     for reason, rank in RANK.items():
         assert f"{reason} = {rank}" in functions.source()
+
+
+@pytest.mark.parametrize("stated", [True, False])
+async def test_an_exposure_is_stated_each_time_or_never(guard, stated):
+    assert (await guard.hold(ask(exposed=stated), TERMS)).allowed
+
+    other = await guard.hold(ask(exposed=not stated), TERMS)
+
+    assert (other.reused, other.hold.state) == (True, "held")
+    assert (await guard.hold(ask(exposed=stated), TERMS)).allowed
+    # Where nobody looks at it any more the bet is the same one.
+    assert (await guard.hold(ask(), TERMS)).replayed

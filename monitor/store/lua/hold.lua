@@ -2,7 +2,8 @@
 --
 -- ARGV  as for every call on a wallet, then 'deny' or 'subtract', most open holds, id of the hold or '', account, asset,
 --       amount 45, decimals 2, ttl, greatest age, decision, a reason to refuse that is known already or '', '1' if the
---       configuration names the asset, for how many milliseconds its record is kept, whose money it is or ''
+--       configuration names the asset, for how many milliseconds its record is kept, whose money it is or '',
+--       '1' or '0' if an exposure is stated, '' where nobody looks at it
 
 -- In the order in which they are looked for.
 local RANK = {
@@ -82,6 +83,8 @@ local function replay(keys, args, record)
     return verdict(wallet_of(keys, args, args[12], true), 'HOLD_TOMBSTONED', '', record)
   end
   local same = record.account == args[11] and record.amount == args[13]
+    -- Else the house might refuse what is allowed already.
+    and (args[22] == '' or (args[22] == '1') == record.exposed)
   local wallet = wallet_of(keys, args, args[12], true)
   if not same or (record.written ~= args[12] and record.asset ~= wallet.asset) then
     return verdict(wallet, 'HOLD_TOMBSTONED', 'reused', record)
@@ -96,8 +99,8 @@ local function replay(keys, args, record)
   if state == 'released' or state == 'expired' then
     return verdict(wallet, 'HOLD_TOMBSTONED', 'replayed', record)
   end
-  if state == 'held' and record.told == '0' then
-    record.told = '1'
+  if state == 'held' and not record.told then
+    record.told = true
     record.text = written(record)
     redis.call('SET', keys[6], record.text, 'KEEPTTL')
   end
@@ -118,8 +121,8 @@ local function hold(keys, args)
   cover(keys, wallet)
   local reason = judge(wallet, args)
   local record = {
-    state = 'd', told = '0', amount = args[13], decimals = args[14], expires = 0, committed = NOTHING, committed_at = 0,
-    posted = 0, decision = args[17], reason = reason, account = args[11], written = args[12], asset = wallet.asset,
+    state = 'd', exposed = args[22] == '1', amount = args[13], decimals = args[14], expires = 0,
+    committed = NOTHING, committed_at = 0, posted = 0, decision = args[17], reason = reason, account = args[11], written = args[12], asset = wallet.asset,
   }
   if reason == 'OK' then
     local sums = wallet.sums[wallet.asset]

@@ -1,8 +1,9 @@
 -- The record of a hold: what it was asked for, and what became of it. It outlives the hold, so that a repeat gets the
 -- same answer.
 --
--- state 1, told 1, amount 45, decimals 2, expires 16, committed 45, committed at 16, posted at 16, four lengths of 4;
--- then decision, reason, account, asset as it was asked for, asset. Times are 0 where there is none.
+-- state 1, told (1) and exposed (2) 1, amount 45, decimals 2, expires 16, committed 45, committed at 16,
+-- posted at 16, four lengths of 4; then decision, reason, account, asset as it was asked for, asset. Times are 0 where
+-- there is none.
 
 -- State letters, and the words for them.
 local WORDS = {
@@ -13,14 +14,15 @@ local function unpacked(text)
   if not text then
     return nil
   end
-  local at, texts = 159, {}
+  local at, texts, flags = 159, {}, tonumber(text:sub(2, 2))
   for i = 1, 4 do
     local length = tonumber(text:sub(139 + 4 * i, 142 + 4 * i))
     texts[i] = text:sub(at, at + length - 1)
     at = at + length
   end
   return {
-    state = text:sub(1, 1), told = text:sub(2, 2), amount = text:sub(3, 47), decimals = text:sub(48, 49),
+    state = text:sub(1, 1), told = flags % 2 == 1, exposed = flags >= 2, amount = text:sub(3, 47),
+    decimals = text:sub(48, 49),
     expires = tonumber(text:sub(50, 65)), committed = text:sub(66, 110), committed_at = tonumber(text:sub(111, 126)),
     posted = tonumber(text:sub(127, 142)), decision = texts[1], reason = texts[2], account = texts[3],
     written = texts[4], asset = text:sub(at), text = text,
@@ -29,7 +31,8 @@ end
 
 local function written(record)
   return table.concat({
-    record.state, record.told, record.amount, record.decimals, fixed(record.expires), record.committed,
+    record.state, (record.told and 1 or 0) + (record.exposed and 2 or 0), record.amount, record.decimals,
+    fixed(record.expires), record.committed,
     fixed(record.committed_at), fixed(record.posted),
     string.format('%04d%04d%04d%04d', #record.decision, #record.reason, #record.account, #record.written),
     record.decision, record.reason, record.account, record.written, record.asset,
@@ -38,7 +41,7 @@ end
 
 local function tombstone()
   return {
-    state = 't', told = '0', amount = NOTHING, decimals = '00', expires = 0, committed = NOTHING, committed_at = 0,
+    state = 't', amount = NOTHING, decimals = '00', expires = 0, committed = NOTHING, committed_at = 0,
     posted = 0, decision = '', reason = '', account = '', written = '', asset = '',
   }
 end

@@ -138,7 +138,7 @@ local function refuse_hold(keys, args)
   elseif is_open(record, wallet) then
     if args[12] == 'BANKROLL_INSUFFICIENT' then
       let_go(keys, args, record, wallet, 'd', args[12])
-    elseif args[11] == record.decision and record.told == '0' then
+    elseif args[11] == record.decision and not record.told then
       let_go(keys, args, record, wallet, 'r', '')
     end
   end
