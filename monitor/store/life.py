@@ -1,8 +1,12 @@
 """Which life of its server a guard call reaches: whether what was acknowledged may have been lost since another call.
 
-A server gives itself a new `master_replid` whenever it starts, or becomes the primary. Asked when a connection is made,
-before anything else is sent on it, it holds for all that travels on that connection: a primary that is replaced or
-restarted hangs up, or refuses writes, and then the connection is made again.
+A server has a new `run_id` whenever it starts, and a new `master_replid` when it becomes the primary: that of the
+primary before is `master_replid2` then. Asked when a connection is made, before anything else is sent on it, this holds
+for all that travels on that connection: a primary that is replaced or restarted hangs up, or refuses writes, and then
+the connection is made again.
+
+A primary also changes its `master_replid` when it gets its first replica, or has been without any for an hour, and then
+forgets the one before (`changeReplicationId` in replication.c). Nothing is lost by that, and nobody is disconnected.
 Source: https://redis.io/docs/latest/commands/info/
 """
 
@@ -42,15 +46,23 @@ Witness = Callable[[Ask], Awaitable[Life]]
 
 
 async def primary_life(ask: Ask) -> Life:
-    """What the server says of itself.
+    """What the server says of itself: its run, and where it became the primary during that also since when.
 
-    Where it may not be asked (a managed service without INFO) every connection is a life of its own: nobody knows what
+    The run alone means the same as with anything after it. Where it may not be asked (a managed service without INFO) every connection is a life of its own: nobody knows what
     was lost between two of them, so the guard is in quarantine after each.
     """
-    known = re.search(rb"^master_replid:(\w+)", await _asked(ask, "INFO", "replication") or b"", re.MULTILINE)
+    run = _said("run_id", await _asked(ask, "INFO", "server"))
+    replication = await _asked(ask, "INFO", "replication")
+    since, before = _said("master_replid", replication), _said("master_replid2", replication)
     kept = await _asked(ask, "CONFIG", "GET", "appendonly")
-    name = known[1].decode() if known else f"unknown-{secrets.token_hex(8)}"
-    return Life(name, "1" if kept and kept[-1] == b"yes" else "0")
+    name = "-".join([one for one in (run, since if before.strip("0") or not run else "") if one])
+    return Life(name or f"unknown-{secrets.token_hex(8)}", "1" if kept and kept[-1] == b"yes" else "0")
+
+
+def _said(name: str, info: bytes | None) -> str:
+    """One line of what INFO answers; empty where there is none."""
+    found = re.search(rf"^{name}:(\w+)", (info or b"").decode(), re.MULTILINE)
+    return found[1] if found else ""
 
 
 def told(name: str) -> Witness:

@@ -133,6 +133,48 @@ async def test_a_server_that_was_killed_may_have_lost_holds(farm, connect, kept)
     assert await as_soon_as_answered(lambda: bets(store, "70", "second")) == "STATE_QUARANTINED"
 
 
+async def test_a_replica_that_comes_or_goes_is_no_loss_for_those_connected_before_nor_for_those_after(farm, connect):
+    server, replica = farm(Node, *AOF), farm(Node)
+    url = f"redis://127.0.0.1:{server.port}"
+    stores = [await connect(url)]
+    await deposit(stores[0])
+
+    async def bet_by_all(name):
+        stores.append(await connect(url))
+        said = [await bets(store, "1", f"{name}-{number}") for number, store in enumerate(stores)]
+        return said + [await bets(store, "1", f"again-{name}-{number}") for number, store in enumerate(stores)]
+
+    assert set(await bet_by_all("alone")) == {"OK"}
+    replica.ask("REPLICAOF", "127.0.0.1", server.port)
+    until(lambda: server.client().info("replication")["connected_slaves"] == 1)
+    assert set(await bet_by_all("with a replica")) == {"OK"}
+
+    with server.client() as client:
+        known = client.info("replication")["master_replid"]
+        server.ask("CONFIG", "SET", "repl-backlog-ttl", "1")
+        replica.kill()
+        until(lambda: client.info("replication")["master_replid"] != known)
+    assert set(await bet_by_all("without")) == {"OK"}
+
+
+async def test_a_primary_that_was_not_the_primary_for_a_while_may_have_lost_holds(farm, connect):
+    server, other = farm(Node, *AOF), farm(Node, *AOF)
+    url = f"redis://127.0.0.1:{server.port}"
+    store = await connect(url)
+    await deposit(store)
+    assert await bets(store, "1", "first") == "OK"
+    await store.close()
+
+    for primary, copy in ((server, other), (other, server)):
+        copy.ask("REPLICAOF", "127.0.0.1", primary.port)
+        until(lambda copy=copy: copy.client().info("replication").get("master_link_status") == "up")
+        copy.ask("REPLICAOF", "NO", "ONE")
+    after = await connect(url)
+    await deposit(after)
+
+    assert await bets(after, "1", "second") == "STATE_QUARANTINED"
+
+
 async def test_a_loss_is_noticed_where_nobody_bets_any_more_and_nowhere_else(farm, connect):
     server = farm(Node, *AOF)
     store = await connect(f"redis://127.0.0.1:{server.port}")

@@ -68,7 +68,8 @@ local function vouch(guard, newest, args, wallet)
   local got = redis.call('HMGET', guard, 'life', 'until', 'mark', 'born')
   local mark, remembered = tonumber(got[3] or '0'), tonumber(args[5])
   local lost = mark < remembered or (remembered > 0 and mark > remembered and got[3] == got[4])
-  if args[2] ~= '' and got[1] ~= args[2] then
+  -- A run of a server is the same one, whatever is known of it besides.
+  if args[2] ~= '' and got[1] ~= args[2] and (got[1] or ''):sub(1, #args[2] + 1) ~= args[2] .. '-' then
     lost = lost or got[1] or args[3] == '0'
     redis.call('HSET', guard, 'life', args[2])
   end
