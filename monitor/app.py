@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -213,8 +214,8 @@ class Daemon:
         hide_secrets(config)
         crew = self._new_crew(config)
         await crew.prepare()
-        for key in ("store", "http", "egress"):
-            if getattr(config, key) != getattr(self.config, key):
+        for key in ("store", "http.listen", "egress"):
+            if attrgetter(key)(config) != attrgetter(key)(self.config):
                 log.warning("config.needs_restart", key=key)
         logs.configure(self.level or config.log.level, config.log.format, sys.stderr, wall_clock)
         self._retire(self.crew)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
+import structlog
+
 from monitor.api.auth import Token
 from monitor.api.callbacks import Caller
 from monitor.api.context import ApiContext, Check
@@ -17,6 +19,8 @@ from monitor.guard_staff import GuardStaff
 from monitor.plan import Crew
 from monitor.silencing import silence_doubts
 
+log = structlog.get_logger("monitor.api")
+
 #: A process whose loop is later than this does not answer in time either.
 LAG_MAX = timedelta(seconds=5)
 
@@ -26,6 +30,7 @@ class Front:
 
     def __init__(self, duties: Duties, staff: GuardStaff) -> None:
         self._duties, self._staff = duties, staff
+        self._tokens: tuple[Token, ...] = ()
         self._app: App
         self._serving: Serving
 
@@ -43,7 +48,12 @@ class Front:
         return f"{self._serving.host}:{self._serving.port}"
 
     def follow(self, config: Config, crew: Crew) -> None:
-        """Answer for another configuration from the next request on."""
+        """Answer for another configuration from the next request on, to its tokens.
+
+        Where it has none, to those before: what asked for a token must not be open before it listens as is written now.
+        """
+        if self._tokens and not config.http.tokens:
+            log.warning("config.needs_restart", key="http.tokens")
         self._app.swap(self._context(config, crew))
 
     async def close(self) -> None:
@@ -51,7 +61,8 @@ class Front:
         await self._serving.close()
 
     def _context(self, config: Config, crew: Crew) -> ApiContext:
-        tokens = tuple(Token.of(t.name, t.token.get_secret_value(), t.scopes, t.rate) for t in config.http.tokens)
+        said = (Token.of(t.name, t.token.get_secret_value(), t.scopes, t.rate) for t in config.http.tokens)
+        self._tokens = tuple(said) or self._tokens
         return ApiContext(
             accounts=crew.accounts,
             watches=crew.visitors.watches,
@@ -62,7 +73,7 @@ class Front:
             metrics=self._duties.metrics,
             readiness=partial(self._ready, crew),
             guard=self._staff.guard(config, crew),
-            tokens=tokens,
+            tokens=self._tokens,
             signers=_signers(config),
             wake=crew.wake,
             rules={rule.alert: rule for rule in config.rules},

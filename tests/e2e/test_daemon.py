@@ -8,6 +8,7 @@ import socket
 import time
 from dataclasses import replace
 
+import aiohttp
 import pytest
 import redis
 
@@ -148,6 +149,33 @@ async def test_a_reload_applies_a_valid_file_and_ignores_an_invalid_one(place, b
     await until(lambda: chat.heard[1:] == [("alert.resolved", "hot", 2)], "its alert is closed")
     assert json.loads(chat.posts[-1][1])["data"]["alerts"][0]["reason"] == "rule_removed"
     assert len(daemon.said("config.reloaded")) == 2
+    assert await daemon.stop() == 0
+
+
+async def test_a_reload_takes_other_tokens_but_opens_no_api_that_asked_for_them(place, bank, until):
+    daemon = await place.write().start()
+    file = place.path / "config.yaml"
+    plain = file.read_text()
+
+    async def follows(count, *tokens):
+        listed = "".join(f", tokens: [{{name: ops, token: {one}, scopes: [admin]}}]" for one in tokens)
+        file.write_text(plain.replace(f':{place.port}"', f':{place.port}"{listed}'))
+        daemon.process.send_signal(signal.SIGHUP)
+        await until(lambda: len(daemon.said("config.reloaded")) == count, "the file is followed")
+
+    async def asks(token):
+        headers = {"Authorization": f"Bearer {token}"}
+        async with aiohttp.request("GET", f"http://127.0.0.1:{place.port}/v1/alerts", headers=headers) as answer:
+            return answer.status
+
+    assert await asks("none") == 200
+    await follows(1, "the-first-of-the-tokens")
+    assert [await asks("none"), await asks("the-first-of-the-tokens")] == [401, 200]
+    await follows(2, "the-second-of-the-tokens")
+    assert [await asks("the-first-of-the-tokens"), await asks("the-second-of-the-tokens")] == [401, 200]
+    await follows(3)
+    assert [await asks("none"), await asks("the-second-of-the-tokens")] == [401, 200]
+    assert [line["key"] for line in daemon.said("config.needs_restart")] == ["http.tokens"]
     assert await daemon.stop() == 0
 
 
