@@ -389,3 +389,21 @@ async def test_what_is_held_under_a_name_goes_on_counting_for_whatever_wallet_ha
 
     assert (await store.check(ask("5", whose="new"), TERMS)).reason == "INSUFFICIENT_FUNDS"
     assert (await store.commit_hold("casino", "a", None, TERMS)).outcome == "done"
+
+
+@pytest.mark.parametrize("asked", ["USDT", "USDT@TRX"])
+async def test_what_is_held_before_an_asset_s_network_is_told_counts_afterwards_and_is_covered(store, clock, asked):
+    await reads(store, {"USDT": fed("100")}, whole=True)
+    await store.hold(ask("60", "held"), TERMS)
+    await store.hold(ask("30", "bet"), TERMS)
+    await store.commit_hold("casino", "bet", None, TERMS)
+
+    await reads(store, {"USDT@TRX": fed("100")}, began=NOON + seconds(1), whole=True)
+
+    refused = await store.check(ask("11", asset=asked), TERMS)
+    assert (refused.reason, refused.balance.spendable) == ("INSUFFICIENT_FUNDS", amount("10"))
+    assert (await store.hold(ask("10", "new", asset=asked), TERMS)).allowed
+    assert (await store.release_hold("casino", "held", TERMS)).outcome == "done"
+    clock.pass_(seconds(20))
+    await reads(store, {"USDT@TRX": fed("70")}, began=NOON + seconds(13), whole=True)
+    assert (await store.check(ask("1", asset=asked), TERMS)).balance.spendable == amount("60")

@@ -19,11 +19,11 @@ local function stale(wallet, most)
 end
 
 local function lacks(wallet, args)
-  local sums, off = wallet.sums[wallet.asset], NOTHING
+  local sums, off = sums_text(wallet), NOTHING
   if args[8] == 'subtract' then
     off = wallet.fed:sub(36, 80)
   end
-  return exceeds(wallet.fed:sub(81, 125), {sums.held, sums.unsettled, args[13], off})
+  return exceeds(wallet.fed:sub(81, 125), {sums:sub(1, 45), sums:sub(46, 90), args[13], off})
 end
 
 -- The first reason that holds: the same facts always give the same one. What is known already has its place among them.
@@ -71,6 +71,9 @@ local function check(keys, args)
   end
   sweep(keys, wallet)
   cover(keys, wallet)
+  if wallet.before then
+    cover(keys, wallet, wallet.before)
+  end
   if wallet.dirty then
     save(keys, wallet)
   end
@@ -119,6 +122,9 @@ local function hold(keys, args)
   end
   sweep(keys, wallet)
   cover(keys, wallet)
+  if wallet.before then
+    cover(keys, wallet, wallet.before)
+  end
   local reason = judge(wallet, args)
   local record = {
     state = 'd', exposed = args[22] == '1', amount = args[13], decimals = args[14], expires = 0,

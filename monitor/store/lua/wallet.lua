@@ -43,8 +43,13 @@ local function packed(sums)
   return sums.held .. sums.unsettled .. string.format('%06.0f', sums.holds) .. fixed(sums.bound)
 end
 
--- The sums as they are stored.
+-- The sums as they are stored, with those under the name before.
 local function sums_text(wallet)
+  local before = wallet.before and wallet.sums[wallet.before]
+  if before then
+    local sums = wallet.sums[wallet.asset]
+    return add(sums.held, before.held) .. add(sums.unsettled, before.unsettled) .. packed(sums):sub(91)
+  end
   return wallet.dirty and packed(wallet.sums[wallet.asset]) or wallet.told_sums or packed(summed(nil))
 end
 
@@ -98,7 +103,7 @@ local function wallet_of(keys, args, asset, bare, whose)
   local base = asset:match('^(.-)@')
   local got = redis.call(
     'HMGET', keys[1], 'v', 'x', 'q', 'at', 'f:' .. asset, 's:' .. asset, 'l:' .. asset, 'b:' .. asset,
-    base and 'l:' .. base or '', 'w'
+    base and 'l:' .. base or '', 'w', base and 's:' .. base or '', base and 'f:' .. base or ''
   )
   local now_text = clock_text(args[1])
   -- All its fields at once: a table that grows is made anew each time.
@@ -106,7 +111,7 @@ local function wallet_of(keys, args, asset, bare, whose)
     now = tonumber(now_text), now_text = now_text, lag = tonumber(args[7]), version = tonumber(got[1] or '0'),
     version_text = got[1] or '0', expiry = tonumber(got[2] or ''), listed = tonumber(got[3] or ''), read = got[4],
     swept = NONE, struck = NONE, sums = {}, asset = asset, fed = false, fence = false, told_sums = false, bound = 0,
-    mark = 0, mark_text = '0', dirty = false, expiry_moved = false, locked = false, names = false,
+    mark = 0, mark_text = '0', dirty = false, expiry_moved = false, locked = false, names = false, before = false,
   }
   -- What is locked without its network is locked on all of them.
   wallet.locked = binds(got[7], wallet.now) or binds(got[9], wallet.now)
@@ -119,6 +124,12 @@ local function wallet_of(keys, args, asset, bare, whose)
       wallet.locked = wallet.locked or binds(more[3], wallet.now)
       open_asset(wallet, got[8], more[1], more[2])
     end
+  end
+  -- What it was called before its network was told: what is held and owed under that name is of the same money.
+  if whose and wallet.asset ~= asset and got[6] then
+    wallet.before = asset
+  elseif whose and wallet.fed and got[11] and not got[12] then
+    wallet.before, wallet.sums[base] = base, summed(got[11])
   end
   if whose and whose ~= '' and (got[10] or '') ~= '' and got[10] ~= whose then
     wallet.read, wallet.fed, wallet.fence, wallet.names = false, false, false, false
@@ -154,8 +165,9 @@ end
 
 -- Strike off the debits that a reading which began late enough contains. A member of `debits` is when it was committed
 -- 16, amount 45, id, space, asset.
-local function cover(keys, wallet)
-  local sums = wallet.sums[wallet.asset]
+local function cover(keys, wallet, name)
+  local asset = name or wallet.asset
+  local sums = wallet.sums[asset]
   if not wallet.fed or sums.unsettled == NOTHING then
     return
   end
@@ -169,7 +181,7 @@ local function cover(keys, wallet)
   local struck = wallet.struck ~= NONE and wallet.struck or {}
   for i = 1, #found, 2 do
     local member = found[i]
-    if asset_of(member) == wallet.asset then
+    if asset_of(member) == asset then
       sums.unsettled = sub(sums.unsettled, member:sub(17, 61))
       struck[#struck + 1] = member
     end
