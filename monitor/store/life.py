@@ -48,8 +48,9 @@ Witness = Callable[[Ask], Awaitable[Life]]
 async def primary_life(ask: Ask) -> Life:
     """What the server says of itself: its run, and where it became the primary during that also since when.
 
-    The run alone means the same as with anything after it. Where it may not be asked (a managed service without INFO) every connection is a life of its own: nobody knows what
-    was lost between two of them, so the guard is in quarantine after each.
+    The run alone means the same as with anything after it. Where it may not be asked (a managed service without INFO)
+    every connection is a life of its own: nobody knows what was lost between two of them, so the guard is in
+    quarantine after each.
     """
     run = _said("run_id", await _asked(ask, "INFO", "server"))
     replication = await _asked(ask, "INFO", "replication")
