@@ -128,7 +128,8 @@ local function hold(keys, args)
   local reason = judge(wallet, args)
   local record = {
     state = 'd', exposed = args[22] == '1', amount = args[13], decimals = args[14], expires = 0,
-    committed = NOTHING, committed_at = 0, posted = 0, decision = args[17], reason = reason, account = args[11], written = args[12], asset = wallet.asset,
+    committed = NOTHING, committed_at = 0, posted = 0, decision = args[17], reason = reason, account = args[11],
+    written = args[12], asset = wallet.asset,
   }
   if reason == 'OK' then
     local sums = wallet.sums[wallet.asset]
