@@ -8,12 +8,17 @@ from typing import get_args
 import pytest
 from typer.main import get_command
 
+from monitor.api.guard_models import HOLD_ID, SOURCE
+from monitor.api.guard_read import BODY_MAX
 from monitor.api.problems import PROBLEMS
 from monitor.api.routes import ROUTES
 from monitor.cli import app
+from monitor.guard import units
 from monitor.guard.hold import State
 from monitor.guard.reasons import REASONS
-from monitor.guard_settings import GuardSettings
+from monitor.guard_settings import GuardSettings, HoldTtl
+from monitor.model.watch import WATCHES_MAX
+from monitor.store import functions
 from tests.api.conformance import check
 from tests.api.test_signing import VECTORS
 from tests.reference import README, rewritten
@@ -95,13 +100,35 @@ def test_every_problem_that_the_guards_chapter_names_has_the_status_it_says():
 def test_every_default_that_the_guards_chapter_names_is_the_one_there_is():
     """`posting_delay` (10 s)"""
     said = re.findall(r"`(\w+)` \((\d+) (ms|s|min|h)\)", GUARD)
-    units = {"ms": timedelta(milliseconds=1), "s": timedelta(seconds=1), "min": timedelta(minutes=1)}
-    units["h"] = timedelta(hours=1)
+    lengths = {"ms": timedelta(milliseconds=1), "s": timedelta(seconds=1), "min": timedelta(minutes=1)}
+    lengths["h"] = timedelta(hours=1)
 
     assert len(said) > 5
-    assert {name: int(number) * units[unit] for name, number, unit in said} == {
+    assert {name: int(number) * lengths[unit] for name, number, unit in said} == {
         name: getattr(GuardSettings(), name) for name, _, _ in said
     }
+
+
+def test_the_limits_that_the_guards_chapter_names_are_those_there_are():
+    table = GUARD.partition("### Sizes and limits")[2]
+    ttl, guard = HoldTtl(), GuardSettings()
+    [locks] = re.findall(r"^local LOCKS_MAX = (\d+)$", functions.source(), re.MULTILINE)
+    ids = next(limit.le for limit in GuardSettings.model_fields["hold_ids"].metadata if hasattr(limit, "le"))
+
+    assert f"| {units.WIDTH - units.SCALE} digits and {units.SCALE} decimals;" in table
+    assert f"| {HOLD_ID.rpartition(',')[2][:-2]} · {SOURCE.rpartition(',')[2][:-2]} characters |" in table
+    assert f"| {locks} sources;" in table
+    assert f"| `hold_ttl.max`, {ttl.max // timedelta(minutes=1)} min, at most a day;" in table
+    assert f"| `max_holds`, {guard.max_holds};" in table
+    assert f"| {BODY_MAX // 1024} kB |" in table
+    assert f"| `hold_ids`, {guard.hold_ids // timedelta(hours=1)} h, at most {ids.days} days," in table
+    assert f"| {WATCHES_MAX:,} |".replace(",", " ") in table
+
+
+def test_the_quarantine_that_the_guards_chapter_names_is_the_one_there_is():
+    lasts = GuardSettings().terms().quarantine
+
+    assert f"({lasts // timedelta(minutes=1)} min {lasts.seconds % 60} s by default)" in GUARD
 
 
 @pytest.mark.parametrize(("method", "target", "body", "published"), VECTORS)
