@@ -316,3 +316,19 @@ def test_the_document_says_what_is_checked():
     assert json.dumps(components)
     assert components["HoldRequest"]["additionalProperties"] is False
     assert components["HoldRequest"]["required"] == ["account", "asset", "amount"]
+
+
+async def test_two_ids_that_differ_after_a_hash_are_not_taken_for_one(context, start):
+    casino, serving = await start(context(account()))
+    reader, writer = await asyncio.open_connection("127.0.0.1", serving.port)
+    body = json.dumps(BET).encode()
+    head = (
+        f"PUT /v1/holds/round#7 HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    writer.write(head.encode() + body)
+    answer = await reader.read()
+    writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"%23" in answer
+    assert (await said(casino.get("/v1/holds/round")))[0] == 404
