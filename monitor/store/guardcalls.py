@@ -1,5 +1,6 @@
 """How the guard's functions are called: on its own connections, saying what this process remembers of the wallet."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from monitor.store.batch import fcall
 from monitor.store.guardcodec import Argument, doubt_args, index_ms, record_ms
 from monitor.store.guardkeys import WalletKeys, index
 from monitor.store.keys import Partition
-from monitor.store.recollection import Recollection
+from monitor.store.recollection import Own, Recollection
 from monitor.store.session import Session
 from monitor.store.wire import Command
 
@@ -19,6 +20,8 @@ log = structlog.get_logger("monitor.guard")
 
 #: Accounts whose keys are at hand, some 700 bytes each; beyond that they are written anew.
 KEYS_MAX = 10_000
+#: Holds said again at once.
+SAID_MAX = 32
 #: A hold's caller and id.
 HoldName = tuple[str, str]
 
@@ -29,7 +32,14 @@ class GuardCalls(Session):
     def __init__(self, *args: object, **kwargs: object) -> None:
         self._recollection = Recollection()
         self._keys: dict[str, WalletKeys] = {}
+        self._saying: set[asyncio.Task[None]] = set()
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # the session's own arguments
+
+    async def close(self) -> None:
+        """Wait for what is on its way, then hang up."""
+        if self._saying:
+            await asyncio.wait(self._saying)
+        await super().close()
 
     def open_holds(self) -> int:
         """How many holds that this process has made are open, as far as it remembers; see the port."""
@@ -98,18 +108,26 @@ class GuardCalls(Session):
         )  # fmt: skip
 
     async def _say_again(self, partition: Partition, mark: int, terms: Terms) -> None:
-        """Holds of this process that the store may have lost; where it fails, the next call begins anew."""
-        own = self._recollection.own(partition.number)
+        """Say the holds of this process that the store may have lost. It is done, whatever becomes of the caller."""
+        saying = asyncio.get_running_loop().create_task(self._say_own(partition, mark, terms))
+        self._saying.add(saying)
+        saying.add_done_callback(self._saying.discard)
+        await asyncio.shield(saying)
+
+    async def _say_own(self, partition: Partition, mark: int, terms: Terms) -> None:
+        """Where it fails, the next call hears of the loss once more."""
+        own = self._recollection.own(partition.number, self._estimate_us() or 0)
         log.error("guard.quarantined", partition=partition.number, holds=len(own))
         try:
-            for one in own:
-                await self._guard_batch.command(
-                    "SET", index(one.caller, one.id), f"+{one.account}", "NX", "PX", index_ms(terms)
-                )  # fmt: skip
-                args: list[Argument] = [f"{one.caller}/{one.id}", one.account, record_ms(terms), one.record]
-                name = (one.caller, one.id)
-                await self._guard_batch.command(
-                    *self._call("assert", self._wallets(one.account), terms, args, hold=name)
-                )  # fmt: skip
+            for first in range(0, len(own), SAID_MAX):
+                await asyncio.gather(*(self._say(one, terms) for one in own[first : first + SAID_MAX]))
         except StoreUnavailable:
             self._recollection.forget_mark(partition.number, mark)
+
+    async def _say(self, own: Own, terms: Terms) -> None:
+        """This hold is ours; nothing happens where that is known, or it is over."""
+        name = (own.caller, own.id)
+        known = ("SET", index(*name), f"+{own.account}", "NX", "PX", index_ms(terms))
+        args: list[Argument] = [f"{own.caller}/{own.id}", own.account, record_ms(terms), own.record]
+        said = self._call("assert", self._wallets(own.account), terms, args, hold=name)
+        await self._guard_batch.together(known, said)

@@ -19,6 +19,8 @@ from monitor.store.wire import Command
 _TOMBSTONE = b"-"
 #: Where decisions and resolutions tell the wallet's version.
 _IN_VERDICT, _IN_RESOLUTION = 3, 2
+#: Where a resolution tells the record; empty where there is none.
+_RECORD = 5
 
 
 class GuardingStore(GuardCalls):
@@ -53,6 +55,7 @@ class GuardingStore(GuardCalls):
     async def _obey(self, ask: Ask, terms: Terms, known: bytes) -> Verdict:
         """Somebody else was first: released it before it came, or holds it for another account."""
         await self._at("forget", ask.account, (ask.caller, ask.hold), terms, record_ms(terms))
+        self._recollection.ended(ask.caller, ask.hold)
         found, now = await self.find_hold(ask.caller, ask.hold, terms)
         return Verdict("HOLD_TOMBSTONED", None, found, now, reused=known != _TOMBSTONE)
 
@@ -86,11 +89,11 @@ class GuardingStore(GuardCalls):
 
     async def _bury(self, what: str, caller: str, hold: str, terms: Terms, more: Sequence[Argument] = ()) -> Resolution:
         """End a hold; an id that nobody knows has a tombstone from now on."""
-        ours, args = self._recollection.account_of(caller, hold), ("NX", "GET", "PX", index_ms(terms))
-        if ours is not None:
+        args = ("NX", "GET", "PX", index_ms(terms))
+        if (ours := self._recollection.mine(caller, hold)) is not None:
             # Should the index have been lost, this hold is known all the same.
-            known = ("SET", index(caller, hold), f"+{ours}", *args)
-            return await self._end(known, what, ours, (caller, hold), terms, record_ms(terms), more)
+            known = ("SET", index(caller, hold), f"+{ours.account}", *args)
+            return self._ended(await self._end(known, what, ours, terms, record_ms(terms), more), caller, hold)
         found = await self._guard_batch.command("SET", index(caller, hold), _TOMBSTONE, *args)
         if found is None or found == _TOMBSTONE:
             return Resolution("done", guardcodec.tombstone(caller, hold), await self.time())
@@ -102,9 +105,14 @@ class GuardingStore(GuardCalls):
     ) -> Resolution:
         """A bet stands, or is booked: its id is known for as long as that matters."""
         name, kept = index(caller, hold), index_ms(terms, committed=True)
-        if (ours := self._recollection.account_of(caller, hold)) is not None:
-            known = ("SET", name, f"+{ours}", "PX", kept)
-            return await self._end(known, what, ours, (caller, hold), terms, kept_ms, more)
+        if (ours := self._recollection.mine(caller, hold)) is not None:
+            known = ("SET", name, f"+{ours.account}", "PX", kept)
+            reply = await self._end(known, what, ours, terms, kept_ms, more)
+            if not reply[_RECORD]:
+                # The store has lost it: that is said in the same call for the first time, or was just now.
+                await self._say(ours, terms)
+                reply = await self._end(known, what, ours, terms, kept_ms, more)
+            return self._ended(reply, caller, hold)
         found = await self._guard_batch.command("GETEX", name, "PX", kept)
         if found is None:
             return Resolution("hold-unknown", None, await self.time())
@@ -115,13 +123,12 @@ class GuardingStore(GuardCalls):
         return self._ended(reply, caller, hold)
 
     async def _end(
-        self, known: Command, what: str, account: str, hold: HoldName, terms: Terms, kept_ms: int,
-        more: Sequence[Argument],
-    ) -> Resolution:  # fmt: skip
+        self, known: Command, what: str, own: Own, terms: Terms, kept_ms: int, more: Sequence[Argument]
+    ) -> Any:
         """The same of a hold that this process has made: its account need not be asked for."""
-        args, where = [f"{hold[0]}/{hold[1]}", account, kept_ms, *more], self._wallets(account)
-        _, reply = await self._guard_with_index(known, what, where, terms, args, hold, _IN_RESOLUTION)
-        return self._ended(reply, *hold)
+        where, name = self._wallets(own.account), (own.caller, own.id)
+        args = [f"{own.caller}/{own.id}", own.account, kept_ms, *more]
+        return (await self._guard_with_index(known, what, where, terms, args, name, _IN_RESOLUTION))[1]
 
     def _ended(self, reply: Sequence[bytes], caller: str, hold: str) -> Resolution:
         found = guardcodec.resolution(caller, hold, reply)

@@ -44,17 +44,22 @@ class Recollection:
     """Bounded; what is older than half as long as the store keeps ids proves nothing and is not told."""
 
     def __init__(self) -> None:
+        self._kept, self._half_us = timedelta(0), 0
         self._marks: dict[int, int] = {}
         self._wallets: OrderedDict[str, _Known] = OrderedDict()
         self._own: OrderedDict[tuple[str, str], Own] = OrderedDict()
 
     def of(self, partition: int, account: str, now_us: int | None, kept: timedelta) -> Memory:
-        """What to say in a call on this account's wallets."""
+        """What to say in a call on this account's wallets; `kept` is how long the store keeps ids."""
+        if kept != self._kept:
+            # What was done under other settings may be kept for less long than by these.
+            self._wallets.clear()
+            self._kept, self._half_us = kept, kept // _MICROSECOND // 2
         mark = self._marks.get(partition, 0)
         known = self._wallets.get(account)
         if known is None or known.mark != mark or now_us is None:
             return Memory("", mark, None)
-        oldest = now_us - kept // _MICROSECOND // 2
+        oldest = now_us - self._half_us
         newest = known.newest if known.since_us > oldest else None
         return Memory(known.version if known.version > oldest else "", mark, newest)
 
@@ -96,18 +101,17 @@ class Recollection:
         """It was committed, settled, or given back."""
         self._own.pop((caller, hold), None)
 
-    def account_of(self, caller: str, hold: str) -> str | None:
-        """Where one of our own open holds is."""
-        own = self._own.get((caller, hold))
-        return None if own is None else own.account
+    def mine(self, caller: str, hold: str) -> Own | None:
+        """One of our own holds."""
+        return self._own.get((caller, hold))
 
     def open(self, now_us: int) -> int:
         """How many of our own holds are open, as far as they are remembered and nobody else has ended them."""
         return sum(one.expires_us > now_us for one in self._own.values())
 
-    def own(self, partition: int) -> list[Own]:
-        """Our own holds there."""
-        return [one for one in self._own.values() if one.partition == partition]
+    def own(self, partition: int, now_us: int) -> list[Own]:
+        """Our own holds there that are not over."""
+        return [one for one in self._own.values() if one.partition == partition and one.expires_us > now_us]
 
     def _keep(self, account: str, known: _Known) -> None:
         self._wallets[account] = known

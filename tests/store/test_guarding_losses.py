@@ -1,5 +1,7 @@
 """The store forgets what it acknowledged: whoever remembers notices, and no new hold is made until that is harmless."""
 
+import asyncio
+
 import pytest
 
 from monitor.store.redis import RedisStore
@@ -191,3 +193,79 @@ async def test_a_new_store_that_keeps_nothing_is_not_trusted(valkey_server, cloc
 
     assert await reason(store) == "STATE_QUARANTINED"
     await store.close()
+
+
+async def test_own_holds_are_said_again_though_whoever_noticed_the_loss_was_not_answered_in_time(open_store):
+    ours, other = await open_store(), await open_store()
+    await reads(ours, {"USDT": fed("100")})
+    backup = await Backup(ours).take()
+    for number in range(40):
+        await ours.hold(ask("1", f"bet-{number}"), TERMS)
+    await backup.restore()
+    together = ours._guard_batch.together
+
+    async def slowly(*commands):
+        await asyncio.sleep(0.05)
+        return await together(*commands)
+
+    ours._guard_batch.together = slowly
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.03):
+            await ours.check(ask(), TERMS)
+    await ours.close()
+
+    assert (await other.check(ask(), TERMS)).balance.held == amount("40")
+
+
+@pytest.mark.parametrize("call", ["commit_hold", "settle_hold"])
+async def test_a_bet_whose_hold_was_lost_stands_where_its_own_process_is_the_first_to_notice(guard, call):
+    backup = await Backup(guard).take()
+    await guard.hold(ask("60"), TERMS)
+    await backup.restore()
+
+    args = ("casino", "bet-1", amount("50")) if call == "commit_hold" else ("casino", "bet-1")
+    assert (await getattr(guard, call)(*args, TERMS)).outcome == "done"
+
+    left = (await guard.check(ask(), TERMS)).balance
+    assert (left.held, left.unsettled) == (0, amount("50" if call == "commit_hold" else "60"))
+    assert await reason(guard) == "STATE_QUARANTINED"
+
+
+async def test_a_hold_that_is_said_again_is_known_for_longer_than_it_lasts(guard):
+    brief = terms(hold_ids=minutes(1))
+    backup = await Backup(guard).take()
+    await guard.hold(ask("60", ttl=minutes(10)), brief)
+    await backup.restore()
+    await guard.check(ask(), brief)
+
+    left_ms = await guard._batch.command("PTTL", guard._wallets("player-7").record("casino", "bet-1"))
+    assert left_ms > 10.9 * 60_000
+
+
+async def test_what_is_said_again_is_neither_over_nor_ended(open_store, clock):
+    ours, theirs = await open_store(), await open_store()
+    await reads(ours, {"USDT": fed("100")})
+    for name in ("over", "released", "committed", "open"):
+        await ours.hold(ask("10", name, ttl=seconds(10) if name == "over" else minutes(5)), TERMS)
+    clock.pass_(seconds(20))
+    await theirs.release_hold("casino", "released", TERMS)
+    await theirs.commit_hold("casino", "committed", amount("9"), TERMS)
+    for _ in range(2):
+        await theirs.quarantine_partitions(range(PARTITIONS), TERMS)
+        await ours.check(ask(), TERMS)
+
+    left = (await theirs.check(ask(), TERMS)).balance
+    assert (left.held, left.unsettled) == (amount("10"), amount("9"))
+
+
+@pytest.mark.parametrize(("before", "after"), [(minutes(1), minutes(60 * 24)), (minutes(60 * 24), minutes(1))])
+async def test_other_settings_are_no_loss(guard, clock, before, after):
+    await guard.hold(ask("10"), terms(hold_ids=before))
+    await guard.release_hold("casino", "bet-1", terms(hold_ids=before))
+    wallets = guard._wallets("player-7")
+    clock.pass_(minutes(2))
+    # As a record that was kept for a minute; the server's own clock stands still here.
+    await guard._batch.command("DEL", wallets.record("casino", "bet-1"), wallets.wallets)
+    await reads(guard, {"USDT": fed("100")})
+
+    assert (await guard.hold(ask("10", "next"), terms(hold_ids=after))).reason == "OK"

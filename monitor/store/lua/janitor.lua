@@ -135,7 +135,8 @@ local function quarantine(keys, args)
 end
 
 -- Say again what this process holds, as its record was; nothing happens where that is known.
--- ARGV  as for every call on a wallet, then id of the hold, account, for how many milliseconds its record is kept, record
+-- ARGV  as for every call on a wallet, then id of the hold, account, for how many milliseconds its record is kept
+--       after its deadline, record
 -- Returns {version, mark}.
 local function assert_hold(keys, args)
   local record = unpacked(args[11])
@@ -147,7 +148,7 @@ local function assert_hold(keys, args)
     redis.call('ZADD', keys[2], whole(record.expires), record.amount .. args[8] .. ' ' .. record.asset)
     list(keys, wallet, args[9], record.expires)
     save(keys, wallet)
-    keep(keys, record, args[10])
+    keep(keys, record, whole(tonumber(args[10]) + math.ceil((record.expires - wallet.now) / 1000)))
   end
   return {whole(wallet.version), whole(wallet.mark)}
 end
