@@ -66,11 +66,11 @@ _COVER_ANY = (
     ("local before = wallet.fence - wallet.lag", "local before = math.huge"),
     ("'(' .. whole(before), 'WITHSCORES'", "'+inf', 'WITHSCORES'"),
     (
-        "if asset_of(member) == wallet.asset then",
+        "if asset_of(member) == asset then",
         "if tonumber(member:sub(1, 16)) < tonumber(redis.call('HGET', keys[1], 'z') or '0') then",
     ),
     ("sums.bound = #found < 2 * COVERED_MAX and before or tonumber(found[#found])", "sums.bound = 0"),
-    ("redis.call('HSET', key, 'at', args[from],", "redis.call('HSET', key, 'z', whole(now), 'at', args[from],"),
+    ("'HSET', key, 'at', args[from],", "'HSET', key, 'z', whole(now), 'at', args[from],"),
 )  # fmt: skip
 
 RULES = (

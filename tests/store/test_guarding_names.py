@@ -17,12 +17,12 @@ async def held(store, asset):
 
 @pytest.fixture
 async def renamed(store, clock):
-    """A bet on USDT, whose account then moves to a provider that calls it USDT@TRX, and a bet on that."""
+    """A bet on USDT, of which the network is told only then, and a bet on USDT@TRX."""
     await reads(store, {"USDT": fed("100")})
     await store.hold(ask("60"), TERMS)
     clock.pass_(seconds(1))
     await reads(store, {"USDT@TRX": fed("100")}, whole=True)
-    assert (await store.hold(ask("70", "new", asset="USDT@TRX"), TERMS)).allowed
+    assert (await store.hold(ask("30", "new", asset="USDT@TRX"), TERMS)).allowed
     return store
 
 
@@ -37,8 +37,11 @@ ENDS = {
 async def test_a_bet_ends_in_the_wallet_it_was_made_in_whatever_that_is_called_now(renamed, call):
     assert (await ENDS[call](renamed)).outcome == "done"
 
-    assert await held(renamed, "USDT@TRX") == (amount("70"), 0)
-    assert (await renamed.hold(ask("30.01", "more", asset="USDT@TRX"), TERMS)).reason == "INSUFFICIENT_FUNDS"
+    assert await held(renamed, "USDT@TRX") == (amount("30"), amount("0" if call == "release" else "60"))
+    left = "70" if call == "release" else "10"
+    assert (await renamed.hold(ask(left + ".01", "more", asset="USDT@TRX"), TERMS)).reason == "INSUFFICIENT_FUNDS"
+    assert (await renamed.hold(ask(left, "all", asset="USDT@TRX"), TERMS)).allowed
+    assert (await renamed.release_hold("casino", "new", TERMS)).outcome == "done"
 
 
 async def test_a_bet_that_counts_late_counts_in_the_wallet_it_was_made_in(renamed, clock):
@@ -46,7 +49,7 @@ async def test_a_bet_that_counts_late_counts_in_the_wallet_it_was_made_in(rename
 
     assert (await renamed.settle_hold("casino", "bet-1", TERMS)).late
 
-    assert await held(renamed, "USDT@TRX") == (0, 0)
+    assert await held(renamed, "USDT@TRX") == (0, amount("60"))
 
 
 async def test_an_asset_that_comes_back_has_what_was_held_and_committed(renamed, clock):
@@ -64,7 +67,7 @@ async def test_a_lock_on_a_name_without_network_changes_no_sums(renamed):
     await renamed.lock("player-7", "USDT", Lock("aml"))
     await renamed.unlock("player-7", "USDT", "aml")
 
-    assert await held(renamed, "USDT@TRX") == (amount("70"), 0)
+    assert await held(renamed, "USDT@TRX") == (amount("90"), 0)
 
 
 async def test_what_was_bet_without_its_network_is_the_same_bet_when_there_are_two(store, clock):
