@@ -186,7 +186,8 @@ class Guard:
         # What was read by a clock that is ahead is of no known age.
         old = verdict.reason == "BALANCE_STALE" and not verdict.replayed
         known = "stale" if old else freshness(age, self.policy.soft_age, ask.max_age)
-        if account is not None and known in ("soft", "stale"):
+        # A quarantine ends with a reading that began after it, which the schedule may bring much later.
+        if account is not None and (known in ("soft", "stale") or verdict.reason == "STATE_QUARANTINED"):
             self.refreshing.soon(account)
         decision = (verdict.hold.decision if verdict.replayed and verdict.hold else "") or ask.decision
         if verdict.reused or verdict.networks:

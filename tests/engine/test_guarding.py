@@ -143,6 +143,15 @@ async def test_facts_that_are_getting_old_are_good_and_read_anew_in_the_backgrou
     assert bets.refreshing.nows == []
 
 
+async def test_a_quarantine_ends_soon_after_its_time_because_the_bets_it_refuses_have_the_account_read(bets):
+    guard = bets.guard()
+    bets.store.quarantine("player-7", bets.clock() + seconds(60))
+    bets.pass_(seconds(61))
+
+    assert reason(await bet(guard)) == "STATE_QUARANTINED", "the last reading is older"
+    assert bets.refreshing.soons == ["player-7"]
+
+
 async def test_case_56_stale_facts_are_refused_at_once_and_read_anew_for_the_next_bet(bets):
     guard = bets.guard()
     bets.pass_(seconds(151))
