@@ -1,5 +1,6 @@
 """The guard's decisions: each is one function in the account's partition, and the index of hold ids beside it."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -9,9 +10,10 @@ from monitor.guard.hold import Ask, Hold, Resolution, Terms, Verdict
 from monitor.guard.reasons import Reason
 from monitor.model.window import micros
 from monitor.store import guardcodec
+from monitor.store.cluster import Cluster
 from monitor.store.guardcalls import GuardCalls, HoldName
 from monitor.store.guardcodec import Argument, index_ms, record_ms
-from monitor.store.guardkeys import index
+from monitor.store.guardkeys import WalletKeys, index
 from monitor.store.recollection import Own
 from monitor.store.wire import Command
 
@@ -104,7 +106,7 @@ class GuardingStore(GuardCalls):
         self, what: str, caller: str, hold: str, terms: Terms, kept_ms: int, more: Sequence[Argument]
     ) -> Resolution:
         """A bet stands, or is booked: its id is known for as long as that matters."""
-        name, kept = index(caller, hold), index_ms(terms, committed=True)
+        name, kept = index(caller, hold), index_ms(terms, committed=what == "commit")
         if (ours := self._recollection.mine(caller, hold)) is not None:
             known = ("SET", name, f"+{ours.account}", "PX", kept)
             reply = await self._end(known, what, ours, terms, kept_ms, more)
@@ -113,7 +115,7 @@ class GuardingStore(GuardCalls):
                 await self._say(ours, terms)
                 reply = await self._end(known, what, ours, terms, kept_ms, more)
             return self._ended(reply, caller, hold)
-        found = await self._guard_batch.command("GETEX", name, "PX", kept)
+        found = await self._guard_batch.command("GETEX", name, "PX", kept) or await self._searched(caller, hold, kept)
         if found is None:
             return Resolution("hold-unknown", None, await self.time())
         if found == _TOMBSTONE:
@@ -121,6 +123,21 @@ class GuardingStore(GuardCalls):
             return Resolution("hold-already-released", guardcodec.tombstone(caller, hold), now)
         reply = await self._at(what, found[1:].decode(), (caller, hold), terms, kept_ms, more)
         return self._ended(reply, caller, hold)
+
+    async def _searched(self, caller: str, hold: str, kept_ms: int) -> bytes | None:
+        """What the index should say of an id that it does not know: a node of a cluster may have lost the index of a
+        bet whose wallet is elsewhere, and safe."""
+        if not isinstance(self._guard_batch, Cluster):
+            return None
+        everywhere = [WalletKeys(one, "").record(caller, hold) for one in self.partitions]
+        for record in filter(
+            None, await asyncio.gather(*(self._guard_batch.command("GET", key) for key in everywhere))
+        ):
+            if account := guardcodec.hold(caller, hold, b"held", record).account:
+                found = f"+{account}".encode()
+                known = await self._guard_batch.command("SET", index(caller, hold), found, "NX", "GET", "PX", kept_ms)
+                return known or found
+        return None
 
     async def _end(
         self, known: Command, what: str, own: Own, terms: Terms, kept_ms: int, more: Sequence[Argument]

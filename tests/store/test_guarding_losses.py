@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from monitor.store.guardkeys import index
 from monitor.store.redis import RedisStore
 from tests.builders import minutes, seconds
 from tests.conftest import PARTITIONS
@@ -269,3 +270,33 @@ async def test_other_settings_are_no_loss(guard, clock, before, after):
     await reads(guard, {"USDT": fed("100")})
 
     assert (await guard.hold(ask("10", "next"), terms(hold_ids=after))).reason == "OK"
+
+
+@pytest.mark.parametrize("open_store", ["cluster3"], indirect=True)
+@pytest.mark.parametrize("call", ["commit_hold", "settle_hold"])
+async def test_a_bet_stands_though_a_node_has_lost_whose_it_is(open_store, call):
+    ours, theirs = await open_store(), await open_store()
+    await reads(ours, {"USDT": fed("100")})
+    await ours.hold(ask("90"), TERMS)
+    await ours._guard_batch.command("DEL", index("casino", "bet-1"))
+
+    args = ("casino", "bet-1", None) if call == "commit_hold" else ("casino", "bet-1")
+    assert (await getattr(theirs, call)(*args, TERMS)).outcome == "done"
+
+    assert (await theirs.check(ask(), TERMS)).balance.unsettled == amount("90")
+    assert (await theirs.find_hold("casino", "bet-1", TERMS))[0].account == "player-7"
+    assert (await getattr(theirs, call)("casino", "other", *args[2:], TERMS)).outcome == "hold-unknown"
+
+
+async def test_a_settled_bet_is_remembered_for_no_longer_than_others(guard):
+    only = terms(posting_delay=None)
+    await guard.hold(ask("10"), only)
+    ids = index("casino", "bet-1"), guard._wallets("player-7").record("casino", "bet-1")
+
+    async def kept_days():
+        return [await guard._batch.command("PTTL", one) // 86_400_000 for one in ids]
+
+    await guard.commit_hold("casino", "bet-1", None, only)
+    assert min(await kept_days()) >= 365
+    await guard.settle_hold("casino", "bet-1", only)
+    assert max(await kept_days()) <= 1
