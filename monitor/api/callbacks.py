@@ -52,12 +52,11 @@ async def happened(api: ApiContext, request: Request) -> web.Response:
     account = await api.watches.find(said.account)
     if account is None or account.provider != provider:
         raise unknown_account(said.account)
-    if not await caller.lane.take():
+    wished, _ = await caller.lane.wish(account.name, join=False)
+    if wished == "none":
         raise later("refresh-budget-exhausted", "the quota has no room for one more poll now", AGAIN)
-    wished, _ = await caller.lane.store.poll_first(provider, account.name, join=False, paid=True)
-    if wished != "new":
-        await caller.lane.give_back()
-    api.wake(provider)
+    if wished == "new":
+        api.wake(provider)
     return answer({"status": "scheduled"}, 202)
 
 

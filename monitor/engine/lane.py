@@ -1,9 +1,10 @@
 """The lane of polls that somebody waits for: a part of the quota, so that no storm of them starves the schedule."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
-from monitor.engine.laneports import LaneStore
+from monitor.engine.laneports import LaneStore, Wished
 from monitor.engine.ports import Windows
 
 #: Of each window of a quota, and of the places for polls: four in five for those that somebody waits for.
@@ -23,6 +24,18 @@ class Lane:
     def of(cls, store: LaneStore, provider: str, quota: Windows, cost: int) -> Self:
         """The lane of a provider with that quota."""
         return cls(store, provider, lane(quota, cost), cost)
+
+    async def wish(self, account: str, *, join: bool) -> tuple[Wished, datetime]:
+        """Have an account polled first in line, as `poll_first` does; it is paid for unless a poll that will do is to
+        come already. `none`: there is no room for one more."""
+        poll_first, provider = self.store.poll_first, self.provider
+        found = await poll_first(provider, account, join=join, paid=False)
+        if found[0] == "none" and await self.take():
+            found = await poll_first(provider, account, join=join, paid=True)
+            if found[0] != "new":
+                # Another process was a moment earlier.
+                await self.give_back()
+        return found
 
     async def take(self, *, soft: bool = False) -> bool:
         """Pay for one poll; one that nobody waits for only while less than half is used."""

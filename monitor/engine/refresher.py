@@ -153,15 +153,9 @@ class Refresher:
             del self._asking[key]
 
     async def _wish(self, account: Account, lane: Lane, *, join: bool) -> _Asked:
-        provider, name = account.provider, account.name
-        asked = _Asked(*await self.store.poll_first(provider, name, join=join, paid=False))
-        if asked.wished == "none" and await lane.take():
-            asked = _Asked(*await self.store.poll_first(provider, name, join=join, paid=True))
-            if asked.wished == "new":
-                self.wake(provider)
-            else:
-                # Another process was a moment earlier.
-                await lane.give_back()
+        asked = _Asked(*await lane.wish(account.name, join=join))
+        if asked.wished == "new":
+            self.wake(account.provider)
         return asked
 
     async def _outcome(self, account: Account, since: datetime, asked_at: datetime) -> Refreshed:

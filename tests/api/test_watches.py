@@ -100,6 +100,8 @@ class Lanes:
         self.back += 1
 
     async def poll_first(self, provider, account, *, join, paid):
+        if not paid and self.wished == "new":
+            return "none", NOON
         self.asked.append((provider, account, join, paid))
         return self.wished, NOON
 
@@ -144,7 +146,11 @@ async def test_a_callback_for_a_poll_that_is_to_come_anyway_costs_nothing(called
 
     assert (await called(lanes))[0] == 202
 
-    assert lanes.back == 1
+    assert lanes.left == 10
+
+
+async def test_a_callback_repeated_before_the_poll_it_asked_for_is_no_flood(called):
+    assert (await called(Lanes(left=0, wished="there")))[0] == 202
 
 
 async def test_a_flood_of_callbacks_leaves_the_schedule_its_part_of_the_quota(called):

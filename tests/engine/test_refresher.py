@@ -24,7 +24,7 @@ class Desk:
     def __init__(self, it, store, windows=(), seen=None):
         self.it, self.store, self.seen = it, store, {} if seen is None else seen
         self.calls, self.pollers = Counter(), {}
-        lanes = {"casino": Lane.of(store, "casino", windows, 1)}
+        lanes = {"casino": Lane.of(self, "casino", windows, 1)}
         self.refresher = Refresher(self, lanes, self.wake, loop_clock)
 
     def __getattr__(self, name):
