@@ -2,8 +2,9 @@
 
 A server has a new `run_id` whenever it starts, and a new `master_replid` when it becomes the primary: that of the
 primary before is `master_replid2` then. Asked when a connection is made, before anything else is sent on it, this holds
-for all that travels on that connection: a primary that is replaced or restarted hangs up, or refuses writes, and then
-the connection is made again.
+for what travels on that connection: a primary that is replaced or restarted hangs up, or refuses writes, and then the
+connection is made again. Where neither happens (it was a replica for a moment, or a proxy is in between) it is noticed
+by asking again, every second.
 
 A primary also changes its `master_replid` when it gets its first replica, or has been without any for an hour, and then
 forgets the one before (`changeReplicationId` in replication.c). Nothing is lost by that, and nobody is disconnected.
@@ -33,10 +34,11 @@ TRUSTED: Final = _Word("1")
 
 
 class Life(NamedTuple):
-    """What is put in the place of LIFE and TRUSTED."""
+    """What is put in the place of LIFE and TRUSTED. Where it is not `known` the name is that of this one answer."""
 
     name: str
     trusted: str
+    known: bool = True
 
 
 #: Sends one command on a connection, and returns its answer.
@@ -49,15 +51,16 @@ async def primary_life(ask: Ask) -> Life:
     """What the server says of itself: its run, and where it became the primary during that also since when.
 
     The run alone means the same as with anything after it. Where it may not be asked (a managed service without INFO)
-    every connection is a life of its own: nobody knows what was lost between two of them, so the guard is in
-    quarantine after each.
+    every connection is a life of its own: nobody knows what was lost between two of them, so the guard is in quarantine
+    after each.
     """
     run = _said("run_id", await _asked(ask, "INFO", "server"))
     replication = await _asked(ask, "INFO", "replication")
     since, before = _said("master_replid", replication), _said("master_replid2", replication)
     kept = await _asked(ask, "CONFIG", "GET", "appendonly")
     name = "-".join([one for one in (run, since if before.strip("0") or not run else "") if one])
-    return Life(name or f"unknown-{secrets.token_hex(8)}", "1" if kept and kept[-1] == b"yes" else "0")
+    trusted = "1" if kept and kept[-1] == b"yes" else "0"
+    return Life(name or f"unknown-{secrets.token_hex(8)}", trusted, known=bool(name))
 
 
 def _said(name: str, info: bytes | None) -> str:

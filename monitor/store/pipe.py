@@ -130,8 +130,7 @@ class Pipe(Line):
         """Connect, log in, and hear whose life this is. Interrupted, it is no connection at all."""
         where, loop = self._where, asyncio.get_running_loop()
         if self._sentinels is not None:
-            primary = await self._sentinels.primary()
-            where = where.node(*primary)
+            where = where.node(*await self._sentinels.primary())
         if where.path:
             _, link = await loop.create_unix_connection(self._new_link, where.path)
         else:
@@ -146,20 +145,27 @@ class Pipe(Line):
         except BaseException:
             link.close()
             raise
-        if self._sentinels is not None:
-            if self._looking is not None:
-                self._looking.cancel()
-            self._looking = loop.create_task(self._look(self._sentinels, link, primary))
+        if self._looking is not None:
+            self._looking.cancel()
+        self._looking = loop.create_task(self._look(link, where))
         return link
 
-    async def _look(self, sentinels: Sentinels, link: "_Link", primary: tuple[str, int]) -> None:
-        """A primary that was cut off from its sentinels goes on taking writes, which are lost when it is back."""
+    async def _look(self, link: "_Link", where: Address) -> None:
+        """Leave a server that is another one by now, though nobody hangs up: a primary that was cut off from its
+        sentinels goes on taking writes, which are lost when it is back; one may have been a replica, or be a proxy.
+        """
         while link.usable:
             await asyncio.sleep(LOOK_EVERY_S)
-            # Sentinels that do not answer change nothing.
-            with suppress(RedisError, OSError):
-                if await sentinels.primary() != primary:
+            # Those who do not answer change nothing.
+            with suppress(RedisError, StoreUnavailable, OSError):
+                if await self._deposed(link, where):
                     link.leave()
+
+    async def _deposed(self, link: "_Link", where: Address) -> bool:
+        if self._sentinels is not None and await self._sentinels.primary() != (where.host, where.port):
+            return True
+        life = await self._witness(link.ask)
+        return life.known and life != link.life
 
     def _new_link(self) -> "_Link":
         return _Link(self._links)

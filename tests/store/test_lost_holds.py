@@ -194,6 +194,21 @@ async def test_a_loss_is_noticed_where_nobody_bets_any_more_and_nowhere_else(far
     assert await as_soon_as_answered(quarantined) == [store.partition("player-7").number]
 
 
+async def test_a_primary_that_was_a_replica_for_a_moment_is_not_the_same_though_nobody_hung_up(farm, connect):
+    server = farm(Node, *AOF)
+    store = await connect(f"redis://127.0.0.1:{server.port}")
+    await deposit(store)
+    assert await bets(store, "1", "first") == "OK"
+
+    server.ask("REPLICAOF", "127.0.0.1", "1")
+    server.ask("REPLICAOF", "NO", "ONE")
+
+    ends = time.monotonic() + PATIENCE_S
+    while await as_soon_as_answered(lambda: bets(store, "1", f"later-{time.monotonic()}")) != "STATE_QUARANTINED":
+        assert time.monotonic() < ends, "nobody has noticed"
+        await asyncio.sleep(0.1)
+
+
 async def test_an_append_only_file_makes_a_new_store_a_store_that_has_lost_nothing(farm, connect):
     server = farm(Node, *AOF)
     store = await connect(f"redis://127.0.0.1:{server.port}")
