@@ -46,6 +46,8 @@ class Topology:
         self._primaries: dict[int, tuple[str, int]] = {}
         self._known: set[tuple[str, int]] = set(where.hosts)
         self._looking: asyncio.Task[None] | None = None
+        #: Hanging up on those who were asked last.
+        self._closing: asyncio.Task[None] | None = None
         self._resting = False
 
     async def primaries(self) -> set[tuple[str, int]]:
@@ -62,6 +64,8 @@ class Topology:
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait([self._looking])
+        if self._closing is not None:
+            await self._closing
 
     async def primary(self, slot: int) -> tuple[str, int]:
         """Who has this slot; StoreUnavailable where nobody is known to."""
@@ -126,7 +130,9 @@ class Topology:
         except (RedisClusterException, RedisError, OSError) as error:
             raise self._failure(error) from None
         finally:
-            await client.aclose()
+            # Interrupted, it would leave connections behind.
+            self._closing = asyncio.get_running_loop().create_task(client.aclose())
+            await asyncio.shield(self._closing)
 
     def _failure(self, error: Exception) -> Exception:
         # redis-py tells all of it as one kind, with the reason as its cause.

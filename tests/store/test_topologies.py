@@ -9,6 +9,7 @@ from monitor.errors import StoreUnavailable, StoreUnusable
 from monitor.store import cluster as clusters
 from monitor.store.life import LIFE, TRUSTED
 from monitor.store.redis import RedisStore
+from monitor.store.url import address
 from tests.builders import seconds
 from tests.farm import PATIENCE_S, Cluster, Watched, until
 
@@ -165,6 +166,28 @@ async def test_nodes_that_are_no_primaries_any_more_are_hung_up_on(spread, monke
 
     assert ("127.0.0.1", 1) not in nodes
     assert spread._batch._leaving == set()
+
+
+async def test_closing_waits_until_those_who_were_asked_for_the_topology_are_hung_up_on(monkeypatch):
+    asked, hung_up = asyncio.Event(), []
+
+    class Client(clusters.RedisCluster):
+        async def initialize(self):
+            asked.set()
+
+        async def aclose(self):
+            await asyncio.sleep(0.1)
+            hung_up.append(self)
+
+    monkeypatch.setattr(clusters, "RedisCluster", Client)
+    topology = clusters.Topology(address("redis+cluster://127.0.0.1:1"))
+    topology.doubt()
+    await asked.wait()
+    await asyncio.sleep(0)
+
+    await topology.close()
+
+    assert len(hung_up) == 1
 
 
 async def test_nodes_that_do_not_agree_are_not_followed_for_ever(spread, monkeypatch, cluster3_server):
