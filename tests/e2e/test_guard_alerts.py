@@ -11,6 +11,7 @@ GUARD = """\
 guard:
   {delay}
   read_lag: 100ms
+  deadline: 5s
   hold_ttl: {{default: 1s, max: 2s}}
   unsettled_limit: 1s
   bankroll: {{account: house, asset: USDT, close_below: 50, open_above: 80}}
@@ -25,7 +26,7 @@ async def ask(daemon, method, path, body=None):
 
 async def hold(daemon, name, ttl="1s"):
     body = {"account": "hot", "asset": "USDT", "amount": "10", "ttl": ttl}
-    return (await ask(daemon, "PUT", f"/v1/holds/{name}", body))[1]["reason"]
+    return (await ask(daemon, "PUT", f"/v1/holds/{name}", body))[1].get("reason")
 
 
 def configured(place, delay="posting_delay: 500ms", **store):
