@@ -23,10 +23,13 @@ def _route(
     problems: tuple[str, ...] = (),
     scopes: tuple[Scope, ...] = ("guard",),
     deadline: timedelta = DEADLINE,
+    ends: bool = False,
 ) -> Route:
     """Every guard request must be signed where signing is set. `answers` are those to 200, 201 and 202."""
     given = {status: kind for status, kind in zip((200, 201, 202), answers, strict=False) if kind is not None}
-    return Route(method, path, endpoint, scopes, deadline, signed=True, answers=given, takes=takes, problems=problems)
+    return Route(
+        method, path, endpoint, scopes, deadline, signed=True, answers=given, takes=takes, problems=problems, ends=ends
+    )
 
 
 ROUTES = (
@@ -35,10 +38,11 @@ ROUTES = (
     _route("PUT", _HOLD, holds.put, models.Decision, models.Decision, deadline=_PATIENT,
            takes=models.HoldRequest, problems=("amount-precision", "hold-id-reused")),
     _route("GET", _HOLD, holds.show, models.HoldAnswer, problems=("hold-unknown",)),
-    _route("POST", f"{_HOLD}/commit", holds.commit, models.HoldAnswer, takes=models.CommitRequest,
+    _route("POST", f"{_HOLD}/commit", holds.commit, models.HoldAnswer, ends=True, takes=models.CommitRequest,
            problems=(*_OVER, "amount-precision", "hold-already-committed", "commit-exceeds-hold")),
-    _route("POST", f"{_HOLD}/settled", holds.settled, models.HoldAnswer, takes=models.Nothing, problems=_OVER),
-    _route("POST", f"{_HOLD}/release", holds.release, models.HoldAnswer,
+    _route("POST", f"{_HOLD}/settled", holds.settled, models.HoldAnswer, ends=True,
+           takes=models.Nothing, problems=_OVER),
+    _route("POST", f"{_HOLD}/release", holds.release, models.HoldAnswer, ends=True,
            takes=models.Nothing, problems=("hold-already-committed",)),
     _route("GET", _WALLET, wallets.show, models.Wallet, problems=("wallet-unknown",)),
     _route("POST", f"{_WALLET}/refresh", wallets.refresh, models.Wallet, None, models.RefreshScheduled,

@@ -25,7 +25,8 @@ class Route:
 
     `signed`: where `guard.signing` is set, a request without its signature is refused. `answers` has the type of each
     good answer by its status, or its media types where it is no JSON; `query` and `takes` are what the endpoint reads
-    the query and the body with; `problems` are those that only this endpoint has.
+    the query and the body with; `problems` are those that only this endpoint has. `ends`: it ends what
+    others began, and has room of its own where these take all of it.
     """
 
     method: str
@@ -38,3 +39,4 @@ class Route:
     query: tuple[Param, ...] = ()
     takes: type[BaseModel] | type[Struct] | None = None
     problems: tuple[str, ...] = ()
+    ends: bool = False

@@ -35,6 +35,8 @@ HEADER_MAX = 8_190
 HEADERS_MAX = 64
 #: Requests worked on at once; more are told to come back. Whoever sends slowly, or does not read, takes no place.
 IN_FLIGHT_MAX = 256
+#: And so many more of what ends a bet: else money stays held, and bets are lost, while others wait for a refresh.
+ENDING_MAX = 64
 #: How long a caller may take to read its answer.
 WRITE_DEADLINE = timedelta(seconds=10)
 #: Below this an event loop's transport takes more without anyone waiting (its low-water mark).
@@ -144,7 +146,8 @@ class App:
         if route.takes is not None or signers is not None:
             await request.read()
         # Whoever watches that we live must not end us for being busy.
-        if self.in_flight >= IN_FLIGHT_MAX and route.endpoint is not alive:
+        room = IN_FLIGHT_MAX + ENDING_MAX if route.ends else IN_FLIGHT_MAX
+        if self.in_flight >= room and route.endpoint is not alive:
             raise later("overloaded", "too many requests at once", timedelta(seconds=1))
         self.in_flight += 1
         try:

@@ -356,6 +356,39 @@ async def test_more_at_once_than_there_is_room_for_are_sent_away(context, start,
     assert await asyncio.gather(*waiting) == [200, 200, 200]
 
 
+async def test_what_ends_a_bet_has_room_while_bets_take_all_of_it(context, start, monkeypatch):
+    monkeypatch.setattr(server, "IN_FLIGHT_MAX", 3)
+    door = asyncio.Event()
+
+    async def wait(_api, _request):
+        await door.wait()
+        return reply("done")
+
+    client, _ = await start(context(), [Route("GET", "/wait", wait), *server.ROUTES])
+    waiting = [asyncio.create_task(status(client, "/wait")) for _ in range(3)]
+    await asyncio.sleep(0.1)
+
+    told = {}
+    for call in ("commit", "settled", "release"):
+        async with client.post(f"/v1/holds/bet-1/{call}") as answer:
+            told[call] = answer.status
+    found, _ = await problem(client, "/v1/holds/bet-1")
+    door.set()
+
+    assert told == {"commit": 404, "settled": 404, "release": 200}
+    assert found["type"] == "overloaded"
+    assert await asyncio.gather(*waiting) == [200, 200, 200]
+
+
+async def test_the_room_of_what_ends_a_bet_ends_too(context, start, monkeypatch):
+    monkeypatch.setattr(server, "IN_FLIGHT_MAX", 0)
+    monkeypatch.setattr(server, "ENDING_MAX", 0)
+    client, _ = await start(context())
+
+    async with client.post("/v1/holds/bet-1/release") as answer:
+        assert (answer.status, (await answer.json())["type"]) == (503, "overloaded")
+
+
 async def test_a_process_without_room_is_alive(context, start, monkeypatch):
     monkeypatch.setattr(server, "IN_FLIGHT_MAX", 0)
     client, _ = await start(context())
