@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from monitor.fields import Amount, Duration, Secret, duration
 from monitor.guard import units
-from monitor.guard.hold import Terms
+from monitor.guard.hold import HOLDS_MAX, Terms
 from monitor.guard.policy import AuditMode, House, OnStale, Policy
 
 #: A hold must not outlive the caller's patience by much: money that nobody can spend is lost business.
@@ -110,7 +110,7 @@ class GuardSettings(_Section):
     on_stale: OnStale = "deny"
     hold_ttl: HoldTtl = HoldTtl()
     amount: Stakes = Stakes()
-    max_holds: int = Field(default=50, ge=1, le=100_000, description="open holds per wallet")
+    max_holds: int = Field(default=50, ge=1, le=HOLDS_MAX, description="open holds per wallet")
     locked: Literal["subtract", "deny"] = Field(
         default="subtract", description="what a `locked` measure that is not zero means for a bet"
     )

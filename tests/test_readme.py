@@ -14,7 +14,7 @@ from monitor.api.problems import PROBLEMS
 from monitor.api.routes import ROUTES
 from monitor.cli import app
 from monitor.guard import units
-from monitor.guard.hold import State
+from monitor.guard.hold import HOLDS_MAX, State
 from monitor.guard.reasons import REASONS
 from monitor.guard_settings import GuardSettings, HoldTtl
 from monitor.model.watch import WATCHES_MAX
@@ -120,6 +120,7 @@ def test_the_limits_that_the_guards_chapter_names_are_those_there_are():
     assert f"| {locks} sources;" in table
     assert f"| `hold_ttl.max`, {ttl.max // timedelta(minutes=1)} min, at most a day;" in table
     assert f"| `max_holds`, {guard.max_holds};" in table
+    assert f"may be {HOLDS_MAX:,}".replace(",", " ") in table
     assert f"| {BODY_MAX // 1024} kB |" in table
     assert f"| `hold_ids`, {guard.hold_ids // timedelta(hours=1)} h, at most {ids.days} days," in table
     assert f"| {WATCHES_MAX:,} |".replace(",", " ") in table

@@ -20,15 +20,13 @@ from monitor.engine.ports import Clock
 from monitor.errors import StoreUnavailable
 from monitor.guard.errors import DeadlineExceeded, SeveralNetworks
 from monitor.guard.freshness import freshness
-from monitor.guard.hold import Ask, Hold, Lock, Resolution, Switch, Terms, Verdict, Wallet
+from monitor.guard.hold import HOLDS_MAX, Ask, Hold, Lock, Resolution, Switch, Terms, Verdict, Wallet
 from monitor.guard.policy import Policy
 from monitor.guard.reasons import Reason
 from monitor.model.record import Account
 
 #: The bankroll's holds are kept apart from their players' by a caller that no token can be named like.
 HOUSE_MARK = "!"
-#: Of the bankroll there is no bound on holds: each stands behind one that a player's wallet has counted.
-_UNCOUNTED = 2**53 - 1
 _NOTHING = timedelta(0)
 
 T = TypeVar("T")
@@ -169,7 +167,8 @@ class Guard:
         )  # fmt: skip
 
     def _house_terms(self) -> Terms:
-        return self.policy.terms._replace(max_holds=_UNCOUNTED)
+        # Each of the bankroll's holds stands behind one that a player's wallet has counted.
+        return self.policy.terms._replace(max_holds=HOLDS_MAX)
 
     def _undo(self, caller: str, hold: str, wish: Wish, decision: str) -> None:
         """Nobody was told of it: it is not to stand."""

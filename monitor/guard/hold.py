@@ -20,6 +20,10 @@ Outcome = Literal[
 ]
 
 
+#: More open holds of a wallet than these the store does not count.
+HOLDS_MAX = 999_999
+
+
 class Terms(NamedTuple):
     """The guard's settings that the store's functions go by.
 

@@ -8,7 +8,7 @@ from monitor.engine.bet import Wish
 from monitor.engine.guarding import HOUSE_MARK
 from monitor.errors import StoreUnavailable
 from monitor.guard.errors import DeadlineExceeded, SeveralNetworks
-from monitor.guard.hold import Lock, Switch
+from monitor.guard.hold import HOLDS_MAX, Lock, Switch
 from monitor.guard.policy import House
 from monitor.model.feed import whose
 from tests.builders import NOON, minutes, seconds
@@ -427,6 +427,20 @@ async def test_the_house_may_have_more_open_bets_than_a_player(bets):
     assert reason(await bet(guard, exposure="1")) == "OK"
     assert reason(await bet(guard, hold="bet-2", exposure="1")) == "TOO_MANY_HOLDS"
     assert reason(await bet(guard, hold="bet-3", exposure="1", asset="EUR")) == "OK"
+
+
+async def test_the_house_has_no_more_open_bets_than_the_store_counts(bets, monkeypatch):
+    guard = bets.guard(house=HOUSE)
+    asked, hold = [], bets.store.hold
+
+    async def noted(ask, terms):
+        asked.append(terms.max_holds)
+        return await hold(ask, terms)
+
+    monkeypatch.setattr(bets.store, "hold", noted)
+    await bet(guard, exposure="1")
+
+    assert asked == [50, HOLDS_MAX]
 
 
 async def test_an_old_bankroll_covers_nothing(bets):

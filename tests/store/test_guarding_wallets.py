@@ -5,7 +5,8 @@ from decimal import Decimal
 import pytest
 
 from monitor.engine.feeding import fed as as_fed
-from monitor.guard.hold import Debit, Lock
+from monitor.guard.hold import HOLDS_MAX, Debit, Lock
+from monitor.store.guardkeys import WalletKeys
 from tests.builders import NOON, minutes, seconds
 from tests.guard.asks import amount, ask, fed, terms
 from tests.guard.readings import reads
@@ -76,6 +77,19 @@ async def test_the_most_open_holds_are_those_of_one_wallet(guard):
     assert (await guard.hold(ask("1", "d", asset="BTC"), few)).allowed
     await guard.release_hold("casino", "a", few)
     assert (await guard.hold(ask("1", "e"), few)).allowed
+
+
+async def test_as_many_open_holds_as_there_may_be_are_counted(guard):
+    most = terms(max_holds=HOLDS_MAX)
+    await guard.hold(ask("1", "a"), most)
+    wallets = WalletKeys(guard.partition("player-7"), "player-7").wallets
+    sums = (await guard._batch.command("HGET", wallets, "s:USDT")).decode()
+    await guard._batch.command("HSET", wallets, "s:USDT", f"{sums[:90]}{HOLDS_MAX - 1}{sums[96:]}")
+
+    assert (await guard.hold(ask("1", "last"), most)).allowed
+    assert (await guard.hold(ask("1", "more"), most)).reason == "TOO_MANY_HOLDS"
+    counted = (await guard._batch.command("HGET", wallets, "s:USDT")).decode()
+    assert counted == f"{amount('2'):045d}{0:045d}{HOLDS_MAX}{sums[96:]}"
 
 
 async def test_a_lock_stops_new_holds_until_it_is_over_or_taken_back(guard, clock):
