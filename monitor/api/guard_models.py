@@ -17,8 +17,9 @@ from monitor.guard.reasons import Reason
 #: Bounds of the names in paths and bodies; what is outside of them is no name of anything.
 ACCOUNT = r"^[A-Za-z0-9._-]{1,128}$"
 ASSET = r"^[^\s{}\"\\\u0000-\u001f\u007f]{1,64}$"
-HOLD_ID = r"^[A-Za-z0-9._~@=+|-]{1,128}$"
-SOURCE = r"^[A-Za-z0-9._~@=+-]{1,64}$"
+#: Not `.` or `..`: whoever passes a request on takes these out of its path, which then is that of another one.
+HOLD_ID = r"^(?!\.{1,2}$)[A-Za-z0-9._~@=+|-]{1,128}$"
+SOURCE = r"^(?!\.{1,2}$)[A-Za-z0-9._~@=+-]{1,64}$"
 _AMOUNT = r"^[0-9]{1,27}(\.[0-9]{1,18})?$"
 _DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+$"
 

@@ -1,5 +1,6 @@
 """Reads what the guard is asked, strictly: a mistake of one key may be a bet of another amount."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -27,8 +28,8 @@ _NAMES = {
 _ARTICLES = {
     "account": "an account",
     "asset": "an asset",
-    "hold_id": "a hold's id: 1 to 128 of A-Z a-z 0-9 . _ ~ @ = + | -",
-    "source": "a lock's source: 1 to 64 of A-Z a-z 0-9 . _ ~ @ = + -",
+    "hold_id": "a hold's id: 1 to 128 of A-Z a-z 0-9 . _ ~ @ = + | -, not . or ..",
+    "source": "a lock's source: 1 to 64 of A-Z a-z 0-9 . _ ~ @ = + -, not . or ..",
 }
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`")
@@ -47,11 +48,32 @@ async def body(request: Request, decoder: msgspec.json.Decoder[Model], empty: Mo
     if len(said) > BODY_MAX:
         raise invalid(f"the body has {BODY_MAX // 1024} kB at most, `context` included")
     try:
-        return decoder.decode(said)
+        found = decoder.decode(said)
+        _nothing_twice(said, decoder.type)
     except msgspec.ValidationError as error:
         raise invalid(_mistake(str(error), decoder.type)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise invalid("the body is a JSON object") from None
+    return found
+
+
+def _nothing_twice(said: bytes, model: type[msgspec.Struct]) -> None:
+    """Refuse a body with a key twice: who reads the first of them saw another bet than who reads the last.
+
+    `said` is known to be JSON. It is only read again where a key may be there twice, which costs as much once more.
+    """
+    # A key may be written with escapes.
+    if b"\\" not in said and not any(said.count(quoted) > 1 for quoted in _quoted(model)):
+        return
+    # Of the object itself; what is in `context` is the caller's own.
+    keys = [key for key, _ in json.loads(said, object_pairs_hook=list)]
+    if twice := next((key for key in keys if keys.count(key) > 1), None):
+        raise invalid(f"the key {twice!r} is there twice")
+
+
+@lru_cache(maxsize=32)
+def _quoted(model: type[msgspec.Struct]) -> tuple[bytes, ...]:
+    return tuple(f'"{name}"'.encode() for name in model.__struct_fields__)
 
 
 def _mistake(said: str, model: type[msgspec.Struct]) -> str:

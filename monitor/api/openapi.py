@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from monitor import __version__
+from monitor.api.guard_models import HOLD_ID, SOURCE
 from monitor.api.problem_shapes import ProblemShown
 from monitor.api.problems import PROBLEMS
 from monitor.api.query import Param
@@ -39,11 +40,13 @@ _PATH: Mapping[str, str] = {
     "alerts/id": "the alert's id: `alr_…`",
     "deliveries/id": "the notification's id: `ntf_…`",
     "silences/id": "the silence's id",
-    "hold_id": "the caller's own id of the bet: 1 to 128 of `A-Z a-z 0-9 . _ ~ @ = + | -`",
+    "hold_id": "the caller's own id of the bet: 1 to 128 of `A-Z a-z 0-9 . _ ~ @ = + | -`, not `.` or `..`",
     "account": "the account's name",
     "asset": "the asset, with its network where the account has it on several",
-    "source": "whoever locks: 1 to 64 of `A-Z a-z 0-9 . _ ~ @ = + -`",
+    "source": "whoever locks: 1 to 64 of `A-Z a-z 0-9 . _ ~ @ = + -`, not `.` or `..`",
 }
+#: Of those that a pattern bounds.
+_PATTERNS: Mapping[str, Mapping[str, object]] = {"hold_id": {"pattern": HOLD_ID}, "source": {"pattern": SOURCE}}
 
 
 def document(routes: Sequence[Route]) -> Document:
@@ -171,7 +174,7 @@ def _path(path: str) -> list[Document]:
             "in": "path",
             "required": True,
             "description": _PATH.get(f"{before}/{name}") or _PATH[name],
-            "schema": {"type": "string", "minLength": 1},
+            "schema": {"type": "string", **_PATTERNS.get(name, {"minLength": 1})},
         }
         for before, name in found
     ]

@@ -233,7 +233,29 @@ async def test_what_is_no_json_object_is_refused(casino, body):
     assert (status, problem["type"]) == (400, "invalid-request")
 
 
-@pytest.mark.parametrize("hold", ["a b", "x" * 129, "a%2Fb", "bet%0A", "bet!", "b%C3%A9t"])
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        ('{"account":"player-7","asset":"USDT","amount":"1","amount":"400"}', "amount"),
+        ('{"account":"player-7","asset":"USDT","amount":"1","am\\u006funt":"400"}', "amount"),
+        ('{"account":"other","asset":"USDT","amount":"1", "account" :"player-7"}', "account"),
+    ],
+)
+async def test_a_key_that_is_there_twice_is_no_bet(casino, body, key):
+    status, problem = await said(casino.put("/v1/holds/bet-1", data=body))
+
+    assert (status, problem["type"]) == (400, "invalid-request")
+    assert problem["detail"] == f"the key {key!r} is there twice"
+    assert (await said(casino.get("/v1/holds/bet-1")))[0] == 404
+
+
+async def test_what_only_looks_like_a_key_twice_is_a_bet(casino):
+    context = {"amount": [{"amount": "amount"}], "note": '"amount" é'}
+
+    assert (await put(casino, context=context))[0] == 201
+
+
+@pytest.mark.parametrize("hold", ["a b", "x" * 129, "a%2Fb", "bet%0A", "bet!", "b%C3%A9t", ".", "..", "%2e%2E"])
 async def test_an_id_that_cannot_be_one_is_refused(casino, hold):
     url = URL(f"{casino._base_url}/v1/holds/{hold.replace(' ', '%20')}", encoded=True)
     async with casino.put(url, json=BET) as answer:

@@ -1,5 +1,7 @@
 """The OpenAPI document says what there is, and the API answers what it says (tests/api/conftest.py looks at each)."""
 
+import re
+
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
@@ -59,6 +61,14 @@ def test_every_route_says_who_may_ask(route):
     assert bool(asked) == bool(route.scopes)
     assert ("401" in said["responses"]) == bool(route.scopes or "signature-invalid" in route.problems)
     assert any("guardSignature" in one for one in said["security"]) == route.signed
+
+
+def test_an_id_that_a_proxy_takes_out_of_the_path_is_none():
+    parameters = DOCUMENT["paths"]["/v1/holds/{hold_id}"]["put"]["parameters"]
+    [pattern] = [one["schema"]["pattern"] for one in parameters if one["name"] == "hold_id"]
+
+    named = (".", "..", "...", ".a", "bet-1")
+    assert [name for name in named if re.search(pattern, name)] == ["...", ".a", "bet-1"]
 
 
 def test_every_operation_has_a_name_of_its_own():
