@@ -61,18 +61,27 @@ def doubt_args(terms: Terms) -> tuple[int, int]:
 
 
 # Callers use the same few times for ever.
+_us = lru_cache(maxsize=1024)(us)
+
+
 @lru_cache(maxsize=1024)
-def _times(ttl: timedelta, max_age: timedelta, hold_ids: timedelta) -> tuple[int, int, int]:
-    return us(ttl), us(max_age), ms(ttl + hold_ids)
+def _kept_ms(ttl: timedelta, hold_ids: timedelta) -> int:
+    return ms(ttl + hold_ids)
 
 
 def ask_args(ask: Ask, terms: Terms) -> list[Argument]:
-    """A question as `hold.lua` takes it."""
-    ttl_us, max_age_us, kept_ms = _times(ask.ttl, ask.max_age, terms.hold_ids)
+    """A question as `check` in `hold.lua` takes it."""
     return [
-        terms.locked, terms.max_holds, f"{ask.caller}/{ask.hold}", ask.account, ask.asset,
-        units.padded(ask.amount), f"{ask.decimals:02d}", ttl_us, max_age_us, ask.decision,
-        ask.early or "", "1" if ask.declared else "0", kept_ms, ask.whose,
+        terms.locked, terms.max_holds, ask.asset, units.padded(ask.amount), _us(ask.max_age), ask.early or "",
+        "1" if ask.declared else "0", ask.whose,
+    ]  # fmt: skip
+
+
+def hold_args(ask: Ask, terms: Terms) -> list[Argument]:
+    """A question as `hold` takes it."""
+    return [
+        *ask_args(ask, terms), f"{ask.caller}/{ask.hold}", ask.account, f"{ask.decimals:02d}", _us(ask.ttl),
+        ask.decision, _kept_ms(ask.ttl, terms.hold_ids),
         "" if ask.exposed is None else "1" if ask.exposed else "0",
     ]  # fmt: skip
 

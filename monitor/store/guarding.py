@@ -40,7 +40,7 @@ class GuardingStore(GuardCalls):
         reserved is undone, and where nobody is left to do so it expires, and nobody was told of it.
         """
         where, name = self._wallets(ask.account), (ask.caller, ask.hold)
-        mine, args = f"+{ask.account}".encode(), guardcodec.ask_args(ask, terms)
+        mine, args = f"+{ask.account}".encode(), guardcodec.hold_args(ask, terms)
         claim = ("SET", index(*name), mine, "NX", "GET", "PX", index_ms(terms))
         known, reply = await self._guard_with_index(claim, "hold", where, terms, args, name, _IN_VERDICT)
         if known is not None and known != mine:

@@ -95,13 +95,13 @@ RULES = (
     Wrong(
         "the sweep credits denials",
         (
-            ("  keep(keys, record, args[20])", """
+            ("  keep(keys, record, args[21])", """
   if reason ~= 'OK' then
-    wallet.expiry = wallet.now + tonumber(args[15])
-    redis.call('ZADD', keys[2], whole(wallet.expiry), args[13] .. args[10] .. ' ' .. wallet.asset)
+    wallet.expiry = wallet.now + tonumber(args[19])
+    redis.call('ZADD', keys[2], whole(wallet.expiry), args[11] .. args[16] .. ' ' .. wallet.asset)
     save(keys, wallet)
   end
-  keep(keys, record, args[20])"""),
+  keep(keys, record, args[21])"""),
             ("    error('more is given back than is held')", "    return NOTHING"),
         ),
     ),

@@ -1,9 +1,9 @@
 -- Whether a bet may be placed, and holding its money.
 --
--- ARGV  as for every call on a wallet, then 'deny' or 'subtract', most open holds, id of the hold or '', account, asset,
---       amount 45, decimals 2, ttl, greatest age, decision, a reason to refuse that is known already or '', '1' if the
---       configuration names the asset, for how many milliseconds its record is kept, whose money it is or '',
---       '1' or '0' if an exposure is stated, '' where nobody looks at it
+-- ARGV  as for every call on a wallet, then 'deny' or 'subtract', most open holds, asset, amount 45, greatest age, a
+--       reason to refuse that is known already or '', '1' if the configuration names the asset, whose money it is or '';
+--       to hold it also id of the hold, account, decimals 2, ttl, decision, for how many milliseconds its record is
+--       kept, '1' or '0' if an exposure is stated, '' where nobody looks at it
 
 -- In the order in which they are looked for.
 local RANK = {
@@ -23,14 +23,14 @@ local function lacks(wallet, args)
   if args[8] == 'subtract' then
     off = wallet.fed:sub(36, 80)
   end
-  return exceeds(wallet.fed:sub(81, 125), {sums:sub(1, 45), sums:sub(46, 90), args[13], off})
+  return exceeds(wallet.fed:sub(81, 125), {sums:sub(1, 45), sums:sub(46, 90), args[11], off})
 end
 
 -- The first reason that holds: the same facts always give the same one. What is known already has its place among them.
 local function judge(wallet, args)
-  local early, fed = args[18] ~= '' and args[18] or 'OK', wallet.fed
+  local early, fed = args[13] ~= '' and args[13] or 'OK', wallet.fed
   local known = RANK[early]
-  if known > 3 and not fed and wallet.read and args[19] == '0' then
+  if known > 3 and not fed and wallet.read and args[14] == '0' then
     return 'ASSET_UNKNOWN'
   end
   if known > 5 and (wallet.locked or (fed and args[8] == 'deny' and fed:sub(35, 35) == '1')) then
@@ -48,7 +48,7 @@ local function judge(wallet, args)
   if quarantined(wallet) then
     return 'STATE_QUARANTINED'
   end
-  if stale(wallet, tonumber(args[16])) then
+  if stale(wallet, tonumber(args[12])) then
     return 'BALANCE_STALE'
   end
   return lacks(wallet, args) and 'INSUFFICIENT_FUNDS' or early
@@ -65,7 +65,7 @@ end
 -- Returns {reason, now, flag, version, mark, state of the hold, its record, asset, feed, sums, names of the asset},
 -- each of the last six '' where there is none; the flag is 'networks', 'reused', 'replayed' or ''.
 local function check(keys, args)
-  local wallet = wallet_of(keys, args, args[12], true, args[21])
+  local wallet = wallet_of(keys, args, args[10], true, args[15])
   if wallet.names then
     return verdict(wallet, 'ASSET_UNKNOWN', 'networks')
   end
@@ -83,13 +83,13 @@ end
 -- The same answer to the same question; an allow only while there is something behind it.
 local function replay(keys, args, record)
   if record.state == 't' then
-    return verdict(wallet_of(keys, args, args[12], true), 'HOLD_TOMBSTONED', '', record)
+    return verdict(wallet_of(keys, args, args[10], true), 'HOLD_TOMBSTONED', '', record)
   end
-  local same = record.account == args[11] and record.amount == args[13]
+  local same = record.account == args[17] and record.amount == args[11]
     -- Else the house might refuse what is allowed already.
     and (args[22] == '' or (args[22] == '1') == record.exposed)
-  local wallet = wallet_of(keys, args, args[12], true)
-  if not same or (record.written ~= args[12] and record.asset ~= wallet.asset) then
+  local wallet = wallet_of(keys, args, args[10], true)
+  if not same or (record.written ~= args[10] and record.asset ~= wallet.asset) then
     return verdict(wallet, 'HOLD_TOMBSTONED', 'reused', record)
   end
   if record.asset ~= wallet.asset then
@@ -97,7 +97,7 @@ local function replay(keys, args, record)
     local more = redis.call('HMGET', keys[1], 'f:' .. record.asset, 's:' .. record.asset)
     open_asset(wallet, record.asset, more[1], more[2])
   end
-  mark_gone(keys, record, wallet, args[10])
+  mark_gone(keys, record, wallet, args[16])
   local state = stage(record, wallet)
   if state == 'released' or state == 'expired' then
     return verdict(wallet, 'HOLD_TOMBSTONED', 'replayed', record)
@@ -116,7 +116,7 @@ local function hold(keys, args)
   if known then
     return replay(keys, args, unpacked(known))
   end
-  local wallet = wallet_of(keys, args, args[12], true, args[21])
+  local wallet = wallet_of(keys, args, args[10], true, args[15])
   if wallet.names then
     return verdict(wallet, 'ASSET_UNKNOWN', 'networks')
   end
@@ -127,22 +127,22 @@ local function hold(keys, args)
   end
   local reason = judge(wallet, args)
   local record = {
-    state = 'd', exposed = args[22] == '1', amount = args[13], decimals = args[14], expires = 0,
-    committed = NOTHING, committed_at = 0, posted = 0, decision = args[17], reason = reason, account = args[11],
-    written = args[12], asset = wallet.asset,
+    state = 'd', exposed = args[22] == '1', amount = args[11], decimals = args[18], expires = 0,
+    committed = NOTHING, committed_at = 0, posted = 0, decision = args[20], reason = reason, account = args[17],
+    written = args[10], asset = wallet.asset,
   }
   if reason == 'OK' then
     local sums = wallet.sums[wallet.asset]
-    record.state, record.reason, record.expires = 'h', '', wallet.now + tonumber(args[15])
-    sums.held, sums.holds = add(sums.held, args[13]), sums.holds + 1
+    record.state, record.reason, record.expires = 'h', '', wallet.now + tonumber(args[19])
+    sums.held, sums.holds = add(sums.held, args[11]), sums.holds + 1
     wallet.expiry, wallet.dirty = math.min(wallet.expiry or record.expires, record.expires), true
-    redis.call('ZADD', keys[2], whole(record.expires), args[13] .. args[10] .. ' ' .. wallet.asset)
-    list(keys, wallet, args[11], record.expires)
+    redis.call('ZADD', keys[2], whole(record.expires), args[11] .. args[16] .. ' ' .. wallet.asset)
+    list(keys, wallet, args[17], record.expires)
   end
   if wallet.dirty then
     save(keys, wallet)
   end
-  keep(keys, record, args[20])
+  keep(keys, record, args[21])
   return verdict(wallet, reason, '', record)
 end
 

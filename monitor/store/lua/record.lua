@@ -30,13 +30,11 @@ local function unpacked(text)
 end
 
 local function written(record)
-  return table.concat({
-    record.state, (record.told and 1 or 0) + (record.exposed and 2 or 0), record.amount, record.decimals,
-    fixed(record.expires), record.committed,
-    fixed(record.committed_at), fixed(record.posted),
-    string.format('%04d%04d%04d%04d', #record.decision, #record.reason, #record.account, #record.written),
-    record.decision, record.reason, record.account, record.written, record.asset,
-  })
+  local decision, reason, account, asked = record.decision, record.reason, record.account, record.written
+  return record.state .. ((record.told and 1 or 0) + (record.exposed and 2 or 0)) .. record.amount .. record.decimals
+    .. fixed(record.expires) .. record.committed .. fixed(record.committed_at) .. fixed(record.posted)
+    .. string.format('%04d%04d%04d%04d', #decision, #reason, #account, #asked)
+    .. decision .. reason .. account .. asked .. record.asset
 end
 
 local function tombstone()
