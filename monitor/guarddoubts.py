@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
+from monitor.engine.owners import Owners
 from monitor.fields import duration_text, suggestion
 from monitor.guard_settings import GuardSettings
 from monitor.mistakes import Steps
@@ -37,10 +38,25 @@ def doubts(settings: Settings, accounts: Mapping[str, Account]) -> Iterator[Foun
     guard, tokens = settings.guard, settings.http.tokens
     if tokens and not any({"guard", "admin"} & set(token.scopes) for token in tokens):
         yield ("http", "tokens"), "no token has the scope guard: nobody can ask the guard"
+    yield from _twins(settings, accounts)
     yield from _ages(guard, accounts)
     booked = guard.posting_delay
     if booked is not None and guard.unsettled_limit < booked + guard.read_lag:
         yield ("guard", "unsettled_limit"), "shorter than posting_delay and read_lag together: every debit is an alert"
+
+
+def _twins(settings: Settings, accounts: Mapping[str, Account]) -> Iterator[Found]:
+    """Wallets that are read under two names, maybe of two providers."""
+    wheres = {
+        name: (getattr(spec, "type", name), spec.origin().rstrip("/")) for name, spec in settings.providers.items()
+    }
+    owners = Owners(iter(()), lambda account: wheres[account.provider])
+    for account in accounts.values():
+        if (twin := owners.twin(account)) is not None:
+            path = ("providers", account.provider, "accounts", account.name)
+            yield path, f"reads the same wallet as {twin.name}: the guard would promise its money twice"
+        else:
+            owners.change(None, account)
 
 
 def _ages(guard: GuardSettings, accounts: Mapping[str, Account]) -> Iterator[Found]:

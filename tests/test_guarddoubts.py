@@ -94,6 +94,29 @@ def test_tokens_of_whom_none_may_ask_the_guard_are_doubted_where_there_is_a_guar
     assert told(scope="read") == told("max_age: 150s", scope="admin") == []
 
 
+TWIN = """\
+  other:
+    type: kuna
+    base_url: https://kuna.example/
+    auth: {{api_key: {{env: KEY}}}}
+    accounts:
+      twin: {{wallet_id: {wallet}, assets: [{assets}]}}
+channels:"""
+
+
+@pytest.mark.parametrize(
+    ("wallet", "assets", "doubted"),
+    [("w1", "USDT", True), ("w1", "ETH, BTC", True), ("w1", "ETH", False), ("w3", "USDT", False)],
+)
+def test_two_accounts_that_read_one_wallet_are_doubted(told, monkeypatch, wallet, assets, doubted):
+    text = CONFIG.replace("channels:", TWIN.replace("{wallet}", wallet).replace("{assets}", assets))
+    monkeypatch.setattr(f"{__name__}.CONFIG", text)
+
+    assert told() == []
+    said = "providers.other.accounts.twin: reads the same wallet as hot: the guard would promise its money twice"
+    assert told("max_age: 90s, soft_age: 60s") == ([f"config.yaml:16: {said}"] if doubted else [])
+
+
 @pytest.mark.parametrize("asset", ["USDT", "USDT@TRX"])
 def test_a_bankroll_may_leave_out_its_network(told, asset):
     assert told(f"max_age: 10m, {HOUSE.format('hot', asset)}") == []
