@@ -5,6 +5,7 @@
     ├── Outdated                a newer configuration has judged this account: leave it to whoever runs that
     ├── NotAcknowledged         say which alert it is, or that there is nothing to take care of
     ├── WatchRefused            say what is wrong with the account to be watched
+    ├── WatchTaken              use the account that stands for this wallet already
     ├── WatchesFull             end other watches first
     ├── ProviderError           record the outage, try at the next due time
     │   ├── ProviderUnreachable     timeout, refused connection, 5xx
@@ -77,6 +78,13 @@ class WatchRefused(MonitorError):
     def __init__(self, mistakes: list[str]) -> None:
         super().__init__("; ".join(mistakes))
         self.mistakes = mistakes
+
+
+class WatchTaken(MonitorError):
+    """Another account stands for this wallet: the guard would promise its money twice."""
+
+    def __init__(self, account: str, other: str) -> None:
+        super().__init__(f"{account} would be the wallet that {other} is: use that one, or remove it first")
 
 
 class WatchesFull(MonitorError):

@@ -14,6 +14,7 @@ from monitor.config import Config
 from monitor.connectivity import Lookout
 from monitor.engine.afresh import Afresh
 from monitor.engine.deliverer import Deliverer
+from monitor.engine.everyone import Everyone
 from monitor.engine.inhibitions import Inhibited
 from monitor.engine.kicks import Kicker
 from monitor.engine.offline import theirs
@@ -23,7 +24,6 @@ from monitor.engine.ports import Claim
 from monitor.engine.retire import sweep
 from monitor.engine.silences import Board
 from monitor.engine.watch import STORE_PROVIDER, Watch, stand_ins
-from monitor.engine.watches import Everyone
 from monitor.enrolment import Enrolment
 from monitor.errors import StoreUnavailable
 from monitor.feeds import Feeds

@@ -38,7 +38,7 @@ ROUTES = (
     Route(
         "PUT", "/v1/accounts/{id}", watches.put, ("guard",), signed=True,
         answers={200: shape.AccountShown, 201: shape.AccountShown}, takes=watches.NewWatch,
-        problems=("account-configured", "account-unknown", "watches-full"),
+        problems=("account-configured", "account-unknown", "wallet-watched", "watches-full"),
     ),
     Route(
         "DELETE", "/v1/accounts/{id}", watches.delete, ("guard",), signed=True,

@@ -12,7 +12,7 @@ from monitor.api.context import ApiContext
 from monitor.api.problems import Problem, invalid, unknown_account
 from monitor.api.replies import answer
 from monitor.api.request import Request
-from monitor.errors import WatchesFull, WatchRefused
+from monitor.errors import WatchesFull, WatchRefused, WatchTaken
 from monitor.fields import Duration
 from monitor.model.watch import LONGEST
 
@@ -45,6 +45,8 @@ async def put(api: ApiContext, request: Request) -> web.Response:
         kept = await api.watches.put(name, said.provider, settings.decode(), said.expires_in)
     except WatchRefused as refused:
         raise invalid(str(refused)) from None
+    except WatchTaken as taken:
+        raise Problem("wallet-watched", str(taken)) from None
     except WatchesFull as full:
         raise Problem("watches-full", str(full)) from None
     return answer(await shown(api, name), 201 if kept.new else 200)

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 import structlog
 
-from monitor.errors import WatchesFull, WatchRefused
+from monitor.engine.everyone import Everyone
+from monitor.engine.owners import Owners
+from monitor.errors import WatchesFull, WatchRefused, WatchTaken
 from monitor.model.record import Account
 from monitor.model.watch import Ended, Ending, Place, Watched, WatchNews
 
@@ -71,27 +73,6 @@ class Crowd(Protocol):
         ...
 
 
-class Everyone(Mapping[str, Account]):
-    """Two sets of accounts as one, always as they are now; no name is in both."""
-
-    def __init__(self, configured: Mapping[str, Account], watched: Mapping[str, Account]) -> None:
-        self._configured, self._watched = configured, watched
-
-    def __getitem__(self, name: str) -> Account:
-        found = self._configured.get(name)
-        return self._watched[name] if found is None else found
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._configured or name in self._watched
-
-    def __iter__(self) -> Iterator[str]:
-        yield from self._configured
-        yield from self._watched
-
-    def __len__(self) -> int:
-        return len(self._configured) + len(self._watched)
-
-
 class Kept(NamedTuple):
     """A watch that was asked for: `new` says that there was none."""
 
@@ -118,6 +99,7 @@ class Watches:
     strange: dict[str, Watched] = field(default_factory=dict)
     clashes: dict[str, bool] = field(default_factory=dict)
     everyone: Everyone = field(init=False)
+    _owners: Owners = field(init=False)
     _known: dict[str, Watched] = field(default_factory=dict)
     _over: OrderedDict[str, Ended] = field(default_factory=OrderedDict)
     _place: Place | None = None
@@ -130,6 +112,7 @@ class Watches:
 
     def __post_init__(self) -> None:
         self.everyone = Everyone(self.configured, self.watched)
+        self._owners = Owners(iter(self.configured.values()))
 
     def get(self, name: str) -> Account | None:
         """An account that this process knows of."""
@@ -170,9 +153,11 @@ class Watches:
     async def put(self, name: str, provider: str, settings: str, expires_in: timedelta | None) -> Kept:
         """Watch an account, or watch it otherwise: it is durable, and being read, when this returns.
 
-        WatchRefused: it cannot be watched like that. WatchesFull: there are too many.
+        WatchRefused: it cannot be watched like that. WatchTaken: another account stands for its wallet, as far as this
+        process knows. WatchesFull: there are too many.
         """
         enlisted = self.enlist(name, provider, settings)
+        await self._check_alone(enlisted.account)
         answer = await self.store.watch(name, provider, settings, expires_in, self.kept)
         if answer is None:
             raise WatchesFull("there are as many watches as there may be; end some first")
@@ -180,6 +165,22 @@ class Watches:
         self._take(watched, enlisted)
         await self.crowd.begin(enlisted.account, "" if before == provider else before)
         return Kept(enlisted.account, watched.expires_at, new)
+
+    async def _check_alone(self, account: Account) -> None:
+        await self._owners.ready()
+        twin = self._owners.twin(account)
+        if twin is not None and twin.name not in self.configured:
+            # It may have gone, or be another one, by now.
+            match await self.store.find_watch(twin.name):
+                case Watched() as watched:
+                    self._take(watched)
+                case Ended() as ended:
+                    self._drop(ended)
+                case None:
+                    self._lose(twin.name)
+            twin = self._owners.twin(account)
+        if twin is not None:
+            raise WatchTaken(account.name, twin.name)
 
     async def remove(self, name: str, reason: Ending = "account_removed") -> Ended | None:
         """End a watch now; None when there is none."""
@@ -255,6 +256,7 @@ class Watches:
             return None
         self.strange.pop(name, None)
         self._known[name], self.watched[name] = watched, enlisted.account
+        self._owners.change(before, enlisted.account)
         self.crowd.change(before, enlisted)
         return enlisted.account
 
@@ -289,6 +291,7 @@ class Watches:
         self._came.pop(name, None)
         before = self.watched.pop(name, None)
         if before is not None:
+            self._owners.change(before, None)
             self.crowd.change(before, None)
 
 

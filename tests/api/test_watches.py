@@ -8,7 +8,7 @@ from standardwebhooks import Webhook
 from monitor.api import callbacks
 from monitor.api.callbacks import Caller
 from monitor.engine.lane import Lane
-from monitor.errors import WatchesFull, WatchRefused
+from monitor.errors import WatchesFull, WatchRefused, WatchTaken
 from tests.api.conftest import NOON
 
 SECRET = "whsec_" + "Y2FsbGJhY2stc2lnbmluZy1zZWNyZXQtMjU2"
@@ -73,6 +73,7 @@ async def test_a_body_that_cannot_be_understood_watches_nothing(context, start, 
     ("error", "status", "kind"),
     [
         (WatchRefused(["interval: at least 100ms"]), 400, "invalid-request"),
+        (WatchTaken("player-7", "hot-usdt"), 409, "wallet-watched"),
         (WatchesFull("as many as there may be"), 409, "watches-full"),
     ],
 )

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from monitor.engine.watches import Enlisted, Watches
-from monitor.errors import StoreUnavailable, WatchesFull, WatchRefused
+from monitor.errors import StoreUnavailable, WatchesFull, WatchRefused, WatchTaken
 from tests.builders import minutes, seconds
 from tests.facts import account
 from tests.office import HOT, HOT2, Office, drain, low
@@ -52,6 +52,16 @@ def enlist(name, provider, settings):
     if provider == "gone":
         raise WatchRefused(["provider: there is no provider 'gone'"])
     return Enlisted(account(name, provider=provider, labels={"role": settings.strip('"')}), None)
+
+
+def found(name, provider, settings):
+    """The settings are what its provider finds it by, and its assets."""
+    target, *assets = settings.split()
+    return Enlisted(account(name, provider=provider, target=target, assets=tuple(assets)), None)
+
+
+def strict(store, configured=CONFIGURED):
+    return Watches(store, configured, found, Crowd(), KEPT)
 
 
 def process(store, configured=CONFIGURED, **crowd):
@@ -194,6 +204,37 @@ async def test_a_watch_lost_without_a_trace_is_noticed(open_store):
     await mine.refresh()
 
     assert set(mine.watched) == {"player-8"}
+
+
+async def test_a_wallet_is_watched_under_one_name(open_store):
+    configured = {"hot": account("hot", target="w1"), "cold": account("cold", target="w2", assets=("USDT@TRX",))}
+    mine, other = strict(await open_store(), configured), strict(await open_store(), configured)
+    await mine.put("player-7", "casino", "w7", None)
+    await other.refresh()
+
+    for wallet, owner in (("w1", "hot"), ("w2 USDT", "cold"), ("w2", "cold"), ("w7", "player-7")):
+        with pytest.raises(WatchTaken, match=f"the wallet that {owner} is"):
+            await other.put("player-8", "casino", wallet, None)
+
+    assert await mine.store.find_watch("player-8") is None
+    for name, provider, wallet in (("a", "chain", "w1"), ("b", "casino", "w2 BTC"), ("player-7", "casino", "w7")):
+        assert (await other.put(name, provider, wallet, minutes(1))).account.name == name
+
+
+async def test_a_wallet_is_free_once_its_watch_is_over_or_is_another_one(open_store, clock):
+    mine, other = strict(await open_store()), strict(await open_store())
+    for name in ("a", "b", "c"):
+        await mine.put(name, "casino", f"wallet-of-{name}", minutes(1) if name == "a" else None)
+    await other.refresh()
+
+    clock.pass_(minutes(1))
+    await mine.remove("b")
+    await mine.put("c", "casino", "another", None)
+
+    for name in ("a", "b", "c"):
+        assert (await other.put(f"new-{name}", "casino", f"wallet-of-{name}", None)).new
+    with pytest.raises(WatchTaken):
+        await other.put("d", "casino", "another", None)
 
 
 async def test_there_may_be_too_many(open_store, monkeypatch):
