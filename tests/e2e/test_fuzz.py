@@ -44,7 +44,7 @@ _BET = {"account": ["hot", "hot", "player-7"], "asset": ["USDT"], "amount": ["0.
 #: What is not refused: per path, the keys of a body with the values that they may have; None: without it.
 BODIES = {
     "/v1/checks": {**_BET, "max_age": ["150s"], "on_stale": ["deny", "refresh"]},
-    "/v1/holds/{hold_id}": {**_BET, "ttl": ["30s", "200ms", "1ms"]},
+    "/v1/holds/{hold_id}": {**_BET, "ttl": ["30s", "200ms"]},
     "/v1/holds/{hold_id}/commit": {"amount": ["0.01", "1", "2.5", "30.00"]},
     "/v1/accounts/{id}": {"provider": ["bank"], "wallet_id": ["hot"], "expires_in": ["200ms", "1h"]},
     "/v1/silences": {"match": [{"rule": "Low"}], "duration": ["1s"], "author": ["maria"], "comment": ["rotation"]},
