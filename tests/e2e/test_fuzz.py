@@ -138,7 +138,9 @@ class Asking:
 
     def _judge(self, method, template, path, status, media, body):
         check(method, path, status, media.partition(";")[0], body)
-        assert status < 500, f"{method} {path} was answered {status} {body}"
+        # A hold that may be over before its caller is told, or a busy machine: no decision, and no bug.
+        late = status == 503 and b'"deadline-exceeded"' in body
+        assert status < 500 or late, f"{method} {path} was answered {status} {body}"
         self.seen[method, template, status] += 1
         if (method, template, status) == ("POST", "/v1/silences", 201):
             NAMES["silences"].append(json.loads(body)["id"])
