@@ -80,7 +80,7 @@ async def test_case_10_an_emptied_store_is_told_and_everything_begins_anew(place
         client.flushall()
         bank.held["cold"] = 500
         both = {"StateLost", "GuardQuarantined"}
-        await until(lambda: {rule for rule, _, _ in chat.self_told} == both, "it is told, and what the guard makes of it")
+        await until(lambda: {rule for rule, _, _ in chat.self_told} == both, "it is told, and what follows of it")
         await until(lambda: len(chat.heard) == 2, "what is low is low, and told again")
         # Nobody has to look for it a second time.
         assert client.get("{bm:0}:epoch")
