@@ -91,3 +91,25 @@ async def test_an_account_may_have_thousands_of_assets(store, clock, count):
     for name in ("A0", "A998", f"A{count - 1}@X{count - 1}", f"A{count - 1}"):
         assert (await store.check(ask("2", asset=name), TERMS)).allowed
     assert (await store.check(ask("2", asset=f"A{count}"), TERMS)).reason == "ASSET_UNKNOWN"
+
+
+async def test_a_repeat_tells_the_wallet_that_its_bet_counts_in(renamed):
+    again = await renamed.hold(ask("60"), TERMS)
+
+    assert (again.allowed, again.replayed) == (True, True)
+    assert (again.balance.asset, again.balance.last_seen) == ("USDT@TRX", amount("100"))
+    assert (again.balance.held, again.balance.spendable) == (amount("90"), amount("10"))
+
+
+@pytest.mark.parametrize("touched", [False, True])
+async def test_a_debit_from_before_its_network_was_told_is_covered_as_others_are(renamed, clock, touched):
+    await renamed.commit_hold("casino", "bet-1", None, TERMS)
+    clock.pass_(minutes(1))
+    await reads(renamed, {"USDT@TRX": fed("40")})
+    if touched:
+        assert await held(renamed, "USDT@TRX") == (0, 0)
+
+    assert (await renamed.find_hold("casino", "bet-1", TERMS))[0].state == "covered"
+    found = [await renamed.tend(one, clock() - seconds(30), TERMS) for one in range(len(renamed.partitions))]
+    assert [one.unsettled for one in found if one.unsettled] == []
+    assert await renamed._batch.command("EXISTS", renamed._wallets("player-7").debits) == 0

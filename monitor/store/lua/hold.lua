@@ -88,12 +88,12 @@ local function replay(keys, args, record)
   local same = record.account == args[17] and record.amount == args[11]
     -- Else the house might refuse what is allowed already.
     and (args[22] == '' or (args[22] == '1') == record.exposed)
-  local wallet = wallet_of(keys, args, args[10], true)
+  local wallet = wallet_of(keys, args, args[10], true, '')
   if not same or (record.written ~= args[10] and record.asset ~= wallet.asset) then
     return verdict(wallet, 'HOLD_TOMBSTONED', 'reused', record)
   end
-  if record.asset ~= wallet.asset then
-    wallet.names = nil
+  if record.asset ~= wallet.asset and record.asset ~= wallet.before then
+    wallet.names, wallet.before = false, false
     local more = redis.call('HMGET', keys[1], 'f:' .. record.asset, 's:' .. record.asset)
     open_asset(wallet, record.asset, more[1], more[2])
   end

@@ -27,8 +27,10 @@ local function cover_all(keys, wallet)
     local asset = asset_of(member)
     if not looked[asset] and #wallet.struck < 4 * COVERED_MAX then
       looked[asset] = true
-      local got = redis.call('HMGET', keys[1], 'f:' .. asset, 's:' .. asset)
-      open_asset(wallet, asset, got[1], got[2])
+      local got = redis.call('HMGET', keys[1], 'f:' .. asset, 's:' .. asset, 'b:' .. asset)
+      -- Its network was told since.
+      local fed = got[1] or (got[3] and redis.call('HGET', keys[1], 'f:' .. got[3]))
+      open_asset(wallet, asset, fed, got[2])
       cover(keys, wallet)
     end
   end

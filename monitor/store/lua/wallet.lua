@@ -97,7 +97,7 @@ end
 local NONE = {}
 
 -- The wallet of an asset. Where `bare` it may be named without its network, and `names` is set where that is more than
--- one; else it is of this very name, also where the account has it no more and another that is called like it.
+-- one; else it is of this very name, also where its network was told since.
 -- `whose` money a decision is about: where the account stood for other money, nothing is known of it until that is read.
 local function wallet_of(keys, args, asset, bare, whose)
   local base = asset:match('^(.-)@')
@@ -116,13 +116,17 @@ local function wallet_of(keys, args, asset, bare, whose)
   -- What is locked without its network is locked on all of them.
   wallet.locked = binds(got[7], wallet.now) or binds(got[9], wallet.now)
   open_asset(wallet, asset, got[5], got[6])
-  if bare and not got[5] and got[8] then
-    if got[8]:find('\n', 1, true) then
-      wallet.names = got[8]
-    else
-      local more = redis.call('HMGET', keys[1], 'f:' .. got[8], 's:' .. got[8], 'l:' .. got[8])
-      wallet.locked = wallet.locked or binds(more[3], wallet.now)
+  local several = got[8] and got[8]:find('\n', 1, true)
+  if bare and several and not got[5] then
+    wallet.names = got[8]
+  elseif got[8] and not several and not got[5] then
+    local more = redis.call('HMGET', keys[1], 'f:' .. got[8], 's:' .. got[8], 'l:' .. got[8])
+    wallet.locked = wallet.locked or binds(more[3], wallet.now)
+    if bare then
       open_asset(wallet, got[8], more[1], more[2])
+    else
+      -- Whoever reads that name reads the same money.
+      open_asset(wallet, asset, more[1], got[6])
     end
   end
   -- What it was called before its network was told: what is held and owed under that name is of the same money.
