@@ -77,6 +77,8 @@ class ModelGuard:
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.clock = clock
         self.bets: dict[tuple[str, str], _Bet] = {}
+        #: Ids of which nothing was decided, as their asset is on several networks: they are of this account already.
+        self.named: dict[tuple[str, str], str] = {}
         self.accounts: dict[str, _Account] = {}
         self._switch = Switch()
         self._poor: set[tuple[str, str]] = set()
@@ -115,10 +117,13 @@ class ModelGuard:
         return self._decide(ask, terms)
 
     async def hold(self, ask: Ask, terms: Terms) -> Verdict:
+        if self.named.get((ask.caller, ask.hold), ask.account) != ask.account:
+            return Verdict("HOLD_TOMBSTONED", None, None, self.clock(), reused=True)
         if (bet := self.bets.get((ask.caller, ask.hold))) is not None:
             return self._replay(ask, bet, terms)
         verdict = self._decide(ask, terms)
         if verdict.networks:
+            self.named[ask.caller, ask.hold] = ask.account
             return verdict
         asset = verdict.balance.asset if verdict.balance else ask.asset
         state = "held" if verdict.allowed else "denied"
