@@ -237,7 +237,7 @@ async def test_processes_whose_clocks_are_wrong_by_hours_answer_as_others_would(
     casino.ports.append(place.port)
     async with casino.storm(players=3):
         await casino.bets(40)
-    session = {"provider": "bank", "wallet_id": "red", "interval": "200ms", "expires_in": "3s"}
+    session = {"provider": "bank", "wallet_id": "player-7", "interval": "200ms", "expires_in": "3s"}
     began = time.monotonic()
     assert (await casino.ask("PUT", "/v1/accounts/player-7", session, casino.ports[1]))[0] == 201
 
