@@ -7,6 +7,7 @@ import pytest
 
 from monitor.errors import StoreUnavailable, StoreUnusable
 from monitor.store import cluster as clusters
+from monitor.store.functions import called
 from monitor.store.life import LIFE, TRUSTED
 from monitor.store.redis import RedisStore
 from monitor.store.url import address
@@ -74,7 +75,8 @@ async def test_partitions_spread_over_all_nodes_and_each_has_the_functions(sprea
 
     for node in cluster3_server.primaries:
         assert int(node.ask("DBSIZE")) > 10
-        assert len(node.ask("FUNCTION", "LIST")) == 1
+        # Others may have left theirs there: tests that put wrong rules back.
+        assert called("balance_monitor").encode() in [library[1] for library in node.ask("FUNCTION", "LIST")]
 
 
 async def test_one_seed_is_enough_and_a_dead_one_does_no_harm(cluster3_server, connect, unused_tcp_port):
