@@ -94,7 +94,8 @@ class Refresher:
             async with asyncio.timeout(within.total_seconds()):
                 if _within(FOLD, self._failed.get(account.name), self.clock()):
                     return "failing"
-                if await self._left_alone(account.provider):
+                if await self._left_alone(account):
+                    _note(self._failed, account.name, self.clock())
                     return "failing"
                 asked = await asyncio.shield(self._ask(account, lane, join=since is not None))
                 if asked.wished == "none":
@@ -116,17 +117,23 @@ class Refresher:
             elif isinstance(polled.reading, Outage) and claim.claimed_at >= min(waiter.since, waiter.asked_at):
                 waiter.hear("failing")
 
-    async def _left_alone(self, provider: str) -> bool:
-        """Whether nobody is to ask this provider now: it refuses us, or fails and was just tried."""
-        now = self.clock()
+    async def _left_alone(self, account: Account) -> bool:
+        """Whether this provider is not to be asked for this account: it refuses us, or fails and was just tried.
+
+        Not where the account itself was read when last tried: one wallet that its provider chokes on is no reason to
+        leave the others alone, and where all fail, the schedule has noticed before their balances are stale.
+        """
+        now, provider = self.clock(), account.provider
         known = self._health.get(provider)
         if known is None or not _within(HEALTH_FOR, known[0], now):
             known = self._health[provider] = now, await self.store.health(provider)
         health = known[1]
-        if _lasts(health.refused_at, health) and _within(REFUSED_PAUSE, health.refused_at, now):
-            return True
-        if not _lasts(health.failing_since, health):
+        refused = _lasts(health.refused_at, health) and _within(REFUSED_PAUSE, health.refused_at, now)
+        if not refused and not _lasts(health.failing_since, health):
             return False
+        [record] = await self.store.load_many([account.name])
+        if record.outage is None or refused:
+            return record.outage is not None
         if _within(TRY_AGAIN, self._tried.get(provider), now):
             return True
         self._tried[provider] = now
@@ -193,7 +200,7 @@ class Refresher:
     async def _soon(self, account: Account, lane: Lane) -> None:
         provider, name = account.provider, account.name
         try:
-            if await self._left_alone(provider):
+            if await self._left_alone(account):
                 return
             wished, _ = await self.store.poll_first(provider, name, join=True, paid=False)
             if wished == "none" and await lane.take(soft=True):

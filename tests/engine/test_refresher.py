@@ -210,6 +210,22 @@ class TestLeftAlone:
             assert len(bank.asked) == 1
 
     @virtual_time
+    @pytest.mark.parametrize("why", [ProviderUnreachable("HTTP 500"), ProviderRefused("not yours", "credentials")])
+    async def test_a_wallet_that_its_provider_chokes_on_shuts_nobody_else_out(self, why):
+        bank, odd = Bank(words={"odd": why}), account("odd", interval=minutes(10))
+        async with office() as it:
+            desk = await polled_once(it, bank, HOT)
+            [poller] = desk.pollers.values()
+            poller.accounts |= {odd.name: odd}
+            await it.store.enrol("casino", {odd.name: loop_clock()})
+            poller.wake()
+            await asyncio.sleep(0.5)
+            await poller.note()
+
+            assert await desk.now(odd) == "failing"
+            assert await desk.now() == "read"
+
+    @virtual_time
     async def test_an_account_that_has_just_failed_is_left_alone_for_a_moment(self):
         bank = Bank(words={"hot-usdt": ProviderRefused("no such wallet", "account")})
         async with office() as it:
