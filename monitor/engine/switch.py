@@ -44,8 +44,6 @@ class Switchboard:
     terms: Terms
     max_age: timedelta
     house: Bankroll | None = None
-    #: Rung when it should be refreshed at once.
-    bell: asyncio.Event = field(default_factory=asyncio.Event)
     _switch: Switch = _OPEN
     _causes: dict[str, str] = field(default_factory=dict)
     _heard_at: datetime | None = None

@@ -1,8 +1,8 @@
 -- Whether a bet may be placed, and holding its money.
 --
 -- ARGV  as for every call on a wallet, then 'deny' or 'subtract', most open holds, asset, amount 45, greatest age, a
---       reason to refuse that is known already or '', '1' if the configuration names the asset, whose money it is or '';
---       to hold it also id of the hold, account, decimals 2, ttl, decision, for how many milliseconds its record is
+--       reason to refuse that is known already or '', '1' if the configuration names the asset, whose money it is or
+--       ''; to hold it also id of the hold, account, decimals 2, ttl, decision, for how many milliseconds its record is
 --       kept, '1' or '0' if an exposure is stated, '' where nobody looks at it
 
 -- In the order in which they are looked for.
@@ -54,6 +54,16 @@ local function judge(wallet, args)
   return lacks(wallet, args) and 'INSUFFICIENT_FUNDS' or early
 end
 
+-- The wallet that a question is about, and the reason; `names` is set where it is not known which wallet that is.
+local function decide(keys, args)
+  local wallet = wallet_of(keys, args, args[10], true, args[15])
+  if wallet.names then
+    return wallet, 'ASSET_UNKNOWN'
+  end
+  tidy(keys, wallet)
+  return wallet, judge(wallet, args)
+end
+
 local function verdict(wallet, reason, flag, record)
   return {
     reason, wallet.now_text, flag, wallet.version_text, wallet.mark_text, record and stage(record, wallet) or '',
@@ -65,19 +75,14 @@ end
 -- Returns {reason, now, flag, version, mark, state of the hold, its record, asset, feed, sums, names of the asset},
 -- each of the last six '' where there is none; the flag is 'networks', 'reused', 'replayed' or ''.
 local function check(keys, args)
-  local wallet = wallet_of(keys, args, args[10], true, args[15])
+  local wallet, reason = decide(keys, args)
   if wallet.names then
-    return verdict(wallet, 'ASSET_UNKNOWN', 'networks')
-  end
-  sweep(keys, wallet)
-  cover(keys, wallet)
-  if wallet.before then
-    cover(keys, wallet, wallet.before)
+    return verdict(wallet, reason, 'networks')
   end
   if wallet.dirty then
     save(keys, wallet)
   end
-  return verdict(wallet, judge(wallet, args), '')
+  return verdict(wallet, reason, '')
 end
 
 -- The same answer to the same question; an allow only while there is something behind it.
@@ -116,16 +121,10 @@ local function hold(keys, args)
   if known then
     return replay(keys, args, unpacked(known))
   end
-  local wallet = wallet_of(keys, args, args[10], true, args[15])
+  local wallet, reason = decide(keys, args)
   if wallet.names then
-    return verdict(wallet, 'ASSET_UNKNOWN', 'networks')
+    return verdict(wallet, reason, 'networks')
   end
-  sweep(keys, wallet)
-  cover(keys, wallet)
-  if wallet.before then
-    cover(keys, wallet, wallet.before)
-  end
-  local reason = judge(wallet, args)
   local record = {
     state = 'd', exposed = args[22] == '1', amount = args[11], decimals = args[18], expires = 0,
     committed = NOTHING, committed_at = 0, posted = 0, decision = args[20], reason = reason, account = args[17],

@@ -6,7 +6,8 @@ local LOOKS_MAX, DEBITS_MAX = 100, 20
 -- Also that holds may have been lost is noticed where nobody bets any more; who never did has lost none.
 -- KEYS  guard, tending, left
 -- ARGV  as for every call on a wallet, without a version, then before when an account must have gone
--- Returns {now, mark or '0', until when the partition is quarantined or '', accounts to look at, accounts that are gone}.
+-- Returns {now, mark or '0', until when the partition is quarantined or '', accounts to look at, accounts that are
+-- gone}.
 local function due(keys, args)
   local now = clock(args[1])
   local known = {now = now, now_text = whole(now), mark_text = '0', bound = 0}

@@ -1,5 +1,5 @@
--- Exact amounts. Lua knows only doubles, so an amount is a text of 45 digits in three limbs of 10^15: a limb, a sum of a
--- few and a carry stay below 2^53. Texts of one width compare as their numbers do.
+-- Exact amounts. Lua knows only doubles, so an amount is a text of 45 digits in three limbs of 10^15: a limb, a sum of
+-- a few and a carry stay below 2^53. Texts of one width compare as their numbers do.
 
 local BASE = 1e15
 local NOTHING = '000000000000000000000000000000000000000000000'

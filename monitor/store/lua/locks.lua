@@ -94,8 +94,7 @@ end
 -- locks}, the last three flat.
 local function view(keys, args)
   local wallet = wallet_of(keys, args, args[8])
-  sweep(keys, wallet)
-  cover(keys, wallet)
+  tidy(keys, wallet)
   if wallet.dirty then
     save(keys, wallet)
   end

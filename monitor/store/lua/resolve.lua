@@ -40,8 +40,7 @@ end
 local function book(keys, args, record, wallet, state, amount, posted)
   local sums, was_open = wallet.sums[wallet.asset], is_open(record, wallet)
   posted = booked_at(wallet, posted)
-  sweep(keys, wallet)
-  cover(keys, wallet)
+  tidy(keys, wallet)
   if was_open then
     take_out(keys, wallet, record.amount, record.expires)
   end

@@ -6,10 +6,10 @@
 --                     version of the wallet that the caller remembers or '', mark of the partition that it remembers
 --                     or 0, how long a quarantine lasts, how far the provider's reads trail its writes
 --
--- A version is the time of its write, or one more than the last: a wallet that is forgotten and comes back is newer than
--- all that anybody remembers. `w` is whose money was read. Of an asset, `f:` is what was read: fence 16, token 16, decimals 2, '1' if anything is locked, what of that
--- `available` contains 45, `available` 45; and `s:` the sums: held 45, unsettled 45, open holds 6, up to when debits
--- have been looked at 16.
+-- A version is the time of its write, or one more than the last: a wallet that is forgotten and comes back is newer
+-- than all that anybody remembers. `w` is whose money was read. Of an asset, `f:` is what was read: fence 16, token 16,
+-- decimals 2, '1' if anything is locked, what of that `available` contains 45, `available` 45; and `s:` the sums: held
+-- 45, unsettled 45, open holds 6, up to when debits have been looked at 16.
 
 -- Expired holds given back, and covered debits struck off, in one call.
 local EXPIRED_MAX, COVERED_MAX = 16, 256
@@ -67,8 +67,9 @@ end
 
 -- Whether holds may have been lost: the server's life is another one, or less is known than the caller remembers. Then
 -- the whole partition is quarantined, under a new mark. What was remembered under an older mark proves nothing new,
--- unless nobody has noticed any loss: then the partition began anew since. `guard` is the partition's key, `newest` that
--- of the hold which must be there; `wallet` knows the time and its version, and is told the quarantine and the mark.
+-- unless nobody has noticed any loss: then the partition began anew since. `guard` is the partition's key, `newest`
+-- that of the hold which must be there; `wallet` knows the time and its version, and is told the quarantine and the
+-- mark.
 local function vouch(guard, newest, args, wallet)
   local got = redis.call('HMGET', guard, 'life', 'until', 'mark', 'born')
   local mark, remembered = tonumber(got[3] or '0'), tonumber(args[5])
@@ -98,7 +99,8 @@ local NONE = {}
 
 -- The wallet of an asset. Where `bare` it may be named without its network, and `names` is set where that is more than
 -- one; else it is of this very name, also where its network was told since.
--- `whose` money a decision is about: where the account stood for other money, nothing is known of it until that is read.
+-- `whose` money a decision is about: where the account stood for other money, nothing is known of it until that is
+-- read.
 local function wallet_of(keys, args, asset, bare, whose)
   local base = asset:match('^(.-)@')
   local got = redis.call(
@@ -154,7 +156,8 @@ local function sums_of(keys, wallet, asset)
   return wallet.sums[asset]
 end
 
--- Give back what has expired, of any asset. A member of `held` is amount 45, id, space, asset: only what is held is in there.
+-- Give back what has expired, of any asset. A member of `held` is amount 45, id, space, asset: only what is held is in
+-- there.
 local function sweep(keys, wallet)
   if not wallet.expiry or wallet.expiry > wallet.now then
     return
@@ -192,6 +195,15 @@ local function cover(keys, wallet, name)
   end
   sums.bound = #found < 2 * COVERED_MAX and before or tonumber(found[#found])
   wallet.struck, wallet.dirty = struck, true
+end
+
+-- Take out of a wallet what is over.
+local function tidy(keys, wallet)
+  sweep(keys, wallet)
+  cover(keys, wallet)
+  if wallet.before then
+    cover(keys, wallet, wallet.before)
+  end
 end
 
 -- A held amount is given back or becomes a debit.
