@@ -98,7 +98,7 @@ RULES = (
             ("  keep(keys, record, args[21])", """
   if reason ~= 'OK' then
     wallet.expiry = wallet.now + tonumber(args[19])
-    redis.call('ZADD', keys[2], whole(wallet.expiry), args[11] .. args[16] .. ' ' .. wallet.asset)
+    redis.call('ZADD', keys[2], whole(wallet.expiry), member_of_held(record, args[16]))
     save(keys, wallet)
   end
   keep(keys, record, args[21])"""),

@@ -131,12 +131,8 @@ local function hold(keys, args)
     written = args[10], asset = wallet.asset,
   }
   if reason == 'OK' then
-    local sums = wallet.sums[wallet.asset]
     record.state, record.reason, record.expires = 'h', '', wallet.now + tonumber(args[19])
-    sums.held, sums.holds = add(sums.held, args[11]), sums.holds + 1
-    wallet.expiry, wallet.dirty = math.min(wallet.expiry or record.expires, record.expires), true
-    redis.call('ZADD', keys[2], whole(record.expires), args[11] .. args[16] .. ' ' .. wallet.asset)
-    list(keys, wallet, args[17], record.expires)
+    put_in(keys, wallet, record, args[16], args[17])
   end
   if wallet.dirty then
     save(keys, wallet)

@@ -131,10 +131,10 @@ end
 -- ARGV  now, how long
 -- Returns until when.
 local function quarantine(keys, args)
-  local now, got = clock(args[1]), redis.call('HMGET', keys[1], 'mark', 'until')
-  local bound = whole(math.max(now + tonumber(args[2]), tonumber(got[2] or '0')))
-  redis.call('HSET', keys[1], 'mark', whole(math.max(now, tonumber(got[1] or '0') + 1)), 'until', bound)
-  return bound
+  local got = redis.call('HMGET', keys[1], 'mark', 'until')
+  local known = {now = clock(args[1]), bound = tonumber(got[2] or '0')}
+  confine(keys[1], known, tonumber(got[1] or '0'), tonumber(args[2]))
+  return whole(known.bound)
 end
 
 -- Say again what this process holds, as its record was; nothing happens where that is known.
@@ -145,11 +145,7 @@ local function assert_hold(keys, args)
   local record = unpacked(args[11])
   local wallet = wallet_of(keys, args, record.asset)
   if record.expires > wallet.now and redis.call('EXISTS', keys[6]) == 0 then
-    local sums = wallet.sums[wallet.asset]
-    sums.held, sums.holds = add(sums.held, record.amount), sums.holds + 1
-    wallet.expiry = math.min(wallet.expiry or record.expires, record.expires)
-    redis.call('ZADD', keys[2], whole(record.expires), record.amount .. args[8] .. ' ' .. record.asset)
-    list(keys, wallet, args[9], record.expires)
+    put_in(keys, wallet, record, args[8], args[9])
     save(keys, wallet)
     keep(keys, record, whole(tonumber(args[10]) + math.ceil((record.expires - wallet.now) / 1000)))
   end

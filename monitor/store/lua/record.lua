@@ -54,6 +54,23 @@ local function member_of_held(record, id)
   return record.amount .. id .. ' ' .. record.asset
 end
 
+-- Its amount is held from now on.
+local function put_in(keys, wallet, record, id, account)
+  local sums = wallet.sums[wallet.asset]
+  sums.held, sums.holds = add(sums.held, record.amount), sums.holds + 1
+  wallet.expiry, wallet.dirty = math.min(wallet.expiry or record.expires, record.expires), true
+  redis.call('ZADD', keys[2], whole(record.expires), member_of_held(record, id))
+  list(keys, wallet, account, record.expires)
+end
+
+-- Its amount is given back or becomes a debit.
+local function take_out(keys, wallet, record, id)
+  local sums = wallet.sums[wallet.asset]
+  sums.held, sums.holds = sub(sums.held, record.amount), sums.holds - 1
+  wallet.expiry_moved = wallet.expiry_moved or wallet.expiry == nil or record.expires <= wallet.expiry
+  redis.call('ZREM', keys[2], member_of_held(record, id))
+end
+
 -- What was given back at its deadline stays so, also where the clock was set back to before it.
 local function mark_gone(keys, record, wallet, id)
   if record and record.state == 'h' and record.expires > wallet.now then

@@ -38,18 +38,15 @@ end
 
 -- A held amount becomes a debit, or a late one is one without having been held.
 local function book(keys, args, record, wallet, state, amount, posted)
-  local sums, was_open = wallet.sums[wallet.asset], is_open(record, wallet)
+  local sums = wallet.sums[wallet.asset]
   posted = booked_at(wallet, posted)
   tidy(keys, wallet)
-  if was_open then
-    take_out(keys, wallet, record.amount, record.expires)
+  if is_open(record, wallet) then
+    take_out(keys, wallet, record, args[8])
   end
   sums.unsettled, sums.bound = add(sums.unsettled, amount), math.min(sums.bound, posted)
   record.state, record.committed, record.committed_at = state, amount, wallet.now
   record.posted = posted < math.huge and posted or 0
-  if was_open then
-    redis.call('ZREM', keys[2], member_of_held(record, args[8]))
-  end
   redis.call('ZADD', keys[3], posted < math.huge and whole(posted) or '+inf', member_of_debits(record, args[8]))
   if not wallet.listed then
     list(keys, wallet, args[9], wallet.now)
@@ -103,8 +100,7 @@ end
 -- Give back what is held.
 local function let_go(keys, args, record, wallet, state, reason)
   sweep(keys, wallet)
-  take_out(keys, wallet, record.amount, record.expires)
-  redis.call('ZREM', keys[2], member_of_held(record, args[8]))
+  take_out(keys, wallet, record, args[8])
   save(keys, wallet)
   record.state, record.reason = state, reason
   keep(keys, record, args[10])

@@ -65,6 +65,14 @@ local function binds(until_us, now)
   return until_us and (until_us == '0' or tonumber(until_us) > now)
 end
 
+-- Holds may have been lost: no new ones for so long, under a mark that is newer than this one.
+local function confine(guard, wallet, mark, length)
+  wallet.mark = math.max(wallet.now, mark + 1)
+  wallet.mark_text = whole(wallet.mark)
+  wallet.bound = math.max(wallet.bound, wallet.now + length)
+  redis.call('HSET', guard, 'mark', wallet.mark_text, 'until', whole(wallet.bound))
+end
+
 -- Whether holds may have been lost: the server's life is another one, or less is known than the caller remembers. Then
 -- the whole partition is quarantined, under a new mark. What was remembered under an older mark proves nothing new,
 -- unless nobody has noticed any loss: then the partition began anew since. `guard` is the partition's key, `newest`
@@ -84,10 +92,7 @@ local function vouch(guard, newest, args, wallet)
   end
   wallet.bound, wallet.mark, wallet.mark_text = tonumber(got[2] or '0'), mark, got[3]
   if lost then
-    wallet.mark = math.max(wallet.now, mark + 1, remembered + 1)
-    wallet.bound = math.max(wallet.bound, wallet.now + tonumber(args[6]))
-    wallet.mark_text = whole(wallet.mark)
-    redis.call('HSET', guard, 'mark', wallet.mark_text, 'until', whole(wallet.bound))
+    confine(guard, wallet, math.max(mark, remembered), tonumber(args[6]))
   elseif mark == 0 then
     wallet.mark, wallet.mark_text = wallet.now, wallet.now_text
     redis.call('HSET', guard, 'mark', wallet.now_text, 'born', wallet.now_text)
@@ -204,13 +209,6 @@ local function tidy(keys, wallet)
   if wallet.before then
     cover(keys, wallet, wallet.before)
   end
-end
-
--- A held amount is given back or becomes a debit.
-local function take_out(keys, wallet, amount, expires)
-  local sums = wallet.sums[wallet.asset]
-  sums.held, sums.holds = sub(sums.held, amount), sums.holds - 1
-  wallet.expiry_moved = wallet.expiry_moved or wallet.expiry == nil or expires <= wallet.expiry
 end
 
 -- The janitor looks at a wallet by then.
