@@ -208,6 +208,33 @@ async def test_more_holds_than_one_call_sweeps_are_given_back_by_the_next(guard,
     assert held == [amount("24"), amount("8"), 0]
 
 
+@pytest.mark.parametrize(("most", "reason"), [(1000, "INSUFFICIENT_FUNDS"), (40, "TOO_MANY_HOLDS")])
+async def test_a_bet_is_not_refused_for_holds_that_are_over_however_many(guard, clock, most, reason):
+    many = terms(max_holds=most)
+    for number in range(40):
+        await guard.hold(ask("2", f"bet-{number}"), many)
+    assert (await guard.hold(ask("100", "early"), many)).reason == reason
+    clock.pass_(minutes(1))
+
+    assert (await guard.check(ask("100"), many)).allowed
+    found = await guard.hold(ask("100", "late"), many)
+
+    assert (found.reason, found.balance.held) == ("OK", amount("100"))
+
+
+async def test_a_repeat_shows_what_is_free_again_by_now(guard, clock):
+    await guard.hold(ask("60", "over"), TERMS)
+    await guard.hold(ask("20", "committed"), TERMS)
+    await guard.commit_hold("casino", "committed", None, TERMS)
+    await guard.hold(ask("10", "kept", ttl=minutes(5)), TERMS)
+    clock.pass_(minutes(1))
+    await reads(guard, {"USDT": fed("80")})
+
+    again = await guard.hold(ask("10", "kept"), TERMS)
+
+    assert (again.replayed, again.balance.held, again.balance.unsettled) == (True, amount("10"), 0)
+
+
 async def test_settled_after_expiry_is_refused_and_counts_all_the_same(guard, clock):
     await guard.hold(ask("60"), TERMS)
     clock.pass_(minutes(1))

@@ -61,7 +61,12 @@ local function decide(keys, args)
     return wallet, 'ASSET_UNKNOWN'
   end
   tidy(keys, wallet)
-  return wallet, judge(wallet, args)
+  local reason = judge(wallet, args)
+  if #wallet.swept == EXPIRED_MAX and (reason == 'TOO_MANY_HOLDS' or reason == 'INSUFFICIENT_FUNDS') then
+    sweep(keys, wallet, REFUSED_MAX)
+    reason = judge(wallet, args)
+  end
+  return wallet, reason
 end
 
 local function verdict(wallet, reason, flag, record)
@@ -101,6 +106,10 @@ local function replay(keys, args, record)
     wallet.names, wallet.before = false, false
     local more = redis.call('HMGET', keys[1], 'f:' .. record.asset, 's:' .. record.asset)
     open_asset(wallet, record.asset, more[1], more[2])
+  end
+  tidy(keys, wallet)
+  if wallet.dirty then
+    save(keys, wallet)
   end
   mark_gone(keys, record, wallet, args[16])
   local state = stage(record, wallet)

@@ -81,7 +81,7 @@ end
 local function tend(keys, args)
   local wallet, age = wallet_of(keys, args, ''), tonumber(args[9])
   wallet.sums = {}
-  sweep(keys, wallet)
+  sweep(keys, wallet, EXPIRED_MAX)
   cover_all(keys, wallet)
   if wallet.dirty then
     save(keys, wallet)

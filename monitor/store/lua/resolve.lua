@@ -99,7 +99,7 @@ end
 
 -- Give back what is held.
 local function let_go(keys, args, record, wallet, state, reason)
-  sweep(keys, wallet)
+  sweep(keys, wallet, EXPIRED_MAX)
   take_out(keys, wallet, record, args[8])
   save(keys, wallet)
   record.state, record.reason = state, reason

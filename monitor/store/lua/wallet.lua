@@ -11,8 +11,9 @@
 -- decimals 2, '1' if anything is locked, what of that `available` contains 45, `available` 45; and `s:` the sums: held
 -- 45, unsettled 45, open holds 6, up to when debits have been looked at 16.
 
--- Expired holds given back, and covered debits struck off, in one call.
-local EXPIRED_MAX, COVERED_MAX = 16, 256
+-- Expired holds given back, and covered debits struck off, in one call; and how many holds where a bet would else be
+-- refused.
+local EXPIRED_MAX, COVERED_MAX, REFUSED_MAX = 16, 256, 1024
 
 local NEVER = '0000000000000000'
 
@@ -161,16 +162,16 @@ local function sums_of(keys, wallet, asset)
   return wallet.sums[asset]
 end
 
--- Give back what has expired, of any asset. A member of `held` is amount 45, id, space, asset: only what is held is in
--- there.
-local function sweep(keys, wallet)
+-- Give back what has expired, of any asset, so many of all. A member of `held` is amount 45, id, space, asset: only what
+-- is held is in there.
+local function sweep(keys, wallet, most)
   if not wallet.expiry or wallet.expiry > wallet.now then
     return
   end
-  local found = redis.call('ZRANGEBYSCORE', keys[2], '-inf', whole(wallet.now), 'LIMIT', 0, EXPIRED_MAX)
-  for _, member in ipairs(found) do
-    local sums = sums_of(keys, wallet, asset_of(member))
-    sums.held, sums.holds = sub(sums.held, member:sub(1, 45)), sums.holds - 1
+  local found = redis.call('ZRANGEBYSCORE', keys[2], '-inf', whole(wallet.now), 'LIMIT', 0, most)
+  for i = #wallet.swept + 1, #found do
+    local sums = sums_of(keys, wallet, asset_of(found[i]))
+    sums.held, sums.holds = sub(sums.held, found[i]:sub(1, 45)), sums.holds - 1
   end
   wallet.swept, wallet.dirty, wallet.expiry_moved = found, true, true
 end
@@ -204,7 +205,7 @@ end
 
 -- Take out of a wallet what is over.
 local function tidy(keys, wallet)
-  sweep(keys, wallet)
+  sweep(keys, wallet, EXPIRED_MAX)
   cover(keys, wallet)
   if wallet.before then
     cover(keys, wallet, wallet.before)
