@@ -56,6 +56,8 @@ FORGET_EVERY = timedelta(seconds=5)
 #: How late a drill ends whose command is gone.
 DRILLS_EVERY = timedelta(seconds=10)
 HEARTBEAT = 0.5
+#: Rings of one duty that a late event loop may begin at once.
+RINGS_MAX = 1_000
 #: The scheduler counts as alive while its rings are not older than this.
 RING_PATIENCE = timedelta(seconds=10)
 
@@ -124,10 +126,12 @@ class Duties:
         )
         for duty in duties:
             self._tasks.append(asyncio.create_task(duty.run()))
-            # A late ring is still a ring: APScheduler would skip one that is a second late.
+            # A late ring is still a ring: APScheduler would skip one that is a second late, or that comes before it has
+            # heard that the last one is over, and complain of it.
             self._scheduler.add_job(
-                duty.ring, "interval", seconds=duty.every.total_seconds(), misfire_grace_time=None, coalesce=True
-            )
+                duty.ring, "interval", seconds=duty.every.total_seconds(), misfire_grace_time=None, coalesce=True,
+                max_instances=RINGS_MAX,
+            )  # fmt: skip
         self._tasks.append(asyncio.create_task(self._heartbeat()))
         self._scheduler.start()
 
@@ -138,7 +142,10 @@ class Duties:
     async def stop(self) -> None:
         """Ring no more; what the last polls showed is noted by `Crew.flush`."""
         if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
+            # Shut down it would cut short a ring that has just begun, and log that as an error. Paused, and awake once
+            # more, it has no timer left.
+            self._scheduler.pause()
+            self._scheduler.wakeup()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

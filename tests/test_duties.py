@@ -1,11 +1,13 @@
 """What a process does from time to time, for all of its accounts."""
 
+import asyncio
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 from structlog.testing import capture_logs
 
 from monitor.concerns import Concerns
-from monitor.duties import Duties
+from monitor.duties import Duties, Duty
 from monitor.gauges import Gauges
 from monitor.guard_settings import GuardSettings
 from monitor.metrics import Metrics
@@ -41,3 +43,25 @@ async def test_case_10_the_loss_of_any_partition_is_told_once_and_its_accounts_a
     terms = crew.config.guard.terms()
     bound = [(await store.tend(number, clock(), terms)).bound_until for number in range(4)]
     assert bound == [None, None, clock() + terms.quarantine, None], "holds were lost there"
+
+
+async def test_whoever_rings_says_nothing_when_all_ends_in_the_turn_of_a_ring(store, clock, caplog):
+    """Its words would be in our log, as an error."""
+    metrics, concerns = Metrics("1.0"), Concerns(clock, "web-1:7")
+    rung = []
+
+    async def work():
+        rung.append(1)
+
+    for _ in range(2):
+        duties = Duties(store, Gauges(metrics, clock, concerns), metrics, clock, concerns)
+        await duties.start(Crew(), Duty("bells", work, timedelta(milliseconds=1)))
+        await asyncio.sleep(0.05)
+        stopping = asyncio.create_task(duties.stop())
+        duties._scheduler.get_jobs()[0].modify(next_run_time=datetime.now(UTC))
+        await stopping
+        count = len(rung)
+        await asyncio.sleep(0.05)
+
+    assert count == len(rung) > 10, "and nothing rings any more"
+    assert caplog.messages == []
