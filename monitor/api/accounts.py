@@ -16,8 +16,9 @@ from monitor.api.replies import answer
 from monitor.api.request import Request
 from monitor.api.series import TICKS_MAX, held
 from monitor.api.shapes import AccountShown
-from monitor.api.views import account_view, event_view, page, point_view
+from monitor.api.views import account_view, event_view, page, point_view, stamp
 from monitor.engine.refused import asked_at
+from monitor.engine.watchports import Kept
 from monitor.fields import duration_text
 from monitor.model.record import Account, Record
 from monitor.model.snapshot import MEASURES
@@ -82,13 +83,17 @@ async def account_views(api: ApiContext, names: Sequence[str]) -> list[AccountSh
     views: list[AccountShown] = []
     waiting = iter(names)
     while chunk := [api.accounts[name] for name in islice(waiting, CHUNK) if name in api.accounts]:
-        records, dues = await asyncio.gather(
-            api.store.load_many([account.name for account in chunk]),
-            asyncio.gather(*(api.store.due_at(account.provider, account.name) for account in chunk)),
-        )
-        now = api.clock()
-        views += [_view(api, *known, now) for known in zip(chunk, records, dues, strict=True)]
+        views += await _views(api, chunk)
     return views
+
+
+async def _views(api: ApiContext, accounts: Sequence[Account]) -> list[AccountShown]:
+    records, dues = await asyncio.gather(
+        api.store.load_many([account.name for account in accounts]),
+        asyncio.gather(*(api.store.due_at(account.provider, account.name) for account in accounts)),
+    )
+    now = api.clock()
+    return [_view(api, *known, now) for known in zip(accounts, records, dues, strict=True)]
 
 
 def _view(api: ApiContext, account: Account, record: Record, next_at: datetime | None, now: datetime) -> AccountShown:
@@ -205,6 +210,12 @@ async def shown(api: ApiContext, name: str) -> AccountShown:
         return view
     # Its watch has ended meanwhile.
     raise unknown_account(name)
+
+
+async def watched(api: ApiContext, kept: Kept) -> AccountShown:
+    """One account as it has just been watched, though that may be over by now."""
+    [view] = await _views(api, [kept.account])
+    return {**view, "expires_at": stamp(kept.expires_at)}
 
 
 async def _account(api: ApiContext, request: Request) -> Account:

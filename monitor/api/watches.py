@@ -7,7 +7,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.api import body, query
-from monitor.api.accounts import shown
+from monitor.api.accounts import watched
 from monitor.api.context import ApiContext
 from monitor.api.problems import Problem, invalid, unknown_account
 from monitor.api.replies import answer
@@ -49,7 +49,7 @@ async def put(api: ApiContext, request: Request) -> web.Response:
         raise Problem("wallet-watched", str(taken)) from None
     except WatchesFull as full:
         raise Problem("watches-full", str(full)) from None
-    return answer(await shown(api, name), 201 if kept.new else 200)
+    return answer(await watched(api, kept), 201 if kept.new else 200)
 
 
 async def delete(api: ApiContext, request: Request) -> web.Response:

@@ -38,6 +38,23 @@ async def test_an_account_is_watched_and_no_more(context, start):
     assert (await ask(client, "GET", "/v1/accounts/player-7"))[0] == 404
 
 
+async def test_a_watch_that_is_over_before_it_is_answered_is_answered_as_it_was_made(context, start):
+    api = context()
+    load = api.store.load_many
+
+    async def late(names):
+        api.watches.watched.clear()
+        api.watches.ends.clear()
+        return await load(names)
+
+    api.store.load_many = late
+    client, _ = await start(api)
+
+    status, shown = await ask(client, "PUT", "/v1/accounts/player-7", SESSION)
+
+    assert (status, shown["id"], shown["expires_at"]) == (201, "player-7", "2026-11-20T14:00:00.000Z")
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 async def test_a_configured_account_is_changed_in_the_file(context, start, method):
     client, _ = await start(context())
