@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from monitor.accounts import Roster, Untimely, account_model, timetable
 from monitor.engine.watch import SUM, account_of_checkup, match_labels
-from monitor.engine.watches import Enlisted, Watches
+from monitor.engine.watches import Watches
+from monitor.engine.watchports import Enlisted
 from monitor.errors import WatchRefused
 from monitor.fields import Context, suggestion
 from monitor.mistakes import dotted, translated

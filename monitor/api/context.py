@@ -11,7 +11,7 @@ from monitor.engine.guarding import Guard
 from monitor.engine.notice import Rules
 from monitor.engine.ports import Clock
 from monitor.engine.reader import Reader
-from monitor.engine.watches import Kept
+from monitor.engine.watchports import Kept
 from monitor.model.group import Hush
 from monitor.model.labels import Match
 from monitor.model.ledger import Delivery, DeliveryState, Notification, Place

@@ -2,83 +2,25 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
 
 import structlog
 
 from monitor.engine.everyone import Everyone
-from monitor.engine.owners import Owners
-from monitor.errors import WatchesFull, WatchRefused, WatchTaken
+from monitor.engine.owners import Owners, wallet
+from monitor.engine.watchports import Crowd, Enlisted, Kept, WatchStore
+from monitor.errors import StoreUnavailable, WatchesFull, WatchRefused, WatchTaken
 from monitor.model.record import Account
-from monitor.model.watch import Ended, Ending, Place, Watched, WatchNews
+from monitor.model.watch import Alone, Ended, Ending, Place, Watched
 
 log = structlog.get_logger("monitor.watches")
 
 #: Ended watches remembered without asking the store.
 OVER_KEPT = 10_000
-
-
-class WatchStore(Protocol):
-    """The part of the store that keeps watches. Every method raises StoreUnavailable when it does not answer."""
-
-    async def watch(
-        self, account: str, provider: str, settings: str, expires_in: timedelta | None, kept: timedelta
-    ) -> tuple[Watched, bool, str] | None:
-        """Watch an account from now on: the watch, whether it is new, and the provider before if there was one.
-
-        None when there are too many. It is written when this returns.
-        """
-        ...
-
-    async def unwatch(self, account: str, reason: Ending, kept: timedelta) -> Ended | None:
-        """End a watch now; None when there is none. For so long it is remembered."""
-        ...
-
-    async def watch_news(self, since: Place | None, kept: timedelta) -> WatchNews:
-        """End what has lasted long enough, by the store's own clock, and tell what has changed since then."""
-        ...
-
-    async def find_watch(self, account: str) -> Watched | Ended | None:
-        """What is known of an account; None when it was never watched, or that is forgotten."""
-        ...
-
-
-class Enlisted(NamedTuple):
-    """What a watch comes to under a configuration: the account, and `plan`, when it is polled."""
-
-    account: Account
-    plan: object
-
-
-class Crowd(Protocol):
-    """Whoever works with the accounts there are. What it is told is so already."""
-
-    def change(self, before: Account | None, now: Enlisted | None) -> None:
-        """An account has come, is another, or has gone."""
-        ...
-
-    async def begin(self, account: Account, moved_from: str) -> None:
-        """It was made, or changed, here: read it at once. `moved_from` is its provider before, empty for none."""
-        ...
-
-    async def enrol(self, accounts: Sequence[Account]) -> None:
-        """They were made, or changed, somewhere: see that they are polled."""
-        ...
-
-    async def end(self, ended: Sequence[Ended]) -> None:
-        """They were ended here: close what is open of them soon."""
-        ...
-
-
-class Kept(NamedTuple):
-    """A watch that was asked for: `new` says that there was none."""
-
-    account: Account
-    expires_at: datetime | None
-    new: bool
+#: Looks at who else has come to stand for a wallet, before nobody knows.
+LOOKS_MAX = 10
 
 
 @dataclass(slots=True)
@@ -153,18 +95,27 @@ class Watches:
     async def put(self, name: str, provider: str, settings: str, expires_in: timedelta | None) -> Kept:
         """Watch an account, or watch it otherwise: it is durable, and being read, when this returns.
 
-        WatchRefused: it cannot be watched like that. WatchTaken: another account stands for its wallet, as far as this
-        process knows. WatchesFull: there are too many.
+        WatchRefused: it cannot be watched like that. WatchTaken: another account stands for its wallet. WatchesFull:
+        there are too many.
         """
         enlisted = self.enlist(name, provider, settings)
-        await self._check_alone(enlisted.account)
-        answer = await self.store.watch(name, provider, settings, expires_in, self.kept)
-        if answer is None:
-            raise WatchesFull("there are as many watches as there may be; end some first")
-        watched, new, before = answer
-        self._take(watched, enlisted)
-        await self.crowd.begin(enlisted.account, "" if before == provider else before)
-        return Kept(enlisted.account, watched.expires_at, new)
+        for _ in range(LOOKS_MAX):
+            await self._check_alone(enlisted.account)
+            # As of here: what others do meanwhile, anywhere, is not known yet.
+            alone = self._alone(enlisted.account)
+            answer = await self.store.watch(name, provider, settings, expires_in, self.kept, alone)
+            if answer == "full":
+                raise WatchesFull("there are as many watches as there may be; end some first")
+            if answer != "contested":
+                watched, new, before = answer
+                self._take(watched, enlisted)
+                await self.crowd.begin(enlisted.account, "" if before == provider else before)
+                return Kept(enlisted.account, watched.expires_at, new)
+            await self.refresh()
+        raise StoreUnavailable(f"others change all the time who stands for the wallet of {name}")
+
+    def _alone(self, account: Account) -> Alone | None:
+        return None if account.target is None else Alone(wallet(account), self._place)
 
     async def _check_alone(self, account: Account) -> None:
         await self._owners.ready()

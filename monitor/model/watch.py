@@ -41,6 +41,13 @@ class Place(NamedTuple):
     number: int
 
 
+class Alone(NamedTuple):
+    """That nobody else stands for a wallet, as far as somebody knows who has read what changed up to `seen`."""
+
+    wallet: str
+    seen: Place | None
+
+
 class WatchNews(NamedTuple):
     """What has changed since a place; `place` is where to go on, at once where there is `more`.
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, Literal, cast
 
-from monitor.model.watch import WATCHES_MAX, Ended, Ending, Place, Watched, WatchNews
+from monitor.model.watch import WATCHES_MAX, Alone, Ended, Ending, Place, Watched, WatchNews
 from monitor.model.window import moment
 from monitor.store import watchkeys
 from monitor.store.session import Session
@@ -19,27 +19,39 @@ _KEYS = (
     watchkeys.WATCHES_OVER,
     watchkeys.WATCHES_FORGET,
     watchkeys.WATCH_CLOCK,
+    watchkeys.WATCH_WALLETS,
 )
 #: Nowhere: everything is new.
 _START = Place("", 0)
 
 
 class WatchingStore(Session):
-    """Implements the port for watches (`engine.watches.WatchStore`)."""
+    """Implements the port for watches (`engine.watchports.WatchStore`)."""
 
     async def watch(
-        self, account: str, provider: str, settings: str, expires_in: timedelta | None, kept: timedelta
-    ) -> tuple[Watched, bool, str] | None:
+        self,
+        account: str,
+        provider: str,
+        settings: str,
+        expires_in: timedelta | None,
+        kept: timedelta,
+        alone: Alone | None = None,
+    ) -> tuple[Watched, bool, str] | Literal["full", "contested"]:
         """Watch an account from now on: the watch, whether it is new, and the provider before if there was one.
 
-        None when there are too many. It is written when this returns.
+        It is written when this returns. `full`: there are too many. `contested`: somebody may have come to stand for
+        its wallet since the place that `alone` names; look at the news, and ask again.
         """
         length = "" if expires_in is None else expires_in // _MICROSECOND
+        wallet, seen = ("", _START) if alone is None else (alone.wallet, alone.seen or _START)
         reply = await self._on_watches(
-            "bm_watch", account, provider, settings, length, WATCHES_MAX, kept // _MICROSECOND
+            "bm_watch", account, provider, settings, length, WATCHES_MAX, kept // _MICROSECOND, wallet, *seen
         )
-        if reply[0] == b"full":
-            return None
+        match reply[0]:
+            case b"full":
+                return "full"
+            case b"contested":
+                return "contested"
         expires_at = moment(int(reply[2])) if reply[2] else None
         watched = Watched(account, provider, settings, int(reply[1]), expires_at)
         return watched, reply[0] == b"created", reply[3].decode()

@@ -13,3 +13,5 @@ WATCHES_FORGET = "{bm:x}:watches:forget"
 #: Hash `seen` → the latest time a call saw, `change` → the highest number given, `life` of the list of changes. Three
 #: fields for ever.
 WATCH_CLOCK = "{bm:x}:watches:clock"
+#: Sorted set wallet → number of the change by which an account last came to stand for it. `watch` trims it by age.
+WATCH_WALLETS = "{bm:x}:watches:wallets"

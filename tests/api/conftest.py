@@ -11,7 +11,7 @@ from monitor.api.context import ApiContext, Check
 from monitor.api.routes import ROUTES
 from monitor.api.server import App, serve
 from monitor.engine.everyone import Everyone
-from monitor.engine.watches import Kept
+from monitor.engine.watchports import Kept
 from monitor.errors import StoreUnavailable
 from monitor.metrics import Metrics
 from monitor.model.alert import Alert, State

@@ -1,11 +1,13 @@
 """The accounts there are, as several processes know them, whoever dies when."""
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
 
-from monitor.engine.watches import Enlisted, Watches
+from monitor.engine.watches import Watches
+from monitor.engine.watchports import Enlisted
 from monitor.errors import StoreUnavailable, WatchesFull, WatchRefused, WatchTaken
 from tests.builders import minutes, seconds
 from tests.facts import account
@@ -235,6 +237,40 @@ async def test_a_wallet_is_free_once_its_watch_is_over_or_is_another_one(open_st
         assert (await other.put(f"new-{name}", "casino", f"wallet-of-{name}", None)).new
     with pytest.raises(WatchTaken):
         await other.put("d", "casino", "another", None)
+
+
+async def test_of_those_who_watch_one_wallet_at_the_same_time_one_does(open_store, clock):
+    mine, other = strict(await open_store()), strict(await open_store())
+
+    async def race(wallet, *names):
+        races = (one.put(name, "casino", wallet, None) for one, name in zip((mine, other, mine), names, strict=True))
+        done = await asyncio.gather(*races, return_exceptions=True)
+        assert sorted(type(one).__name__ for one in done) == ["Kept", "WatchTaken", "WatchTaken"]
+        return next(one.account.name for one in done if not isinstance(one, WatchTaken))
+
+    first = await race("w7", "a", "b", "c")
+    again = await race("w8", first, "d", "e")
+    assert await asyncio.gather(mine.put("f", "casino", "w9 BTC", None), other.put("g", "casino", "w9 USDT", None))
+
+    await other.refresh()
+    await other.put("h", "casino", "w10", None)
+    clock.pass_(minutes(2))
+    await other.put("i", "casino", "w11", None)
+    with pytest.raises(WatchTaken, match=" h "):
+        await mine.put("j", "casino", "w10", None)
+
+    assert {one.account for one in await mine.store.watched()} == {first, again, "f", "g", "h", "i"}
+
+
+async def test_a_wallet_that_others_contest_all_the_time_is_watched_by_nobody_new(open_store):
+    mine = strict(await open_store())
+
+    async def contested(*_):
+        return "contested"
+
+    mine.store.watch = contested
+    with pytest.raises(StoreUnavailable, match="who stands for the wallet of player-7"):
+        await mine.put("player-7", "casino", "w7", None)
 
 
 async def test_there_may_be_too_many(open_store, monkeypatch):

@@ -203,7 +203,7 @@ async def test_there_is_a_bound(store, monkeypatch):
     await watch(store, "a")
     await watch(store, "b")
 
-    assert await store.watch("c", "casino", "{}", None, KEPT) is None
+    assert await store.watch("c", "casino", "{}", None, KEPT) == "full"
     assert not (await watch(store, "a", settings="{}"))[1], "what there is may change"
     await store.unwatch("b", "account_removed", KEPT)
     assert (await watch(store, "c"))[1]

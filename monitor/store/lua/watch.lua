@@ -1,6 +1,6 @@
 -- Accounts made at run time. Everything in one slot, but for what `erase` removes.
 --
--- The keys come in this order: 1 watches, 2 ends, 3 changes, 4 ended, 5 forget, 6 clock.
+-- The keys come in this order: 1 watches, 2 ends, 3 changes, 4 ended, 5 forget, 6 clock, 7 wallets.
 -- A watch is stored as `<provider> <settings>`, one that is over as `<reason> <provider>`.
 
 -- How many that are over are remembered; of more the first to be forgotten go early.
@@ -39,9 +39,11 @@ local function provider_of(value)
   return string.match(value, '^(%S+) ')
 end
 
--- Watch an account, or watch it otherwise.
--- ARGV  now, account, provider, settings, for how long or '', how many there may be, how long an end is remembered
--- Returns {'created', 'changed' or 'full', number, end or '', provider before or ''}.
+-- Watch an account, or watch it otherwise; not where another may have come to stand for its wallet since the caller has
+-- read what changed. It is remembered for a minute who came: whoever has read nothing for longer is to read first.
+-- ARGV  now, account, provider, settings, for how long or '', how many there may be, how long an end is remembered,
+--       wallet or '', life and number of what the caller has read
+-- Returns {'created', 'changed', 'full' or 'contested', number, end or '', provider before or ''}.
 local function watch(keys, args)
   local now, account, value = watch_time(keys, args[1]), args[2], args[3] .. ' ' .. args[4]
   local known, ends = redis.call('HGET', keys[1], account), score(keys[2], account)
@@ -56,6 +58,14 @@ local function watch(keys, args)
   if known == value and args[5] == '' and not ends then
     return {'changed', whole(score(keys[3], account)), '', before}
   end
+  local wallet, oldest = args[8], now - 60000000
+  if wallet ~= '' and known ~= value then
+    local state, seen = redis.call('HMGET', keys[6], 'life', 'change'), tonumber(args[10])
+    local news = tonumber(state[2] or '0') > seen
+    if state[1] ~= args[9] or (news and (seen < oldest or (score(keys[7], wallet) or 0) > seen)) then
+      return {'contested'}
+    end
+  end
   local at = args[5] ~= '' and whole(now + tonumber(args[5])) or ''
   redis.call('HSET', keys[1], account, value)
   if at ~= '' then
@@ -65,7 +75,12 @@ local function watch(keys, args)
   end
   redis.call('HDEL', keys[4], account)
   redis.call('ZREM', keys[5], account)
-  return {known and 'changed' or 'created', note_watch(keys, account, now), at, before}
+  local number = note_watch(keys, account, now)
+  if wallet ~= '' and known ~= value then
+    redis.call('ZADD', keys[7], number, wallet)
+    redis.call('ZREMRANGEBYSCORE', keys[7], '-inf', '(' .. whole(oldest))
+  end
+  return {known and 'changed' or 'created', number, at, before}
 end
 
 -- ARGV  now, account, reason, how long that is remembered
