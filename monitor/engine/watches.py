@@ -194,10 +194,11 @@ class Watches:
         if name in self.configured:
             self.clashes[name] = True
             return None
-        before, known = self.watched.get(name), self._known.get(name)
-        if known is not None and _same(known, watched):
-            self._known[name] = watched
-            return None
+        before = self.watched.get(name)
+        for known in (self._known, self.strange):
+            if name in known and _same(known[name], watched):
+                known[name] = watched
+                return None
         try:
             enlisted = enlisted or self.enlist(name, watched.provider, watched.settings)
         except WatchRefused as refused:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from monitor.engine.watches import Watches
 from monitor.engine.watchports import Enlisted
@@ -271,6 +272,21 @@ async def test_a_wallet_that_others_contest_all_the_time_is_watched_by_nobody_ne
     mine.store.watch = contested
     with pytest.raises(StoreUnavailable, match="who stands for the wallet of player-7"):
         await mine.put("player-7", "casino", "w7", None)
+
+
+async def test_that_a_watch_is_not_understood_is_said_once_until_it_changes(open_store):
+    mine = process(await open_store())
+    await mine.store.watch("player-8", "gone", "{}", None, KEPT)
+
+    with capture_logs() as logs:
+        for _ in range(3):
+            assert await mine.find("player-8") is None
+            await mine.refresh()
+        await mine.store.watch("player-8", "gone", "[]", None, KEPT)
+        await mine.refresh()
+
+    assert [line["event"] for line in logs] == ["watch.not_understood"] * 2
+    assert set(mine.strange) == {"player-8"}
 
 
 async def test_there_may_be_too_many(open_store, monkeypatch):
