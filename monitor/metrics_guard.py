@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from prometheus_client import CollectorRegistry
 
-from monitor.engine.guardports import Call, Refreshed, Undone
+from monitor.engine.guardports import Behind, Call, Refreshed, Undone
 from monitor.guard.hold import Outcome
 from monitor.guard.reasons import Reason
 from monitor.metrics_family import Family, Registered
@@ -31,7 +31,7 @@ class GuardMetrics(Registered):
         self._refreshes = Family(
             self._counter(
                 "guard_refreshes_total",
-                "Refreshes somebody waited for; late: not back in time, spent: no quota, failing: provider left alone.",
+                "Refreshes; asked: in the background, late: not in time, spent: no quota, failing: provider left alone.",
                 "outcome",
             )
         )
@@ -61,8 +61,8 @@ class GuardMetrics(Registered):
         """A commit, a settled or a release was answered."""
         self._resolutions[call, outcome].inc()
 
-    def refreshed(self, outcome: Refreshed) -> None:
-        """Somebody waited for a refresh."""
+    def refreshed(self, outcome: Refreshed | Behind) -> None:
+        """Somebody waited for a refresh, or it was made in the background."""
         self._refreshes[outcome].inc()
 
     def undone(self, outcome: Undone) -> None:

@@ -187,7 +187,7 @@ class Guard:
         known = "stale" if old else freshness(age, self.policy.soft_age, ask.max_age)
         # A quarantine ends with a reading that began after it, which the schedule may bring much later.
         if account is not None and (known in ("soft", "stale") or verdict.reason == "STATE_QUARANTINED"):
-            self.refreshing.soon(account)
+            self.refreshing.soon(account, self.meter.refreshed)
         decision = (verdict.hold.decision if verdict.replayed and verdict.hold else "") or ask.decision
         if verdict.reused or verdict.networks:
             self.meter.undecided("hold-id-reused" if verdict.reused else "invalid-request", self.clock() - began)

@@ -1,6 +1,6 @@
 """What the guard needs of the store, and of those who know the accounts, poll them and keep the switch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
@@ -11,6 +11,8 @@ from monitor.model.record import Account
 #: What came of a refresh: the account was read anew · it was not in time · the quota's part for refreshes is spent ·
 #: its provider is failing and left alone.
 Refreshed = Literal["read", "late", "spent", "failing"]
+#: What came of one that nobody waits for: it was asked for · the rest as above.
+Behind = Literal["asked", "spent", "failing"]
 
 #: Whether the house can pay: it has enough · too little · nobody knows.
 Solvency = Literal["solvent", "low", "unknown"]
@@ -140,8 +142,8 @@ class Accounts(Protocol):
 class Refreshing(Protocol):
     """Reads accounts anew. Single flight: whoever asks meanwhile joins the poll there is."""
 
-    def soon(self, account: Account) -> None:
-        """In the background; nobody waits, and nothing is raised."""
+    def soon(self, account: Account, tell: Callable[[Behind], None]) -> None:
+        """In the background; nobody waits, and nothing is raised. Told what came of it, unless it was just done."""
         ...
 
     async def now(self, account: Account, within: timedelta, since: datetime | None = None) -> Refreshed:
@@ -196,8 +198,8 @@ class Meter(Protocol):
         """A commit, a settled or a release was answered."""
         ...
 
-    def refreshed(self, outcome: Refreshed) -> None:
-        """Somebody waited for a refresh."""
+    def refreshed(self, outcome: Refreshed | Behind) -> None:
+        """Somebody waited for a refresh, or it was made in the background."""
         ...
 
     def undone(self, outcome: Undone) -> None:

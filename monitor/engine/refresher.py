@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import structlog
 
-from monitor.engine.guardports import Refreshed
+from monitor.engine.guardports import Behind, Refreshed
 from monitor.engine.lane import Lane
 from monitor.engine.laneports import RefreshStore, Wished
 from monitor.engine.poll import Polled
@@ -74,13 +74,13 @@ class Refresher:
     _failed: dict[str, datetime] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def soon(self, account: Account) -> None:
+    def soon(self, account: Account, tell: Callable[[Behind], None]) -> None:
         """In the background, while plenty of the lane is left; nobody waits, and nothing is raised."""
         lane, now = self.lanes.get(account.provider), self.clock()
         if lane is None or len(self._tasks) >= SOON_MAX or _within(FOLD, self._folded.get(account.name), now):
             return
         _note(self._folded, account.name, now)
-        self._keep(self._soon(account, lane))
+        self._keep(self._soon(account, lane, tell))
 
     async def now(self, account: Account, within: timedelta, since: datetime | None = None) -> Refreshed:
         """First in line; waits for a reading that began after this call was made, no longer than this.
@@ -197,17 +197,21 @@ class Refresher:
             await asyncio.sleep(pause)
             pause = min(1.5 * pause, _LOOK_LAST)
 
-    async def _soon(self, account: Account, lane: Lane) -> None:
-        provider, name = account.provider, account.name
+    async def _soon(self, account: Account, lane: Lane, tell: Callable[[Behind], None]) -> None:
         try:
-            if await self._left_alone(account):
-                return
-            wished, _ = await self.store.poll_first(provider, name, join=True, paid=False)
-            if wished == "none" and await lane.take(soft=True):
-                await self.store.poll_now(provider, name)
-                self.wake(provider)
+            tell("failing" if await self._left_alone(account) else await self._wish_softly(account, lane))
         except StoreUnavailable as error:
-            log.debug("refresh.put_off", account=name, why=str(error))
+            log.debug("refresh.put_off", account=account.name, why=str(error))
+
+    async def _wish_softly(self, account: Account, lane: Lane) -> Behind:
+        provider, name = account.provider, account.name
+        wished, _ = await self.store.poll_first(provider, name, join=True, paid=False)
+        if wished == "none":
+            if not await lane.take(soft=True):
+                return "spent"
+            await self.store.poll_now(provider, name)
+            self.wake(provider)
+        return "asked"
 
     def _keep(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

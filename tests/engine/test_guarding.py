@@ -140,6 +140,7 @@ async def test_facts_that_are_getting_old_are_good_and_read_anew_in_the_backgrou
 
     assert (reason(decided), decided.freshness, decided.age) == ("OK", "soft", seconds(91))
     assert bets.refreshing.soons == ["player-7"]
+    assert ("refreshed", "asked") in bets.meter.said
     assert bets.refreshing.nows == []
 
 

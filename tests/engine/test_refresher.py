@@ -23,7 +23,7 @@ class Desk:
 
     def __init__(self, it, store, windows=(), seen=None):
         self.it, self.store, self.seen = it, store, {} if seen is None else seen
-        self.calls, self.pollers = Counter(), {}
+        self.calls, self.pollers, self.told = Counter(), {}, []
         lanes = {"casino": Lane.of(self, "casino", windows, 1)}
         self.refresher = Refresher(self, lanes, self.wake, loop_clock)
 
@@ -50,6 +50,9 @@ class Desk:
         poller.lane = Lane.of(self.store, "casino", windows, 1)
         self.pollers["casino"] = poller
         return poller
+
+    def soon(self, one):
+        self.refresher.soon(one, self.told.append)
 
     async def now(self, one=HOT, within=IN_TIME, **more):
         return await self.refresher.now(one, within, **more)
@@ -204,10 +207,11 @@ class TestLeftAlone:
             await desk.pollers["casino"].note()
             for _ in range(100):
                 assert await desk.now() == "failing"
-                desk.refresher.soon(HOT)
+                desk.soon(HOT)
                 await asyncio.sleep(1)
 
             assert len(bank.asked) == 1
+            assert set(desk.told) == {"failing"}
 
     @virtual_time
     @pytest.mark.parametrize("why", [ProviderUnreachable("HTTP 500"), ProviderRefused("not yours", "credentials")])
@@ -255,11 +259,12 @@ class TestSoon:
         async with office() as it:
             desk = await polled_once(it, bank)
             for _ in range(100):
-                desk.refresher.soon(HOT)
+                desk.soon(HOT)
                 await asyncio.sleep(0.001)
             await asyncio.sleep(0.5)
 
             assert len(bank.asked) == 2
+            assert desk.told == ["asked"]
 
     @virtual_time
     async def test_it_is_read_again_no_sooner_than_a_second_later(self):
@@ -267,7 +272,7 @@ class TestSoon:
         async with office() as it:
             desk = await polled_once(it, bank)
             for _ in range(1_000):
-                desk.refresher.soon(HOT)
+                desk.soon(HOT)
                 await asyncio.sleep(0.01)
 
             assert 9 <= len(bank.asked) - 1 <= 11
@@ -281,7 +286,7 @@ class TestSoon:
             await desk.poll(bank, HOT)
             await asyncio.sleep(1)
             for _ in range(3):
-                desk.refresher.soon(HOT)
+                desk.soon(HOT)
                 await asyncio.sleep(1.1)
             await asyncio.sleep(3)
 
@@ -294,10 +299,11 @@ class TestSoon:
             desk = await polled_once(it, bank, *many, windows=((20, minutes(1)),))
             await asyncio.sleep(60)
             for one in many:
-                desk.refresher.soon(one)
+                desk.soon(one)
             await asyncio.sleep(1)
 
             assert len(bank.asked) == 20 + 8
+            assert Counter(desk.told) == {"asked": 8, "spent": 12}
             assert await desk.now(many[-1]) == "read"
 
     @virtual_time
@@ -309,7 +315,7 @@ class TestSoon:
                 raise StoreUnavailable("gone")
 
             desk.health = gone
-            desk.refresher.soon(HOT)
+            desk.soon(HOT)
             await asyncio.sleep(0.1)
 
             assert not desk.refresher._tasks
@@ -388,7 +394,7 @@ class TestStorm:
             for turn in range(200):
                 one = them[turn % 5]
                 for desk in (ours, theirs):
-                    desk.refresher.soon(one)
+                    desk.soon(one)
                     desk.refresher._keep(desk.now(one, since=None if turn % 2 else loop_clock() - seconds(1)))
                 await asyncio.sleep(0.03)
 

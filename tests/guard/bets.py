@@ -86,8 +86,9 @@ class Rereading:
     soons: list = field(default_factory=list)
     nows: list = field(default_factory=list)
 
-    def soon(self, account):
+    def soon(self, account, tell):
         self.soons.append(account.name)
+        tell("asked")
 
     async def now(self, account, within, since=None):
         self.nows.append((account.name, within))
