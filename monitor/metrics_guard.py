@@ -31,7 +31,7 @@ class GuardMetrics(Registered):
         self._refreshes = Family(
             self._counter(
                 "guard_refreshes_total",
-                "Refreshes; asked: in the background, late: not in time, spent: no quota, failing: provider left alone.",
+                "Refreshes; asked: in the background, late: not in time, spent: no quota, failing: left alone.",
                 "outcome",
             )
         )
