@@ -5,7 +5,7 @@ timer ticks for all, as long as there is anything to limit: 0.8 µs.
 """
 
 import asyncio
-from asyncio import CancelledError, Task
+from asyncio import AbstractEventLoop, CancelledError, Task
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +23,14 @@ class Deadlines:
         self.clock = clock
         self._ticking = False
         self._running: set[Limit] = set()
+        self._loop: AbstractEventLoop | None = None
+
+    @property
+    def loop(self) -> AbstractEventLoop:
+        """The event loop, asked for once: that costs a system call, for each limit."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
 
     def within(self, seconds: float) -> "Limit":
         """`with deadlines.within(0.25):` – past it what is awaited inside is cancelled, and the block raises
@@ -34,7 +42,7 @@ class Deadlines:
         self._running.add(limit)
         if not self._ticking:
             self._ticking = True
-            asyncio.get_running_loop().call_later(TICK, self._tick)
+            self.loop.call_later(TICK, self._tick)
 
     def stop(self, limit: "Limit") -> None:
         """For a Limit only: look after it no more."""
@@ -47,7 +55,7 @@ class Deadlines:
             limit.cut()
         self._ticking = bool(self._running)
         if self._ticking:
-            asyncio.get_running_loop().call_later(TICK, self._tick)
+            self.loop.call_later(TICK, self._tick)
 
 
 class Limit:
@@ -60,7 +68,7 @@ class Limit:
         self._cut = False
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._deadlines.loop)
         assert task is not None, "only what a task awaits can be limited"
         self._task: Task[Any] = task
         self._before = task.cancelling()
