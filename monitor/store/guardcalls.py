@@ -96,7 +96,8 @@ class GuardCalls(Session):
         sixth: str = "",
     ) -> Command:
         touched = where.all
-        known = self._recollection.of(where.where.number, where.account, self._estimate_us(), terms.hold_ids)
+        now_us = self._estimate_us()
+        known = self._recollection.of(where.where.number, where.account, now_us, terms.hold_ids)
         if hold:
             newest = (where.record(*known.newest),) if known.newest else ()
             touched = (*touched, where.record(*hold), *newest)
@@ -104,8 +105,13 @@ class GuardCalls(Session):
             touched = (*touched, sixth)
         return fcall(
             f"bm_guard_{what}", touched, self._now, *self.life(), known.version, known.mark,
-            *doubt_args(terms), *args,
+            *self._doubt_args(terms, now_us), *args,
         )  # fmt: skip
+
+    def _doubt_args(self, terms: Terms, now_us: int | None) -> tuple[int, int]:
+        """How long a quarantine lasts, and how far the provider's reads trail its writes."""
+        quarantine, lag = doubt_args(terms)
+        return self._recollection.quarantine(quarantine, now_us or 0), lag
 
     async def _say_again(self, partition: Partition, mark: int, terms: Terms) -> None:
         """Say the holds of this process that the store may have lost. It is done, whatever becomes of the caller."""

@@ -56,7 +56,7 @@ def record_ms(terms: Terms, *, committed: bool = False) -> int:
 
 @lru_cache(maxsize=64)
 def doubt_args(terms: Terms) -> tuple[int, int]:
-    """How long a quarantine lasts, and how far the provider's reads trail its writes."""
+    """How long a quarantine lasts by these terms, and how far the provider's reads trail its writes."""
     return us(terms.quarantine), us(terms.read_lag)
 
 

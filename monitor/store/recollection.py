@@ -45,6 +45,7 @@ class Recollection:
 
     def __init__(self) -> None:
         self._kept, self._half_us = timedelta(0), 0
+        self._length_us, self._longer_us, self._longer_until = 0, 0, 0
         self._marks: dict[int, int] = {}
         self._wallets: OrderedDict[str, _Known] = OrderedDict()
         self._own: OrderedDict[tuple[str, str], Own] = OrderedDict()
@@ -62,6 +63,17 @@ class Recollection:
         oldest = now_us - self._half_us
         newest = known.newest if known.since_us > oldest else None
         return Memory(known.version if known.version > oldest else "", mark, newest)
+
+    def quarantine(self, length_us: int, now_us: int) -> int:
+        """How long one lasts: under settings before there may have been longer ones, and holds made by them are open as
+        long as one of those."""
+        if length_us != self._length_us:
+            if now_us >= self._longer_until:
+                self._longer_us = 0
+            self._longer_us = max(self._longer_us, self._length_us)
+            self._longer_until = max(self._longer_until, now_us + self._length_us)
+            self._length_us = length_us
+        return length_us if now_us >= self._longer_until else max(length_us, self._longer_us)
 
     def heard(self, partition: int, account: str, version: int, mark: int) -> bool:
         """What a call answered. True: holds of this partition may have been lost, and this process did not know."""

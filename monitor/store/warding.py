@@ -91,10 +91,11 @@ class WardingStore(GuardCalls):
 
     async def quarantine_partitions(self, partitions: Iterable[int], terms: Terms) -> None:
         """Holds may have been lost there: no new ones, until a reading that began once the longest of them is over."""
+        length, _ = self._doubt_args(terms, self._estimate_us())
         await asyncio.gather(
             *(
                 self._guard_batch.fcall(
-                    "bm_guard_quarantine", [guardkeys.guard(self.partitions[one])], self._now, us(terms.quarantine)
+                    "bm_guard_quarantine", [guardkeys.guard(self.partitions[one])], self._now, length
                 )
                 for one in partitions
             )
@@ -110,7 +111,7 @@ class WardingStore(GuardCalls):
         remembered = self._recollection.mark(where.number)
         now, mark, *found = await self._guard_batch.fcall(
             "bm_guard_due", touched, self._now, *self.life(), "", remembered,
-            us(terms.quarantine), us(terms.read_lag), us(terms.hold_ids),
+            *self._doubt_args(terms, self._estimate_us()), us(terms.hold_ids),
         )  # fmt: skip
         if self._recollection.heard_mark(where.number, int(mark)):
             await self._say_again(where, int(mark), terms)

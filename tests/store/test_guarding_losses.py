@@ -100,6 +100,36 @@ async def test_quarantine_ends_with_a_reading_that_began_after_it(guard, clock):
     assert (await guard.tend(0, clock(), TERMS)).bound_until is None
 
 
+@pytest.mark.parametrize("noticed_by", ["bet", "janitor", "emptied"])
+async def test_after_a_reload_a_quarantine_is_as_long_as_holds_made_before_it_may_be_open(guard, clock, noticed_by):
+    shorter = terms(hold_max=minutes(1))
+    assert shorter.quarantine < TERMS.quarantine
+    await guard.check(ask(), TERMS)
+    backup = await Backup(guard).take()
+    assert (await guard.hold(ask("60", ttl=minutes(15)), TERMS)).allowed
+    await guard.check(ask(), shorter)
+    clock.pass_(minutes(14))
+    where = guard.partition("player-7").number
+
+    async def lose():
+        match noticed_by:
+            case "bet":
+                await backup.restore()
+                await guard.check(ask(), shorter)
+            case "janitor":
+                await guard._batch.command("HSET", guard.partition("player-7").tag + ":guard", "mark", "1")
+            case "emptied":
+                await guard.quarantine_partitions([where], shorter)
+        return (await guard.tend(where, clock(), shorter)).bound_until - clock()
+
+    assert await lose() == TERMS.quarantine
+    clock.pass_(TERMS.quarantine + seconds(1))
+    await reads(guard, {"USDT": fed("100")})
+    backup = await Backup(guard).take()
+    assert (await guard.hold(ask("1", "new"), shorter)).allowed
+    assert await lose() == shorter.quarantine
+
+
 async def test_a_quarantine_stops_new_holds_only(guard):
     for name in ("a", "b", "c"):
         await guard.hold(ask("10", name), TERMS)
