@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from monitor.config import Config
+from monitor.engine.bet import owner
 from monitor.engine.lane import Lane
 from monitor.engine.poll import Polled
 from monitor.engine.ports import Claim, Clock
@@ -57,4 +58,5 @@ def _bankroll(config: Config) -> Bankroll | None:
     house = config.guard.bankroll
     if house is None:
         return None
-    return Bankroll(house.account, house.asset, units.ceil(house.close_below), units.ceil(house.open_above))
+    close_below, open_above = units.ceil(house.close_below), units.ceil(house.open_above)
+    return Bankroll(house.account, house.asset, close_below, open_above, owner(config.accounts.get(house.account)))

@@ -244,7 +244,8 @@ class Guard:
         names = await self.store.resolve_asset(account, asset)
         if len(names) > 1:
             raise SeveralNetworks(asset, names)
-        return await self.store.wallet(account, names[0] if names else asset, self.policy.terms)
+        whose = owner(self.accounts.get(account) or await self.accounts.find(account))
+        return await self.store.wallet(account, names[0] if names else asset, self.policy.terms, whose)
 
     async def refresh(self, account: str) -> Refreshed | None:
         """Read an account anew and wait a moment for it; None when there is no such account."""

@@ -46,9 +46,12 @@ class SwitchStore(Protocol):
         ...
 
     async def bankroll(
-        self, account: str, asset: str, close_below: int, open_above: int, terms: Terms, max_age: timedelta
+        self, account: str, asset: str, close_below: int, open_above: int, whose: str, terms: Terms, max_age: timedelta
     ) -> tuple[Solvency, Balance | None]:
-        """Judge the house's balance with hysteresis, for all processes. `unknown`: never seen, or too old to say."""
+        """Judge the house's balance with hysteresis, for all processes. `unknown`: never seen, or too old to say.
+
+        `whose` money the account stands for, as in `Ask`: what was read of other money is not known.
+        """
         ...
 
 
@@ -97,8 +100,11 @@ class GuardStore(SwitchStore, Protocol):
         """What became of a hold, and the store's time."""
         ...
 
-    async def wallet(self, account: str, asset: str, terms: Terms) -> Wallet | None:
-        """Everything about a wallet; None when the account has not this asset. `asset` is a full name."""
+    async def wallet(self, account: str, asset: str, terms: Terms, whose: str = "") -> Wallet | None:
+        """Everything about a wallet; None when the account has not this asset. `asset` is a full name.
+
+        `whose` money the account stands for, as in `Ask`: None too until that is read.
+        """
         ...
 
     async def seen_at(self, account: str) -> tuple[datetime | None, datetime]:

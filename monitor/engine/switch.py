@@ -22,12 +22,16 @@ Causes = Mapping[str, str]
 
 
 class Bankroll(NamedTuple):
-    """The wallet that pays what players win, and between which amounts the guard stays as it is (units)."""
+    """The wallet that pays what players win, and between which amounts the guard stays as it is (units).
+
+    `whose` money that account stands for, as in `Ask`.
+    """
 
     account: str
     asset: str
     close_below: int
     open_above: int
+    whose: str = ""
 
 
 def told(switch: Switch) -> str:

@@ -31,10 +31,10 @@ class SwitchingStore(GuardingStore):
         await self._guard_batch.command("HDEL", GUARD, "since", "comment", "author")
 
     async def bankroll(
-        self, account: str, asset: str, close_below: int, open_above: int, terms: Terms, max_age: timedelta
+        self, account: str, asset: str, close_below: int, open_above: int, whose: str, terms: Terms, max_age: timedelta
     ) -> tuple[Solvency, Balance | None]:
-        """Judge the house's balance with hysteresis, for all processes. `unknown`: never seen, or too old to say."""
-        ask = Ask("", "", account, asset, 0, 0, timedelta(0), max_age, "", declared=True)
+        """Judge the house's balance with hysteresis, for all processes; see the port."""
+        ask = Ask("", "", account, asset, 0, 0, timedelta(0), max_age, "", declared=True, whose=whose)
         found = await self.check(ask, terms)
         balance = found.balance
         if balance is None or balance.last_seen is None or balance.as_of is None:

@@ -23,10 +23,10 @@ _ROUNDS_MAX = 10
 class WardingStore(GuardCalls):
     """Implements what of the guard's port is about wallets; not the switch and the bankroll."""
 
-    async def wallet(self, account: str, asset: str, terms: Terms) -> Wallet | None:
-        """Everything about a wallet; None when the account has not this asset. `asset` is a full name."""
+    async def wallet(self, account: str, asset: str, terms: Terms, whose: str = "") -> Wallet | None:
+        """Everything about a wallet; see the port."""
         where = self._wallets(account)
-        reply = await self._guard("view", where, terms, [asset, SHOWN_MAX])
+        reply = await self._guard("view", where, terms, [asset, SHOWN_MAX, whose])
         version, _, now, fed, sums, bound, more, holds, debits, locks = reply
         if not fed:
             return None
@@ -42,7 +42,8 @@ class WardingStore(GuardCalls):
         names = [guardcodec.name_of(member[45:]) for member in members[::2]]
         records = await asyncio.gather(*(self._guard_batch.command("GET", where.record(*name)) for name in names))
         held = [guardcodec.hold(*name, b"held", record) for name, record in zip(names, records, strict=True) if record]
-        return tuple(one for one in held if one.asset == asset)
+        # What was held before its network was told is of the same money.
+        return tuple(one for one in held if one.asset in (asset, asset.partition("@")[0]))
 
     async def seen_at(self, account: str) -> tuple[datetime | None, datetime]:
         """When the newest request began that told a balance of this account, and the store's time."""

@@ -1,6 +1,7 @@
 """What people are told of the guard, as it arrives at a real receiver: each alert begins, and ends."""
 
 import json
+import time
 
 import aiohttp
 import redis
@@ -64,6 +65,22 @@ async def test_case_58_a_low_bankroll_and_an_operator_are_told_and_that_they_are
 
 def ends(chat, rule):
     return {text.split()[0] for kind, text in of(chat, rule) if kind == "alert.resolved"}
+
+
+async def test_a_bankroll_that_becomes_another_wallet_is_not_known_until_that_is_read(place, bank, until):
+    bank.held |= {"house": 100, "elsewhere": 100}
+    daemon = await configured(place).start()
+
+    async def says(wanted):
+        return await hold(daemon, f"bet-{time.monotonic_ns()}") == wanted
+
+    await until(lambda: says("OK"), "the bankroll was read")
+    bank.hang.add("elsewhere")
+    config = place.path / "config.yaml"
+    config.write_text(config.read_text().replace("house: {wallet_id: house", "house: {wallet_id: elsewhere"))
+    await until(lambda: says("GUARD_CLOSED"), "the configuration was read anew")
+    bank.hang.clear()
+    await until(lambda: says("OK"), "the other wallet was read")
 
 
 async def test_debits_that_come_too_late_or_that_nobody_sees_are_told(place, bank, chat, until):

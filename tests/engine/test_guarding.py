@@ -76,6 +76,16 @@ async def test_a_name_that_was_given_to_another_wallet_is_not_answered_from_the_
     assert reason(await bet(guard, "500", "bet-2")) == "INSUFFICIENT_FUNDS"
 
 
+async def test_nor_is_that_shown_for_its_own(bets):
+    bets.store.feed("player-7", {"USDT": fed("1000")}, NOON + seconds(1), whose=whose("casino", "rich"))
+    guard = bets.guard({"player-7": account(target="poor")})
+    assert await guard.wallet("player-7", "USDT") is None
+
+    bets.store.feed("player-7", {"USDT": fed("5")}, NOON + seconds(2), whose=whose("casino", "poor"))
+
+    assert (await guard.wallet("player-7", "USDT")).balance.last_seen == amount("5")
+
+
 async def test_nor_is_the_house_s(bets):
     bets.store.feed("hot-usdt", {"USDT": fed("1000")}, NOON + seconds(1), whose=whose("casino", "before"))
     bets.accounts.here["hot-usdt"] = account("hot-usdt", target="now")

@@ -193,9 +193,9 @@ class ModelGuard:
         bet, _ = self._find(caller, hold, terms)
         return (None if bet is None else self._told(bet, terms)), self.clock()
 
-    async def wallet(self, account: str, asset: str, terms: Terms) -> Wallet | None:
+    async def wallet(self, account: str, asset: str, terms: Terms, whose: str = "") -> Wallet | None:
         known = self.accounts.get(account)
-        if known is None or asset not in known.seen:
+        if known is None or asset not in known.seen or (whose and known.whose and known.whose != whose):
             return None
         holds = tuple(self._told(bet, terms) for bet in self._open(account, asset))
         names = asset, asset.partition("@")[0]
@@ -233,9 +233,9 @@ class ModelGuard:
         self._switch = Switch()
 
     async def bankroll(
-        self, account: str, asset: str, close_below: int, open_above: int, terms: Terms, max_age: timedelta
+        self, account: str, asset: str, close_below: int, open_above: int, whose: str, terms: Terms, max_age: timedelta
     ) -> tuple[Solvency, Balance | None]:
-        wallet = await self.wallet(account, asset, terms)
+        wallet = await self.wallet(account, asset, terms, whose)
         if wallet is None or wallet.balance.last_seen is None or wallet.balance.as_of is None:
             return "unknown", None
         if wallet.now - wallet.balance.as_of > max_age:

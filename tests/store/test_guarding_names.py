@@ -44,6 +44,21 @@ async def test_a_bet_ends_in_the_wallet_it_was_made_in_whatever_that_is_called_n
     assert (await renamed.release_hold("casino", "new", TERMS)).outcome == "done"
 
 
+async def test_a_wallet_shows_what_is_held_and_owed_under_the_name_before(renamed):
+    wallet = await renamed.wallet("player-7", "USDT@TRX", TERMS)
+    assert (wallet.balance.held, {one.id for one in wallet.holds}) == (amount("90"), {"bet-1", "new"})
+
+    await renamed.commit_hold("casino", "bet-1", None, TERMS)
+
+    wallet = await renamed.wallet("player-7", "USDT@TRX", TERMS)
+    assert (wallet.balance.held, wallet.balance.unsettled, wallet.balance.spendable) == (
+        amount("30"),
+        amount("60"),
+        amount("10"),
+    )
+    assert [one.hold for one in wallet.debits] == ["bet-1"]
+
+
 async def test_a_bet_that_counts_late_counts_in_the_wallet_it_was_made_in(renamed, clock):
     clock.pass_(minutes(1))
 

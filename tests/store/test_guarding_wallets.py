@@ -50,6 +50,17 @@ async def test_a_wallet_that_was_never_read_is_none(guard):
     assert await guard.wallet("nobody", "USDT", TERMS) is None
 
 
+async def test_nor_is_one_whose_name_stood_for_another_when_it_was_read(store, clock):
+    await reads(store, {"USDT": fed("1000")}, whose="rich")
+    assert (await store.wallet("player-7", "USDT", TERMS, "rich")).balance.last_seen == amount("1000")
+
+    assert await store.wallet("player-7", "USDT", TERMS, "poor") is None
+
+    clock.pass_(seconds(1))
+    await reads(store, {"USDT": fed("5")}, whose="poor")
+    assert (await store.wallet("player-7", "USDT", TERMS, "poor")).balance.last_seen == amount("5")
+
+
 async def test_a_debit_that_waits_for_settled_has_no_time(guard):
     only = terms(posting_delay=None)
     await guard.hold(ask("1"), only)

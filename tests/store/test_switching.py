@@ -10,8 +10,8 @@ from tests.guard.readings import reads
 TERMS, MAX_AGE = terms(), minutes(3)
 
 
-async def house(store, below="80", above="100", account="hot", asset="USDT"):
-    solvency, _ = await store.bankroll(account, asset, amount(below), amount(above), TERMS, MAX_AGE)
+async def house(store, below="80", above="100", account="hot", asset="USDT", whose=""):
+    solvency, _ = await store.bankroll(account, asset, amount(below), amount(above), whose, TERMS, MAX_AGE)
     return solvency
 
 
@@ -53,6 +53,15 @@ async def test_whoever_judges_says_what_all_have_seen(open_store, clock):
 
 async def test_a_bankroll_never_seen_is_not_taken_for_enough(store):
     assert await house(store) == "unknown"
+
+
+async def test_what_another_wallet_had_that_the_name_stood_for_is_not_taken_for_enough(store, clock):
+    await reads(store, {"USDT": fed("1000")}, "hot", whose="rich")
+    assert [await house(store, whose="rich"), await house(store, whose="poor")] == ["solvent", "unknown"]
+
+    clock.pass_(minutes(1))
+    await reads(store, {"USDT": fed("5")}, "hot", whose="poor")
+    assert await house(store, whose="poor") == "low"
 
 
 async def test_a_bankroll_not_seen_of_late_is_unknown_and_then_as_it_was(store, clock):

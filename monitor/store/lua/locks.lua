@@ -61,12 +61,14 @@ local function unlock(keys, args)
   return {whole(wallet.version), whole(wallet.mark), bound and '1' or '0'}
 end
 
--- Up to so many of a sorted set's members that are of an asset, as (member, score) flat; and how many are left out.
-local function listed(key, asset, most)
+-- Up to so many of a sorted set's members that are of a wallet, under either name, as (member, score) flat; and how many
+-- are left out.
+local function listed(key, wallet, most)
   local found, left = {}, math.max(0, redis.call('ZCARD', key) - 10 * most)
   local all = redis.call('ZRANGE', key, 0, 10 * most - 1, 'WITHSCORES')
   for i = 1, #all, 2 do
-    if asset_of(all[i]) == asset then
+    local asset = asset_of(all[i])
+    if asset == wallet.asset or asset == wallet.before then
       if #found < 2 * most then
         found[#found + 1] = all[i]
         found[#found + 1] = all[i + 1]
@@ -89,19 +91,19 @@ local function binding(keys, asset, now)
   return found
 end
 
--- ARGV  as for every call on a wallet, then asset, how many holds and debits at most
+-- ARGV  as for every call on a wallet, then asset, how many holds and debits at most, whose money it is or ''
 -- Returns {version, mark, now, feed or '', sums, when a quarantine may end or '', how many are left out, holds, debits,
 -- locks}, the last three flat.
 local function view(keys, args)
-  local wallet = wallet_of(keys, args, args[8])
+  local wallet = wallet_of(keys, args, args[8], false, args[10])
   tidy(keys, wallet)
   if wallet.dirty then
     save(keys, wallet)
   end
-  local holds, more_holds = listed(keys[2], wallet.asset, tonumber(args[9]))
-  local debits, more_debits = listed(keys[3], wallet.asset, tonumber(args[9]))
+  local holds, more_holds = listed(keys[2], wallet, tonumber(args[9]))
+  local debits, more_debits = listed(keys[3], wallet, tonumber(args[9]))
   return {
-    whole(wallet.version), whole(wallet.mark), whole(wallet.now), wallet.fed or '', packed(wallet.sums[wallet.asset]),
+    whole(wallet.version), whole(wallet.mark), whole(wallet.now), wallet.fed or '', sums_text(wallet),
     quarantined(wallet) and whole(wallet.bound) or '', whole(more_holds + more_debits), holds, debits,
     binding(keys, wallet.asset, wallet.now),
   }
