@@ -9,7 +9,7 @@ import structlog
 from monitor.errors import StoreUnavailable
 from monitor.guard.hold import Terms
 from monitor.store.batch import fcall
-from monitor.store.guardcodec import Argument, doubt_args, index_ms, record_ms
+from monitor.store.guardcodec import Argument, doubt_args, index_ms, record_ms, version_and_mark
 from monitor.store.guardkeys import WalletKeys, index
 from monitor.store.keys import Partition
 from monitor.store.recollection import Own, Recollection
@@ -61,26 +61,24 @@ class GuardCalls(Session):
         args: Sequence[Argument],
         *,
         hold: HoldName | None = None,
-        version_at: int = 0,
         sixth: str = "",
     ) -> Any:
-        """Call a function on a wallet, with a hold on its record too; its reply has the version at that place, and the
-        partition's mark after it."""
+        """Call a function on a wallet, with a hold on its record too."""
         command = self._call(what, where, terms, args, hold=hold, sixth=sixth)
-        return await self._heard(where, terms, await self._guard_batch.command(*command), version_at)
+        return await self._heard(where, terms, await self._guard_batch.command(*command))
 
     async def _guard_with_index(
         self, index_command: Command, what: str, where: WalletKeys, terms: Terms, args: Sequence[Argument],
-        hold: HoldName, version_at: int,
+        hold: HoldName,
     ) -> tuple[bytes | None, Any]:  # fmt: skip
         """The same, and at once what a command on the hold's index answers."""
         command = self._call(what, where, terms, args, hold=hold)
         known, reply = await self._guard_batch.together(index_command, command)
-        return known, await self._heard(where, terms, reply, version_at)
+        return known, await self._heard(where, terms, reply)
 
-    async def _heard(self, where: WalletKeys, terms: Terms, reply: Any, version_at: int) -> Any:
+    async def _heard(self, where: WalletKeys, terms: Terms, reply: Any) -> Any:
         """Where holds may have been lost, this process says its own again: the store then knows them as before."""
-        version, mark = int(reply[version_at]), int(reply[version_at + 1])
+        version, mark = version_and_mark(reply if isinstance(reply, bytes) else reply[0])
         if self._recollection.heard(where.where.number, where.account, version, mark):
             await self._say_again(where.where, mark, terms)
         return reply

@@ -23,6 +23,9 @@ UNSETTLED_IDS = timedelta(days=366)
 #: How much longer than its record an id is known to be of an account.
 INDEX_LONGER = timedelta(hours=1)
 
+#: Where a reply's head ends, and the sums that follow in a verdict.
+_HEAD, _SUMS = 48, 160
+
 Argument = str | bytes | int
 
 
@@ -86,19 +89,30 @@ def hold_args(ask: Ask, terms: Terms) -> list[Argument]:
     ]  # fmt: skip
 
 
-def verdict(ask: Ask, terms: Terms, reply: Sequence[bytes]) -> Verdict:
-    """What `check` and `hold` answer."""
-    reason, now, flag, _, _, state, record, asset, fed, sums, names = reply
-    networks = tuple(names.decode().split("\n")) if flag == b"networks" else ()
+def version_and_mark(reply: bytes) -> tuple[int, int]:
+    """How every reply begins."""
+    return int(reply[:16]), int(reply[16:32])
+
+
+def now_of(reply: bytes) -> datetime:
+    """The store's time, which follows."""
+    return moment(int(reply[32:_HEAD]))
+
+
+def verdict(ask: Ask, terms: Terms, reply: bytes) -> tuple[Verdict, bytes]:
+    """What `check` and `hold` answer, and the record of the hold; empty where there is none."""
+    reason, flag, asset, fed, rest = reply[_SUMS:].split(b"\n", 4)
+    networks = tuple(rest.decode().split("\n")) if flag == b"networks" else ()
+    state, _, record = (b"" if networks else rest).partition(b"\n")
     return Verdict(
         cast(Reason, reason.decode()),
-        None if networks or (state == b"tombstone" and not flag) else balance(asset, fed, sums, terms),
+        None if networks or (state == b"tombstone" and not flag) else balance(asset, fed, reply[_HEAD:_SUMS], terms),
         hold(ask.caller, ask.hold, state, record) if record else None,
-        moment(int(now)),
+        now_of(reply),
         flag == b"replayed",
         flag == b"reused",
         networks,
-    )
+    ), record
 
 
 def balance(asset: bytes, fed: bytes, sums: bytes, terms: Terms) -> Balance:
@@ -135,11 +149,12 @@ def tombstone(caller: str, name: str) -> Hold:
     return Hold(caller, name, "", "", "tombstone", 0, 0, "")
 
 
-def resolution(caller: str, name: str, reply: Sequence[bytes]) -> Resolution:
+def resolution(caller: str, name: str, reply: bytes) -> Resolution:
     """What the functions answer that end a hold."""
-    outcome, now, _, _, state, record, late = reply
+    outcome, late, rest = reply[_HEAD:].split(b"\n", 2)
+    state, _, record = rest.partition(b"\n")
     known = hold(caller, name, state, record) if record else None
-    return Resolution(cast(Outcome, outcome.decode()), known, moment(int(now)), late == b"1")
+    return Resolution(cast(Outcome, outcome.decode()), known, now_of(reply), late == b"1")
 
 
 def feed_args(feed: Feed | None, claimed_at: datetime, token: int) -> list[Any]:

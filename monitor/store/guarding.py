@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from monitor.guard import units
 from monitor.guard.hold import Ask, Hold, Resolution, Terms, Verdict
@@ -19,10 +18,6 @@ from monitor.store.wire import Command
 
 #: What the index says of an id that was released before it came; else `+` and its account.
 _TOMBSTONE = b"-"
-#: Where decisions and resolutions tell the wallet's version.
-_IN_VERDICT, _IN_RESOLUTION = 3, 2
-#: Where a resolution tells the record; empty where there is none.
-_RECORD = 5
 
 
 class GuardingStore(GuardCalls):
@@ -31,7 +26,7 @@ class GuardingStore(GuardCalls):
     async def check(self, ask: Ask, terms: Terms) -> Verdict:
         """May this be spent? Reserves nothing, remembers nothing."""
         where, args = self._wallets(ask.account), guardcodec.ask_args(ask, terms)
-        return guardcodec.verdict(ask, terms, await self._guard("check", where, terms, args, version_at=_IN_VERDICT))
+        return guardcodec.verdict(ask, terms, await self._guard("check", where, terms, args))[0]
 
     async def hold(self, ask: Ask, terms: Terms) -> Verdict:
         """Check and reserve; see the port.
@@ -42,14 +37,14 @@ class GuardingStore(GuardCalls):
         where, name = self._wallets(ask.account), (ask.caller, ask.hold)
         mine, args = f"+{ask.account}".encode(), guardcodec.hold_args(ask, terms)
         claim = ("SET", index(*name), mine, "NX", "GET", "PX", index_ms(terms))
-        known, reply = await self._guard_with_index(claim, "hold", where, terms, args, name, _IN_VERDICT)
+        known, reply = await self._guard_with_index(claim, "hold", where, terms, args, name)
         if known is not None and known != mine:
             return await self._obey(ask, terms, known)
-        verdict = guardcodec.verdict(ask, terms, reply)
+        verdict, record = guardcodec.verdict(ask, terms, reply)
         if verdict.allowed and verdict.hold and not verdict.replayed:
             assert verdict.hold.expires_at is not None, "what is held expires"
             self._recollection.made(
-                Own(*name, ask.account, where.where.number, micros(verdict.hold.expires_at), reply[6]),
+                Own(*name, ask.account, where.where.number, micros(verdict.hold.expires_at), record),
                 micros(verdict.now),
             )
         return verdict
@@ -85,8 +80,7 @@ class GuardingStore(GuardCalls):
         known = await self._guard_batch.command("GET", index(caller, hold))
         if known is None or known == _TOMBSTONE:
             return (guardcodec.tombstone(caller, hold) if known else None), await self.time()
-        reply = await self._at("find", known[1:].decode(), (caller, hold), terms, record_ms(terms))
-        found = guardcodec.resolution(caller, hold, reply)
+        found = await self._at("find", known[1:].decode(), (caller, hold), terms, record_ms(terms))
         return found.hold, found.now
 
     async def _bury(self, what: str, caller: str, hold: str, terms: Terms, more: Sequence[Argument] = ()) -> Resolution:
@@ -99,8 +93,8 @@ class GuardingStore(GuardCalls):
         found = await self._guard_batch.command("SET", index(caller, hold), _TOMBSTONE, *args)
         if found is None or found == _TOMBSTONE:
             return Resolution("done", guardcodec.tombstone(caller, hold), await self.time())
-        reply = await self._at(what, found[1:].decode(), (caller, hold), terms, record_ms(terms), more)
-        return self._ended(reply, caller, hold)
+        ended = await self._at(what, found[1:].decode(), (caller, hold), terms, record_ms(terms), more)
+        return self._ended(ended, caller, hold)
 
     async def _book(
         self, what: str, caller: str, hold: str, terms: Terms, kept_ms: int, more: Sequence[Argument]
@@ -109,20 +103,20 @@ class GuardingStore(GuardCalls):
         name, kept = index(caller, hold), index_ms(terms, committed=what == "commit")
         if (ours := self._recollection.mine(caller, hold)) is not None:
             known = ("SET", name, f"+{ours.account}", "PX", kept)
-            reply = await self._end(known, what, ours, terms, kept_ms, more)
-            if not reply[_RECORD]:
+            ended = await self._end(known, what, ours, terms, kept_ms, more)
+            if ended.hold is None:
                 # The store has lost it: that is said in the same call for the first time, or was just now.
                 await self._say(ours, terms)
-                reply = await self._end(known, what, ours, terms, kept_ms, more)
-            return self._ended(reply, caller, hold)
+                ended = await self._end(known, what, ours, terms, kept_ms, more)
+            return self._ended(ended, caller, hold)
         found = await self._guard_batch.command("GETEX", name, "PX", kept) or await self._searched(caller, hold, kept)
         if found is None:
             return Resolution("hold-unknown", None, await self.time())
         if found == _TOMBSTONE:
             now = await self.time()
             return Resolution("hold-already-released", guardcodec.tombstone(caller, hold), now)
-        reply = await self._at(what, found[1:].decode(), (caller, hold), terms, kept_ms, more)
-        return self._ended(reply, caller, hold)
+        ended = await self._at(what, found[1:].decode(), (caller, hold), terms, kept_ms, more)
+        return self._ended(ended, caller, hold)
 
     async def _searched(self, caller: str, hold: str, kept_ms: int) -> bytes | None:
         """What the index should say of an id that it does not know: a node of a cluster may have lost the index of a
@@ -141,14 +135,14 @@ class GuardingStore(GuardCalls):
 
     async def _end(
         self, known: Command, what: str, own: Own, terms: Terms, kept_ms: int, more: Sequence[Argument]
-    ) -> Any:
+    ) -> Resolution:
         """The same of a hold that this process has made: its account need not be asked for."""
         where, name = self._wallets(own.account), (own.caller, own.id)
         args = [f"{own.caller}/{own.id}", own.account, kept_ms, *more]
-        return (await self._guard_with_index(known, what, where, terms, args, name, _IN_RESOLUTION))[1]
+        _, reply = await self._guard_with_index(known, what, where, terms, args, name)
+        return guardcodec.resolution(*name, reply)
 
-    def _ended(self, reply: Sequence[bytes], caller: str, hold: str) -> Resolution:
-        found = guardcodec.resolution(caller, hold, reply)
+    def _ended(self, found: Resolution, caller: str, hold: str) -> Resolution:
         if found.hold is None or found.hold.state != "held":
             self._recollection.ended(caller, hold)
         return found
@@ -161,6 +155,7 @@ class GuardingStore(GuardCalls):
         terms: Terms,
         kept_ms: int,
         more: Sequence[Argument] = (),
-    ) -> Any:
+    ) -> Resolution:
         args = [f"{hold[0]}/{hold[1]}", account, kept_ms, *more]
-        return await self._guard(what, self._wallets(account), terms, args, hold=hold, version_at=_IN_RESOLUTION)
+        reply = await self._guard(what, self._wallets(account), terms, args, hold=hold)
+        return guardcodec.resolution(*hold, reply)

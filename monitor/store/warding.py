@@ -27,11 +27,12 @@ class WardingStore(GuardCalls):
         """Everything about a wallet; see the port."""
         where = self._wallets(account)
         reply = await self._guard("view", where, terms, [asset, SHOWN_MAX, whose])
-        version, _, now, fed, sums, bound, more, holds, debits, locks = reply
+        head, fed, sums, bound, more, holds, debits, locks = reply
         if not fed:
             return None
         return Wallet(
-            guardcodec.balance(asset.encode(), fed, sums, terms), moment(int(now)), int(version), int(fed[16:32]),
+            guardcodec.balance(asset.encode(), fed, sums, terms), guardcodec.now_of(head),
+            guardcodec.version_and_mark(head)[0], int(fed[16:32]),
             await self._holds(where, asset, holds), tuple(guardcodec.debits(debits)),
             tuple(sorted(guardcodec.locks(locks), key=lambda one: one.source)),
             moment(int(bound)) if bound else None, int(more),
@@ -64,13 +65,13 @@ class WardingStore(GuardCalls):
         reply = await self._guard_batch.fcall(
             "bm_guard_lock", touched, *self._blindly(), asset, lock.source, max(0, until), account
         )  # fmt: skip
-        return bool(reply[2] == b"1")
+        return bool(reply[-1:] == b"1")
 
     async def unlock(self, account: str, asset: str, source: str) -> bool:
         """Whether there was such a lock."""
         touched = [*self._wallets(account).all]
         reply = await self._guard_batch.fcall("bm_guard_unlock", touched, *self._blindly(), asset, source)
-        return bool(reply[2] == b"1")
+        return bool(reply[-1:] == b"1")
 
     async def tend(self, partition: int, older_than: datetime, terms: Terms) -> Tended:
         """Give back what has expired and strike off what is covered in quiet wallets of one partition, and notice that
@@ -82,7 +83,7 @@ class WardingStore(GuardCalls):
             fresh = [name for name in map(bytes.decode, due) if name not in looked]
             age = max(0, int(now) - micros(older_than))
             for account, debits in zip(fresh, await self._each("tend", fresh, age, terms), strict=True):
-                unsettled += [(account, asset, debit) for asset, debit in guardcodec.debits_of_assets(debits[2])]
+                unsettled += [(account, asset, debit) for asset, debit in guardcodec.debits_of_assets(debits[1])]
             left = [name for name in map(bytes.decode, gone) if name not in looked]
             await self._each("leave", left, us(terms.hold_ids), terms)
             looked |= {*fresh, *left}

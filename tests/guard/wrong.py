@@ -57,8 +57,8 @@ async def _no_tombstone(self: GuardingStore, what: str, caller: str, hold: str, 
     known = await self._guard_batch.command("GET", index(caller, hold))
     if known is None:
         return Resolution("done", None, await self.time())
-    reply = await self._at(what, known[1:].decode(), (caller, hold), terms, 86_400_000, more)
-    return self._ended(reply, caller, hold)
+    ended = await self._at(what, known[1:].decode(), (caller, hold), terms, 86_400_000, more)
+    return self._ended(ended, caller, hold)
 
 
 _NO_FENCE = ("if fence <= at and at <= now then", "if false then")

@@ -70,15 +70,14 @@ local function decide(keys, args)
 end
 
 local function verdict(wallet, reason, flag, record)
-  return {
-    reason, wallet.now_text, flag, wallet.version_text, wallet.mark_text, record and stage(record, wallet) or '',
-    record and record.text or '', wallet.asset, wallet.fed or '', sums_text(wallet), wallet.names or '',
-  }
+  return head(wallet) .. sums_text(wallet) .. reason .. '\n' .. flag .. '\n' .. wallet.asset .. '\n'
+    .. (wallet.fed or '') .. '\n' .. (record and stage(record, wallet) .. '\n' .. record.text or wallet.names or '')
 end
 
 -- KEYS  as for every call on a wallet, without a record
--- Returns {reason, now, flag, version, mark, state of the hold, its record, asset, feed, sums, names of the asset},
--- each of the last six '' where there is none; the flag is 'networks', 'reused', 'replayed' or ''.
+-- Returns sums 112, then in a line each: reason, flag, asset, feed or '', and where there is one the state of the hold
+-- and its record. The flag is 'networks', 'reused', 'replayed' or ''; with the first of these the names of the asset
+-- are in the place of the hold.
 local function check(keys, args)
   local wallet, reason = decide(keys, args)
   if wallet.names then

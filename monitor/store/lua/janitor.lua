@@ -77,7 +77,7 @@ end
 
 -- KEYS  as for every call on a wallet, left
 -- ARGV  as for every call on a wallet, then account, how old an unsettled debit may be
--- Returns {version, mark, debits older than that as (member, score) flat}.
+-- Returns {head, debits older than that as (member, score) flat}.
 local function tend(keys, args)
   local wallet, age = wallet_of(keys, args, ''), tonumber(args[9])
   wallet.sums = {}
@@ -89,7 +89,7 @@ local function tend(keys, args)
   local found, oldest = old_debits(keys, in_doubt(keys, wallet, args[8]), wallet.now - age)
   local at = oldest and math.max(oldest + age, wallet.now)
   list_again(keys, wallet, args[8], at and wallet.expiry and math.min(at, wallet.expiry) or at or wallet.expiry)
-  return {whole(wallet.version), whole(wallet.mark), found}
+  return {head(wallet), found}
 end
 
 -- Whether wallets of an account that is gone hold, owe or lock something, or did lately.
@@ -111,7 +111,6 @@ end
 -- this: at once, they would stand before all others for ever.
 -- KEYS  as for every call on a wallet, left
 -- ARGV  as for every call on a wallet, then account, how long ago it must have gone
--- Returns {version, mark}.
 local function forget(keys, args)
   local wallet, gone = wallet_of(keys, args, ''), score(keys[6], args[8])
   if not gone or (wallet.read and tonumber(wallet.read) > gone) then
@@ -123,7 +122,7 @@ local function forget(keys, args)
     redis.call('ZREM', keys[5], args[8])
     redis.call('ZREM', keys[6], args[8])
   end
-  return {whole(wallet.version), whole(wallet.mark)}
+  return head(wallet)
 end
 
 -- Holds may have been lost: no new ones for so long.
@@ -140,7 +139,6 @@ end
 -- Say again what this process holds, as its record was; nothing happens where that is known.
 -- ARGV  as for every call on a wallet, then id of the hold, account, for how many milliseconds its record is kept
 --       after its deadline, record
--- Returns {version, mark}.
 local function assert_hold(keys, args)
   local record = unpacked(args[11])
   local wallet = wallet_of(keys, args, record.asset)
@@ -149,7 +147,7 @@ local function assert_hold(keys, args)
     save(keys, wallet)
     keep(keys, record, whole(tonumber(args[10]) + math.ceil((record.expires - wallet.now) / 1000)))
   end
-  return {whole(wallet.version), whole(wallet.mark)}
+  return head(wallet)
 end
 
 redis.register_function('bm_guard_due', due)

@@ -31,12 +31,12 @@ end
 
 -- KEYS  as for every call on a wallet, left
 -- ARGV  as for every call on a wallet, then asset, source, until or '0', account
--- Returns {version, mark, '0' if too many lock it already}.
+-- Returns '1', '0' if too many lock it already.
 local function lock(keys, args)
   local wallet = wallet_of(keys, args, args[8])
   local field = 'k:' .. args[8] .. '\n' .. args[9]
   if redis.call('HEXISTS', keys[1], field) == 0 and #survey(keys, args[8], wallet.now) >= 2 * LOCKS_MAX then
-    return {whole(wallet.version), whole(wallet.mark), '0'}
+    return head(wallet) .. '0'
   end
   redis.call('HSET', keys[1], field, args[10])
   if not wallet.read then
@@ -45,11 +45,11 @@ local function lock(keys, args)
   end
   survey(keys, args[8], wallet.now)
   save(keys, wallet)
-  return {whole(wallet.version), whole(wallet.mark), '1'}
+  return head(wallet) .. '1'
 end
 
 -- ARGV  as for every call on a wallet, then asset, source
--- Returns {version, mark, '1' if it bound}.
+-- Returns '1' if it bound, else '0'.
 local function unlock(keys, args)
   local wallet = wallet_of(keys, args, args[8])
   local field = 'k:' .. args[8] .. '\n' .. args[9]
@@ -58,7 +58,7 @@ local function unlock(keys, args)
     survey(keys, args[8], wallet.now)
     save(keys, wallet)
   end
-  return {whole(wallet.version), whole(wallet.mark), bound and '1' or '0'}
+  return head(wallet) .. (bound and '1' or '0')
 end
 
 -- Up to so many of a sorted set's members that are of a wallet, under either name, as (member, score) flat; and how many
@@ -92,8 +92,8 @@ local function binding(keys, asset, now)
 end
 
 -- ARGV  as for every call on a wallet, then asset, how many holds and debits at most, whose money it is or ''
--- Returns {version, mark, now, feed or '', sums, when a quarantine may end or '', how many are left out, holds, debits,
--- locks}, the last three flat.
+-- Returns {head, feed or '', sums, when a quarantine may end or '', how many are left out, holds, debits, locks}, the
+-- last three flat.
 local function view(keys, args)
   local wallet = wallet_of(keys, args, args[8], false, args[10])
   tidy(keys, wallet)
@@ -103,7 +103,7 @@ local function view(keys, args)
   local holds, more_holds = listed(keys[2], wallet, tonumber(args[9]))
   local debits, more_debits = listed(keys[3], wallet, tonumber(args[9]))
   return {
-    whole(wallet.version), whole(wallet.mark), whole(wallet.now), wallet.fed or '', sums_text(wallet),
+    head(wallet), wallet.fed or '', sums_text(wallet),
     quarantined(wallet) and whole(wallet.bound) or '', whole(more_holds + more_debits), holds, debits,
     binding(keys, wallet.asset, wallet.now),
   }

@@ -2,8 +2,8 @@
 --
 -- ARGV  as for every call on a wallet, then id of the hold, account, for how many milliseconds its record is kept, then
 --       what each function says
--- Each returns {outcome, now, version, mark, state of the hold or '', its record or '', '1' if it came too late for a
--- debit that counts all the same}.
+-- Each returns in a line each: outcome, '1' if it came too late for a debit that counts all the same, and where there
+-- is one the state of the hold and its record.
 
 -- Neither is a tombstone anything to book, nor what was denied.
 local ENDED = {
@@ -12,10 +12,8 @@ local ENDED = {
 }
 
 local function resolution(wallet, outcome, record, late)
-  return {
-    outcome, wallet.now_text, wallet.version_text, wallet.mark_text, record and stage(record, wallet) or '',
-    record and record.text or '', late and '1' or '0',
-  }
+  return head(wallet) .. outcome .. '\n' .. (late and '1' or '0') .. '\n'
+    .. (record and stage(record, wallet) .. '\n' .. record.text or '')
 end
 
 -- The record and its wallet.

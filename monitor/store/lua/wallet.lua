@@ -5,6 +5,7 @@
 -- ARGV of every call  now, life of the server or '', '0' if a store without a life is not to be trusted,
 --                     version of the wallet that the caller remembers or '', mark of the partition that it remembers
 --                     or 0, how long a quarantine lasts, how far the provider's reads trail its writes
+-- Every reply begins with version 16, mark 16, now 16. One text is cheaper to make and to read than a list is.
 --
 -- A version is the time of its write, or one more than the last: a wallet that is forgotten and comes back is newer
 -- than all that anybody remembers. `w` is whose money was read. Of an asset, `f:` is what was read: fence 16, token 16,
@@ -91,7 +92,7 @@ local function vouch(guard, newest, args, wallet)
   if not lost and args[4] ~= '' and mark == remembered then
     lost = wallet.version < tonumber(args[4]) or (newest and redis.call('EXISTS', newest) == 0)
   end
-  wallet.bound, wallet.mark, wallet.mark_text = tonumber(got[2] or '0'), mark, got[3]
+  wallet.bound, wallet.mark, wallet.mark_text = tonumber(got[2] or '0'), mark, got[3] or NEVER
   if lost then
     confine(guard, wallet, math.max(mark, remembered), tonumber(args[6]))
   elseif mark == 0 then
@@ -117,9 +118,9 @@ local function wallet_of(keys, args, asset, bare, whose)
   -- All its fields at once: a table that grows is made anew each time.
   local wallet = {
     now = tonumber(now_text), now_text = now_text, lag = tonumber(args[7]), version = tonumber(got[1] or '0'),
-    version_text = got[1] or '0', expiry = tonumber(got[2] or ''), listed = tonumber(got[3] or ''), read = got[4],
+    version_text = got[1] or NEVER, expiry = tonumber(got[2] or ''), listed = tonumber(got[3] or ''), read = got[4],
     swept = NONE, struck = NONE, sums = {}, asset = asset, fed = false, fence = false, told_sums = false, bound = 0,
-    mark = 0, mark_text = '0', dirty = false, expiry_moved = false, locked = false, names = false, before = false,
+    mark = 0, mark_text = NEVER, dirty = false, expiry_moved = false, locked = false, names = false, before = false,
   }
   -- What is locked without its network is locked on all of them.
   wallet.locked = binds(got[7], wallet.now) or binds(got[9], wallet.now)
@@ -242,6 +243,11 @@ local function save(keys, wallet)
     fields[#fields + 1] = packed(sums)
   end
   redis.call('HSET', keys[1], unpack(fields))
+end
+
+-- How every reply begins.
+local function head(wallet)
+  return wallet.version_text .. wallet.mark_text .. wallet.now_text
 end
 
 -- New holds wait for a reading that began after the quarantine.
