@@ -9,7 +9,7 @@ import structlog
 from monitor.errors import StoreUnavailable
 from monitor.guard.hold import Terms
 from monitor.store.batch import fcall
-from monitor.store.guardcodec import Argument, doubt_args, index_ms, record_ms, version_and_mark
+from monitor.store.guardcodec import Argument, index_ms, quarantine_us, record_ms, terms_text, version_and_mark
 from monitor.store.guardkeys import WalletKeys, index
 from monitor.store.keys import Partition
 from monitor.store.recollection import Own, Recollection
@@ -103,13 +103,15 @@ class GuardCalls(Session):
             touched = (*touched, sixth)
         return fcall(
             f"bm_guard_{what}", touched, self._now, *self.life(), known.version, known.mark,
-            *self._doubt_args(terms, now_us), *args,
+            self._terms(terms, now_us), *args,
         )  # fmt: skip
 
-    def _doubt_args(self, terms: Terms, now_us: int | None) -> tuple[int, int]:
-        """How long a quarantine lasts, and how far the provider's reads trail its writes."""
-        quarantine, lag = doubt_args(terms)
-        return self._recollection.quarantine(quarantine, now_us or 0), lag
+    def _terms(self, terms: Terms, now_us: int | None) -> str:
+        """What of the settings every function is told."""
+        return terms_text(terms, self._quarantine_us(terms, now_us))
+
+    def _quarantine_us(self, terms: Terms, now_us: int | None) -> int:
+        return self._recollection.quarantine(quarantine_us(terms), now_us or 0)
 
     async def _say_again(self, partition: Partition, mark: int, terms: Terms) -> None:
         """Say the holds of this process that the store may have lost. It is done, whatever becomes of the caller."""

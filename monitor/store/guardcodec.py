@@ -24,7 +24,7 @@ UNSETTLED_IDS = timedelta(days=366)
 INDEX_LONGER = timedelta(hours=1)
 
 #: Where a reply's head ends, and the sums that follow in a verdict.
-_HEAD, _SUMS = 48, 160
+_HEAD, _SUMS = 48, 138
 
 Argument = str | bytes | int
 
@@ -58,9 +58,15 @@ def record_ms(terms: Terms, *, committed: bool = False) -> int:
 
 
 @lru_cache(maxsize=64)
-def doubt_args(terms: Terms) -> tuple[int, int]:
-    """How long a quarantine lasts by these terms, and how far the provider's reads trail its writes."""
-    return us(terms.quarantine), us(terms.read_lag)
+def quarantine_us(terms: Terms) -> int:
+    """How long a quarantine lasts by these terms."""
+    return us(terms.quarantine)
+
+
+@lru_cache(maxsize=64)
+def terms_text(terms: Terms, quarantine: int) -> str:
+    """What of the settings every function is told, and how long a quarantine lasts."""
+    return f"{quarantine:016d}{us(terms.read_lag):016d}{terms.max_holds:06d}{terms.locked}"
 
 
 # Callers use the same few times for ever.
@@ -72,18 +78,17 @@ def _kept_ms(ttl: timedelta, hold_ids: timedelta) -> int:
     return ms(ttl + hold_ids)
 
 
-def ask_args(ask: Ask, terms: Terms) -> list[Argument]:
+def ask_args(ask: Ask) -> list[Argument]:
     """A question as `check` in `hold.lua` takes it."""
     return [
-        terms.locked, terms.max_holds, ask.asset, units.padded(ask.amount), _us(ask.max_age), ask.early or "",
-        "1" if ask.declared else "0", ask.whose,
+        ask.asset, units.padded(ask.amount), _us(ask.max_age), ask.early or "", "1" if ask.declared else "0", ask.whose,
     ]  # fmt: skip
 
 
 def hold_args(ask: Ask, terms: Terms) -> list[Argument]:
     """A question as `hold` takes it."""
     return [
-        *ask_args(ask, terms), f"{ask.caller}/{ask.hold}", ask.account, f"{ask.decimals:02d}", _us(ask.ttl),
+        *ask_args(ask), f"{ask.caller}/{ask.hold}", ask.account, f"{ask.decimals:02d}", _us(ask.ttl),
         ask.decision, _kept_ms(ask.ttl, terms.hold_ids),
         "" if ask.exposed is None else "1" if ask.exposed else "0",
     ]  # fmt: skip
@@ -128,19 +133,16 @@ def balance(asset: bytes, fed: bytes, sums: bytes, terms: Terms) -> Balance:
 
 def hold(caller: str, name: str, state: bytes, record: bytes) -> Hold:
     """A hold out of its record, in the state that it has now."""
-    decision = 158 + int(record[142:146])
-    reason = decision + int(record[146:150])
-    account = reason + int(record[150:154])
-    written = account + int(record[154:158])
-    committed_at, posted_at, expires_at = int(record[110:126]), int(record[126:142]), int(record[49:65])
+    reason, account, _, decimals, decision, asset = record[141:].decode().split("\n")
+    expires_at, committed_at, posted_at = int(record[48:64]), int(record[109:125]), int(record[125:141])
     return Hold(
-        caller, name, record[reason:account].decode(), record[written:].decode(), cast(State, state.decode()),
-        int(record[2:47]), int(record[47:49]),
-        record[158:decision].decode(),
+        caller, name, account, asset, cast(State, state.decode()),
+        int(record[3:48]), int(decimals),
+        decision,
         moment(expires_at) if expires_at else None,
-        int(record[65:110]) if committed_at else None,
+        int(record[64:109]) if committed_at else None,
         moment(posted_at) if posted_at else None,
-        cast(Reason, record[decision:reason].decode()) if reason > decision else None,
+        cast(Reason, reason) if reason else None,
     )  # fmt: skip
 
 
@@ -194,6 +196,11 @@ def debits_of_assets(flat: Sequence[bytes]) -> Iterator[tuple[str, Debit]]:
         yield member[61:].split(b" ", 1)[1].decode(), Debit(
             name, caller, int(member[16:61]), moment(int(member[:16])), posted_at
         )  # fmt: skip
+
+
+def bound_until(guard: bytes) -> datetime:
+    """Until when a partition refuses new holds, or did last."""
+    return moment(int(guard[32:48]))
 
 
 def debits(flat: Sequence[bytes]) -> Iterator[Debit]:

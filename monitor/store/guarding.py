@@ -25,7 +25,7 @@ class GuardingStore(GuardCalls):
 
     async def check(self, ask: Ask, terms: Terms) -> Verdict:
         """May this be spent? Reserves nothing, remembers nothing."""
-        where, args = self._wallets(ask.account), guardcodec.ask_args(ask, terms)
+        where, args = self._wallets(ask.account), guardcodec.ask_args(ask)
         return guardcodec.verdict(ask, terms, await self._guard("check", where, terms, args))[0]
 
     async def hold(self, ask: Ask, terms: Terms) -> Verdict:

@@ -16,13 +16,13 @@ class WalletKeys:
     @cached_property
     def all(self) -> tuple[str, ...]:
         """In the order in which every function takes them; the record of a hold follows."""
-        return (self.wallets, self.held, self.debits, self.guard, self.tending)
+        return (self.wallets, self.held, self.debits, self.tending, self.guard)
 
     @property
     def wallets(self) -> str:
-        """Hash of what the guard counts: `v` version, `at` when the newest reading began, `n` how many assets were
-        read, `x` when the next hold expires, `q` when the janitor looks at it. Of each asset `f:` what was read, `s:`
-        sums, `k:` each source's lock, `l:` the longest; `b:` what a name without network may mean."""
+        """Hash of what the guard counts: `v` version, when the next hold expires, and when the janitor looks at it;
+        `at` when the newest reading began, and of whose money; `n` how many assets were read. Of each asset `f:` what
+        was read, `s:` sums, `k:` each source's lock, `l:` the longest; `b:` what a name without network may mean."""
         return f"{self.where.tag}:wallets:{self.account}"
 
     @property
@@ -39,8 +39,8 @@ class WalletKeys:
 
     @property
     def guard(self) -> str:
-        """Hash of the partition: `life` of the server that it last vouched for, `until` when a quarantine lasts, `mark`
-        of the last loss or of its first use, which is `born`. Four fields for ever."""
+        """String of the partition: the mark of the last loss, that of its first use, until when a quarantine lasts, and
+        the life of the server that it last vouched for. For ever."""
         return guard(self.where)
 
     @property

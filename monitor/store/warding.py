@@ -93,7 +93,7 @@ class WardingStore(GuardCalls):
 
     async def quarantine_partitions(self, partitions: Iterable[int], terms: Terms) -> None:
         """Holds may have been lost there: no new ones, until a reading that began once the longest of them is over."""
-        length, _ = self._doubt_args(terms, self._estimate_us())
+        length = self._quarantine_us(terms, self._estimate_us())
         await asyncio.gather(
             *(
                 self._guard_batch.fcall(
@@ -105,15 +105,15 @@ class WardingStore(GuardCalls):
 
     async def quarantines(self, now: datetime) -> list[datetime]:
         """Until when each of the partitions refuses new holds that does so."""
-        found = await self._gather([("HGET", guardkeys.guard(one), "until") for one in self.partitions])
-        return [until for one in found if one and (until := moment(int(one))) > now]
+        found = await self._gather([("GET", guardkeys.guard(one)) for one in self.partitions])
+        return [until for one in found if one and (until := guardcodec.bound_until(one)) > now]
 
     async def _due(self, where: Partition, terms: Terms) -> Any:
         touched = [guardkeys.guard(where), guardkeys.tending(where), guardkeys.left(where)]
         remembered = self._recollection.mark(where.number)
         now, mark, *found = await self._guard_batch.fcall(
             "bm_guard_due", touched, self._now, *self.life(), "", remembered,
-            *self._doubt_args(terms, self._estimate_us()), us(terms.hold_ids),
+            self._terms(terms, self._estimate_us()), us(terms.hold_ids),
         )  # fmt: skip
         if self._recollection.heard_mark(where.number, int(mark)):
             await self._say_again(where, int(mark), terms)
@@ -127,5 +127,5 @@ class WardingStore(GuardCalls):
         )
 
     def _blindly(self) -> list[str | int]:
-        """What a call says that neither decides nor knows how long a quarantine would last."""
-        return [self._now, "", "1", "", 0, 0, 0]
+        """What a call says that neither decides nor remembers anything: it notices no loss."""
+        return [self._now, "", "1", "", 0, ""]

@@ -63,14 +63,14 @@ async def _no_tombstone(self: GuardingStore, what: str, caller: str, hold: str, 
 
 _NO_FENCE = ("if fence <= at and at <= now then", "if false then")
 _COVER_ANY = (
-    ("local before = wallet.fence - wallet.lag", "local before = math.huge"),
+    ("local before = wallet.fence - lag(wallet)", "local before = math.huge"),
     ("'(' .. whole(before), 'WITHSCORES'", "'+inf', 'WITHSCORES'"),
     (
         "if asset_of(member) == asset then",
         "if tonumber(member:sub(1, 16)) < tonumber(redis.call('HGET', keys[1], 'z') or '0') then",
     ),
-    ("sums.bound = #found < 2 * COVERED_MAX and before or tonumber(found[#found])", "sums.bound = 0"),
-    ("'HSET', key, 'at', args[from],", "'HSET', key, 'z', whole(now), 'at', args[from],"),
+    ("sums.bound = fixed(#found < 2 * COVERED_MAX and before or tonumber(found[#found]))", "sums.bound = NEVER"),
+    ("'HSET', key, 'at', args[from] ..", "'HSET', key, 'z', whole(now), 'at', args[from] .."),
 )  # fmt: skip
 
 RULES = (
@@ -83,9 +83,9 @@ RULES = (
     Wrong("commits older than the answer's arrival are forgotten", ground=_Arrival),
     Wrong(
         "the posting delay is ignored",
-        (("wallet.now + tonumber(args[12]) or math.huge", "wallet.now or math.huge"),),
+        (("wallet.now + tonumber(args[11]) or math.huge", "wallet.now or math.huge"),),
     ),
-    Wrong("the read lag is ignored", (("local before = wallet.fence - wallet.lag", "local before = wallet.fence"),)),
+    Wrong("the read lag is ignored", (("local before = wallet.fence - lag(wallet)", "local before = wallet.fence"),)),
     Wrong("wins are credited locally", ground=_Wins),
     Wrong(
         "a commit after expiry is accepted",
@@ -95,13 +95,13 @@ RULES = (
     Wrong(
         "the sweep credits denials",
         (
-            ("  keep(keys, record, args[21])", """
+            ("  keep(keys, record, args[18])", """
   if reason ~= 'OK' then
-    wallet.expiry = wallet.now + tonumber(args[19])
-    redis.call('ZADD', keys[2], whole(wallet.expiry), member_of_held(record, args[16]))
+    wallet.expiry = fixed(wallet.now + tonumber(args[16]))
+    redis.call('ZADD', keys[2], wallet.expiry, member_of_held(record, args[13]))
     save(keys, wallet)
   end
-  keep(keys, record, args[21])"""),
+  keep(keys, record, args[18])"""),
             ("    error('more is given back than is held')", "    return NOTHING"),
         ),
     ),

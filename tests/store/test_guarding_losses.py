@@ -117,7 +117,9 @@ async def test_after_a_reload_a_quarantine_is_as_long_as_holds_made_before_it_ma
                 await backup.restore()
                 await guard.check(ask(), shorter)
             case "janitor":
-                await guard._batch.command("HSET", guard.partition("player-7").tag + ":guard", "mark", "1")
+                key = guard.partition("player-7").tag + ":guard"
+                known = await guard._batch.command("GET", key)
+                await guard._batch.command("SET", key, b"%016d" % 1 + known[16:])
             case "emptied":
                 await guard.quarantine_partitions([where], shorter)
         return (await guard.tend(where, clock(), shorter)).bound_until - clock()

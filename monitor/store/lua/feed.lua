@@ -44,21 +44,21 @@ end
 --       then (`f:` asset, what was read) up to `to`
 -- An answer to a request that began earlier never replaces what is known, unless that is of a clock that was ahead.
 local function feed(key, now, args, from, to)
-  local known = redis.call('HMGET', key, 'at', 'n', 'w')
-  local at, fence = tonumber(known[1] or '0'), tonumber(args[from])
+  local known = redis.call('HMGET', key, 'at', 'n')
+  local at, fence = known[1] and tonumber(known[1]:sub(1, 16)) or 0, tonumber(args[from])
   if fence <= at and at <= now then
     return
   end
   -- Lua unpacks no more than some thousand.
   local most = 2000
   local fresh = redis.call(
-    'HSET', key, 'at', args[from], 'w', args[from + 2], unpack(args, from + 3, math.min(from + 2 + most, to))
+    'HSET', key, 'at', args[from] .. args[from + 2], unpack(args, from + 3, math.min(from + 2 + most, to))
   ) > 0
   for i = from + 3 + most, to, most do
     fresh = redis.call('HSET', key, unpack(args, i, math.min(i + most - 1, to))) > 0 or fresh
   end
   -- What was read of other money is not known of this.
-  local other = known[3] and known[3] ~= args[from + 2]
+  local other = known[1] and known[1]:sub(17) ~= args[from + 2]
   local others = other or (args[from + 1] == '1' and (fresh or known[2] ~= whole((to - from - 2) / 2)))
   if others then
     forget_others(key, args, from + 3, to)

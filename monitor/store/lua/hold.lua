@@ -1,9 +1,9 @@
 -- Whether a bet may be placed, and holding its money.
 --
--- ARGV  as for every call on a wallet, then 'deny' or 'subtract', most open holds, asset, amount 45, greatest age, a
---       reason to refuse that is known already or '', '1' if the configuration names the asset, whose money it is or
---       ''; to hold it also id of the hold, account, decimals 2, ttl, decision, for how many milliseconds its record is
---       kept, '1' or '0' if an exposure is stated, '' where nobody looks at it
+-- ARGV  as for every call on a wallet, then asset, amount 45, greatest age, a reason to refuse that is known already or
+--       '', '1' if the configuration names the asset, whose money it is or ''; to hold it also id of the hold, account,
+--       decimals 2, ttl, decision, for how many milliseconds its record is kept, '1' or '0' if an exposure is stated,
+--       '' where nobody looks at it
 
 -- In the order in which they are looked for.
 local RANK = {
@@ -19,27 +19,25 @@ local function stale(wallet, most)
 end
 
 local function lacks(wallet, args)
-  local sums, off = sums_text(wallet), NOTHING
-  if args[8] == 'subtract' then
-    off = wallet.fed:sub(36, 80)
-  end
-  return exceeds(wallet.fed:sub(81, 125), {sums:sub(1, 45), sums:sub(46, 90), args[11], off})
+  local held, unsettled = promised(wallet)
+  local off = args[6]:sub(39) == 'subtract' and wallet.fed:sub(36, 80) or NOTHING
+  return exceeds(wallet.fed:sub(81, 125), {held, unsettled, args[8], off})
 end
 
 -- The first reason that holds: the same facts always give the same one. What is known already has its place among them.
 local function judge(wallet, args)
-  local early, fed = args[13] ~= '' and args[13] or 'OK', wallet.fed
+  local early, fed = args[10] ~= '' and args[10] or 'OK', wallet.fed
   local known = RANK[early]
-  if known > 3 and not fed and wallet.read and args[14] == '0' then
+  if known > 3 and not fed and wallet.read and args[11] == '0' then
     return 'ASSET_UNKNOWN'
   end
-  if known > 5 and (wallet.locked or (fed and args[8] == 'deny' and fed:sub(35, 35) == '1')) then
+  if known > 5 and (wallet.locked or (fed and args[6]:sub(39) == 'deny' and fed:sub(35, 35) == '1')) then
     return 'ACCOUNT_LOCKED'
   end
   if known < 9 then
     return early
   end
-  if wallet.sums[wallet.asset].holds >= tonumber(args[9]) then
+  if wallet.sums[wallet.asset].holds >= args[6]:sub(33, 38) then
     return 'TOO_MANY_HOLDS'
   end
   if not fed then
@@ -48,15 +46,15 @@ local function judge(wallet, args)
   if quarantined(wallet) then
     return 'STATE_QUARANTINED'
   end
-  if stale(wallet, tonumber(args[12])) then
+  if stale(wallet, tonumber(args[9])) then
     return 'BALANCE_STALE'
   end
   return lacks(wallet, args) and 'INSUFFICIENT_FUNDS' or early
 end
 
 -- The wallet that a question is about, and the reason; `names` is set where it is not known which wallet that is.
-local function decide(keys, args)
-  local wallet = wallet_of(keys, args, args[10], true, args[15])
+local function decide(keys, args, known)
+  local wallet = wallet_of(keys, args, known, args[7], true, args[12])
   if wallet.names then
     return wallet, 'ASSET_UNKNOWN'
   end
@@ -70,16 +68,17 @@ local function decide(keys, args)
 end
 
 local function verdict(wallet, reason, flag, record)
-  return head(wallet) .. sums_text(wallet) .. reason .. '\n' .. flag .. '\n' .. wallet.asset .. '\n'
+  local held, unsettled = promised(wallet)
+  return head(wallet) .. held .. unsettled .. reason .. '\n' .. flag .. '\n' .. wallet.asset .. '\n'
     .. (wallet.fed or '') .. '\n' .. (record and stage(record, wallet) .. '\n' .. record.text or wallet.names or '')
 end
 
 -- KEYS  as for every call on a wallet, without a record
--- Returns sums 112, then in a line each: reason, flag, asset, feed or '', and where there is one the state of the hold
+-- Returns held 45, unsettled 45, then in a line each: reason, flag, asset, feed or '', and where there is one the state of the hold
 -- and its record. The flag is 'networks', 'reused', 'replayed' or ''; with the first of these the names of the asset
 -- are in the place of the hold.
 local function check(keys, args)
-  local wallet, reason = decide(keys, args)
+  local wallet, reason = decide(keys, args, beside(keys))
   if wallet.names then
     return verdict(wallet, reason, 'networks')
   end
@@ -90,15 +89,16 @@ local function check(keys, args)
 end
 
 -- The same answer to the same question; an allow only while there is something behind it.
-local function replay(keys, args, record)
+local function replay(keys, args, known)
+  local record = unpacked(known[2])
   if record.state == 't' then
-    return verdict(wallet_of(keys, args, args[10], true), 'HOLD_TOMBSTONED', '', record)
+    return verdict(wallet_of(keys, args, known, args[7], true), 'HOLD_TOMBSTONED', '', record)
   end
-  local same = record.account == args[17] and record.amount == args[11]
+  local same = record.account == args[14] and record.amount == args[8]
     -- Else the house might refuse what is allowed already.
-    and (args[22] == '' or (args[22] == '1') == record.exposed)
-  local wallet = wallet_of(keys, args, args[10], true, '')
-  if not same or (record.written ~= args[10] and record.asset ~= wallet.asset) then
+    and (args[19] == '' or args[19] == record.exposed)
+  local wallet = wallet_of(keys, args, known, args[7], true, '')
+  if not same or (record.asked ~= args[7] and record.asset ~= wallet.asset) then
     return verdict(wallet, 'HOLD_TOMBSTONED', 'reused', record)
   end
   if record.asset ~= wallet.asset and record.asset ~= wallet.before then
@@ -110,13 +110,13 @@ local function replay(keys, args, record)
   if wallet.dirty then
     save(keys, wallet)
   end
-  mark_gone(keys, record, wallet, args[16])
+  mark_gone(keys, record, wallet, args[13])
   local state = stage(record, wallet)
   if state == 'released' or state == 'expired' then
     return verdict(wallet, 'HOLD_TOMBSTONED', 'replayed', record)
   end
-  if state == 'held' and not record.told then
-    record.told = true
+  if state == 'held' and record.told == '0' then
+    record.told = '1'
     record.text = written(record)
     redis.call('SET', keys[6], record.text, 'KEEPTTL')
   end
@@ -125,27 +125,27 @@ end
 
 -- Returns what `check` does.
 local function hold(keys, args)
-  local known = redis.call('GET', keys[6])
-  if known then
-    return replay(keys, args, unpacked(known))
+  local known = beside(keys)
+  if known[2] then
+    return replay(keys, args, known)
   end
-  local wallet, reason = decide(keys, args)
+  local wallet, reason = decide(keys, args, known)
   if wallet.names then
     return verdict(wallet, reason, 'networks')
   end
   local record = {
-    state = 'd', exposed = args[22] == '1', amount = args[11], decimals = args[18], expires = 0,
-    committed = NOTHING, committed_at = 0, posted = 0, decision = args[20], reason = reason, account = args[17],
-    written = args[10], asset = wallet.asset,
+    state = 'd', told = '0', exposed = args[19] == '1' and '1' or '0', amount = args[8], expires = NEVER,
+    committed = NOTHING, committed_at = NEVER, posted = NEVER, reason = reason, account = args[14], asked = args[7],
+    decimals = args[15], decision = args[17], asset = wallet.asset,
   }
   if reason == 'OK' then
-    record.state, record.reason, record.expires = 'h', '', wallet.now + tonumber(args[19])
-    put_in(keys, wallet, record, args[16], args[17])
+    record.state, record.reason, record.expires = 'h', '', fixed(wallet.now + tonumber(args[16]))
+    put_in(keys, wallet, record, args[13], args[14])
   end
   if wallet.dirty then
     save(keys, wallet)
   end
-  keep(keys, record, args[21])
+  keep(keys, record, args[18])
   return verdict(wallet, reason, '', record)
 end
 

@@ -6,18 +6,17 @@ local LOOKS_MAX, DEBITS_MAX = 100, 20
 -- Also that holds may have been lost is noticed where nobody bets any more; who never did has lost none.
 -- KEYS  guard, tending, left
 -- ARGV  as for every call on a wallet, without a version, then before when an account must have gone
--- Returns {now, mark or '0', until when the partition is quarantined or '', accounts to look at, accounts that are
--- gone}.
+-- Returns {now, mark, until when the partition is quarantined or '', accounts to look at, accounts that are gone}.
 local function due(keys, args)
-  local now = clock(args[1])
-  local known = {now = now, now_text = whole(now), mark_text = '0', bound = 0}
-  if tonumber(args[5]) > 0 or redis.call('HEXISTS', keys[1], 'mark') == 1 then
-    vouch(keys[1], nil, args, known)
+  local now, text = clock(args[1]), redis.call('GET', keys[1])
+  local known = {now = now, now_text = whole(now), version = NEVER, mark = NEVER, bound = NEVER}
+  if tonumber(args[5]) > 0 or text then
+    vouch(keys[1], text, nil, args, known)
   end
   return {
-    known.now_text, known.mark_text, known.bound > now and whole(known.bound) or '',
+    known.now_text, known.mark, known.bound > known.now_text and known.bound or '',
     redis.call('ZRANGEBYSCORE', keys[2], '-inf', whole(now), 'LIMIT', 0, LOOKS_MAX),
-    redis.call('ZRANGEBYSCORE', keys[3], '-inf', whole(now - tonumber(args[8])), 'LIMIT', 0, LOOKS_MAX),
+    redis.call('ZRANGEBYSCORE', keys[3], '-inf', whole(now - tonumber(args[7])), 'LIMIT', 0, LOOKS_MAX),
   }
 end
 
@@ -59,7 +58,7 @@ end
 -- From when on debits are in doubt. Those of an account that is gone are shown by the first reading there is, should it
 -- come back, once they are booked for so long that none can trail them.
 local function in_doubt(keys, wallet, account)
-  return score(keys[6], account) and whole(wallet.now - wallet.lag) or '-inf'
+  return score(keys[6], account) and whole(wallet.now - lag(wallet)) or '-inf'
 end
 
 -- Look again when the next hold expires or the oldest debit is too old; at once, while that lasts.
@@ -67,34 +66,35 @@ local function list_again(keys, wallet, account, at)
   if at == wallet.listed then
     return
   end
-  if at then
-    redis.call('ZADD', keys[5], whole(at), account)
+  if at < LATER then
+    redis.call('ZADD', keys[4], at, account)
   else
-    redis.call('ZREM', keys[5], account)
+    redis.call('ZREM', keys[4], account)
   end
-  redis.call('HSET', keys[1], 'q', at and whole(at) or '')
+  wallet.listed = at
+  redis.call('HSET', keys[1], 'v', version_text(wallet))
 end
 
 -- KEYS  as for every call on a wallet, left
 -- ARGV  as for every call on a wallet, then account, how old an unsettled debit may be
 -- Returns {head, debits older than that as (member, score) flat}.
 local function tend(keys, args)
-  local wallet, age = wallet_of(keys, args, ''), tonumber(args[9])
+  local wallet, age = wallet_of(keys, args, beside(keys), ''), tonumber(args[8])
   wallet.sums = {}
   sweep(keys, wallet, EXPIRED_MAX)
   cover_all(keys, wallet)
   if wallet.dirty then
     save(keys, wallet)
   end
-  local found, oldest = old_debits(keys, in_doubt(keys, wallet, args[8]), wallet.now - age)
-  local at = oldest and math.max(oldest + age, wallet.now)
-  list_again(keys, wallet, args[8], at and wallet.expiry and math.min(at, wallet.expiry) or at or wallet.expiry)
+  local found, oldest = old_debits(keys, in_doubt(keys, wallet, args[7]), wallet.now - age)
+  local at = oldest and fixed(math.max(oldest + age, wallet.now)) or LATER
+  list_again(keys, wallet, args[7], at < wallet.expiry and at or wallet.expiry)
   return {head(wallet), found}
 end
 
 -- Whether wallets of an account that is gone hold, owe or lock something, or did lately.
 local function of_use(keys, args, wallet, gone)
-  local owed = redis.call('ZCOUNT', keys[3], in_doubt(keys, wallet, args[8]), '+inf')
+  local owed = redis.call('ZCOUNT', keys[3], in_doubt(keys, wallet, args[7]), '+inf')
   if owed > 0 or redis.call('EXISTS', keys[2]) == 1 then
     return true
   end
@@ -104,7 +104,7 @@ local function of_use(keys, args, wallet, gone)
       return true
     end
   end
-  return wallet.now - math.max(wallet.version, gone) <= tonumber(args[9])
+  return wallet.now - math.max(tonumber(wallet.version), gone) <= tonumber(args[8])
 end
 
 -- Forget the wallets of an account that is gone, unless it is back. Those still of use are looked at as long after
@@ -112,15 +112,15 @@ end
 -- KEYS  as for every call on a wallet, left
 -- ARGV  as for every call on a wallet, then account, how long ago it must have gone
 local function forget(keys, args)
-  local wallet, gone = wallet_of(keys, args, ''), score(keys[6], args[8])
-  if not gone or (wallet.read and tonumber(wallet.read) > gone) then
-    redis.call('ZREM', keys[6], args[8])
+  local wallet, gone = wallet_of(keys, args, beside(keys), ''), score(keys[6], args[7])
+  if not gone or (wallet.read and tonumber(wallet.read:sub(1, 16)) > gone) then
+    redis.call('ZREM', keys[6], args[7])
   elseif of_use(keys, args, wallet, gone) then
-    redis.call('ZADD', keys[6], whole(wallet.now), args[8])
+    redis.call('ZADD', keys[6], whole(wallet.now), args[7])
   else
     redis.call('DEL', keys[1], keys[3])
-    redis.call('ZREM', keys[5], args[8])
-    redis.call('ZREM', keys[6], args[8])
+    redis.call('ZREM', keys[4], args[7])
+    redis.call('ZREM', keys[6], args[7])
   end
   return head(wallet)
 end
@@ -130,22 +130,22 @@ end
 -- ARGV  now, how long
 -- Returns until when.
 local function quarantine(keys, args)
-  local got = redis.call('HMGET', keys[1], 'mark', 'until')
-  local known = {now = clock(args[1]), bound = tonumber(got[2] or '0')}
-  confine(keys[1], known, tonumber(got[1] or '0'), tonumber(args[2]))
-  return whole(known.bound)
+  local text = redis.call('GET', keys[1]) or NEVER .. NEVER .. NEVER
+  text = confine(keys[1], text, clock(args[1]), tonumber(text:sub(1, 16)), tonumber(args[2]))
+  return text:sub(33, 48)
 end
 
 -- Say again what this process holds, as its record was; nothing happens where that is known.
 -- ARGV  as for every call on a wallet, then id of the hold, account, for how many milliseconds its record is kept
 --       after its deadline, record
 local function assert_hold(keys, args)
-  local record = unpacked(args[11])
-  local wallet = wallet_of(keys, args, record.asset)
-  if record.expires > wallet.now and redis.call('EXISTS', keys[6]) == 0 then
-    put_in(keys, wallet, record, args[8], args[9])
+  local record = unpacked(args[10])
+  local known = beside(keys)
+  local wallet = wallet_of(keys, args, known, record.asset)
+  if record.expires > wallet.now_text and not known[2] then
+    put_in(keys, wallet, record, args[7], args[8])
     save(keys, wallet)
-    keep(keys, record, whole(tonumber(args[10]) + math.ceil((record.expires - wallet.now) / 1000)))
+    keep(keys, record, whole(tonumber(args[9]) + math.ceil((tonumber(record.expires) - wallet.now) / 1000)))
   end
   return head(wallet)
 end

@@ -33,17 +33,17 @@ end
 -- ARGV  as for every call on a wallet, then asset, source, until or '0', account
 -- Returns '1', '0' if too many lock it already.
 local function lock(keys, args)
-  local wallet = wallet_of(keys, args, args[8])
-  local field = 'k:' .. args[8] .. '\n' .. args[9]
-  if redis.call('HEXISTS', keys[1], field) == 0 and #survey(keys, args[8], wallet.now) >= 2 * LOCKS_MAX then
+  local wallet = wallet_of(keys, args, beside(keys), args[7])
+  local field = 'k:' .. args[7] .. '\n' .. args[8]
+  if redis.call('HEXISTS', keys[1], field) == 0 and #survey(keys, args[7], wallet.now) >= 2 * LOCKS_MAX then
     return head(wallet) .. '0'
   end
-  redis.call('HSET', keys[1], field, args[10])
+  redis.call('HSET', keys[1], field, args[9])
   if not wallet.read then
     -- Nobody has read such an account: it may never come, and then somebody has to forget this.
-    redis.call('ZADD', keys[6], 'NX', whole(wallet.now), args[11])
+    redis.call('ZADD', keys[6], 'NX', whole(wallet.now), args[10])
   end
-  survey(keys, args[8], wallet.now)
+  survey(keys, args[7], wallet.now)
   save(keys, wallet)
   return head(wallet) .. '1'
 end
@@ -51,11 +51,11 @@ end
 -- ARGV  as for every call on a wallet, then asset, source
 -- Returns '1' if it bound, else '0'.
 local function unlock(keys, args)
-  local wallet = wallet_of(keys, args, args[8])
-  local field = 'k:' .. args[8] .. '\n' .. args[9]
+  local wallet = wallet_of(keys, args, beside(keys), args[7])
+  local field = 'k:' .. args[7] .. '\n' .. args[8]
   local bound = binds(redis.call('HGET', keys[1], field), wallet.now)
   if redis.call('HDEL', keys[1], field) == 1 then
-    survey(keys, args[8], wallet.now)
+    survey(keys, args[7], wallet.now)
     save(keys, wallet)
   end
   return head(wallet) .. (bound and '1' or '0')
@@ -92,19 +92,20 @@ local function binding(keys, asset, now)
 end
 
 -- ARGV  as for every call on a wallet, then asset, how many holds and debits at most, whose money it is or ''
--- Returns {head, feed or '', sums, when a quarantine may end or '', how many are left out, holds, debits, locks}, the
--- last three flat.
+-- Returns {head, feed or '', held 45 and unsettled 45, when a quarantine may end or '', how many are left out, holds,
+-- debits, locks}, the last three flat.
 local function view(keys, args)
-  local wallet = wallet_of(keys, args, args[8], false, args[10])
+  local wallet = wallet_of(keys, args, beside(keys), args[7], false, args[9])
   tidy(keys, wallet)
   if wallet.dirty then
     save(keys, wallet)
   end
-  local holds, more_holds = listed(keys[2], wallet, tonumber(args[9]))
-  local debits, more_debits = listed(keys[3], wallet, tonumber(args[9]))
+  local holds, more_holds = listed(keys[2], wallet, tonumber(args[8]))
+  local debits, more_debits = listed(keys[3], wallet, tonumber(args[8]))
+  local held, unsettled = promised(wallet)
   return {
-    head(wallet), wallet.fed or '', sums_text(wallet),
-    quarantined(wallet) and whole(wallet.bound) or '', whole(more_holds + more_debits), holds, debits,
+    head(wallet), wallet.fed or '', held .. unsettled, quarantined(wallet) and wallet.bound or '',
+    whole(more_holds + more_debits), holds, debits,
     binding(keys, wallet.asset, wallet.now),
   }
 end
@@ -113,7 +114,7 @@ end
 -- ARGV  now
 -- Returns {now, when the newest reading began or ''}.
 local function seen(keys, args)
-  return {whole(clock(args[1])), redis.call('HGET', keys[1], 'at') or ''}
+  return {whole(clock(args[1])), (redis.call('HGET', keys[1], 'at') or ''):sub(1, 16)}
 end
 
 redis.register_function('bm_guard_lock', lock)

@@ -1,46 +1,41 @@
 -- The record of a hold: what it was asked for, and what became of it. It outlives the hold, so that a repeat gets the
 -- same answer.
 --
--- state 1, told (1) and exposed (2) 1, amount 45, decimals 2, expires 16, committed 45, committed at 16,
--- posted at 16, four lengths of 4; then decision, reason, account, asset as it was asked for, asset. Times are 0 where
--- there is none.
+-- state 1, '1' if it was told 1, '1' if an exposure was stated 1, amount 45, expires 16, committed 45, committed at 16,
+-- posted at 16, then in a line each: reason, account, asset as it was asked for, decimals, decision, asset. Times are 0
+-- where there is none.
 
 -- State letters, and the words for them.
 local WORDS = {
   h = 'held', c = 'committed', s = 'settled', r = 'released', d = 'denied', t = 'tombstone', x = 'expired',
 }
 
+local LINES = '^' .. ('([^\n]*)\n'):rep(5) .. '(.*)$'
+
 local function unpacked(text)
   if not text then
     return nil
   end
-  local at, texts, flags = 159, {}, tonumber(text:sub(2, 2))
-  for i = 1, 4 do
-    local length = tonumber(text:sub(139 + 4 * i, 142 + 4 * i))
-    texts[i] = text:sub(at, at + length - 1)
-    at = at + length
-  end
+  local reason, account, asked, decimals, decision, asset = text:match(LINES, 142)
   return {
-    state = text:sub(1, 1), told = flags % 2 == 1, exposed = flags >= 2, amount = text:sub(3, 47),
-    decimals = text:sub(48, 49),
-    expires = tonumber(text:sub(50, 65)), committed = text:sub(66, 110), committed_at = tonumber(text:sub(111, 126)),
-    posted = tonumber(text:sub(127, 142)), decision = texts[1], reason = texts[2], account = texts[3],
-    written = texts[4], asset = text:sub(at), text = text,
+    state = text:sub(1, 1), told = text:sub(2, 2), exposed = text:sub(3, 3), amount = text:sub(4, 48),
+    expires = text:sub(49, 64), committed = text:sub(65, 109), committed_at = text:sub(110, 125),
+    posted = text:sub(126, 141), reason = reason, account = account, asked = asked, decimals = decimals,
+    decision = decision, asset = asset, text = text,
   }
 end
 
 local function written(record)
-  local decision, reason, account, asked = record.decision, record.reason, record.account, record.written
-  return record.state .. ((record.told and 1 or 0) + (record.exposed and 2 or 0)) .. record.amount .. record.decimals
-    .. fixed(record.expires) .. record.committed .. fixed(record.committed_at) .. fixed(record.posted)
-    .. string.format('%04d%04d%04d%04d', #decision, #reason, #account, #asked)
-    .. decision .. reason .. account .. asked .. record.asset
+  return record.state .. record.told .. record.exposed .. record.amount .. record.expires .. record.committed
+    .. record.committed_at .. record.posted .. record.reason .. '\n' .. record.account .. '\n' .. record.asked .. '\n'
+    .. record.decimals .. '\n' .. record.decision .. '\n' .. record.asset
 end
 
 local function tombstone()
   return {
-    state = 't', amount = NOTHING, decimals = '00', expires = 0, committed = NOTHING, committed_at = 0,
-    posted = 0, decision = '', reason = '', account = '', written = '', asset = '',
+    state = 't', told = '0', exposed = '0', amount = NOTHING, expires = NEVER, committed = NOTHING,
+    committed_at = NEVER, posted = NEVER, reason = '', account = '', asked = '', decimals = '00', decision = '',
+    asset = '',
   }
 end
 
@@ -57,29 +52,33 @@ end
 -- Its amount is held from now on.
 local function put_in(keys, wallet, record, id, account)
   local sums = wallet.sums[wallet.asset]
-  sums.held, sums.holds = add(sums.held, record.amount), sums.holds + 1
-  wallet.expiry, wallet.dirty = math.min(wallet.expiry or record.expires, record.expires), true
-  redis.call('ZADD', keys[2], whole(record.expires), member_of_held(record, id))
+  sums.held, wallet.dirty = add(sums.held, record.amount), true
+  count(sums, 1)
+  if record.expires < wallet.expiry then
+    wallet.expiry = record.expires
+  end
+  redis.call('ZADD', keys[2], record.expires, member_of_held(record, id))
   list(keys, wallet, account, record.expires)
 end
 
 -- Its amount is given back or becomes a debit.
 local function take_out(keys, wallet, record, id)
   local sums = wallet.sums[wallet.asset]
-  sums.held, sums.holds = sub(sums.held, record.amount), sums.holds - 1
-  wallet.expiry_moved = wallet.expiry_moved or wallet.expiry == nil or record.expires <= wallet.expiry
+  sums.held = sub(sums.held, record.amount)
+  count(sums, -1)
+  wallet.expiry_moved = wallet.expiry_moved or record.expires <= wallet.expiry
   redis.call('ZREM', keys[2], member_of_held(record, id))
 end
 
 -- What was given back at its deadline stays so, also where the clock was set back to before it.
 local function mark_gone(keys, record, wallet, id)
-  if record and record.state == 'h' and record.expires > wallet.now then
+  if record and record.state == 'h' and record.expires > wallet.now_text then
     record.gone = not redis.call('ZSCORE', keys[2], member_of_held(record, id))
   end
 end
 
 local function is_open(record, wallet)
-  return record.state == 'h' and record.expires > wallet.now and not record.gone
+  return record.state == 'h' and record.expires > wallet.now_text and not record.gone
 end
 
 -- What a record says now: time goes on, and so does what is read of its wallet.
@@ -87,8 +86,8 @@ local function stage(record, wallet)
   if record.state == 'h' and not is_open(record, wallet) then
     return 'expired'
   end
-  local booked = (record.state == 'c' or record.state == 's') and record.posted > 0
-  if booked and wallet.fence and record.posted + wallet.lag < wallet.fence then
+  local booked = (record.state == 'c' or record.state == 's') and record.posted > NEVER
+  if booked and wallet.fence and tonumber(record.posted) + lag(wallet) < wallet.fence then
     return 'covered'
   end
   return WORDS[record.state]

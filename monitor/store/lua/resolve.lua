@@ -18,14 +18,15 @@ end
 
 -- The record and its wallet.
 local function found(keys, args)
-  local record = unpacked(redis.call('GET', keys[6]))
-  local wallet = wallet_of(keys, args, record and record.asset or '')
-  mark_gone(keys, record, wallet, args[8])
+  local known = beside(keys)
+  local record = unpacked(known[2])
+  local wallet = wallet_of(keys, args, known, record and record.asset or '')
+  mark_gone(keys, record, wallet, args[7])
   return record, wallet
 end
 
 local function member_of_debits(record, id)
-  return fixed(record.committed_at) .. record.committed .. id .. ' ' .. record.asset
+  return record.committed_at .. record.committed .. id .. ' ' .. record.asset
 end
 
 -- When a debit counts as booked. No reading that is known contains what is told only now, although it may say that it
@@ -40,17 +41,17 @@ local function book(keys, args, record, wallet, state, amount, posted)
   posted = booked_at(wallet, posted)
   tidy(keys, wallet)
   if is_open(record, wallet) then
-    take_out(keys, wallet, record, args[8])
+    take_out(keys, wallet, record, args[7])
   end
-  sums.unsettled, sums.bound = add(sums.unsettled, amount), math.min(sums.bound, posted)
-  record.state, record.committed, record.committed_at = state, amount, wallet.now
-  record.posted = posted < math.huge and posted or 0
-  redis.call('ZADD', keys[3], posted < math.huge and whole(posted) or '+inf', member_of_debits(record, args[8]))
-  if not wallet.listed then
-    list(keys, wallet, args[9], wallet.now)
+  sums.unsettled, sums.bound = add(sums.unsettled, amount), fixed(math.min(tonumber(sums.bound), posted))
+  record.state, record.committed, record.committed_at = state, amount, wallet.now_text
+  record.posted = posted < math.huge and fixed(posted) or NEVER
+  redis.call('ZADD', keys[3], posted < math.huge and record.posted or '+inf', member_of_debits(record, args[7]))
+  if wallet.listed == LATER then
+    list(keys, wallet, args[8], wallet.now_text)
   end
   save(keys, wallet)
-  keep(keys, record, args[10])
+  keep(keys, record, args[9])
 end
 
 -- ARGV  amount 45 or '' for all of it, when its debit is booked at the latest, as a time after now, or ''
@@ -58,15 +59,15 @@ local function commit_hold(keys, args)
   local record, wallet = found(keys, args)
   if not record or not is_open(record, wallet) then
     local same = record and (record.state == 'c' or record.state == 's')
-      and record.committed == (args[11] ~= '' and args[11] or record.amount)
+      and record.committed == (args[10] ~= '' and args[10] or record.amount)
     local ended = record and (ENDED[record.state] or 'hold-expired') or 'hold-unknown'
     return resolution(wallet, same and 'done' or ended, record)
   end
-  local amount = args[11] ~= '' and args[11] or record.amount
+  local amount = args[10] ~= '' and args[10] or record.amount
   if amount > record.amount then
     return resolution(wallet, 'commit-exceeds-hold', record)
   end
-  local posted = args[12] ~= '' and wallet.now + tonumber(args[12]) or math.huge
+  local posted = args[11] ~= '' and wallet.now + tonumber(args[11]) or math.huge
   book(keys, args, record, wallet, 'c', amount, posted)
   return resolution(wallet, 'done', record)
 end
@@ -78,16 +79,16 @@ local function settle_hold(keys, args)
     return resolution(wallet, record and ENDED[record.state] or 'hold-unknown', record)
   end
   if record.state == 'c' then
-    local posted, sums, booked = record.posted, wallet.sums[wallet.asset], booked_at(wallet, wallet.now)
+    local sums, booked = wallet.sums[wallet.asset], fixed(booked_at(wallet, wallet.now))
     record.state = 's'
-    if posted == 0 or booked < posted then
+    if record.posted == NEVER or booked < record.posted then
       record.posted = booked
-      sums.bound = math.min(sums.bound, booked)
+      sums.bound = booked < sums.bound and booked or sums.bound
       -- Not if it is covered already.
-      redis.call('ZADD', keys[3], 'XX', whole(booked), member_of_debits(record, args[8]))
+      redis.call('ZADD', keys[3], 'XX', booked, member_of_debits(record, args[7]))
     end
     save(keys, wallet)
-    keep(keys, record, args[10])
+    keep(keys, record, args[9])
   elseif record.state == 'h' then
     book(keys, args, record, wallet, is_open(record, wallet) and 's' or 'x', record.amount, wallet.now)
   end
@@ -98,15 +99,15 @@ end
 -- Give back what is held.
 local function let_go(keys, args, record, wallet, state, reason)
   sweep(keys, wallet, EXPIRED_MAX)
-  take_out(keys, wallet, record, args[8])
+  take_out(keys, wallet, record, args[7])
   save(keys, wallet)
   record.state, record.reason = state, reason
-  keep(keys, record, args[10])
+  keep(keys, record, args[9])
 end
 
 local function leave_tombstone(keys, args)
   local record = tombstone()
-  keep(keys, record, args[10])
+  keep(keys, record, args[9])
   return record
 end
 
@@ -129,9 +130,9 @@ local function refuse_hold(keys, args)
   if not record then
     record = leave_tombstone(keys, args)
   elseif is_open(record, wallet) then
-    if args[12] == 'BANKROLL_INSUFFICIENT' then
-      let_go(keys, args, record, wallet, 'd', args[12])
-    elseif args[11] == record.decision and not record.told then
+    if args[11] == 'BANKROLL_INSUFFICIENT' then
+      let_go(keys, args, record, wallet, 'd', args[11])
+    elseif args[10] == record.decision and record.told == '0' then
       let_go(keys, args, record, wallet, 'r', '')
     end
   end
@@ -142,7 +143,7 @@ end
 local function forget_hold(keys, args)
   local record, wallet = found(keys, args)
   -- The other account may live in this partition too: then the record is its.
-  local ours = record and record.account == args[9]
+  local ours = record and record.account == args[8]
   if ours and is_open(record, wallet) then
     let_go(keys, args, record, wallet, 'r', '')
   end

@@ -1,28 +1,35 @@
 -- Wallets: the money of an account as the guard counts it. Everything in the account's partition.
 --
--- KEYS of every call  wallets, held, debits, guard, tending; with a hold its record; then, where the caller remembers
+-- KEYS of every call  wallets, held, debits, tending, guard; with a hold its record; then, where the caller remembers
 --                     one, the record of its newest own hold
 -- ARGV of every call  now, life of the server or '', '0' if a store without a life is not to be trusted,
 --                     version of the wallet that the caller remembers or '', mark of the partition that it remembers
---                     or 0, how long a quarantine lasts, how far the provider's reads trail its writes
+--                     or 0, terms: how long a quarantine lasts 16, how far the provider's reads trail its writes 16,
+--                     most open holds 6, 'deny' or 'subtract'
 -- Every reply begins with version 16, mark 16, now 16. One text is cheaper to make and to read than a list is.
 --
+-- Times and counts are kept as texts of one width, which compare as their numbers do: to make a number of a text, and a
+-- text of a number, costs as much as to read it from the store.
+--
 -- A version is the time of its write, or one more than the last: a wallet that is forgotten and comes back is newer
--- than all that anybody remembers. `w` is whose money was read. Of an asset, `f:` is what was read: fence 16, token 16,
--- decimals 2, '1' if anything is locked, what of that `available` contains 45, `available` 45; and `s:` the sums: held
--- 45, unsettled 45, open holds 6, up to when debits have been looked at 16.
+-- than all that anybody remembers. `v` is the version 16, when the next hold expires 16, when the janitor looks 16;
+-- `at` is when the newest reading began 16, and whose money was read. Of an asset, `f:` is what was read: fence 16,
+-- token 16, decimals 2, '1' if anything is locked, what of that `available` contains 45, `available` 45; and `s:` the
+-- sums: held 45, unsettled 45, open holds 6, up to when debits have been looked at 16.
+--
+-- Of a partition, `guard` is the mark of the last loss or of its first use 16, that of its first use 16, until when a
+-- quarantine lasts 16, and the life of the server that it last vouched for.
 
 -- Expired holds given back, and covered debits struck off, in one call; and how many holds where a bet would else be
 -- refused.
 local EXPIRED_MAX, COVERED_MAX, REFUSED_MAX = 16, 256, 1024
 
-local NEVER = '0000000000000000'
+local NEVER, LATER = '0000000000000000', '9999999999999999'
 
 local function fixed(us)
-  return us == 0 and NEVER or string.format('%016.0f', us)
+  return string.format('%016.0f', us)
 end
 
--- The time as text: a format costs as much as reading a field.
 local function clock_text(given)
   if given ~= '' then
     return given
@@ -32,32 +39,31 @@ local function clock_text(given)
 end
 
 local function summed(text)
-  if not text then
-    return {held = NOTHING, unsettled = NOTHING, holds = 0, bound = 0}
-  end
-  return {
-    held = text:sub(1, 45), unsettled = text:sub(46, 90), holds = tonumber(text:sub(91, 96)),
-    bound = tonumber(text:sub(97, 112)),
-  }
+  text = text or NOTHING .. NOTHING .. '000000' .. NEVER
+  return {held = text:sub(1, 45), unsettled = text:sub(46, 90), holds = text:sub(91, 96), bound = text:sub(97, 112)}
 end
 
 local function packed(sums)
-  return sums.held .. sums.unsettled .. string.format('%06.0f', sums.holds) .. fixed(sums.bound)
+  return sums.held .. sums.unsettled .. sums.holds .. sums.bound
 end
 
--- The sums as they are stored, with those under the name before.
-local function sums_text(wallet)
-  local before = wallet.before and wallet.sums[wallet.before]
+-- So many more holds are open, or less.
+local function count(sums, more)
+  sums.holds = string.format('%06.0f', sums.holds + more)
+end
+
+-- What is held and what is unsettled, with what is under the name before.
+local function promised(wallet)
+  local sums, before = wallet.sums[wallet.asset], wallet.before and wallet.sums[wallet.before]
   if before then
-    local sums = wallet.sums[wallet.asset]
-    return add(sums.held, before.held) .. add(sums.unsettled, before.unsettled) .. packed(sums):sub(91)
+    return add(sums.held, before.held), add(sums.unsettled, before.unsettled)
   end
-  return wallet.dirty and packed(wallet.sums[wallet.asset]) or wallet.told_sums or packed(summed(nil))
+  return sums.held, sums.unsettled
 end
 
 -- From now on the wallet is that of this asset.
 local function open_asset(wallet, asset, fed, sums)
-  wallet.asset, wallet.fed, wallet.told_sums = asset, fed, sums
+  wallet.asset, wallet.fed = asset, fed
   wallet.sums[asset] = wallet.sums[asset] or summed(sums)
   wallet.fence = fed and tonumber(fed:sub(1, 16))
 end
@@ -67,87 +73,115 @@ local function binds(until_us, now)
   return until_us and (until_us == '0' or tonumber(until_us) > now)
 end
 
--- Holds may have been lost: no new ones for so long, under a mark that is newer than this one.
-local function confine(guard, wallet, mark, length)
-  wallet.mark = math.max(wallet.now, mark + 1)
-  wallet.mark_text = whole(wallet.mark)
-  wallet.bound = math.max(wallet.bound, wallet.now + length)
-  redis.call('HSET', guard, 'mark', wallet.mark_text, 'until', whole(wallet.bound))
+-- How far the provider's reads trail its writes.
+local function lag(wallet)
+  return tonumber(wallet.terms:sub(17, 32))
+end
+
+-- Holds may have been lost: no new ones for so long, under a mark that is newer than this one. Returns what is known of
+-- the partition from now on.
+local function confine(guard, text, now, mark, length)
+  local bound = math.max(tonumber(text:sub(33, 48)), now + length)
+  text = fixed(math.max(now, mark + 1)) .. text:sub(17, 32) .. fixed(bound) .. text:sub(49)
+  redis.call('SET', guard, text)
+  return text
+end
+
+-- What is known of a partition from now on, if that is not just what the caller remembers: see `vouch`.
+local function doubt(guard, text, newest, args, wallet)
+  local before, known = text, text:sub(49)
+  local mark, remembered = tonumber(text:sub(1, 16)), tonumber(args[5])
+  local lost = mark < remembered or (remembered > 0 and mark > remembered and text:sub(1, 16) == text:sub(17, 32))
+  -- A run of a server is the same one, whatever is known of it besides.
+  if args[2] ~= '' and known ~= args[2] and known:sub(1, #args[2] + 1) ~= args[2] .. '-' then
+    lost = lost or known ~= '' or args[3] == '0'
+    text = text:sub(1, 48) .. args[2]
+  end
+  if not lost and mark == remembered then
+    lost = wallet.version < args[4] or newest == false
+  end
+  if lost then
+    return confine(guard, text, wallet.now, math.max(mark, remembered), tonumber(args[6]:sub(1, 16)))
+  end
+  if mark == 0 then
+    text = wallet.now_text .. wallet.now_text .. text:sub(33)
+  end
+  if text ~= before then
+    redis.call('SET', guard, text)
+  end
+  return text
 end
 
 -- Whether holds may have been lost: the server's life is another one, or less is known than the caller remembers. Then
 -- the whole partition is quarantined, under a new mark. What was remembered under an older mark proves nothing new,
--- unless nobody has noticed any loss: then the partition began anew since. `guard` is the partition's key, `newest`
--- that of the hold which must be there; `wallet` knows the time and its version, and is told the quarantine and the
--- mark.
-local function vouch(guard, newest, args, wallet)
-  local got = redis.call('HMGET', guard, 'life', 'until', 'mark', 'born')
-  local mark, remembered = tonumber(got[3] or '0'), tonumber(args[5])
-  local lost = mark < remembered or (remembered > 0 and mark > remembered and got[3] == got[4])
-  -- A run of a server is the same one, whatever is known of it besides.
-  if args[2] ~= '' and got[1] ~= args[2] and (got[1] or ''):sub(1, #args[2] + 1) ~= args[2] .. '-' then
-    lost = lost or got[1] or args[3] == '0'
-    redis.call('HSET', guard, 'life', args[2])
+-- unless nobody has noticed any loss: then the partition began anew since. `guard` is the partition's key and `text`
+-- what is there, `newest` the hold which must be there; `wallet` knows the time and its version, and is told the
+-- quarantine and the mark.
+local function vouch(guard, text, newest, args, wallet)
+  text = text or NEVER .. NEVER .. NEVER
+  local same = text:sub(1, 16) == args[5] and text:sub(49) == args[2]
+  if not same or wallet.version < args[4] or newest == false then
+    text = doubt(guard, text, newest, args, wallet)
   end
-  if not lost and args[4] ~= '' and mark == remembered then
-    lost = wallet.version < tonumber(args[4]) or (newest and redis.call('EXISTS', newest) == 0)
-  end
-  wallet.bound, wallet.mark, wallet.mark_text = tonumber(got[2] or '0'), mark, got[3] or NEVER
-  if lost then
-    confine(guard, wallet, math.max(mark, remembered), tonumber(args[6]))
-  elseif mark == 0 then
-    wallet.mark, wallet.mark_text = wallet.now, wallet.now_text
-    redis.call('HSET', guard, 'mark', wallet.now_text, 'born', wallet.now_text)
-  end
+  wallet.mark, wallet.bound = text:sub(1, 16), text:sub(33, 48)
+end
+
+-- What is known beside the wallet, in one call: of its partition, of the hold, of the caller's newest one.
+local function beside(keys)
+  return redis.call('MGET', unpack(keys, 5))
 end
 
 -- Where nothing was swept or struck off.
 local NONE = {}
 
 -- The wallet of an asset. Where `bare` it may be named without its network, and `names` is set where that is more than
--- one; else it is of this very name, also where its network was told since.
+-- one; else it is of this very name, also where its network was told since. `known` is what is known beside it.
 -- `whose` money a decision is about: where the account stood for other money, nothing is known of it until that is
 -- read.
-local function wallet_of(keys, args, asset, bare, whose)
-  local base = asset:match('^(.-)@')
-  local got = redis.call(
-    'HMGET', keys[1], 'v', 'x', 'q', 'at', 'f:' .. asset, 's:' .. asset, 'l:' .. asset, 'b:' .. asset,
-    base and 'l:' .. base or '', 'w', base and 's:' .. base or '', base and 'f:' .. base or ''
-  )
-  local now_text = clock_text(args[1])
+local function wallet_of(keys, args, known, asset, bare, whose)
+  local base, got = asset:match('^(.-)@'), nil
+  if base then
+    got = redis.call(
+      'HMGET', keys[1], 'v', 'at', 'f:' .. asset, 's:' .. asset, 'l:' .. asset, 'b:' .. asset, 'l:' .. base,
+      's:' .. base, 'f:' .. base
+    )
+  else
+    got = redis.call('HMGET', keys[1], 'v', 'at', 'f:' .. asset, 's:' .. asset, 'l:' .. asset, 'b:' .. asset)
+  end
+  local now_text, version = clock_text(args[1]), got[1] or NEVER .. LATER .. LATER
   -- All its fields at once: a table that grows is made anew each time.
   local wallet = {
-    now = tonumber(now_text), now_text = now_text, lag = tonumber(args[7]), version = tonumber(got[1] or '0'),
-    version_text = got[1] or NEVER, expiry = tonumber(got[2] or ''), listed = tonumber(got[3] or ''), read = got[4],
-    swept = NONE, struck = NONE, sums = {}, asset = asset, fed = false, fence = false, told_sums = false, bound = 0,
-    mark = 0, mark_text = NEVER, dirty = false, expiry_moved = false, locked = false, names = false, before = false,
+    now = tonumber(now_text), now_text = now_text, terms = args[6], version = version:sub(1, 16),
+    expiry = version:sub(17, 32), listed = version:sub(33, 48), read = got[2], swept = NONE, struck = NONE, sums = {},
+    asset = asset, fed = false, fence = false, bound = NEVER, mark = NEVER, dirty = false, expiry_moved = false,
+    locked = false, names = false, before = false,
   }
   -- What is locked without its network is locked on all of them.
-  wallet.locked = binds(got[7], wallet.now) or binds(got[9], wallet.now)
-  open_asset(wallet, asset, got[5], got[6])
-  local several = got[8] and got[8]:find('\n', 1, true)
-  if bare and several and not got[5] then
-    wallet.names = got[8]
-  elseif got[8] and not several and not got[5] then
-    local more = redis.call('HMGET', keys[1], 'f:' .. got[8], 's:' .. got[8], 'l:' .. got[8])
+  wallet.locked = binds(got[5], wallet.now) or binds(got[7], wallet.now)
+  open_asset(wallet, asset, got[3], got[4])
+  local several = got[6] and got[6]:find('\n', 1, true)
+  if bare and several and not got[3] then
+    wallet.names = got[6]
+  elseif got[6] and not several and not got[3] then
+    local more = redis.call('HMGET', keys[1], 'f:' .. got[6], 's:' .. got[6], 'l:' .. got[6])
     wallet.locked = wallet.locked or binds(more[3], wallet.now)
     if bare then
-      open_asset(wallet, got[8], more[1], more[2])
+      open_asset(wallet, got[6], more[1], more[2])
     else
       -- Whoever reads that name reads the same money.
-      open_asset(wallet, asset, more[1], got[6])
+      open_asset(wallet, asset, more[1], got[4])
     end
   end
   -- What it was called before its network was told: what is held and owed under that name is of the same money.
-  if whose and wallet.asset ~= asset and got[6] then
+  if whose and wallet.asset ~= asset and got[4] then
     wallet.before = asset
-  elseif whose and wallet.fed and got[11] and not got[12] then
-    wallet.before, wallet.sums[base] = base, summed(got[11])
+  elseif whose and wallet.fed and got[8] and not got[9] then
+    wallet.before, wallet.sums[base] = base, summed(got[8])
   end
-  if whose and whose ~= '' and (got[10] or '') ~= '' and got[10] ~= whose then
+  if whose and whose ~= '' and wallet.read and #wallet.read > 16 and wallet.read:sub(17) ~= whose then
     wallet.read, wallet.fed, wallet.fence, wallet.names = false, false, false, false
   end
-  vouch(keys[4], keys[7], args, wallet)
+  vouch(keys[5], known[1], known[3], args, wallet)
   return wallet
 end
 
@@ -166,13 +200,14 @@ end
 -- Give back what has expired, of any asset, so many of all. A member of `held` is amount 45, id, space, asset: only what
 -- is held is in there.
 local function sweep(keys, wallet, most)
-  if not wallet.expiry or wallet.expiry > wallet.now then
+  if wallet.expiry > wallet.now_text then
     return
   end
-  local found = redis.call('ZRANGEBYSCORE', keys[2], '-inf', whole(wallet.now), 'LIMIT', 0, most)
+  local found = redis.call('ZRANGEBYSCORE', keys[2], '-inf', wallet.now_text, 'LIMIT', 0, most)
   for i = #wallet.swept + 1, #found do
     local sums = sums_of(keys, wallet, asset_of(found[i]))
-    sums.held, sums.holds = sub(sums.held, found[i]:sub(1, 45)), sums.holds - 1
+    sums.held = sub(sums.held, found[i]:sub(1, 45))
+    count(sums, -1)
   end
   wallet.swept, wallet.dirty, wallet.expiry_moved = found, true, true
 end
@@ -185,12 +220,12 @@ local function cover(keys, wallet, name)
   if not wallet.fed or sums.unsettled == NOTHING then
     return
   end
-  local before = wallet.fence - wallet.lag
-  if before <= sums.bound then
+  local before = wallet.fence - lag(wallet)
+  if before <= tonumber(sums.bound) then
     return
   end
   local found = redis.call(
-    'ZRANGEBYSCORE', keys[3], whole(sums.bound), '(' .. whole(before), 'WITHSCORES', 'LIMIT', 0, COVERED_MAX
+    'ZRANGEBYSCORE', keys[3], sums.bound, '(' .. whole(before), 'WITHSCORES', 'LIMIT', 0, COVERED_MAX
   )
   local struck = wallet.struck ~= NONE and wallet.struck or {}
   for i = 1, #found, 2 do
@@ -200,7 +235,7 @@ local function cover(keys, wallet, name)
       struck[#struck + 1] = member
     end
   end
-  sums.bound = #found < 2 * COVERED_MAX and before or tonumber(found[#found])
+  sums.bound = fixed(#found < 2 * COVERED_MAX and before or tonumber(found[#found]))
   wallet.struck, wallet.dirty = struck, true
 end
 
@@ -215,10 +250,14 @@ end
 
 -- The janitor looks at a wallet by then.
 local function list(keys, wallet, account, at)
-  if not wallet.listed or at < wallet.listed then
-    redis.call('ZADD', keys[5], whole(at), account)
+  if at < wallet.listed then
+    redis.call('ZADD', keys[4], at, account)
     wallet.listed = at
   end
+end
+
+local function version_text(wallet)
+  return wallet.version .. wallet.expiry .. wallet.listed
 end
 
 -- Write what has changed; every sum was made before, so that nothing fails half-way.
@@ -230,14 +269,11 @@ local function save(keys, wallet)
     redis.call('ZREM', keys[3], unpack(wallet.struck))
   end
   if wallet.expiry_moved then
-    wallet.expiry = first(keys[2])
+    local earliest_us = first(keys[2])
+    wallet.expiry = earliest_us and fixed(earliest_us) or LATER
   end
-  wallet.version = math.max(wallet.version + 1, wallet.now)
-  wallet.version_text = wallet.version == wallet.now and wallet.now_text or whole(wallet.version)
-  local fields = {
-    'v', wallet.version_text, 'x', wallet.expiry and whole(wallet.expiry) or '',
-    'q', wallet.listed and whole(wallet.listed) or '',
-  }
+  wallet.version = wallet.version < wallet.now_text and wallet.now_text or fixed(wallet.version + 1)
+  local fields = {'v', version_text(wallet)}
   for asset, sums in pairs(wallet.sums) do
     fields[#fields + 1] = 's:' .. asset
     fields[#fields + 1] = packed(sums)
@@ -247,10 +283,11 @@ end
 
 -- How every reply begins.
 local function head(wallet)
-  return wallet.version_text .. wallet.mark_text .. wallet.now_text
+  return wallet.version .. wallet.mark .. wallet.now_text
 end
 
 -- New holds wait for a reading that began after the quarantine.
 local function quarantined(wallet)
-  return wallet.bound > 0 and (wallet.now < wallet.bound or not wallet.fence or wallet.fence <= wallet.bound)
+  return wallet.bound > NEVER
+    and (wallet.now_text < wallet.bound or not wallet.fence or wallet.fence <= tonumber(wallet.bound))
 end
