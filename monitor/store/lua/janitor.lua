@@ -25,7 +25,7 @@ local function cover_all(keys, wallet)
   local looked = {}
   for _, member in ipairs(redis.call('ZRANGE', keys[3], 0, COVERED_MAX - 1)) do
     local asset = asset_of(member)
-    if not looked[asset] and #wallet.struck < 4 * COVERED_MAX then
+    if not looked[asset] and #(wallet.struck or {}) < 4 * COVERED_MAX then
       looked[asset] = true
       local got = redis.call('HMGET', keys[1], 'f:' .. asset, 's:' .. asset, 'b:' .. asset)
       -- Its network was told since.

@@ -5,6 +5,10 @@ local BASE = 1e15
 local NOTHING = '000000000000000000000000000000000000000000000'
 local MOST = '999999999999999999999999999999999999999999999'
 
+-- `%d` takes half as long as `%.0f`, but has no room for such numbers on a server of 32 bits.
+local WHOLE = ('%d'):format(BASE - 1) == '999999999999999' and 'd' or '.0f'
+local LIMBS, FIXED = ('%015' .. WHOLE):rep(3), '%016' .. WHOLE
+
 local function limbs(text)
   return tonumber(text:sub(1, 15)), tonumber(text:sub(16, 30)), tonumber(text:sub(31, 45))
 end
@@ -42,7 +46,7 @@ end
 -- What is beyond the most that there can be counts as that: it only refuses more.
 local function add(x, y)
   local a, b, c = total({x, y})
-  return a < BASE and string.format('%015.0f%015.0f%015.0f', a, b, c) or MOST
+  return a < BASE and string.format(LIMBS, a, b, c) or MOST
 end
 
 -- x must not be less than y.
@@ -59,5 +63,5 @@ local function sub(x, y)
   if b < 0 then
     a, b = a - 1, b + BASE
   end
-  return string.format('%015.0f%015.0f%015.0f', a, b, c)
+  return string.format(LIMBS, a, b, c)
 end

@@ -66,7 +66,9 @@ local function take_out(keys, wallet, record, id)
   local sums = wallet.sums[wallet.asset]
   sums.held = sub(sums.held, record.amount)
   count(sums, -1)
-  wallet.expiry_moved = wallet.expiry_moved or record.expires <= wallet.expiry
+  if record.expires <= wallet.expiry then
+    wallet.expiry = NEVER
+  end
   redis.call('ZREM', keys[2], member_of_held(record, id))
 end
 

@@ -27,7 +27,7 @@ local EXPIRED_MAX, COVERED_MAX, REFUSED_MAX = 16, 256, 1024
 local NEVER, LATER = '0000000000000000', '9999999999999999'
 
 local function fixed(us)
-  return string.format('%016.0f', us)
+  return string.format(FIXED, us)
 end
 
 local function clock_text(given)
@@ -49,7 +49,7 @@ end
 
 -- So many more holds are open, or less.
 local function count(sums, more)
-  sums.holds = string.format('%06.0f', sums.holds + more)
+  sums.holds = string.format('%06d', sums.holds + more)
 end
 
 -- What is held and what is unsettled, with what is under the name before.
@@ -131,7 +131,7 @@ local function beside(keys)
   return redis.call('MGET', unpack(keys, 5))
 end
 
--- Where nothing was swept or struck off.
+-- Where nothing was swept.
 local NONE = {}
 
 -- The wallet of an asset. Where `bare` it may be named without its network, and `names` is set where that is more than
@@ -149,22 +149,22 @@ local function wallet_of(keys, args, known, asset, bare, whose)
     got = redis.call('HMGET', keys[1], 'v', 'at', 'f:' .. asset, 's:' .. asset, 'l:' .. asset, 'b:' .. asset)
   end
   local now_text, version = clock_text(args[1]), got[1] or NEVER .. LATER .. LATER
-  -- All its fields at once: a table that grows is made anew each time.
+  local now = tonumber(now_text)
+  -- What is mostly not so is not said: room is made for sixteen fields, and twice that would cost as much again.
   local wallet = {
-    now = tonumber(now_text), now_text = now_text, terms = args[6], version = version:sub(1, 16),
-    expiry = version:sub(17, 32), listed = version:sub(33, 48), read = got[2], swept = NONE, struck = NONE, sums = {},
-    asset = asset, fed = false, fence = false, bound = NEVER, mark = NEVER, dirty = false, expiry_moved = false,
-    locked = false, names = false, before = false,
+    now = now, now_text = now_text, terms = args[6], version = version:sub(1, 16), expiry = version:sub(17, 32),
+    listed = version:sub(33, 48), read = got[2], swept = NONE, sums = {}, asset = asset, fed = false,
+    fence = false, bound = NEVER, mark = NEVER,
+    -- What is locked without its network is locked on all of them.
+    locked = binds(got[5], now) or binds(got[7], now),
   }
-  -- What is locked without its network is locked on all of them.
-  wallet.locked = binds(got[5], wallet.now) or binds(got[7], wallet.now)
   open_asset(wallet, asset, got[3], got[4])
   local several = got[6] and got[6]:find('\n', 1, true)
   if bare and several and not got[3] then
     wallet.names = got[6]
   elseif got[6] and not several and not got[3] then
     local more = redis.call('HMGET', keys[1], 'f:' .. got[6], 's:' .. got[6], 'l:' .. got[6])
-    wallet.locked = wallet.locked or binds(more[3], wallet.now)
+    wallet.locked = wallet.locked or binds(more[3], now)
     if bare then
       open_asset(wallet, got[6], more[1], more[2])
     else
@@ -198,7 +198,7 @@ local function sums_of(keys, wallet, asset)
 end
 
 -- Give back what has expired, of any asset, so many of all. A member of `held` is amount 45, id, space, asset: only what
--- is held is in there.
+-- is held is in there. When the next one expires is looked up when all is saved; until then it is NEVER.
 local function sweep(keys, wallet, most)
   if wallet.expiry > wallet.now_text then
     return
@@ -209,7 +209,7 @@ local function sweep(keys, wallet, most)
     sums.held = sub(sums.held, found[i]:sub(1, 45))
     count(sums, -1)
   end
-  wallet.swept, wallet.dirty, wallet.expiry_moved = found, true, true
+  wallet.swept, wallet.dirty, wallet.expiry = found, true, NEVER
 end
 
 -- Strike off the debits that a reading which began late enough contains. A member of `debits` is when it was committed
@@ -227,7 +227,7 @@ local function cover(keys, wallet, name)
   local found = redis.call(
     'ZRANGEBYSCORE', keys[3], sums.bound, '(' .. whole(before), 'WITHSCORES', 'LIMIT', 0, COVERED_MAX
   )
-  local struck = wallet.struck ~= NONE and wallet.struck or {}
+  local struck = wallet.struck or {}
   for i = 1, #found, 2 do
     local member = found[i]
     if asset_of(member) == asset then
@@ -265,20 +265,17 @@ local function save(keys, wallet)
   if #wallet.swept > 0 then
     redis.call('ZREM', keys[2], unpack(wallet.swept))
   end
-  if #wallet.struck > 0 then
+  if wallet.struck and #wallet.struck > 0 then
     redis.call('ZREM', keys[3], unpack(wallet.struck))
   end
-  if wallet.expiry_moved then
+  if wallet.expiry == NEVER then
     local earliest_us = first(keys[2])
     wallet.expiry = earliest_us and fixed(earliest_us) or LATER
   end
   wallet.version = wallet.version < wallet.now_text and wallet.now_text or fixed(wallet.version + 1)
-  local fields = {'v', version_text(wallet)}
   for asset, sums in pairs(wallet.sums) do
-    fields[#fields + 1] = 's:' .. asset
-    fields[#fields + 1] = packed(sums)
+    redis.call('HSET', keys[1], 'v', version_text(wallet), 's:' .. asset, packed(sums))
   end
-  redis.call('HSET', keys[1], unpack(fields))
 end
 
 -- How every reply begins.
