@@ -152,6 +152,13 @@ class Metrics(Sending):
                 "status",
             )
         )
+        self._hung_up = Family(
+            self._counter(
+                "http_hung_up_total",
+                "Connections for which there was no room: a stranger's, or a newcomer's where all had shown a token.",
+                "who",
+            )
+        )
         Info(f"{PREFIX}build", "What is running.", registry=self.registry).info({"version": version})
 
     def poll(
@@ -245,6 +252,10 @@ class Metrics(Sending):
     def answered(self, status: int) -> None:
         """The HTTP API answered a request."""
         self._requests[f"{status // 100}xx"].inc()
+
+    def hung_up(self, who: str) -> None:
+        """There was no room for a connection to the HTTP API: a stranger's went for it, or it was the newcomer's."""
+        self._hung_up[who].inc()
 
     def expose(self, accept: str = "") -> tuple[bytes, str]:
         """The page for `/metrics` and its content type, as the scraper's Accept header prefers."""

@@ -36,6 +36,7 @@ def everything(metrics, name):
     metrics.configured("abc")
     metrics.reloaded(ok=False)
     metrics.answered(404)
+    metrics.hung_up("stranger")
     metrics.guard.decided("OK", SECOND, SECOND)
     metrics.guard.undecided("store-unavailable", SECOND)
     metrics.guard.resolved("commit", "done")
@@ -139,6 +140,7 @@ def test_every_metric_can_be_reached_and_only_through_few_labels():
         "decision",
         "reason",
         "call",
+        "who",
     }
     assert all(list(family.samples) for family in metrics.registry.collect())
 

@@ -117,6 +117,10 @@ class Watching(Protocol):
 class Exposition(Protocol):
     """The process's metrics."""
 
+    def hung_up(self, who: str) -> None:
+        """There was no room for a connection."""
+        ...
+
     def expose(self, accept: str) -> tuple[bytes, str]:
         """The page for a scraper and its content type."""
         ...

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -17,6 +18,7 @@ from monitor.api.auth import Bucket, Rate, Scope, Token, by_digest, find, is_loo
 from monitor.api.context import ApiContext
 from monitor.api.guard_problems import completed
 from monitor.api.health import alive
+from monitor.api.places import Places, room
 from monitor.api.problems import Problem, invalid, later, too_large
 from monitor.api.replies import render
 from monitor.api.request import BODY_MAX, Request
@@ -68,6 +70,7 @@ class App:
         self._router = Router(routes)
         self._deadlines = Deadlines()
         self._buckets: dict[str, Bucket] = {}
+        self.places = Places(room(), api.metrics.hung_up)
         self.in_flight = 0
         self.swap(api)
 
@@ -95,6 +98,8 @@ class App:
             route, values = self._find(request)
             asked = Request(request, values, None)
             asked.token = self._authorize(request, route.scopes) if route.scopes and self._tokens else None
+            if route.scopes and isinstance(request.protocol, _Connection):
+                self.places.know(request.protocol)
             with self._deadlines.within(route.deadline.total_seconds()):
                 return await self._ask(route, asked)
         except Problem as known:
@@ -175,6 +180,7 @@ async def serve(app: App, listen: str) -> Serving:
     # Without aiohttp's own router and middlewares: with the limits here they cost more than a call to the store.
     server = _Server(
         app.handle,
+        places=app.places,
         access_log=None,
         keepalive_timeout=IDLE.total_seconds(),
         lingering_time=LINGER.total_seconds(),
@@ -214,7 +220,27 @@ class _Server(web.Server):
 
 
 class _Connection(web.RequestHandler):
-    """aiohttp's, but what is no HTTP is refused like everything else, and not logged: any stranger can send it."""
+    """aiohttp's, but there is room for so many only; and what is no HTTP is refused like everything else, and not
+    logged: any stranger can send it."""
+
+    def __init__(self, manager: web.Server, *, places: Places, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._places = places
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        super().connection_made(transport)
+        self._places.enter(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """See asyncio.Protocol."""
+        self._places.leave(self)
+        super().connection_lost(exc)
+
+    def abort(self) -> None:
+        """Hang up at once."""
+        if self.transport is not None:
+            self.transport.abort()
 
     def handle_error(
         self,
