@@ -91,6 +91,35 @@ async def test_the_client_of_the_readme_takes_silence_for_no_decision(place, cli
     assert (caught.value.type, caught.value.again) == ("no-answer", True)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param((200, "text/html", "<h1>Please log in</h1>"), id="a page"),
+        pytest.param((200, "application/json", "{}"), id="another service"),
+        pytest.param((200, "application/json", '["allow"]'), id="no object"),
+        pytest.param((503, "text/html", "<h1>No healthy upstream</h1>"), id="a balancer"),
+        pytest.param((503, "application/json", '{"type": "over'), id="a problem cut off"),
+        pytest.param((503, "application/json", '"unavailable"'), id="a text"),
+        pytest.param((404, "application/json", '{"message": "no route"}'), id="a gateway"),
+    ],
+)
+async def test_the_client_of_the_readme_takes_whatever_else_is_answered_for_no_decision(place, client, said):
+    status, kind, text = said
+
+    async def somebody(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 {status} Said\r\nContent-Type: {kind}\r\nContent-Length: {len(text)}\r\n\r\n"
+        writer.write((head + text).encode())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(somebody, "127.0.0.1", place.port):
+        with pytest.raises(client.problem) as caught:
+            await asyncio.to_thread(client().release, "bet-1")
+
+    assert (caught.value.type, caught.value.again) == ("no-answer", True)
+
+
 @pytest.mark.skipif(not shutil.which("curl"), reason="no curl here")
 async def test_the_curl_lines_of_the_readme_are_answered(place, bank, until, client):
     await running(place, bank)
