@@ -35,6 +35,9 @@ async def show(length: timedelta | None, now: Callable[[], datetime], *, verbose
     """Play the script; 0 only if the chat heard exactly what it should have."""
     console = Console(highlight=False, soft_wrap=True)
     began = now()
+    for signal_ in (signal.SIGTERM, signal.SIGHUP):
+        # However it is ended, the daemon and its store end with it.
+        asyncio.get_running_loop().add_signal_handler(signal_, signal.raise_signal, signal.SIGINT)
 
     def say(style: str, line: str) -> None:
         marked = line if style in ("FIRING", "RESOLVED", "EVENT") else f"    · {line}"

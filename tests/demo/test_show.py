@@ -31,6 +31,19 @@ async def test_a_daemon_that_fails_by_itself_fails_the_demo(ended):
     assert await _until_stopped(await process(f"raise SystemExit({ended})")) == min(ended, 1)
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
+def test_a_demo_that_is_told_to_end_leaves_nothing_running_and_nothing_behind(how, tmp_path):
+    command = [sys.executable, "-m", "monitor", "demo"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
+    ) as it:
+        assert "API on" in it.stdout.readline()
+        it.send_signal(how)
+        it.wait(30)
+
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_demo_tells_every_incident_exactly_as_expected():
     """The README's first command, in the shortest time it takes."""
     command = [sys.executable, "-m", "monitor", "demo", "--for", "25s"]
