@@ -196,7 +196,9 @@ def _print_status(report: dict[str, Any]) -> None:
         f"{dead} dead deliveries, {counted(late['accounts'], 'account')} late"
         + (f" (worst {age_text(timedelta(milliseconds=late['worst_ms']))})" if late["accounts"] else ""),
     )
-    if accounts and (late["accounts"] == len(accounts) or all(view["status"] == "never" for view in accounts)):
+    # First polls are spread: one that is due soon is somebody's.
+    unseen = all(view["status"] == "never" and (view["next_poll_at"] or "") < report["at"] for view in accounts)
+    if accounts and (late["accounts"] == len(accounts) or unseen):
         console.print("no account is being polled: is a daemon running on this store?", style="yellow")
 
 

@@ -368,6 +368,14 @@ class TestStatus:
 
         assert ("is a daemon running" in run("status")[1]) == asks
 
+    def test_before_the_first_poll_is_due_it_does_not(self, run, valkey_server):
+        async def enrolled(store):
+            await store.enrol("bank", {"hot": datetime.now(UTC) + seconds(60), "cold": NOON})
+
+        in_store(valkey_server.url, enrolled)
+
+        assert "is a daemon running" not in run("status")[1]
+
     def test_before_the_first_poll_nothing_is_known(self, run):
         _, out, _ = run("status", "--json")
 
