@@ -4,7 +4,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import msgspec
 
@@ -16,6 +16,7 @@ from monitor.engine.bet import Wish
 from monitor.fields import duration, duration_text, suggestion
 from monitor.guard import units
 from monitor.guard.errors import AmountImprecise, AmountInvalid
+from monitor.guard.policy import OnStale
 
 #: More than any honest bet and its `context` take.
 BODY_MAX = 16 * 1024
@@ -87,6 +88,8 @@ def _mistake(said: str, model: type[msgspec.Struct]) -> str:
     if not (found := _TYPE.fullmatch(said)):
         return "the body is a JSON object"
     what, name = found[1], found[2]
+    if name == "on_stale":
+        return f"on_stale: write {' or '.join(get_args(OnStale))}"
     if name in _AMOUNTS and "got `str`" not in what:
         return f'{name} is text, so that it stays exact: write it in quotes, like "12.50"'
     return f"{name}: {what[:1].lower()}{what[1:]}"

@@ -194,7 +194,7 @@ async def test_whoever_got_no_answer_can_ask(casino):
         ({"ttl": 30}, "ttl: expected `str | null`"),
         ({"ttl": "30"}, "ttl: '30' is not a duration, write 30s"),
         ({"max_age": "soon"}, "max_age: 'soon' is not a duration"),
-        ({"on_stale": "allow"}, "on_stale: "),
+        ({"on_stale": "allow"}, "on_stale: write deny or refresh"),
         ({"context": []}, "context: expected `object | null`"),
         ({"context": {"x": "x" * 17_000}}, "the body has 16 kB at most"),
     ],
