@@ -9,6 +9,9 @@ by asking again, every second.
 A primary also changes its `master_replid` when it gets its first replica, or has been without any for an hour, and then
 forgets the one before (`changeReplicationId` in replication.c). Nothing is lost by that, and nobody is disconnected.
 Source: https://redis.io/docs/latest/commands/info/
+
+Where INFO may not be asked, what a library of functions keeps in memory is a sign of the run as well: it is neither
+stored nor replicated, and is gone when the server restarts, or takes over all of another's data as its replica.
 """
 
 import re
@@ -16,7 +19,10 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
+import structlog
 from redis.exceptions import ResponseError
+
+log = structlog.get_logger("monitor.guard")
 
 
 class _Word(str):
@@ -41,6 +47,18 @@ class Life(NamedTuple):
     known: bool = True
 
 
+#: A library of its own, the same in all releases: each load of it is another life.
+_LIBRARY = """#!lua name=balance_monitor_life
+local life
+redis.register_function{function_name='bm_life', flags={'no-writes'}, callback=function()
+  if not life then
+    local time = redis.call('TIME')
+    life = 'since' .. time[1] .. ('00000' .. time[2]):sub(-6)
+  end
+  return life
+end}
+"""
+
 #: Sends one command on a connection, and returns its answer.
 Ask = Callable[..., Awaitable[Any]]
 #: Asks on a connection.
@@ -50,15 +68,15 @@ Witness = Callable[[Ask], Awaitable[Life]]
 async def primary_life(ask: Ask) -> Life:
     """What the server says of itself: its run, and where it became the primary during that also since when.
 
-    The run alone means the same as with anything after it. Where it may not be asked (a managed service without INFO)
-    every connection is a life of its own: nobody knows what was lost between two of them, so the guard is in quarantine
-    after each.
+    The run alone means the same as with anything after it. Where nothing tells one run from another, every connection
+    is a life of its own: nobody knows what was lost between two of them, so the guard is in quarantine after each.
     """
     run = _said("run_id", await _asked(ask, "INFO", "server"))
     replication = await _asked(ask, "INFO", "replication")
     since, before = _said("master_replid", replication), _said("master_replid2", replication)
     kept = await _asked(ask, "CONFIG", "GET", "appendonly")
     name = "-".join([one for one in (run, since if before.strip("0") or not run else "") if one])
+    name = name or await _remembered(ask)
     trusted = "1" if kept and kept[-1] == b"yes" else "0"
     return Life(name or f"unknown-{secrets.token_hex(8)}", trusted, known=bool(name))
 
@@ -67,6 +85,23 @@ def _said(name: str, info: bytes | None) -> str:
     """One line of what INFO answers; empty where there is none."""
     found = re.search(rf"^{name}:(\w+)", (info or b"").decode(), re.MULTILINE)
     return found[1] if found else ""
+
+
+async def _remembered(ask: Ask) -> str:
+    """What the library says of itself; empty where it cannot be had, or says something else each time."""
+    question = ("FCALL", "bm_life", "0")
+    first = await _asked(ask, *question)
+    if first is None:
+        await _asked(ask, "FUNCTION", "LOAD", _LIBRARY)
+        first = await _asked(ask, *question)
+    return first.decode() if first and first == await _asked(ask, *question) else ""
+
+
+def said_unknown(life: Life, said: bool) -> bool:
+    """Say once that nobody tells this server's lives apart; whether that is said."""
+    if not life.known and not said:
+        log.warning("guard.life_unknown", why="neither INFO nor a function tells one run of the store from another")
+    return said or not life.known
 
 
 def told(name: str) -> Witness:

@@ -28,7 +28,7 @@ from redis.exceptions import (
 
 from monitor.errors import StoreUnavailable
 from monitor.store.batch import WAITING_MAX, Line, unavailable
-from monitor.store.life import LIFE, TRUSTED, Life, Witness
+from monitor.store.life import LIFE, TRUSTED, Life, Witness, said_unknown
 from monitor.store.sentinel import LOOK_EVERY_S, Sentinels
 from monitor.store.url import Address
 from monitor.store.wire import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, Command
@@ -60,6 +60,7 @@ class Pipe(Line):
         self._where, self._witness = where, witness
         self._sentinels = Sentinels(where) if where.service else None
         self._looking: asyncio.Task[None] | None = None
+        self._unknown = False
         self._link: _Link | None = None
         #: All that are not lost yet: one that is left still brings the answers that it owes.
         self._links: set[_Link] = set()
@@ -142,6 +143,7 @@ class Pipe(Line):
             if where.db:
                 await link.ask("SELECT", where.db)
             link.life = await self._witness(link.ask)
+            self._unknown = said_unknown(link.life, self._unknown)
         except BaseException:
             link.close()
             raise

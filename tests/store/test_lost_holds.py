@@ -10,6 +10,7 @@ import time
 from contextlib import asynccontextmanager
 
 import pytest
+from structlog.testing import capture_logs
 
 from monitor.errors import StoreUnavailable
 from monitor.store import datadir
@@ -217,18 +218,44 @@ async def test_an_append_only_file_makes_a_new_store_a_store_that_has_lost_nothi
     assert await bets(store, "70", "first") == "OK"
 
 
-async def test_a_server_that_does_not_say_whose_life_it_is_is_never_taken_for_the_same(farm, connect):
+def without_info(server):
+    """A user as a managed service has them."""
+    server.ask("ACL", "SETUSER", "guard", "on", ">pw", "~*", "&*", "+@all", "-@dangerous")
+    return f"redis://guard:pw@127.0.0.1:{server.port}"
+
+
+async def test_a_server_that_may_not_be_asked_whose_life_it_is_is_known_by_what_it_remembers(farm, connect):
     server = farm(Node, *AOF)
-    server.ask("ACL", "SETUSER", "guard", "on", ">pw", "~*", "&*", "+@all", "-info", "-config")
-    url = f"redis://guard:pw@127.0.0.1:{server.port}"
+    url = without_info(server)
     ours = await connect(url)
     await deposit(ours)
-    assert await bets(ours, "1", "first") == "STATE_QUARANTINED"
+    assert await bets(ours, "1", "first") == "STATE_QUARANTINED", "it may have lost everything before"
     assert (await first_allowed(ours, time.monotonic()))[1] == {"STATE_QUARANTINED"}
 
     theirs = await connect(url)
+    assert [await bets(one, "1", f"{number}") for number, one in enumerate((theirs, ours))] == ["OK", "OK"]
 
-    assert await bets(theirs, "1", "theirs") == "STATE_QUARANTINED"
+    server.kill()
+    server.start()
+    without_info(server)
+    assert await as_soon_as_answered(lambda: bets(theirs, "1", "after")) == "STATE_QUARANTINED"
+
+
+async def test_a_server_that_does_not_say_whose_life_it_is_is_never_taken_for_the_same(farm, connect):
+    server = farm(Node, *AOF)
+    url = without_info(server)
+    forgetful = "redis.register_function('bm_life', function() return redis.call('TIME')[2] end)"
+    server.ask("FUNCTION", "LOAD", f"#!lua name=balance_monitor_life\n{forgetful}")
+    with capture_logs() as logs:
+        ours = await connect(url)
+        await deposit(ours)
+        assert await bets(ours, "1", "first") == "STATE_QUARANTINED"
+        assert (await first_allowed(ours, time.monotonic()))[1] == {"STATE_QUARANTINED"}
+
+        theirs = await connect(url)
+
+        assert await bets(theirs, "1", "theirs") == "STATE_QUARANTINED"
+    assert [line["event"] for line in logs].count("guard.life_unknown") == 2
 
 
 # The embedded server
