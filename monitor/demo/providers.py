@@ -2,13 +2,14 @@
 
 import json
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from monitor.demo.world import KAIKO_PAGE_MAX, World
+from monitor.demo.world import KAIKO_PAGE_MAX, PLAYER_WALLET, World
 
 #: What the daemon must present; the servers refuse anything else.
 KEYS = {"fuse": "demo-fuse-key", "kuna": "demo-kuna-key", "kaiko": "demo-kaiko-key"}
@@ -46,12 +47,13 @@ class Servers:
         """Shape A: an object keyed by lower-case code, numbers; a drained asset simply disappears."""
         if request.headers.get("X-API-Key") != KEYS["fuse"]:
             return _json({"error": "authentication_failed"}, 401)
-        balances = {
-            code: {"available": total - pending, "pending": pending, "total": total, "blockchain": chain}
-            for (code, (total, pending)), chain in zip(self.world.fuse.items(), ("ETH", "ETH"), strict=False)
-        }
         wallet = (await request.json()).get("wallet_id")
-        return _json({"wallet_id": wallet, "wallet_name": "Hot wallet", "balances": balances})
+        player = {"usdt": (self.world.player, Decimal(0))}
+        balances = {
+            code: {"available": total - pending, "pending": pending, "total": total, "blockchain": "ETH"}
+            for code, (total, pending) in (player if wallet == PLAYER_WALLET else self.world.fuse).items()
+        }
+        return _json({"wallet_id": wallet, "wallet_name": "A wallet", "balances": balances})
 
     async def kuna(self, request: web.Request) -> web.Response:
         """All assets of a wallet in one list, amounts as strings."""

@@ -31,6 +31,7 @@ providers:
     rate_limit: {{requests: 100000, per: 1m}}
     accounts:
       hedge: {{address: 42trU9A5demoHedgeAccount}}
+guard: {{deadline: 10s, hold_ttl: {{default: 1m}}}}
 channels:
   chat: {{type: webhook, url: "{chat}/chat", secret: "{secret}"}}
 route: {{channels: [chat], group_by: [rule, account, asset], group_wait: 0s, group_interval: 100ms}}

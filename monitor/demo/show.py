@@ -15,7 +15,7 @@ from pathlib import Path
 from aiohttp import web
 from rich.console import Console
 
-from monitor.demo import providers
+from monitor.demo import bets, providers
 from monitor.demo.chat import SECRET, Chat
 from monitor.demo.incidents import LENGTH, SCRIPT, Heard
 from monitor.demo.settings import CONFIG, RULES
@@ -57,9 +57,11 @@ async def show(length: timedelta | None, now: Callable[[], datetime], *, verbose
         if not await _ready(world, daemon):
             console.print(_last_words(folder), style="red", markup=False)
             return 1
+        answers = await bets.rush(f"http://127.0.0.1:{api}")
+        say("", bets.words(world, answers))
         left = None if length is None else length.total_seconds() - (now() - began).total_seconds() - MARGIN
         await _play(world, say, now, scale=1.0 if left is None else min(1.0, left / LENGTH))
-        code = _verdict(chat, console)
+        code = _verdict(chat, console, solvent=answers == bets.expected(world))
         if length is None:
             say("", "the script is over; the daemon goes on until Ctrl-C")
             code = max(code, await _until_stopped(daemon))
@@ -139,14 +141,19 @@ async def _play(world: World, say: Callable[[str, str], None], now: Callable[[],
     await asyncio.sleep(max(0.0, LENGTH * scale - (now() - curtain).total_seconds()))
 
 
-def _verdict(chat: Chat, console: Console) -> int:
-    """Compare what was heard with the script: nothing missing, nothing else, nothing twice, in order."""
+def _verdict(chat: Chat, console: Console, *, solvent: bool) -> int:
+    """Compare what was heard with the script: nothing missing, nothing else, nothing twice, in order.
+
+    `solvent`: as many bets were allowed as there was money for.
+    """
     wanted = Counter(heard for incident in SCRIPT for heard in incident.expect)
     got = Counter(heard for _, heard in chat.heard)
     problems = [f"missing: {_words(heard)} ({count}×)" for heard, count in (wanted - got).items()]
     problems += [f"not in the script: {_words(heard)} ({count}×)" for heard, count in (got - wanted).items()]
     if chat.refused:
         problems.append(f"{chat.refused} messages with a bad signature")
+    if not solvent:
+        problems.append("the guard did not allow what there was money for, and nothing else")
     fired: set[str] = set()
     for name, heard in chat.heard:
         if heard.kind == "RESOLVED" and name not in fired:

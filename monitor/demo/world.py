@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 BTC_ADDRESS = "bc1qdemo0cold0storage"
+PLAYER_WALLET = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 #: Rows a page of the simulated Kaiko holds at most, so that incidents cross page boundaries.
 KAIKO_PAGE_MAX = 2
 
@@ -18,6 +19,7 @@ class World:
 
     now: Callable[[], datetime]
     fuse: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    player: Decimal = Decimal(150)
     kuna: dict[str, dict[str, Decimal]] = field(default_factory=dict)
     kuna_down: bool = False
     chain: list[dict[str, Any]] = field(default_factory=list)

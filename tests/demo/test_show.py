@@ -50,5 +50,6 @@ def test_the_demo_tells_every_incident_exactly_as_expected():
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "50 bets of 100 USDT at once on a player's 150: 1 OK, 49 INSUFFICIENT_FUNDS" in ran.stdout
     assert "was told exactly as expected: 13 alerts" in " ".join(ran.stdout.split())
     assert sum(line.startswith(("[FIRING ", "[RESOLVED]", "[EVENT]")) for line in ran.stdout.splitlines()) == 13
