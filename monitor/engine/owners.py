@@ -3,11 +3,8 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from itertools import islice
 from operator import attrgetter
-
-import msgspec
 
 from monitor.model.record import Account
 
@@ -50,12 +47,6 @@ class Owners:
         if now is not None and now.target is not None:
             place = (self.where(now), now.target)
             self._known[place] = (*self._known.get(place, ()), now)
-
-
-def wallet(account: Account) -> str:
-    """A name for the wallet of its provider that an account stands for, the same in all processes."""
-    target = msgspec.json.encode(account.target, order="deterministic")
-    return f"{account.provider} {blake2b(target, digest_size=16).hexdigest()}"
 
 
 def _share(one: Account, other: Account) -> bool:

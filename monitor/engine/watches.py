@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from monitor.engine.bet import owner
 from monitor.engine.everyone import Everyone
-from monitor.engine.owners import Owners, wallet
+from monitor.engine.owners import Owners
 from monitor.engine.watchports import Crowd, Enlisted, Kept, WatchStore
 from monitor.errors import StoreUnavailable, WatchesFull, WatchRefused, WatchTaken
 from monitor.model.record import Account
@@ -115,7 +116,7 @@ class Watches:
         raise StoreUnavailable(f"others change all the time who stands for the wallet of {name}")
 
     def _alone(self, account: Account) -> Alone | None:
-        return None if account.target is None else Alone(wallet(account), self._place)
+        return None if account.target is None else Alone(owner(account), self._place)
 
     async def _check_alone(self, account: Account) -> None:
         await self._owners.ready()
