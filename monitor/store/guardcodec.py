@@ -125,22 +125,28 @@ def balance(asset: bytes, fed: bytes, sums: bytes, terms: Terms) -> Balance:
     held, unsettled = int(sums[:45]), int(sums[45:90])
     if not fed:
         return Balance(asset.decode(), None, held, unsettled, 0, None)
-    locked = int(fed[35:80]) if terms.locked == "subtract" else 0
+    last_seen, locked, as_of, decimals = _reading(fed)
     return Balance(
-        asset.decode(), int(fed[80:]), held, unsettled, locked, moment(int(fed[:16])), int(fed[32:34])
+        asset.decode(), last_seen, held, unsettled, locked if terms.locked == "subtract" else 0, as_of, decimals
     )  # fmt: skip
+
+
+# Many bets are decided on the same reading.
+@lru_cache(maxsize=10_000)
+def _reading(fed: bytes) -> tuple[int, int, datetime, int]:
+    return int(fed[80:]), int(fed[35:80]), moment(int(fed[:16])), int(fed[32:34])
 
 
 def hold(caller: str, name: str, state: bytes, record: bytes) -> Hold:
     """A hold out of its record, in the state that it has now."""
-    reason, account, _, decimals, decision, asset = record[141:].decode().split("\n")
-    expires_at, committed_at, posted_at = int(record[48:64]), int(record[109:125]), int(record[125:141])
+    reason, account, _, decimals, decision, asset, debit = record[64:].decode().split("\n")
+    expires_at, posted_at = int(record[48:64]), int(debit[61:] or 0)
     return Hold(
         caller, name, account, asset, cast(State, state.decode()),
         int(record[3:48]), int(decimals),
         decision,
         moment(expires_at) if expires_at else None,
-        int(record[64:109]) if committed_at else None,
+        int(debit[:45]) if debit else None,
         moment(posted_at) if posted_at else None,
         cast(Reason, reason) if reason else None,
     )  # fmt: skip

@@ -217,6 +217,13 @@ async def test_another_life_of_the_server_quarantines(valkey_server, clock, live
         await store.close()
 
 
+async def test_another_life_is_noticed_by_whoever_knows_the_one_before(guard):
+    await guard.check(ask(), TERMS)
+    guard.life = lambda: ("another", "1")
+
+    assert await reason(guard) == "STATE_QUARANTINED"
+
+
 async def test_a_new_store_that_keeps_nothing_is_not_trusted(valkey_server, clock):
     with valkey_server.client() as client:
         client.flushall()

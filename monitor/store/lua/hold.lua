@@ -135,8 +135,8 @@ local function hold(keys, args)
   end
   local record = {
     state = 'd', told = '0', exposed = args[19] == '1' and '1' or '0', amount = args[8], expires = NEVER,
-    committed = NOTHING, committed_at = NEVER, posted = NEVER, reason = reason, account = args[14], asked = args[7],
-    decimals = args[15], decision = args[17], asset = wallet.asset,
+    reason = reason, account = args[14], asked = args[7], decimals = args[15], decision = args[17],
+    asset = wallet.asset, committed = '', committed_at = '', posted = '',
   }
   if reason == 'OK' then
     record.state, record.reason, record.expires = 'h', '', fixed(wallet.now + tonumber(args[16]))

@@ -1,41 +1,40 @@
 -- The record of a hold: what it was asked for, and what became of it. It outlives the hold, so that a repeat gets the
 -- same answer.
 --
--- state 1, '1' if it was told 1, '1' if an exposure was stated 1, amount 45, expires 16, committed 45, committed at 16,
--- posted at 16, then in a line each: reason, account, asset as it was asked for, decimals, decision, asset. Times are 0
--- where there is none.
+-- state 1, '1' if it was told 1, '1' if an exposure was stated 1, amount 45, expires 16, then in a line each: reason,
+-- account, asset as it was asked for, decimals, decision, asset, and once there is a debit: committed 45, committed at
+-- 16, posted at 16. Times are 0 where there is none.
 
 -- State letters, and the words for them.
 local WORDS = {
   h = 'held', c = 'committed', s = 'settled', r = 'released', d = 'denied', t = 'tombstone', x = 'expired',
 }
 
-local LINES = '^' .. ('([^\n]*)\n'):rep(5) .. '(.*)$'
+local LINES = '^' .. ('([^\n]*)\n'):rep(6) .. '(.*)$'
 
 local function unpacked(text)
   if not text then
     return nil
   end
-  local reason, account, asked, decimals, decision, asset = text:match(LINES, 142)
+  local reason, account, asked, decimals, decision, asset, debit = text:match(LINES, 65)
   return {
     state = text:sub(1, 1), told = text:sub(2, 2), exposed = text:sub(3, 3), amount = text:sub(4, 48),
-    expires = text:sub(49, 64), committed = text:sub(65, 109), committed_at = text:sub(110, 125),
-    posted = text:sub(126, 141), reason = reason, account = account, asked = asked, decimals = decimals,
-    decision = decision, asset = asset, text = text,
+    expires = text:sub(49, 64), reason = reason, account = account, asked = asked, decimals = decimals,
+    decision = decision, asset = asset, committed = debit:sub(1, 45), committed_at = debit:sub(46, 61),
+    posted = debit:sub(62), text = text,
   }
 end
 
 local function written(record)
-  return record.state .. record.told .. record.exposed .. record.amount .. record.expires .. record.committed
-    .. record.committed_at .. record.posted .. record.reason .. '\n' .. record.account .. '\n' .. record.asked .. '\n'
-    .. record.decimals .. '\n' .. record.decision .. '\n' .. record.asset
+  return record.state .. record.told .. record.exposed .. record.amount .. record.expires .. record.reason .. '\n'
+    .. record.account .. '\n' .. record.asked .. '\n' .. record.decimals .. '\n' .. record.decision .. '\n'
+    .. record.asset .. '\n' .. record.committed .. record.committed_at .. record.posted
 end
 
 local function tombstone()
   return {
-    state = 't', told = '0', exposed = '0', amount = NOTHING, expires = NEVER, committed = NOTHING,
-    committed_at = NEVER, posted = NEVER, reason = '', account = '', asked = '', decimals = '00', decision = '',
-    asset = '',
+    state = 't', told = '0', exposed = '0', amount = NOTHING, expires = NEVER, reason = '', account = '', asked = '',
+    decimals = '00', decision = '', asset = '', committed = '', committed_at = '', posted = '',
   }
 end
 
