@@ -1,7 +1,10 @@
 """What time it is. The only file that reads the process's clocks: everything else is given the time."""
 
+import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 #: A step back of the store's clock from this on was made on purpose, and is followed.
 STEP = timedelta(seconds=2)
@@ -39,6 +42,12 @@ class FollowedClock:
 def elapsed() -> float:
     """Seconds from anywhere, for how long something takes: nobody sets this clock."""
     return time.monotonic()
+
+
+#: Nanoseconds since this machine started, where that is known also while it slept: nobody sets this clock.
+steady_ns: Callable[[], int] = (
+    partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic_ns
+)
 
 
 def wall_clock() -> datetime:

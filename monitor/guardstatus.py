@@ -1,9 +1,11 @@
 """How the guard is doing, for whoever looks once: what closes it, and where holds may have been lost."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TypedDict
 
 from monitor.api.views import stamp
+from monitor.engine.guardports import Quarantine, reasons
 from monitor.engine.switch import told
 from monitor.store.redis import RedisStore
 
@@ -16,11 +18,12 @@ class CauseShown(TypedDict):
 
 
 class QuarantineShown(TypedDict):
-    """How many of the partitions refuse new holds, and until when at least."""
+    """How many of the partitions refuse new holds, until when at least, and why."""
 
     partitions: int
     of: int
     until: str
+    why: str
 
 
 class GuardShown(TypedDict):
@@ -32,17 +35,20 @@ class GuardShown(TypedDict):
 
 async def guard_report(store: RedisStore, now: datetime) -> GuardShown:
     """The operator's switch and quarantines are the store's own; of the bankroll the daemons say what they find."""
-    switch, ends = await store.switch(), await store.quarantines(now)
+    switch, bound = await store.switch(), await store.quarantines(now)
     causes = {one.about: one.why for one in await store.reports(now) if one.name == "GuardClosed"}
     causes.pop("operator", None)
     if switch.since is not None:
         causes["operator"] = told(switch)
     return {
         "closed": [{"cause": cause, "why": why} for cause, why in sorted(causes.items())],
-        "quarantine": {"partitions": len(ends), "of": len(store.partitions), "until": stamp(max(ends))}
-        if ends
-        else None,
+        "quarantine": _shown(bound, len(store.partitions)) if bound else None,
     }
+
+
+def _shown(bound: Sequence[Quarantine], partitions: int) -> QuarantineShown:
+    until = stamp(max(one.until for one in bound))
+    return {"partitions": len(bound), "of": partitions, "until": until, "why": reasons(bound)}
 
 
 def guard_lines(guard: GuardShown) -> list[str]:
@@ -50,5 +56,5 @@ def guard_lines(guard: GuardShown) -> list[str]:
     lines = [f"guard closed, every bet is refused: {one['why']}" for one in guard["closed"]]
     if bound := guard["quarantine"]:
         where = f"{bound['partitions']} of {bound['of']} partitions"
-        lines.append(f"guard in quarantine, holds may have been lost: {where}, until {bound['until'][:19]}Z at least")
+        lines.append(f"guard in quarantine, {bound['why']}: {where}, until {bound['until'][:19]}Z at least")
     return lines

@@ -9,7 +9,7 @@ import structlog
 
 from monitor.concerns import Concerns
 from monitor.duties import Duty
-from monitor.engine.guardports import GuardStore, Tended
+from monitor.engine.guardports import GuardStore, Quarantine, Tended, reasons
 from monitor.engine.ports import Clock
 from monitor.engine.switch import Switchboard
 from monitor.guard import units
@@ -57,7 +57,7 @@ class GuardWatch:
     concerns: Concerns
     clock: Clock
     bell: asyncio.Event = field(default_factory=asyncio.Event)
-    _bound: dict[int, datetime] = field(default_factory=dict)
+    _bound: dict[int, Quarantine] = field(default_factory=dict)
     _unsettled: dict[int, _Told] = field(default_factory=dict)
     _next: int = 0
 
@@ -103,8 +103,8 @@ class GuardWatch:
 
     def _take(self, partition: int, tended: Tended) -> None:
         now = self.clock()
-        if tended.bound_until is not None and tended.bound_until > now:
-            self._bound[partition] = tended.bound_until
+        if tended.bound is not None and tended.bound.until > now:
+            self._bound[partition] = tended.bound
         else:
             self._bound.pop(partition, None)
         told = _unseen(tended)
@@ -116,9 +116,11 @@ class GuardWatch:
         self._unsettled[partition] = told
 
     def _tell_quarantine(self, partitions: int) -> None:
-        if self._bound:
-            until = f"until {max(self._bound.values()):%H:%M:%SZ} and until they are read anew"
-            self.concerns.report("GuardQuarantined", f"{len(self._bound)} of {partitions} partitions, {until}")
+        if bound := self._bound.values():
+            until = f"until {max(one.until for one in bound):%H:%M:%SZ} and until they are read anew"
+            self.concerns.report(
+                "GuardQuarantined", f"{len(bound)} of {partitions} partitions, {until}: {reasons(bound)}"
+            )
         else:
             self.concerns.settle("GuardQuarantined")
 

@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from monitor.concerns import Concerns
 from monitor.duties import Duties, Duty
+from monitor.engine.guardports import Quarantine
 from monitor.gauges import Gauges
 from monitor.guard_settings import GuardSettings
 from monitor.metrics import Metrics
@@ -41,8 +42,8 @@ async def test_case_10_the_loss_of_any_partition_is_told_once_and_its_accounts_a
     assert crew.enrolled == 1
     assert all(await store.epochs())
     terms = crew.config.guard.terms()
-    bound = [(await store.tend(number, clock(), terms)).bound_until for number in range(4)]
-    assert bound == [None, None, clock() + terms.quarantine, None], "holds were lost there"
+    bound = [(await store.tend(number, clock(), terms)).bound for number in range(4)]
+    assert bound == [None, None, Quarantine(clock() + terms.quarantine), None], "holds were lost there"
 
 
 async def test_whoever_rings_says_nothing_when_all_ends_in_the_turn_of_a_ring(store, clock, caplog):

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from monitor.concerns import Concerns
-from monitor.engine.guardports import Tended
+from monitor.engine.guardports import Quarantine, Tended
 from monitor.engine.switch import Bankroll, Switchboard
 from monitor.errors import StoreUnavailable
 from monitor.guard.hold import Debit, Hold
@@ -90,13 +90,21 @@ async def test_every_partition_is_tended_once_in_a_round(watch, clock):
 
 async def test_a_quarantine_is_told_until_the_last_partition_is_out_of_it(watch, clock):
     store = Tending()
-    store.found = {1: Tended((), NOON + minutes(5)), 3: Tended((), NOON + minutes(7))}
+    store.found = {
+        1: Tended((), Quarantine(NOON + minutes(5))),
+        3: Tended((), Quarantine(NOON + minutes(7), set_forward=True)),
+    }
     await a_round(watch, store)
-    assert told(watch)["GuardQuarantined", ""] == "2 of 4 partitions, until 12:07:00Z and until they are read anew"
+    assert told(watch)["GuardQuarantined", ""] == (
+        "2 of 4 partitions, until 12:07:00Z and until they are read anew: "
+        "holds may have been lost and the store's clock was set forward"
+    )
 
     clock.pass_(minutes(6))
     await a_round(watch, store)
-    assert told(watch)["GuardQuarantined", ""] == "1 of 4 partitions, until 12:07:00Z and until they are read anew"
+    assert told(watch)["GuardQuarantined", ""] == (
+        "1 of 4 partitions, until 12:07:00Z and until they are read anew: the store's clock was set forward"
+    )
     clock.pass_(minutes(2))
     await a_round(watch, store)
     assert told(watch) == {}

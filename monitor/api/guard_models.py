@@ -183,7 +183,9 @@ class Wallet(_Answer, frozen=True):
     holds: list[OpenHold]
     debits: list[Debit]
     locks: list[Lock]
-    quarantined_until: Annotated[Stamp | None, Meta(description="holds may have been lost: until then nothing new")]
+    quarantined_until: Annotated[
+        Stamp | None, Meta(description="holds may have been lost or have ended early: until then nothing new")
+    ]
     version: int
     more: int
 

@@ -1,6 +1,6 @@
 """What the guard needs of the store, and of those who know the accounts, poll them and keep the switch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
@@ -22,12 +22,24 @@ Call = Literal["commit", "settled", "release"]
 Undone = Literal["refused", "expired", "forgotten"]
 
 
+class Quarantine(NamedTuple):
+    """Until when a partition refuses new holds: they may have been lost there, or its clock was `set_forward`."""
+
+    until: datetime
+    set_forward: bool = False
+
+
 class Tended(NamedTuple):
-    """What the janitor found in one partition: debits older than allowed, by account and asset, and until when it is
-    quarantined."""
+    """What the janitor found in one partition: debits older than allowed, by account and asset, and its quarantine."""
 
     unsettled: Sequence[tuple[str, str, Debit]]
-    bound_until: datetime | None
+    bound: Quarantine | None
+
+
+def reasons(bound: Iterable[Quarantine]) -> str:
+    """What they are for, for people."""
+    whys = {"the store's clock was set forward" if one.set_forward else "holds may have been lost" for one in bound}
+    return " and ".join(sorted(whys))
 
 
 class SwitchStore(Protocol):
@@ -125,7 +137,7 @@ class GuardStore(SwitchStore, Protocol):
 
     async def tend(self, partition: int, older_than: datetime, terms: Terms) -> Tended:
         """Give back what has expired and strike off what is covered in quiet wallets of one partition, and notice that
-        it may have lost holds, though nobody bets there any more."""
+        it may have lost holds or its clock was set forward, though nobody bets there any more."""
         ...
 
 

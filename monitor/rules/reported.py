@@ -133,8 +133,8 @@ REPORTED_RULES = (
     Reported(
         alert="GuardQuarantined",
         severity="critical",
-        said="the store may have lost holds, the guard refuses new ones",
-        over="the guard holds again: what may have been lost is over",
+        said="the guard refuses new holds, those in the store are in doubt",
+        over="the guard holds again: what was in doubt is over",
     ),
     Reported(
         alert="GuardLateCommit",

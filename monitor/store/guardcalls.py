@@ -1,17 +1,20 @@
 """How the guard's functions are called: on its own connections, saying what this process remembers of the wallet."""
 
 import asyncio
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
 
+from monitor.clock import steady_ns
 from monitor.errors import StoreUnavailable
 from monitor.guard.hold import Terms
 from monitor.store.batch import fcall
-from monitor.store.guardcodec import Argument, index_ms, quarantine_us, record_ms, terms_text, version_and_mark
-from monitor.store.guardkeys import WalletKeys, index
+from monitor.store.guardcodec import NOW, Argument, index_ms, quarantine_us, record_ms, terms_text, version_and_mark
+from monitor.store.guardkeys import WalletKeys, guard, index
 from monitor.store.keys import Partition
+from monitor.store.reckoning import Reckoning
 from monitor.store.recollection import Own, Recollection
 from monitor.store.session import Session
 from monitor.store.wire import Command
@@ -27,9 +30,16 @@ HoldName = tuple[str, str]
 
 
 class GuardCalls(Session):
-    """What the parts of the guard's store share."""
+    """What the parts of the guard's store share.
+
+    `steady_override` replaces the clock of ours that nobody sets, in nanoseconds. Where a test replaces the server's
+    alone, the two are not compared.
+    """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
+        self.steady_override: Callable[[], int] | None = None
+        self._reckonings: dict[int, Reckoning] = defaultdict(Reckoning)
+        self._doubting = asyncio.Lock()
         self._recollection = Recollection()
         self._keys: dict[str, WalletKeys] = {}
         self._saying: set[asyncio.Task[None]] = set()
@@ -44,6 +54,17 @@ class GuardCalls(Session):
     def open_holds(self) -> int:
         """How many holds that this process has made are open, as far as it remembers; see the port."""
         return self._recollection.open(self._estimate_us() or 0)
+
+    async def quarantine_partitions(
+        self, partitions: Iterable[int], terms: Terms, *, set_forward: bool = False
+    ) -> None:
+        """Holds may have been lost there, or have ended early: no new ones, until a reading that began once the longest
+        of them is over."""
+        length, why = self._quarantine_us(terms, self._estimate_us()), "1" if set_forward else ""
+        touched = [[guard(self.partitions[one])] for one in partitions]
+        await asyncio.gather(
+            *(self._guard_batch.fcall("bm_guard_quarantine", keys, self._now, length, why) for keys in touched)
+        )
 
     def _wallets(self, account: str) -> WalletKeys:
         found = self._keys.get(account)
@@ -66,6 +87,55 @@ class GuardCalls(Session):
         """Call a function on a wallet, with a hold on its record too."""
         command = self._call(what, where, terms, args, hold=hold, sixth=sixth)
         return await self._heard(where, terms, await self._guard_batch.command(*command))
+
+    async def _decided(
+        self, what: str, where: WalletKeys, terms: Terms, args: Sequence[Argument],
+        hold: HoldName | None = None, index_command: Command | None = None, *, again: bool = False,
+    ) -> tuple[bytes | None, bytes]:  # fmt: skip
+        """A decision, and at once what a command on the hold's index answers.
+
+        The function is told until when it may decide: later than that the call was long on its way, or the clock was
+        set forward. Then nothing was done, and it is asked once more.
+        """
+        known, reckoning, sent = None, self._reckonings[where.where.number], self._ours()
+        latest = reckoning.latest(sent)
+        command = self._call(what, where, terms, [*args, latest], hold=hold)
+        if index_command is None:
+            reply = await self._guard_batch.command(*command)
+        else:
+            known, reply = await self._guard_batch.together(index_command, command)
+        await self._heard(where, terms, reply)
+        now = reply[NOW]
+        if now > latest:
+            if again:
+                raise StoreUnavailable("questions reach the store too late to be answered")
+            await self._set_forward(where.where, terms, sent, int(now), latest)
+            _, reply = await self._decided(what, where, terms, args, hold, again=True)
+        elif sent and sent == reckoning.said_at:
+            reckoning.heard(sent, int(now))
+        return known, reply
+
+    async def _set_forward(self, partition: Partition, terms: Terms, sent: int, now_us: int, latest: bytes) -> bool:
+        """Whether an answer that was just heard proves that the clock was set forward: then holds have ended early, and
+        debits count as booked before they are. The partition is in quarantine for it."""
+        if not sent:
+            return False
+        heard, number, reckoning = self._ours(), partition.number, self._reckonings[partition.number]
+        async with self._doubting:
+            if by := reckoning.gained(sent, heard, now_us, latest):
+                log.error("guard.clock_set_forward", partition=number, by_seconds=round(by / 1_000_000, 1))
+                await self.quarantine_partitions([number], terms, set_forward=True)
+                # Only now: else whoever fails here would be the last to know.
+                reckoning.begin(sent, now_us)
+            else:
+                reckoning.heard(sent, now_us)
+        return bool(by)
+
+    def _ours(self) -> int:
+        """The time by the clock of ours that nobody sets; 0 where it is not compared."""
+        if self.clock_override is None:
+            return steady_ns()
+        return 0 if self.steady_override is None else self.steady_override()
 
     async def _guard_with_index(
         self, index_command: Command, what: str, where: WalletKeys, terms: Terms, args: Sequence[Argument],

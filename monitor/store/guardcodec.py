@@ -10,6 +10,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, cast
 
+from monitor.engine.guardports import Quarantine
 from monitor.guard import units
 from monitor.guard.hold import Ask, Balance, Debit, Hold, Lock, Outcome, Resolution, State, Terms, Verdict
 from monitor.guard.reasons import Reason
@@ -23,8 +24,9 @@ UNSETTLED_IDS = timedelta(days=366)
 #: How much longer than its record an id is known to be of an account.
 INDEX_LONGER = timedelta(hours=1)
 
-#: Where a reply's head ends, and the sums that follow in a verdict.
+#: Where a reply's head ends, with the store's time, and the sums that follow in a verdict.
 _HEAD, _SUMS = 48, 138
+NOW = slice(32, _HEAD)
 
 Argument = str | bytes | int
 
@@ -101,7 +103,7 @@ def version_and_mark(reply: bytes) -> tuple[int, int]:
 
 def now_of(reply: bytes) -> datetime:
     """The store's time, which follows."""
-    return moment(int(reply[32:_HEAD]))
+    return moment(int(reply[NOW]))
 
 
 def verdict(ask: Ask, terms: Terms, reply: bytes) -> tuple[Verdict, bytes]:
@@ -204,9 +206,9 @@ def debits_of_assets(flat: Sequence[bytes]) -> Iterator[tuple[str, Debit]]:
         )  # fmt: skip
 
 
-def bound_until(guard: bytes) -> datetime:
+def quarantine(guard: bytes) -> Quarantine:
     """Until when a partition refuses new holds, or did last."""
-    return moment(int(guard[32:48]))
+    return Quarantine(moment(int(guard[32:48])), guard[48:64] == guard[:16])
 
 
 def debits(flat: Sequence[bytes]) -> Iterator[Debit]:

@@ -26,7 +26,7 @@ class GuardingStore(GuardCalls):
     async def check(self, ask: Ask, terms: Terms) -> Verdict:
         """May this be spent? Reserves nothing, remembers nothing."""
         where, args = self._wallets(ask.account), guardcodec.ask_args(ask)
-        return guardcodec.verdict(ask, terms, await self._guard("check", where, terms, args))[0]
+        return guardcodec.verdict(ask, terms, (await self._decided("check", where, terms, args))[1])[0]
 
     async def hold(self, ask: Ask, terms: Terms) -> Verdict:
         """Check and reserve; see the port.
@@ -37,7 +37,7 @@ class GuardingStore(GuardCalls):
         where, name = self._wallets(ask.account), (ask.caller, ask.hold)
         mine, args = f"+{ask.account}".encode(), guardcodec.hold_args(ask, terms)
         claim = ("SET", index(*name), mine, "NX", "GET", "PX", index_ms(terms))
-        known, reply = await self._guard_with_index(claim, "hold", where, terms, args, name)
+        known, reply = await self._decided("hold", where, terms, args, name, claim)
         if known is not None and known != mine:
             return await self._obey(ask, terms, known)
         verdict, record = guardcodec.verdict(ask, terms, reply)

@@ -39,8 +39,8 @@ class WalletKeys:
 
     @property
     def guard(self) -> str:
-        """String of the partition: the mark of the last loss, that of its first use, until when a quarantine lasts, and
-        the life of the server that it last vouched for. For ever."""
+        """String of the partition: the mark of the last quarantine, that of its first use, until when it lasts, the
+        mark of the last one for a clock set forward, and the life of the server that it last vouched for. For ever."""
         return guard(self.where)
 
     @property

@@ -1,11 +1,11 @@
 """What else there is about wallets: the whole view, locks, and what nobody touches."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from monitor.engine.guardports import Tended
+from monitor.engine.guardports import Quarantine, Tended
 from monitor.guard.hold import Debit, Hold, Lock, Terms, Wallet
 from monitor.model.window import micros, moment
 from monitor.store import guardcodec, guardkeys
@@ -75,9 +75,9 @@ class WardingStore(GuardCalls):
 
     async def tend(self, partition: int, older_than: datetime, terms: Terms) -> Tended:
         """Give back what has expired and strike off what is covered in quiet wallets of one partition, and notice that
-        it may have lost holds, though nobody bets there any more."""
+        it may have lost holds or its clock was set forward, though nobody bets there any more."""
         where, looked, unsettled = self.partitions[partition], set[str](), list[tuple[str, str, Debit]]()
-        bound = b""
+        bound = None
         for _ in range(_ROUNDS_MAX):
             now, bound, due, gone = await self._due(where, terms)
             fresh = [name for name in map(bytes.decode, due) if name not in looked]
@@ -89,35 +89,26 @@ class WardingStore(GuardCalls):
             looked |= {*fresh, *left}
             if not fresh and not left:
                 break
-        return Tended(unsettled, moment(int(bound)) if bound else None)
+        return Tended(unsettled, bound)
 
-    async def quarantine_partitions(self, partitions: Iterable[int], terms: Terms) -> None:
-        """Holds may have been lost there: no new ones, until a reading that began once the longest of them is over."""
-        length = self._quarantine_us(terms, self._estimate_us())
-        await asyncio.gather(
-            *(
-                self._guard_batch.fcall(
-                    "bm_guard_quarantine", [guardkeys.guard(self.partitions[one])], self._now, length
-                )
-                for one in partitions
-            )
-        )
-
-    async def quarantines(self, now: datetime) -> list[datetime]:
-        """Until when each of the partitions refuses new holds that does so."""
+    async def quarantines(self, now: datetime) -> list[Quarantine]:
+        """Those of the partitions that refuse new holds."""
         found = await self._gather([("GET", guardkeys.guard(one)) for one in self.partitions])
-        return [until for one in found if one and (until := guardcodec.bound_until(one)) > now]
+        return [bound for one in found if one and (bound := guardcodec.quarantine(one)).until > now]
 
     async def _due(self, where: Partition, terms: Terms) -> Any:
         touched = [guardkeys.guard(where), guardkeys.tending(where), guardkeys.left(where)]
-        remembered = self._recollection.mark(where.number)
-        now, mark, *found = await self._guard_batch.fcall(
+        remembered, sent = self._recollection.mark(where.number), self._ours()
+        latest = self._reckonings[where.number].latest(sent)
+        now, mark, until, clock, *found = await self._guard_batch.fcall(
             "bm_guard_due", touched, self._now, *self.life(), "", remembered,
             self._terms(terms, self._estimate_us()), us(terms.hold_ids),
         )  # fmt: skip
         if self._recollection.heard_mark(where.number, int(mark)):
             await self._say_again(where, int(mark), terms)
-        return now, *found
+        if await self._set_forward(where, terms, sent, int(now), latest):
+            return await self._due(where, terms)
+        return now, Quarantine(moment(int(until)), clock == b"1") if until else None, *found
 
     async def _each(self, what: str, accounts: Sequence[str], age_us: int, terms: Terms) -> list[Any]:
         """Call a function on each account's wallets."""

@@ -1,7 +1,7 @@
 """The real store as the machine and the simulator use it: readings come by claims and commits, as polls make them."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.guard.hold import Terms
@@ -9,7 +9,7 @@ from monitor.model.feed import Fed, Feed
 from monitor.model.record import Commit
 from monitor.store.recollection import Recollection
 from monitor.store.redis import RedisStore
-from tests.builders import minutes, seconds
+from tests.builders import NOON, minutes, seconds
 from tests.fakes import FakeClock
 from tests.guard.simulator import ACCOUNT, LEASE
 
@@ -22,6 +22,7 @@ class StoreGround:
     def __init__(self, store: RedisStore) -> None:
         self.store = store
         self.guard = store
+        self.ahead = timedelta(0)
 
     async def poll(self, account: str) -> Any:
         """The newest claim there is, as of now; None while another one lasts."""
@@ -57,12 +58,18 @@ class StoreGround:
     async def won(self, amount: int) -> None:
         """Nothing: only a reading shows it."""
 
+    def apart(self, clock: FakeClock) -> None:
+        """From now on the store's clock is `ahead` of this one, which is the processes' own and is never set."""
+        self.store.clock_override = lambda: clock() + self.ahead
+        self.store.steady_override = lambda: (clock() - NOON + minutes(1)) // timedelta(microseconds=1) * 1_000
+
 
 async def emptied(store: RedisStore, clock: FakeClock, ground: type[StoreGround] = StoreGround) -> StoreGround:
     """This store as if it had never been used, nor this process, on this clock."""
-    store.clock_override = clock
+    store.clock_override, store.steady_override = clock, None
     await store._batch.command("FLUSHALL")
     store._cache.clear()
     store._claimed.clear()
     store._recollection = Recollection()
+    store._reckonings.clear()
     return ground(store)

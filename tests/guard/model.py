@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from monitor.engine.guardports import Solvency, Tended
+from monitor.engine.guardports import Quarantine, Solvency, Tended
 from monitor.guard import units
 from monitor.guard.hold import (
     Ask,
@@ -256,7 +256,7 @@ class ModelGuard:
             if debit.committed_at < older_than
         ]
         bound = [one.bound_until for one in self.accounts.values() if one.bound_until is not None]
-        return Tended(old, max(bound, default=None))
+        return Tended(old, Quarantine(max(bound)) if bound else None)
 
     # What follows from it.
 

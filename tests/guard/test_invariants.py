@@ -12,7 +12,13 @@ _SCHEDULES = "guard/test_simulator.py::test_no_schedule_promises_more_than_there
 _HISTORIES = "e2e/test_guard_histories.py::test_what_callers_are_told_at_once_is_what_one_after_the_other_could_be"
 #: Invariant → what it says, and who looks for it.
 INVARIANTS = {
-    "I1": ("no oversell", _MACHINE, _SCHEDULES, _HISTORIES),
+    "I1": (
+        "no oversell",
+        _MACHINE,
+        _SCHEDULES,
+        _HISTORIES,
+        "store/test_clock_set_forward.py::test_a_hold_that_ended_early_is_not_given_to_somebody_else",
+    ),
     "I2": ("what is held is the sum of the open holds", _MACHINE),
     "I3": ("a hold resolves once, and states only move forward", _MACHINE),
     "I4": (

@@ -15,20 +15,22 @@ from monitor.store.guarding import GuardingStore
 from monitor.store.redis import RedisStore
 from tests.guard.grounds import StoreGround, emptied
 from tests.guard.simulator import ModelGround, Result, run
+from tests.guard.stepped import SteppedSchedule
 from tests.guard.wrong import RULES, Wrong
 
 FIRST, END = map(int, os.environ.get("GUARD_SEEDS", "0-60").split("-"))
 RIGHT = Wrong("the right ones")
+STEPPED = Wrong("the right ones while the clock is set forward", schedule=SteppedSchedule)
 
 
 class Simulation:
     """Schedules on one server, by one set of rules."""
 
-    def __init__(self, runner: asyncio.Runner, store: RedisStore, ground: type[StoreGround]) -> None:
-        self.runner, self.store, self.ground = runner, store, ground
+    def __init__(self, runner: asyncio.Runner, store: RedisStore, rules: Wrong) -> None:
+        self.runner, self.store, self.ground, self.schedule = runner, store, rules.ground, rules.schedule
 
     def run(self, seed: int) -> Result:
-        return self.runner.run(run(seed, self.opened))
+        return self.runner.run(run(seed, self.opened, self.schedule))
 
     async def opened(self, clock) -> StoreGround:
         return await emptied(self.store, clock, self.ground)
@@ -45,7 +47,7 @@ def simulation(request, valkey_server, monkeypatch) -> Iterator[Simulation]:
     forget()
     with asyncio.Runner() as runner:
         store = runner.run(RedisStore.connect(valkey_server.url, partitions=1, life="test"))
-        yield Simulation(runner, store, rules.ground)
+        yield Simulation(runner, store, rules)
         runner.run(store._batch.command("FUNCTION", "DELETE", functions.called("balance_monitor")))
         runner.run(store.close())
     forget()
@@ -57,6 +59,7 @@ def forget() -> None:
     functions.called.cache_clear()
 
 
+@pytest.mark.parametrize("simulation", [RIGHT, STEPPED], indirect=True, ids=str)
 def test_no_schedule_promises_more_than_there_is(simulation):
     bad = [told for seed in range(FIRST, END) if not (told := simulation.run(seed)).good]
 

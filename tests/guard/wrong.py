@@ -12,17 +12,20 @@ from monitor.model.feed import Feed
 from monitor.store.guarding import GuardingStore
 from monitor.store.guardkeys import WalletKeys, index
 from tests.guard.grounds import StoreGround
-from tests.guard.simulator import ACCOUNT, ASSET
+from tests.guard.simulator import ACCOUNT, ASSET, Schedule
+from tests.guard.stepped import SteppedSchedule
 
 
 @dataclass(frozen=True)
 class Wrong:
-    """A wrong rule. `lua` is what is written instead of what; `ground` what polls and wins do; `store` of the store."""
+    """A wrong rule. `lua` is what is written instead of what; `ground` what polls and wins do; `store` of the store;
+    `schedule` where it shows."""
 
     name: str
     lua: tuple[tuple[str, str], ...] = ()
     ground: type[StoreGround] = StoreGround
     store: dict[str, Any] = field(default_factory=dict)
+    schedule: type[Schedule] = Schedule
 
     def __str__(self) -> str:
         return self.name
@@ -59,6 +62,10 @@ async def _no_tombstone(self: GuardingStore, what: str, caller: str, hold: str, 
         return Resolution("done", None, await self.time())
     ended = await self._at(what, known[1:].decode(), (caller, hold), terms, 86_400_000, more)
     return self._ended(ended, caller, hold)
+
+
+async def _nothing(*_: Any, **__: Any) -> None:
+    pass
 
 
 _NO_FENCE = ("if fence <= at and at <= now then", "if false then")
@@ -106,4 +113,17 @@ RULES = (
         ),
     ),
     Wrong("a release of an unknown id leaves no tombstone", store={"_bury": _no_tombstone}),
+    Wrong("nobody looks whether the clock was set forward", store={"_ours": lambda _: 0}, schedule=SteppedSchedule),
+    Wrong(
+        "only the janitor looks whether the clock was set forward",
+        (
+            ("if wallet.now_text > latest then", "if false then"),
+        ),
+        schedule=SteppedSchedule,
+    ),
+    Wrong(
+        "a clock that was set forward is no reason for a quarantine",
+        store={"quarantine_partitions": _nothing},
+        schedule=SteppedSchedule,
+    ),
 )  # fmt: skip

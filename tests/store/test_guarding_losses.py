@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from monitor.engine.guardports import Quarantine
 from monitor.store.guardkeys import index
 from monitor.store.redis import RedisStore
 from tests.builders import minutes, seconds
@@ -82,7 +83,7 @@ async def test_a_wallet_that_others_have_pushed_up_again_is_noticed_by_the_hold_
 async def test_quarantine_ends_with_a_reading_that_began_after_it(guard, clock):
     await guard.quarantine_partitions(range(PARTITIONS), TERMS)
     assert (await guard.wallet("player-7", "USDT", TERMS)).bound_until == clock() + QUARANTINE
-    assert (await guard.tend(0, clock(), TERMS)).bound_until == clock() + QUARANTINE
+    assert (await guard.tend(0, clock(), TERMS)).bound == Quarantine(clock() + QUARANTINE)
 
     clock.pass_(QUARANTINE - seconds(0.000001))
     await reads(guard, {"USDT": fed("100")})
@@ -97,7 +98,7 @@ async def test_quarantine_ends_with_a_reading_that_began_after_it(guard, clock):
     await reads(guard, {"USDT": fed("100")})
     assert await reason(guard, "d") == "OK"
     assert (await guard.wallet("player-7", "USDT", TERMS)).bound_until is None
-    assert (await guard.tend(0, clock(), TERMS)).bound_until is None
+    assert (await guard.tend(0, clock(), TERMS)).bound is None
 
 
 @pytest.mark.parametrize("noticed_by", ["bet", "janitor", "emptied"])
@@ -122,7 +123,7 @@ async def test_after_a_reload_a_quarantine_is_as_long_as_holds_made_before_it_ma
                 await guard._batch.command("SET", key, b"%016d" % 1 + known[16:])
             case "emptied":
                 await guard.quarantine_partitions([where], shorter)
-        return (await guard.tend(where, clock(), shorter)).bound_until - clock()
+        return (await guard.tend(where, clock(), shorter)).bound.until - clock()
 
     assert await lose() == TERMS.quarantine
     clock.pass_(TERMS.quarantine + seconds(1))

@@ -185,7 +185,7 @@ async def test_a_loss_is_noticed_where_nobody_bets_any_more_and_nowhere_else(far
     async def quarantined():
         now = await store.time()
         found = [await store.tend(number, now, TERMS) for number in range(len(store.partitions))]
-        return [number for number, one in enumerate(found) if one.bound_until is not None]
+        return [number for number, one in enumerate(found) if one.bound is not None]
 
     assert await quarantined() == []
     server.kill()

@@ -3,7 +3,7 @@
 -- ARGV  as for every call on a wallet, then asset, amount 45, greatest age, a reason to refuse that is known already or
 --       '', '1' if the configuration names the asset, whose money it is or ''; to hold it also id of the hold, account,
 --       decimals 2, ttl, decision, for how many milliseconds its record is kept, '1' or '0' if an exposure is stated,
---       '' where nobody looks at it
+--       '' where nobody looks at it; last of all the latest time 16 at which to decide
 
 -- In the order in which they are looked for.
 local RANK = {
@@ -52,9 +52,14 @@ local function judge(wallet, args)
   return lacks(wallet, args) and 'INSUFFICIENT_FUNDS' or early
 end
 
--- The wallet that a question is about, and the reason; `names` is set where it is not known which wallet that is.
-local function decide(keys, args, known)
+-- The wallet that a question is about, and the reason; `names` is set where it is not known which wallet that is. No
+-- reason where it is later than the caller takes for possible: the call was long on its way, or the clock was set
+-- forward.
+local function decide(keys, args, known, latest)
   local wallet = wallet_of(keys, args, known, args[7], true, args[12])
+  if wallet.now_text > latest then
+    return wallet, nil
+  end
   if wallet.names then
     return wallet, 'ASSET_UNKNOWN'
   end
@@ -76,9 +81,12 @@ end
 -- KEYS  as for every call on a wallet, without a record
 -- Returns held 45, unsettled 45, then in a line each: reason, flag, asset, feed or '', and where there is one the state of the hold
 -- and its record. The flag is 'networks', 'reused', 'replayed' or ''; with the first of these the names of the asset
--- are in the place of the hold.
+-- are in the place of the hold. Only the head where it is too late to decide: nothing was done.
 local function check(keys, args)
-  local wallet, reason = decide(keys, args, beside(keys))
+  local wallet, reason = decide(keys, args, beside(keys), args[13])
+  if not reason then
+    return head(wallet)
+  end
   if wallet.names then
     return verdict(wallet, reason, 'networks')
   end
@@ -129,7 +137,10 @@ local function hold(keys, args)
   if known[2] then
     return replay(keys, args, known)
   end
-  local wallet, reason = decide(keys, args, known)
+  local wallet, reason = decide(keys, args, known, args[20])
+  if not reason then
+    return head(wallet)
+  end
   if wallet.names then
     return verdict(wallet, reason, 'networks')
   end

@@ -6,15 +6,17 @@ local LOOKS_MAX, DEBITS_MAX = 100, 20
 -- Also that holds may have been lost is noticed where nobody bets any more; who never did has lost none.
 -- KEYS  guard, tending, left
 -- ARGV  as for every call on a wallet, without a version, then before when an account must have gone
--- Returns {now, mark, until when the partition is quarantined or '', accounts to look at, accounts that are gone}.
+-- Returns {now, mark, until when the partition is quarantined or '', '1' if its clock was set forward, accounts to look
+-- at, accounts that are gone}.
 local function due(keys, args)
   local now, text = clock(args[1]), redis.call('GET', keys[1])
   local known = {now = now, now_text = whole(now), version = NEVER, mark = NEVER, bound = NEVER}
   if tonumber(args[5]) > 0 or text then
-    vouch(keys[1], text, nil, args, known)
+    text = vouch(keys[1], text, nil, args, known)
   end
   return {
     known.now_text, known.mark, known.bound > known.now_text and known.bound or '',
+    text and text:sub(49, 64) == known.mark and '1' or '0',
     redis.call('ZRANGEBYSCORE', keys[2], '-inf', whole(now), 'LIMIT', 0, LOOKS_MAX),
     redis.call('ZRANGEBYSCORE', keys[3], '-inf', whole(now - tonumber(args[7])), 'LIMIT', 0, LOOKS_MAX),
   }
@@ -125,13 +127,13 @@ local function forget(keys, args)
   return head(wallet)
 end
 
--- Holds may have been lost: no new ones for so long.
+-- Holds may have been lost, or the clock was set forward: no new ones for so long.
 -- KEYS  guard
--- ARGV  now, how long
+-- ARGV  now, how long, '1' if the clock was set forward
 -- Returns until when.
 local function quarantine(keys, args)
-  local text = redis.call('GET', keys[1]) or NEVER .. NEVER .. NEVER
-  text = confine(keys[1], text, clock(args[1]), tonumber(text:sub(1, 16)), tonumber(args[2]))
+  local text = redis.call('GET', keys[1]) or NEVER:rep(4)
+  text = confine(keys[1], text, clock(args[1]), tonumber(text:sub(1, 16)), tonumber(args[2]), args[3] == '1')
   return text:sub(33, 48)
 end
 

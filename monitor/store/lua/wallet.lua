@@ -17,8 +17,9 @@
 -- token 16, decimals 2, '1' if anything is locked, what of that `available` contains 45, `available` 45; and `s:` the
 -- sums: held 45, unsettled 45, open holds 6, up to when debits have been looked at 16.
 --
--- Of a partition, `guard` is the mark of the last loss or of its first use 16, that of its first use 16, until when a
--- quarantine lasts 16, and the life of the server that it last vouched for.
+-- Of a partition, `guard` is the mark of the last quarantine or of its first use 16, that of its first use 16, until
+-- when it lasts 16, the mark of the last one for a clock that was set forward 16, and the life of the server that it last
+-- vouched for.
 
 -- Expired holds given back, and covered debits struck off, in one call; and how many holds where a bet would else be
 -- refused.
@@ -78,24 +79,24 @@ local function lag(wallet)
   return tonumber(wallet.terms:sub(17, 32))
 end
 
--- Holds may have been lost: no new ones for so long, under a mark that is newer than this one. Returns what is known of
--- the partition from now on.
-local function confine(guard, text, now, mark, length)
-  local bound = math.max(tonumber(text:sub(33, 48)), now + length)
-  text = fixed(math.max(now, mark + 1)) .. text:sub(17, 32) .. fixed(bound) .. text:sub(49)
+-- Holds may have been lost, or the clock was set forward: no new ones for so long, under a mark that is newer than this
+-- one. Returns what is known of the partition from now on.
+local function confine(guard, text, now, mark, length, set_forward)
+  local bound, newer = math.max(tonumber(text:sub(33, 48)), now + length), fixed(math.max(now, mark + 1))
+  text = newer .. text:sub(17, 32) .. fixed(bound) .. (set_forward and newer or text:sub(49, 64)) .. text:sub(65)
   redis.call('SET', guard, text)
   return text
 end
 
 -- What is known of a partition from now on, if that is not just what the caller remembers: see `vouch`.
 local function doubt(guard, text, newest, args, wallet)
-  local before, known = text, text:sub(49)
+  local before, known = text, text:sub(65)
   local mark, remembered = tonumber(text:sub(1, 16)), tonumber(args[5])
   local lost = mark < remembered or (remembered > 0 and mark > remembered and text:sub(1, 16) == text:sub(17, 32))
   -- A run of a server is the same one, whatever is known of it besides.
   if args[2] ~= '' and known ~= args[2] and known:sub(1, #args[2] + 1) ~= args[2] .. '-' then
     lost = lost or known ~= '' or args[3] == '0'
-    text = text:sub(1, 48) .. args[2]
+    text = text:sub(1, 64) .. args[2]
   end
   if not lost and mark == remembered then
     lost = wallet.version < args[4] or newest == false
@@ -116,14 +117,15 @@ end
 -- the whole partition is quarantined, under a new mark. What was remembered under an older mark proves nothing new,
 -- unless nobody has noticed any loss: then the partition began anew since. `guard` is the partition's key and `text`
 -- what is there, `newest` the hold which must be there; `wallet` knows the time and its version, and is told the
--- quarantine and the mark.
+-- quarantine and the mark. Returns what is there from now on.
 local function vouch(guard, text, newest, args, wallet)
-  text = text or NEVER .. NEVER .. NEVER
-  local same = text:sub(1, 16) == args[5] and text:sub(49) == args[2]
+  text = text or NEVER:rep(4)
+  local same = text:sub(1, 16) == args[5] and text:sub(65) == args[2]
   if not same or wallet.version < args[4] or newest == false then
     text = doubt(guard, text, newest, args, wallet)
   end
   wallet.mark, wallet.bound = text:sub(1, 16), text:sub(33, 48)
+  return text
 end
 
 -- What is known beside the wallet, in one call: of its partition, of the hold, of the caller's newest one.
