@@ -81,10 +81,13 @@ class WatchRefused(MonitorError):
 
 
 class WatchTaken(MonitorError):
-    """Another account stands for this wallet: the guard would promise its money twice."""
+    """Another account stands for this wallet, or did (`gone`): the guard would promise its money twice."""
 
-    def __init__(self, account: str, other: str) -> None:
-        super().__init__(f"{account} would be the wallet that {other} is: use that one, or remove it first")
+    def __init__(self, account: str, other: str, *, gone: bool = False) -> None:
+        was = f"was, and what was bet as {other} may count yet: use that name, or try again in a while"
+        super().__init__(
+            f"{account} would be the wallet that {other} " + (was if gone else "is: use that one, or remove it first")
+        )
 
 
 class WatchesFull(MonitorError):

@@ -83,7 +83,7 @@ class Visitors:
         terms = crew.config.guard.terms()
         # Until then a hold of the account may still become a debit.
         kept = max(terms.hold_ids, terms.quarantine)
-        self.watches = Watches(crew.store, crew.config.accounts, self._enlist, self, kept)
+        self.watches = Watches(crew.store, crew.config.accounts, self._enlist, self, kept, terms)
 
     def call_the_roll(self) -> None:
         """Begin with the accounts of the configuration."""

@@ -43,7 +43,9 @@ PROBLEMS: Mapping[str, Kind] = {
     "locks-full": Kind(409, "As many sources lock this wallet as are kept."),
     "silence-configured": Kind(409, "The silence stands in the configuration file: remove it there."),
     "silences-full": Kind(409, "There are as many silences as are kept."),
-    "wallet-watched": Kind(409, "Another account stands for this wallet: `detail` names it."),
+    "wallet-watched": Kind(
+        409, "Another account stands for this wallet, or did and its bets may count yet: `detail` names it."
+    ),
     "watches-full": Kind(409, "There are as many watches as there may be: end some first."),
     "hold-expired": Kind(410, "The hold's time is over, which is final: the money is free again."),
     "request-too-large": Kind(413, "No request needs a body of this size."),

@@ -13,8 +13,9 @@ from monitor.engine.everyone import Everyone
 from monitor.engine.owners import Owners
 from monitor.engine.watchports import Crowd, Enlisted, Kept, WatchStore
 from monitor.errors import StoreUnavailable, WatchesFull, WatchRefused, WatchTaken
+from monitor.guard.hold import Terms
 from monitor.model.record import Account
-from monitor.model.watch import Alone, Ended, Ending, Place, Watched
+from monitor.model.watch import Alone, Ended, Ending, Former, Place, Watched
 
 log = structlog.get_logger("monitor.watches")
 
@@ -22,11 +23,13 @@ log = structlog.get_logger("monitor.watches")
 OVER_KEPT = 10_000
 #: Looks at who else has come to stand for a wallet, before nobody knows.
 LOOKS_MAX = 10
+#: By then every process has heard that a watch is over, and takes no bets of it.
+HEARD = timedelta(seconds=2)
 
 
 @dataclass(slots=True)
 class Watches:
-    """The accounts of one configuration and the watches that it can read, in one process.
+    """The accounts of one configuration and the watches that it can read, in one process. `terms` are its guard's.
 
     `enlist` makes the account of (name, provider, settings as JSON), or raises WatchRefused. `kept` is how long it is
     remembered that a watch is over. `strange` are watches that this configuration cannot read. `clashes` are the names
@@ -38,6 +41,7 @@ class Watches:
     enlist: Callable[[str, str, str], Enlisted]
     crowd: Crowd
     kept: timedelta
+    terms: Terms
     watched: dict[str, Account] = field(default_factory=dict)
     strange: dict[str, Watched] = field(default_factory=dict)
     clashes: dict[str, bool] = field(default_factory=dict)
@@ -96,27 +100,40 @@ class Watches:
     async def put(self, name: str, provider: str, settings: str, expires_in: timedelta | None) -> Kept:
         """Watch an account, or watch it otherwise: it is durable, and being read, when this returns.
 
-        WatchRefused: it cannot be watched like that. WatchTaken: another account stands for its wallet. WatchesFull:
-        there are too many.
+        WatchRefused: it cannot be watched like that. WatchTaken: another account stands for its wallet, or did, and
+        what was bet under that name may count yet. WatchesFull: there are too many.
         """
-        enlisted = self.enlist(name, provider, settings)
+        enlisted, cleared = self.enlist(name, provider, settings), ""
         for _ in range(LOOKS_MAX):
             await self._check_alone(enlisted.account)
             # As of here: what others do meanwhile, anywhere, is not known yet.
-            alone = self._alone(enlisted.account)
+            alone = self._alone(enlisted.account, cleared)
             answer = await self.store.watch(name, provider, settings, expires_in, self.kept, alone)
             if answer == "full":
                 raise WatchesFull("there are as many watches as there may be; end some first")
-            if answer != "contested":
+            if isinstance(answer, Former):
+                await self._check_left(name, answer)
+                cleared = answer.account
+            elif answer == "contested":
+                await self.refresh()
+            else:
                 watched, new, before = answer
                 self._take(watched, enlisted)
                 await self.crowd.begin(enlisted.account, "" if before == provider else before)
                 return Kept(enlisted.account, watched.expires_at, new)
-            await self.refresh()
         raise StoreUnavailable(f"others change all the time who stands for the wallet of {name}")
 
-    def _alone(self, account: Account) -> Alone | None:
-        return None if account.target is None else Alone(owner(account), self._place)
+    def _alone(self, account: Account, cleared: str) -> Alone | None:
+        if account.target is None:
+            return None
+        # Debits that only `settled` covers count for however long.
+        matters = self.kept if self.terms.posting_delay is None else self.terms.quarantine
+        return Alone(owner(account), self._place, matters, cleared)
+
+    async def _check_left(self, name: str, former: Former) -> None:
+        """Under its new name nobody would know what was bet of this wallet."""
+        if former.since < HEARD or not await self.store.at_rest(former.account, self.terms.read_lag):
+            raise WatchTaken(name, former.account, gone=True)
 
     async def _check_alone(self, account: Account) -> None:
         await self._owners.ready()

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
 from monitor.model.record import Account
-from monitor.model.watch import Alone, Ended, Ending, Place, Watched, WatchNews
+from monitor.model.watch import Alone, Ended, Ending, Former, Place, Watched, WatchNews
 
 
 class WatchStore(Protocol):
@@ -19,12 +19,17 @@ class WatchStore(Protocol):
         expires_in: timedelta | None,
         kept: timedelta,
         alone: Alone | None = None,
-    ) -> tuple[Watched, bool, str] | Literal["full", "contested"]:
+    ) -> tuple[Watched, bool, str] | Former | Literal["full", "contested"]:
         """Watch an account from now on: the watch, whether it is new, and the provider before if there was one.
 
         It is written when this returns. `full`: there are too many. `contested`: somebody may have come to stand for
-        its wallet since the place that `alone` names; look at the news, and ask again.
+        its wallet since the place that `alone` names; look at the news, and ask again. `Former` stood for its wallet
+        lately: see that it is at rest, and ask again.
         """
+        ...
+
+    async def at_rest(self, account: str, read_lag: timedelta) -> bool:
+        """Whether the guard holds nothing of this account, and owes nothing that new readings may not show."""
         ...
 
     async def unwatch(self, account: str, reason: Ending, kept: timedelta) -> Ended | None:

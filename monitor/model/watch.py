@@ -42,10 +42,23 @@ class Place(NamedTuple):
 
 
 class Alone(NamedTuple):
-    """That nobody else stands for a wallet, as far as somebody knows who has read what changed up to `seen`."""
+    """That nobody else stands for a wallet, as far as somebody knows who has read what changed up to `seen`.
+
+    For so long after the account has left the wallet it `matters` that it stood for it. `cleared` is who has left it
+    before and neither holds nor owes any of its money.
+    """
 
     wallet: str
     seen: Place | None
+    matters: timedelta = timedelta(0)
+    cleared: str = ""
+
+
+class Former(NamedTuple):
+    """Who stood for a wallet last, and for how long that is over."""
+
+    account: str
+    since: timedelta
 
 
 class WatchNews(NamedTuple):

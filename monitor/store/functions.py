@@ -42,7 +42,7 @@ _FILES = (
     "switch",
 )
 #: What is local to these is known to them alone: a library has room for two hundred locals.
-_ALONE = {"hushed", "digest", "inhibit", "damage", "hold", "resolve", "locks", "janitor", "switch"}
+_ALONE = {"watch", "hushed", "digest", "inhibit", "damage", "hold", "resolve", "locks", "janitor", "switch"}
 
 
 @cache

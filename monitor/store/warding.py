@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.engine.guardports import Quarantine, Tended
@@ -51,6 +51,15 @@ class WardingStore(GuardCalls):
         # Whoever waits for a poll looks often: that shall not hold up a bet.
         reply = await self._batch.fcall("bm_guard_seen", [self._wallets(account).wallets], self._now)
         return moment(int(reply[1])) if reply[1] else None, moment(int(reply[0]))
+
+    async def at_rest(self, account: str, read_lag: timedelta) -> bool:
+        """Whether the guard holds nothing of this account, and owes nothing that new readings may not show."""
+        where, now = self._wallets(account), micros(await self.time())
+        held, owed = await asyncio.gather(
+            self._guard_batch.command("ZCOUNT", where.held, f"({now}", "+inf"),
+            self._guard_batch.command("ZCOUNT", where.debits, now - us(read_lag), "+inf"),
+        )
+        return not held and not owed
 
     async def resolve_asset(self, account: str, asset: str) -> tuple[str, ...]:
         """The full names that an asset without its network may mean for this account; empty when none is known."""

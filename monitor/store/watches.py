@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Literal, cast
 
-from monitor.model.watch import WATCHES_MAX, Alone, Ended, Ending, Place, Watched, WatchNews
+from monitor.model.watch import WATCHES_MAX, Alone, Ended, Ending, Former, Place, Watched, WatchNews
 from monitor.model.window import moment
 from monitor.store import watchkeys
 from monitor.store.session import Session
@@ -20,6 +20,9 @@ _KEYS = (
     watchkeys.WATCHES_FORGET,
     watchkeys.WATCH_CLOCK,
     watchkeys.WATCH_WALLETS,
+    watchkeys.WATCH_STANDS,
+    watchkeys.WATCH_LAST,
+    watchkeys.WATCH_LEFT,
 )
 #: Nowhere: everything is new.
 _START = Place("", 0)
@@ -36,18 +39,17 @@ class WatchingStore(Session):
         expires_in: timedelta | None,
         kept: timedelta,
         alone: Alone | None = None,
-    ) -> tuple[Watched, bool, str] | Literal["full", "contested"]:
-        """Watch an account from now on: the watch, whether it is new, and the provider before if there was one.
-
-        It is written when this returns. `full`: there are too many. `contested`: somebody may have come to stand for
-        its wallet since the place that `alone` names; look at the news, and ask again.
-        """
+    ) -> tuple[Watched, bool, str] | Former | Literal["full", "contested"]:
+        """Watch an account from now on; see the port."""
         length = "" if expires_in is None else expires_in // _MICROSECOND
-        wallet, seen = ("", _START) if alone is None else (alone.wallet, alone.seen or _START)
+        wallet, seen, matters, cleared = alone or Alone("", None)
         reply = await self._on_watches(
-            "bm_watch", account, provider, settings, length, WATCHES_MAX, kept // _MICROSECOND, wallet, *seen
-        )
+            "bm_watch", account, provider, settings, length, WATCHES_MAX, kept // _MICROSECOND,
+            wallet, *(seen or _START), matters // _MICROSECOND, cleared,
+        )  # fmt: skip
         match reply[0]:
+            case b"former":
+                return Former(reply[1].decode(), int(reply[2]) * _MICROSECOND)
             case b"full":
                 return "full"
             case b"contested":

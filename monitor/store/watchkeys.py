@@ -15,3 +15,10 @@ WATCHES_FORGET = "{bm:x}:watches:forget"
 WATCH_CLOCK = "{bm:x}:watches:clock"
 #: Sorted set wallet → number of the change by which an account last came to stand for it. `watch` trims it by age.
 WATCH_WALLETS = "{bm:x}:watches:wallets"
+#: Hash account → `<microseconds> <wallet>` that it stands for, and for how long it matters afterwards that it did. Of
+#: those in `watches`.
+WATCH_STANDS = "{bm:x}:watches:stands"
+#: Hash wallet → the account that stood for it last. Whoever ends or changes a watch trims it by the next one.
+WATCH_LAST = "{bm:x}:watches:last"
+#: Sorted set wallet → when to forget who stood for it; of those in `last` that nobody stands for.
+WATCH_LEFT = "{bm:x}:watches:left"

@@ -7,11 +7,14 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from monitor.engine.watches import Watches
+from monitor.engine.watches import HEARD, Watches
 from monitor.engine.watchports import Enlisted
 from monitor.errors import StoreUnavailable, WatchesFull, WatchRefused, WatchTaken
+from monitor.store.watchkeys import WATCH_LAST, WATCH_LEFT, WATCH_STANDS
 from tests.builders import minutes, seconds
 from tests.facts import account
+from tests.guard.asks import ask, fed, terms
+from tests.guard.readings import reads
 from tests.office import HOT, HOT2, Office, drain, low
 
 KEPT = timedelta(hours=24)
@@ -64,11 +67,11 @@ def found(name, provider, settings):
 
 
 def strict(store, configured=CONFIGURED):
-    return Watches(store, configured, found, Crowd(), KEPT)
+    return Watches(store, configured, found, Crowd(), KEPT, terms())
 
 
 def process(store, configured=CONFIGURED, **crowd):
-    return Watches(store, configured, enlist, Crowd(**crowd), KEPT)
+    return Watches(store, configured, enlist, Crowd(**crowd), KEPT, terms())
 
 
 async def test_every_process_learns_of_a_watch_and_of_its_end(open_store, clock):
@@ -100,6 +103,71 @@ async def test_every_process_learns_of_a_watch_and_of_its_end(open_store, clock)
         await mine.store.forget_watch(ended)
     await mine.find("player-7")
     assert not mine.session_over("player-7"), "it is not known any more"
+
+
+async def over_by_its_time(one, clock):
+    clock.pass_(minutes(5))
+
+
+async def removed(one, clock):
+    await one.remove("monday")
+
+
+async def moved_away(one, clock):
+    await one.put("monday", "casino", "w-2", None)
+
+
+@pytest.mark.parametrize("ends", [over_by_its_time, removed, moved_away])
+async def test_a_wallet_gets_no_other_name_while_bets_under_the_one_before_may_count(open_store, clock, ends):
+    one, store = strict(await open_store()), await open_store()
+    await one.put("monday", "casino", "w-1", minutes(30))
+    await reads(store, {"USDT": fed("100")}, "monday")
+    longest = {"ttl": minutes(15), "account": "monday"}
+    clock.pass_(minutes(25))
+    for bet in ("held", "owed"):
+        assert (await store.hold(ask("40", bet, max_age=minutes(60), **longest), terms())).allowed
+    await ends(one, clock)
+    clock.pass_(HEARD)
+
+    with pytest.raises(WatchTaken, match="tuesday would be the wallet that monday was, and what was bet as monday"):
+        await one.put("tuesday", "casino", "w-1", None)
+    await store.release_hold("casino", "held", terms())
+    await store.commit_hold("casino", "owed", None, terms())
+    clock.pass_(seconds(12))
+    with pytest.raises(WatchTaken):
+        await one.put("tuesday", "casino", "w-1", None)
+    assert (await one.put("wednesday", "casino", "w-3", None)).new
+    clock.pass_(seconds(0.001))
+
+    assert (await one.put("tuesday", "casino", "w-1", None)).new
+
+
+async def test_nor_before_every_process_has_heard_that_it_has_left(open_store, clock):
+    one = strict(await open_store())
+    await one.put("monday", "casino", "w-1", None)
+    await one.remove("monday")
+
+    clock.pass_(HEARD - seconds(0.001))
+    with pytest.raises(WatchTaken):
+        await one.put("tuesday", "casino", "w-1", None)
+    assert (await one.put("monday", "casino", "w-1", None)).new
+    await one.remove("monday")
+    clock.pass_(HEARD + seconds(0.001))
+    assert (await one.put("tuesday", "casino", "w-1", None)).new
+
+
+async def test_who_stood_for_a_wallet_is_forgotten_once_it_cannot_matter(open_store, clock):
+    one, store = strict(await open_store()), await open_store()
+    for number in range(5):
+        await one.put(f"player-{number}", "casino", f"w-{number}", None)
+        await one.remove(f"player-{number}")
+    clock.pass_(terms().quarantine)
+    await one.put("player-5", "casino", "w-5", None)
+    await one.remove("player-5")
+
+    assert await store._batch.command("HLEN", WATCH_LAST) == 1
+    assert await store._batch.command("ZCARD", WATCH_LEFT) == 1
+    assert await store._batch.command("HLEN", WATCH_STANDS) == 0
 
 
 async def test_an_account_that_another_process_has_just_made_is_asked_for(open_store):
@@ -233,6 +301,9 @@ async def test_a_wallet_is_free_once_its_watch_is_over_or_is_another_one(open_st
     clock.pass_(minutes(1))
     await mine.remove("b")
     await mine.put("c", "casino", "another", None)
+    with pytest.raises(WatchTaken):
+        await mine.put("new-a", "casino", "wallet-of-a", None)
+    clock.pass_(HEARD + seconds(0.001))
 
     for name in ("a", "b", "c"):
         assert (await other.put(f"new-{name}", "casino", f"wallet-of-{name}", None)).new

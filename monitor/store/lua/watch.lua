@@ -1,17 +1,18 @@
 -- Accounts made at run time. Everything in one slot, but for what `erase` removes.
 --
--- The keys come in this order: 1 watches, 2 ends, 3 changes, 4 ended, 5 forget, 6 clock, 7 wallets.
+-- The keys come in this order: 1 watches, 2 ends, 3 changes, 4 ended, 5 forget, 6 clock, 7 wallets, 8 stands, 9 last,
+-- 10 left.
 -- A watch is stored as `<provider> <settings>`, one that is over as `<reason> <provider>`.
 
 -- How many that are over are remembered; of more the first to be forgotten go early.
 local OVER_MAX = 500000
--- Watches ended in one call.
+-- Watches ended in one call, and wallets forgotten.
 local EXPIRED_MAX = 200
 
 -- The time. Where the clock was set back what is planned moves with it, so everybody reads everything again.
 local function watch_time(keys, given)
   local now = clock(given)
-  if follow(keys[6], now, {keys[2], keys[5]}) ~= 0 then
+  if follow(keys[6], now, {keys[2], keys[5], keys[10]}) ~= 0 then
     redis.call('HDEL', keys[6], 'life')
   end
   redis.call('HSETNX', keys[6], 'life', whole(now))
@@ -26,8 +27,28 @@ local function note_watch(keys, account, now)
   return number
 end
 
+-- The wallet that an account stands for, and how long to remember that it did.
+local function wallet_stood_for(keys, account)
+  local length, wallet = string.match(redis.call('HGET', keys[8], account) or '', '^(%d+) (.*)$')
+  return wallet, length
+end
+
+-- An account stands for its wallet no more. Its money may be held or owed under that name for a while.
+local function leave_wallet(keys, account, now)
+  local wallet, length = wallet_stood_for(keys, account)
+  if wallet then
+    redis.call('HDEL', keys[8], account)
+    redis.call('ZADD', keys[10], whole(now + tonumber(length)), wallet)
+  end
+  for _, over in ipairs(redis.call('ZRANGEBYSCORE', keys[10], '-inf', whole(now), 'LIMIT', 0, EXPIRED_MAX)) do
+    redis.call('HDEL', keys[9], over)
+    redis.call('ZREM', keys[10], over)
+  end
+end
+
 -- End a watch, or say otherwise why it ended. Returns {provider, number}.
 local function end_watch(keys, account, provider, reason, now, kept)
+  leave_wallet(keys, account, now)
   redis.call('HDEL', keys[1], account)
   redis.call('ZREM', keys[2], account)
   redis.call('HSET', keys[4], account, reason .. ' ' .. provider)
@@ -39,18 +60,34 @@ local function provider_of(value)
   return string.match(value, '^(%S+) ')
 end
 
+-- End a watch that has lasted long enough.
+local function end_in_time(keys, account, now, kept)
+  local known, ends = redis.call('HGET', keys[1], account), score(keys[2], account)
+  if known and ends and ends <= now then
+    end_watch(keys, account, provider_of(known), 'watch_expired', now, kept)
+  end
+end
+
+-- Who stood for this wallet last, under another name, and does not any more.
+local function former(keys, wallet, account, now, kept)
+  local last = redis.call('HGET', keys[9], wallet)
+  if last and last ~= account then
+    end_in_time(keys, last, now, kept)
+    return wallet_stood_for(keys, last) ~= wallet and last
+  end
+end
+
 -- Watch an account, or watch it otherwise; not where another may have come to stand for its wallet since the caller has
 -- read what changed. It is remembered for a minute who came: whoever has read nothing for longer is to read first.
 -- ARGV  now, account, provider, settings, for how long or '', how many there may be, how long an end is remembered,
---       wallet or '', life and number of what the caller has read
--- Returns {'created', 'changed', 'full' or 'contested', number, end or '', provider before or ''}.
+--       wallet or '', life and number of what the caller has read, how long to remember who stood for the wallet, who
+--       did and owes nothing of its money or ''
+-- Returns {'created', 'changed', 'full' or 'contested', number, end or '', provider before or ''}, or {'former', who stood
+-- for the wallet last, for how long not any more}.
 local function watch(keys, args)
   local now, account, value = watch_time(keys, args[1]), args[2], args[3] .. ' ' .. args[4]
+  end_in_time(keys, account, now, tonumber(args[7]))
   local known, ends = redis.call('HGET', keys[1], account), score(keys[2], account)
-  if known and ends and ends <= now then
-    end_watch(keys, account, provider_of(known), 'watch_expired', now, tonumber(args[7]))
-    known, ends = false, nil
-  end
   if not known and redis.call('HLEN', keys[1]) >= tonumber(args[6]) then
     return {'full'}
   end
@@ -65,6 +102,10 @@ local function watch(keys, args)
     if state[1] ~= args[9] or (news and (seen < oldest or (score(keys[7], wallet) or 0) > seen)) then
       return {'contested'}
     end
+    local last = former(keys, wallet, account, now, tonumber(args[7]))
+    if last and last ~= args[12] then
+      return {'former', last, whole(math.max(0, now - (score(keys[3], last) or 0)))}
+    end
   end
   local at = args[5] ~= '' and whole(now + tonumber(args[5])) or ''
   redis.call('HSET', keys[1], account, value)
@@ -76,7 +117,13 @@ local function watch(keys, args)
   redis.call('HDEL', keys[4], account)
   redis.call('ZREM', keys[5], account)
   local number = note_watch(keys, account, now)
+  if known ~= value and wallet_stood_for(keys, account) ~= wallet then
+    leave_wallet(keys, account, now)
+  end
   if wallet ~= '' and known ~= value then
+    redis.call('HSET', keys[8], account, args[11] .. ' ' .. wallet)
+    redis.call('HSET', keys[9], wallet, account)
+    redis.call('ZREM', keys[10], wallet)
     redis.call('ZADD', keys[7], number, wallet)
     redis.call('ZREMRANGEBYSCORE', keys[7], '-inf', '(' .. whole(oldest))
   end
