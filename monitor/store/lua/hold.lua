@@ -79,9 +79,9 @@ local function verdict(wallet, reason, flag, record)
 end
 
 -- KEYS  as for every call on a wallet, without a record
--- Returns held 45, unsettled 45, then in a line each: reason, flag, asset, feed or '', and where there is one the state of the hold
--- and its record. The flag is 'networks', 'reused', 'replayed' or ''; with the first of these the names of the asset
--- are in the place of the hold. Only the head where it is too late to decide: nothing was done.
+-- Returns held 45, unsettled 45, then in a line each: reason, flag, asset, feed or '', and where there is one the state
+-- of the hold and its record. The flag is 'networks', 'reused', 'replayed' or ''; with the first of these the names of
+-- the asset are in the place of the hold. Only the head where it is too late to decide: nothing was done.
 local function check(keys, args)
   local wallet, reason = decide(keys, args, beside(keys), args[13])
   if not reason then

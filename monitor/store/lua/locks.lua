@@ -61,8 +61,8 @@ local function unlock(keys, args)
   return head(wallet) .. (bound and '1' or '0')
 end
 
--- Up to so many of a sorted set's members that are of a wallet, under either name, as (member, score) flat; and how many
--- are left out.
+-- Up to so many of a sorted set's members that are of a wallet, under either name, as (member, score) flat; and how
+-- many are left out.
 local function listed(key, wallet, most)
   local found, left = {}, math.max(0, redis.call('ZCARD', key) - 10 * most)
   local all = redis.call('ZRANGE', key, 0, 10 * most - 1, 'WITHSCORES')

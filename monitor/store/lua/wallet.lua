@@ -18,8 +18,8 @@
 -- sums: held 45, unsettled 45, open holds 6, up to when debits have been looked at 16.
 --
 -- Of a partition, `guard` is the mark of the last quarantine or of its first use 16, that of its first use 16, until
--- when it lasts 16, the mark of the last one for a clock that was set forward 16, and the life of the server that it last
--- vouched for.
+-- when it lasts 16, the mark of the last one for a clock that was set forward 16, and the life of the server that it
+-- last vouched for.
 
 -- Expired holds given back, and covered debits struck off, in one call; and how many holds where a bet would else be
 -- refused.
@@ -199,8 +199,8 @@ local function sums_of(keys, wallet, asset)
   return wallet.sums[asset]
 end
 
--- Give back what has expired, of any asset, so many of all. A member of `held` is amount 45, id, space, asset: only what
--- is held is in there. When the next one expires is looked up when all is saved; until then it is NEVER.
+-- Give back what has expired, of any asset, so many of all. A member of `held` is amount 45, id, space, asset: only
+-- what is held is in there. When the next one expires is looked up when all is saved; until then it is NEVER.
 local function sweep(keys, wallet, most)
   if wallet.expiry > wallet.now_text then
     return
