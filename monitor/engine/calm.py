@@ -7,10 +7,12 @@ from monitor.rules.base import RuleBase
 
 
 class Judged(NamedTuple):
-    """By which rules a record was judged in this process, and which of them must judge every poll."""
+    """By which rules a record was judged in this process, and which of them must judge every poll. `moved` are those
+    that prices or our own time may move: they want every poll, also of a provider that does not say of when it is."""
 
     rules: tuple[RuleBase, ...]
     restless: tuple[RuleBase, ...]
+    moved: tuple[RuleBase, ...]
 
 
 def judged_by(record: Record, rules: tuple[RuleBase, ...]) -> Judged:
@@ -19,7 +21,8 @@ def judged_by(record: Record, rules: tuple[RuleBase, ...]) -> Judged:
     # Of one configuration an account has one tuple of rules; comparing two would cost what this saves.
     if isinstance(known, Judged) and known.rules is rules:
         return known
-    return Judged(rules, tuple(rule for rule in rules if not rule.steady))
+    restless = tuple(rule for rule in rules if not rule.steady)
+    return Judged(rules, restless, tuple(rule for rule in rules if rule.in_usd or not (rule.steady or rule.dated)))
 
 
 def is_calm(record: Record, answer: Answer, rules: tuple[RuleBase, ...]) -> bool:
@@ -41,3 +44,9 @@ def is_calm(record: Record, answer: Answer, rules: tuple[RuleBase, ...]) -> bool
     return (
         before is not None and not before.seen and before.missing == after.missing and before.amounts == after.amounts
     )
+
+
+def nobody_stirs(record: Record, answer: Answer) -> bool:
+    """Whether a calm answer is judged by no rule at all, and changes nothing but when the account was read last."""
+    known = record.judged
+    return isinstance(known, Judged) and not known.moved and answer.snapshot.as_of is None and not record.lately

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from monitor.engine.calm import is_calm, judged_by
+from monitor.engine.calm import is_calm, judged_by, nobody_stirs
 from monitor.engine.chronicle import Chronicle, would_tell
 from monitor.engine.doubt import NO_DOUBTS, Doubts
 from monitor.engine.escalate import begun, joined
 from monitor.engine.feeding import feed_of
 from monitor.engine.inhibit import source_of
-from monitor.engine.learn import learn, points
+from monitor.engine.learn import learn, points, reread
 from monitor.engine.leavers import leavers, parting, says_so
 from monitor.engine.nodata import data_flag, last_read, read_again, supposed, vanished, without_gap
 from monitor.engine.notice import entry_of_alert, labels_of, labels_of_alert
@@ -56,12 +56,13 @@ def decide(
     doubts: Doubts = NO_DOUBTS,
 ) -> Commit | Confirm | Need:
     """Work out the next record and what it owes, or what else must be read first: see `Need` and `Confirm`."""
-    rules = tuple(rules)
-    ours = of_provider(record, account, now)
+    rules, ours = tuple(rules), of_provider(record, account, now)
     calm = isinstance(reading, Answer) and is_calm(ours, reading, rules)
-    learned = learn(
-        ours, reading, account, rules, now, recorded, policy.book, doubts, policy.expects(account), calm=calm
-    )
+    feed = feed_of(reading, account, record, ours, trusted=account.provider in policy.trusting)
+    if calm and isinstance(reading, Answer) and nobody_stirs(ours, reading):
+        return Commit(record, reread(ours, reading, account), feed=feed)
+    expected = policy.expects(account)
+    learned = learn(ours, reading, account, rules, now, recorded, policy.book, doubts, expected, calm=calm)
     if isinstance(learned, Need | Confirm):
         return learned if isinstance(learned, Confirm) else reaching(learned, reading, rules, ours, now)
     following, facts = learned
@@ -82,7 +83,7 @@ def decide(
         points=tuple(points(ours.snapshot, facts)),
         rows=(*decision.rows, *chronicle.rows(facts, rules)),
         untold=would_tell(facts, rules),
-        feed=feed_of(reading, account, record, ours, trusted=account.provider in policy.trusting),
+        feed=feed,
     )
 
 

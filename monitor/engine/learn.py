@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from monitor.engine.calm import Judged, judged_by
+from monitor.engine.calm import judged_by
 from monitor.engine.doubt import NO_DOUBTS, Doubts, confirm, set_aside, suspects, unbelieved
 from monitor.engine.movements import Moved, imported, moved
 from monitor.engine.pricing import PriceBook, Prices
@@ -144,6 +144,11 @@ def _learn_answer(
     return following, _sighting(record, answer, account, changes, movements, found, prices, now)
 
 
+def reread(record: Record, answer: Answer, account: Account) -> Record:
+    """The record knowing a calm answer without a time of its own: the same but for when it was read."""
+    return _following(record, answer, account, unmoved(record), NO_DOUBTS, record.budgets, record.judged)
+
+
 def _sighting(
     record: Record,
     answer: Answer,
@@ -201,7 +206,7 @@ def _following(
     windows: Windows,
     unsure: Doubts,
     budgets: Budgets,
-    mark: Judged,
+    mark: object,
 ) -> Record:
     """The record knowing an answer; nothing fails any more."""
     # Spelt out: `replace` costs three times as much, here at every poll.

@@ -93,6 +93,11 @@ class RuleBase(BaseModel):
         """Whether it judges by the amounts read and what has moved, and by nothing else: no time, no price."""
         return False
 
+    @property
+    def dated(self) -> bool:
+        """Whether it judges nothing of a reading but of when the provider says that it is."""
+        return False
+
     def flow(self) -> FlowSpec | None:
         """The ring this rule reads, if any."""
         return None

@@ -30,6 +30,10 @@ class Stale(RuleBase):
     type: Literal["stale"]
     after: Duration | None = Field(default=None, gt=timedelta(0), description="default: `stale_after`")
 
+    @property
+    def dated(self) -> bool:
+        return True
+
     def about(self) -> Literal["asset", "account", "event"]:
         return "account"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.engine.calm import is_calm, judged_by
+from monitor.engine.calm import is_calm, judged_by, nobody_stirs
 from monitor.model.event import Ledger
 from monitor.model.record import Answer, Record
 from tests.builders import NOON, minutes
@@ -116,6 +116,41 @@ def test_an_unchanged_poll_is_calm_and_only_restless_rules_judge_it():
     assert calm_after({"USDT": "85"}, {"USDT": "85"})
     restless = judged_by(Record("hot-usdt"), OWN).restless
     assert {each.alert for each in restless} == {"Jump", "Runs", "Stale"}
+
+
+def stirs_nobody(rules, *, as_of=None):
+    watched, found = Watched(rules), []
+    for minute in range(2):
+        now = NOON + minutes(minute)
+        reading = answer(snapshot({"USDT": "85"}, at=now, as_of=as_of))
+        found.append(is_calm(watched.record, reading, rules) and nobody_stirs(watched.record, reading))
+        watched.see(reading, now)
+    return found[-1]
+
+
+def test_a_calm_poll_is_judged_only_where_a_rule_goes_by_time_or_prices():
+    steady = tuple(each for each in OWN if each.steady)
+    stale, runs = (next(each for each in OWN if each.alert == name) for name in ("Stale", "Runs"))
+
+    assert stirs_nobody((*steady, stale))
+    assert not stirs_nobody((*steady, stale), as_of=NOON)
+    assert not stirs_nobody((*steady, stale, runs))
+
+
+def test_old_news_of_a_provider_that_dates_them_go_stale_though_nothing_else_changes():
+    watched = Watched((rule("stale", alert="Stale", after="3m"),))
+    for minute in range(5):
+        now = NOON + minutes(minute)
+        watched.see(answer(snapshot({"USDT": "85"}, at=now, as_of=NOON)), now)
+
+    assert [(minute, news) for minute, news, _ in watched.told] == [(4, "firing")]
+
+
+def test_what_has_ended_is_forgotten_though_nothing_changes():
+    watched = Watched((rule("low_balance", alert="Low", below=50, flap={"max": 3, "within": "5m"}),))
+    for minute, amount in enumerate(("40", "85", "85", "85", "85", "85", "85", "85")):
+        watched.see(answer(snapshot({"USDT": amount}, at=NOON + minutes(minute))), NOON + minutes(minute))
+        assert bool(watched.record.lately) == (1 <= minute < 6)
 
 
 @pytest.mark.parametrize(
