@@ -53,13 +53,8 @@ class Metrics(Sending):
                 "outcome",
             )
         )
-        self._poll_seconds = Family(
-            self._histogram(
-                "poll_duration_seconds",
-                "From the first byte asked to the reading understood.",
-                _POLL,
-                "provider",
-            )
+        self._poll_seconds = self._distribution(
+            "poll_duration_seconds", "From the first byte asked to the reading understood.", _POLL, "provider"
         )
         self._polls_late = Family(
             self._counter(
@@ -76,8 +71,8 @@ class Metrics(Sending):
                 "outcome",
             )
         )
-        self._lateness = Family(
-            self._histogram("poll_lateness_seconds", "How long after its due time a poll began.", _LATENESS, "provider")
+        self._lateness = self._distribution(
+            "poll_lateness_seconds", "How long after its due time a poll began.", _LATENESS, "provider"
         )
         self._reading()
 
@@ -94,14 +89,14 @@ class Metrics(Sending):
         self._last_poll = Family(
             self._gauge("last_poll_timestamp_seconds", "Unix time of this process's last good poll.", "provider")
         )
-        self._claim_seconds = self._histogram(
+        self._claim_seconds = self._distribution(
             "claim_seconds", "One claim of due accounts or groups in the store.", _STORE
         )
 
         self._prices = Family(self._gauge("prices_timestamp_seconds", "Unix time of the last fetch.", "source"))
 
     def _deciding(self) -> None:
-        self._decide_seconds = self._histogram(
+        self._decide_seconds = self._distribution(
             "decide_seconds", "Comparing one reading with its record and judging it by all rules.", _DECIDE
         )
         self._commits = Family(
@@ -111,7 +106,7 @@ class Metrics(Sending):
                 "result",
             )
         )
-        self._commit_seconds = self._histogram(
+        self._commit_seconds = self._distribution(
             "commit_seconds", "One atomic commit, its wait for a batch included.", _STORE
         )
         self._events = Family(
@@ -172,8 +167,8 @@ class Metrics(Sending):
     ) -> None:
         """A poll has ended. `lateness` is its start minus its due time."""
         self._polls[provider, outcome].inc()
-        self._poll_seconds[provider].observe(took.total_seconds())
-        self._lateness[provider].observe(max(0.0, lateness.total_seconds()))
+        self._poll_seconds.observe(took.total_seconds(), provider)
+        self._lateness.observe(max(0.0, lateness.total_seconds()), provider)
         if lateness > interval:
             self._polls_late[provider].inc()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Generic, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import HistogramMetricFamily
 from prometheus_client.registry import Collector
@@ -31,19 +31,28 @@ class Family(dict[str | tuple[str, ...], _Metric], Generic[_Metric]):
 
 
 class Distribution(Collector):
-    """A histogram without labels that one thread observes, at a quarter of the library's price: what is cumulative is
-    summed up when somebody asks."""
+    """A histogram that one thread observes, at a quarter of the library's price: what is cumulative is summed up when
+    somebody asks."""
 
-    def __init__(self, name: str, meaning: str, bounds: tuple[float, ...], registry: CollectorRegistry) -> None:
-        self._name, self._meaning, self._bounds = name, meaning, bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self._sum = 0.0
+    def __init__(
+        self, name: str, meaning: str, bounds: tuple[float, ...], registry: CollectorRegistry, *labels: str
+    ) -> None:
+        self._name, self._meaning, self._bounds, self._labels = name, meaning, bounds, labels
+        #: Values of the labels → how often by bound, beyond the last one, and the sum.
+        self._tallies: dict[tuple[str, ...], list[float]] = {}
+        if not labels:
+            self._tally(())
         registry.register(self)
 
-    def observe(self, value: float) -> None:
+    def observe(self, value: float, *labels: str) -> None:
         """One more."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
+        tally = self._tallies.get(labels) or self._tally(labels)
+        tally[bisect_left(self._bounds, value)] += 1
+        tally[-1] += value
+
+    def _tally(self, labels: tuple[str, ...]) -> list[float]:
+        tally = self._tallies[labels] = [0.0] * (len(self._bounds) + 2)
+        return tally
 
     def describe(self) -> Iterator[HistogramMetricFamily]:
         """For the registry, which refuses a name that is there already."""
@@ -52,8 +61,10 @@ class Distribution(Collector):
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """See Collector."""
         names = [floatToGoString(bound) for bound in (*self._bounds, math.inf)]  # type: ignore[no-untyped-call]
-        buckets = list(zip(names, map(float, accumulate(self._counts)), strict=True))
-        yield HistogramMetricFamily(self._name, self._meaning, buckets=buckets, sum_value=self._sum)
+        family = HistogramMetricFamily(self._name, self._meaning, labels=self._labels)
+        for labels, (*counts, total) in self._tallies.items():
+            family.add_metric(labels, list(zip(names, accumulate(counts), strict=True)), total)
+        yield family
 
 
 class Registered:
@@ -68,8 +79,5 @@ class Registered:
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
         return Gauge(f"{PREFIX}{name}", meaning, labels, registry=self.registry)
 
-    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(f"{PREFIX}{name}", meaning, labels, buckets=buckets, registry=self.registry)
-
-    def _distribution(self, name: str, meaning: str, bounds: tuple[float, ...]) -> Distribution:
-        return Distribution(f"{PREFIX}{name}", meaning, bounds, self.registry)
+    def _distribution(self, name: str, meaning: str, bounds: tuple[float, ...], *labels: str) -> Distribution:
+        return Distribution(f"{PREFIX}{name}", meaning, bounds, self.registry, *labels)

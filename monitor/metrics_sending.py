@@ -23,13 +23,11 @@ class Sending(Registered):
                 "outcome",
             )
         )
-        self._latency = Family(
-            self._histogram(
-                "delivery_latency_seconds",
-                "From a message's oldest news to its arrival, grouping included.",
-                _LATENCY,
-                "channel",
-            )
+        self._latency = self._distribution(
+            "delivery_latency_seconds",
+            "From a message's oldest news to its arrival, grouping included.",
+            _LATENCY,
+            "channel",
         )
         self._dead = Family(self._gauge("dead_letters", "Notifications given up and kept for replay.", "channel"))
         self._failing = Family(self._gauge("channel_failing", "1 while a channel takes no messages.", "channel"))
@@ -38,7 +36,7 @@ class Sending(Registered):
         """A delivery was tried; `latency` when it arrived."""
         self._deliveries[channel, outcome].inc()
         if latency is not None:
-            self._latency[channel].observe(max(0.0, latency.total_seconds()))
+            self._latency.observe(max(0.0, latency.total_seconds()), channel)
 
     def dead_letters(self, channel: str, count: int) -> None:
         """A channel keeps so many dead notifications."""

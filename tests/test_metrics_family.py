@@ -29,6 +29,20 @@ def test_a_distribution_tells_what_the_librarys_histogram_tells(values):
     ]
 
 
+def test_a_distribution_with_labels_does_so_for_each_of_their_values():
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    mine = Distribution("some_seconds", "How long.", BOUNDS, ours, "provider")
+    yours = Histogram("some_seconds", "How long.", ["provider"], buckets=BOUNDS, registry=theirs)
+
+    assert generate_latest(ours) == generate_latest(theirs)
+    for value, provider in ((0.002, "bank"), (3, 'a "casino"'), (0.5, "bank")):
+        mine.observe(value, provider)
+        yours.labels(provider).observe(value)
+    assert [line for line in generate_latest(ours).splitlines() if b"_created" not in line] == [
+        line for line in generate_latest(theirs).splitlines() if b"_created" not in line
+    ]
+
+
 def test_a_name_is_there_once():
     registry = CollectorRegistry()
     Distribution("some_seconds", "How long.", BOUNDS, registry)
