@@ -5,9 +5,10 @@ writer did not have take their defaults: so two releases can share a store.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Self
 
 import msgspec
@@ -145,13 +146,20 @@ def dump(value: Any) -> bytes:
     return text
 
 
-#: What most events have nothing to say in: name → what it is then.
-_USUAL = {one.name: one.default for one in dataclasses.fields(Event)}
+def sparing(kind: type[Any]) -> Callable[[Any], bytes]:
+    """As `dump` for one dataclass, without what is as usual."""
+    fields = dataclasses.fields(kind)
+    told = msgspec.defstruct(
+        kind.__name__,
+        [(one.name, Any, msgspec.NODEFAULT if one.default is dataclasses.MISSING else one.default) for one in fields],
+        omit_defaults=True,
+    )
+    values = attrgetter(*(one.name for one in fields))
+    return lambda value: dump(told(*values(value)))
 
 
-def dump_event(event: Event) -> bytes:
-    """A movement as JSON without what is as usual: a ledger is the largest thing there is."""
-    return dump({name: value for name, usual in _USUAL.items() if (value := getattr(event, name)) != usual})
+#: A movement: a ledger is the largest thing there is.
+dump_event = sparing(Event)
 
 
 def record(account: str, stored: list[bytes | None]) -> Record:

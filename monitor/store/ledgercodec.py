@@ -1,7 +1,6 @@
 """What is stored of deliveries and of alerts' stories, as JSON. As in `codec`: unknown fields are ignored, missing ones
 take their defaults, so two releases can share a store."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
@@ -51,8 +50,8 @@ _head = msgspec.json.Decoder(_Head)
 _attempt = msgspec.json.Decoder(_Attempt)
 _letter = msgspec.json.Decoder(Letter)
 _chapter = msgspec.json.Decoder(Chapter)
-#: What most chapters have nothing to say in: name → what it is then.
-_USUAL = {one.name: one.default for one in dataclasses.fields(Chapter)}
+
+dump_chapter = codec.sparing(Chapter)
 
 letter = _letter.decode
 
@@ -82,11 +81,6 @@ def dump_letter(group: Group, message: Message, why: str) -> bytes:
     raw = msgspec.Raw(codec.dump(message))
     # What is replayed and dies again still belongs to the group that it came from.
     return codec.dump(Letter(group.replays or group.id, said(why), raw, group.attempts + 1))
-
-
-def dump_chapter(chapter: Chapter) -> bytes:
-    """A chapter without what is as usual."""
-    return codec.dump({name: value for name, usual in _USUAL.items() if (value := getattr(chapter, name)) != usual})
 
 
 def stories(where: Partition, commit: Commit, age: timedelta) -> tuple[list[str], list[bytes | int]]:

@@ -122,8 +122,8 @@ class PollingStore(HurryingStore):
         ]  # fmt: skip
         stories, told = ledgercodec.stories(where, commit, keep.age)
         args += [len(stories), *told]
-        for (asset, at_us), measures in charts.items():
-            args += [asset, at_us, len(measures) // 2, *measures]
+        for (asset, at), measures in charts.items():
+            args += [asset, micros(at), len(measures) // 2, *measures]
         return [*touched, *stories], args
 
 
@@ -133,9 +133,9 @@ def _stamps(commit: Commit, summing: Summing) -> tuple[int | str, str]:
     return ("", "0") if told is None else (micros(told.stale_at), "1" if told.changed else "0")
 
 
-def _charts(points: Sequence[Point]) -> dict[tuple[str, int], list[str]]:
+def _charts(points: Sequence[Point]) -> dict[tuple[str, datetime], list[str]]:
     """Points by asset and time: measure, value, measure, value."""
-    charts: dict[tuple[str, int], list[str]] = {}
-    for point in points:
-        charts.setdefault((point.asset, micros(point.at)), []).extend((point.measure, str(point.value)))
+    charts: dict[tuple[str, datetime], list[str]] = {}
+    for asset, measure, value, at in points:
+        charts.setdefault((asset, at), []).extend((measure, str(value)))
     return charts
