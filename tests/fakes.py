@@ -16,7 +16,9 @@ from monitor.model.record import Row
 from monitor.model.target import Target
 from monitor.model.window import micros
 from monitor.ruletest_inbox import fresh_group
+from monitor.store.batch import Line
 from monitor.store.redis import RedisStore
+from monitor.store.wire import Command
 from tests.builders import NOON
 
 
@@ -68,23 +70,45 @@ def loop_clock() -> datetime:
     return NOON + timedelta(seconds=asyncio.get_running_loop().time())
 
 
-class FakeWire:
-    """The store's wire into a fakeredis server within this process."""
+class FakeLine(Line):
+    """The store's line into a fakeredis server within this process: one call after the other."""
 
     def __init__(self, server: fakeredis.FakeServer) -> None:
+        super().__init__()
         self._redis = fakeredis.FakeAsyncRedis(server=server, protocol=2)
         self._redis.response_callbacks.clear()
+        self._waiting: list[tuple[Command, asyncio.Future[object]]] = []
+        self._running: asyncio.Task[None] | None = None
 
-    async def execute(self, commands: Sequence[Sequence[str | bytes | int]]) -> list[object]:
-        answers: list[object] = []
-        for command in commands:
+    def _enqueue(self, command: Command) -> asyncio.Future[object]:
+        loop = asyncio.get_running_loop()
+        answer = loop.create_future()
+        self._waiting.append((command, answer))
+        if self._running is None:
+            self._running = loop.create_task(self._run())
+        return answer
+
+    async def _run(self) -> None:
+        while self._waiting:
+            command, answer = self._waiting.pop(0)
             try:
-                answers.append(await self._redis.execute_command(*command))
-            except (redis.RedisError, UnicodeEncodeError) as error:
-                answers.append(error)
-        return answers
+                said, error = await self._redis.execute_command(*command), None
+            except (redis.RedisError, UnicodeEncodeError) as failure:
+                error = failure
+            # A caller that was cancelled no longer listens.
+            if not answer.done():
+                answer.set_result(said) if error is None else answer.set_exception(error)
+        self._running = None
+
+    async def asking(self, command: Command) -> object:
+        raise AssertionError("it is no cluster")
+
+    async def drain(self) -> None:
+        if self._running is not None:
+            await asyncio.wait([self._running])
 
     async def close(self) -> None:
+        await self.drain()
         await self._redis.aclose()
 
 

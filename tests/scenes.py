@@ -13,7 +13,7 @@ from monitor.schedule import Every, next_due
 from monitor.store.redis import RedisStore
 from tests.builders import NOON, seconds
 from tests.facts import account, answer, policy
-from tests.fakes import FakeWire, loop_clock
+from tests.fakes import FakeLine, loop_clock
 
 HOT = account()
 
@@ -75,7 +75,7 @@ class Scene:
 
 @asynccontextmanager
 async def scene(*script, rules=(), timeout=10.0, store=None, hot=HOT):
-    it = store or RedisStore(FakeWire(fakeredis.FakeServer()))
+    it = store or RedisStore(FakeLine(fakeredis.FakeServer()))
     await it.open(4)
     it.clock_override = loop_clock
     watch = Watch(policy(), rules, lambda one, now: next_due(Every(one.interval, 0), one.name, now))

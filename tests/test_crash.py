@@ -22,12 +22,12 @@ from monitor.engine.watch import Watch
 from monitor.errors import DeliveryDeferred
 from monitor.model.group import Message
 from monitor.store import codec
+from monitor.store.pipe import Pipe
 from monitor.store.redis import RedisStore
 from monitor.store.url import address
-from monitor.store.wire import Connections
 from tests.builders import NOON, minutes, seconds
 from tests.facts import account, answer, policy, rule
-from tests.fakes import FakeClock, FakeWire, RecordingChannel
+from tests.fakes import FakeClock, FakeLine, RecordingChannel
 
 #: What the accounts hold, half a minute each. `b` stays low long enough to be told again; `c` is drained at once,
 #: so its polls read twice.
@@ -216,7 +216,7 @@ def on_valkey(valkey_server):
 
     async def open_one():
         # Hundreds of processes: what every one of them would check and load is there since the first.
-        store = RedisStore(Connections(address(valkey_server.url)))
+        store = RedisStore(Pipe(address(valkey_server.url)))
         await (store._read_layout(2) if loaded else store.open(2))
         loaded.append(store)
         return store
@@ -234,7 +234,7 @@ def on_fakeredis():
         servers[:] = [fakeredis.FakeServer()]
 
     async def open_one():
-        store = RedisStore(FakeWire(servers[0]))
+        store = RedisStore(FakeLine(servers[0]))
         await store.open(2)
         return store
 

@@ -1,9 +1,7 @@
-"""Calls that wait at the same moment share one pipeline.
+"""Calls to the store, however they travel.
 
-Per-call overhead of the client dominates everything else, so callers just await `call` and whatever has
-gathered by the end of a loop tick goes out together. A failure belongs to its call alone; a lost connection
-fails every call of its batch, and nothing is repeated, except a call that a server did not run because it
-lacks our functions.
+A failure belongs to its call alone; a lost connection fails every call that was on its way, and nothing is repeated,
+except a call that a server did not run because it lacks our functions.
 """
 
 import asyncio
@@ -11,7 +9,6 @@ import os
 import socket
 import ssl
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -20,10 +17,8 @@ from redis.exceptions import RedisError, ResponseError
 
 from monitor.errors import StoreUnavailable
 from monitor.store.functions import called, is_missing, source
-from monitor.store.wire import CONNECTIONS_MAX, Command, Wire
+from monitor.store.wire import Command
 
-#: Commands in one pipeline: enough to make the overhead vanish, few enough not to hold up the server.
-BATCH_MAX = 128
 #: Calls that may wait. Callers are bounded by their own concurrency; this bounds a mistake.
 WAITING_MAX = 100_000
 
@@ -133,79 +128,6 @@ class Line(ABC):
 
     async def _load(self) -> None:
         await self._enqueue(("FUNCTION", "LOAD", "REPLACE", source()))
-
-
-class Batch(Line):
-    """Collects calls and sends them through a wire: at most BATCH_MAX at a time, on all its connections at once."""
-
-    def __init__(self, wire: Wire) -> None:
-        super().__init__()
-        self._wire = wire
-        self._waiting: deque[tuple[Command, asyncio.Future[Any]]] = deque()
-        self._sending: set[asyncio.Task[None]] = set()
-        self._scheduled = False
-
-    async def asking(self, command: Command) -> Any:
-        """See Line."""
-        _, answer = await self._wire.execute([("ASKING",), command])
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async def close(self) -> None:
-        """See Calls."""
-        await self.drain()
-        await self._wire.close()
-
-    async def drain(self) -> None:
-        """See Calls."""
-        while self._sending or self._waiting:
-            await (asyncio.wait(self._sending) if self._sending else asyncio.sleep(0))
-
-    def _enqueue(self, command: Command) -> asyncio.Future[Any]:
-        loop = asyncio.get_running_loop()
-        if len(self._waiting) >= WAITING_MAX:
-            raise StoreUnavailable("too many calls wait for the store")
-        future: asyncio.Future[Any] = loop.create_future()
-        self._waiting.append((command, future))
-        if not self._scheduled and len(self._sending) < CONNECTIONS_MAX:
-            self._scheduled = True
-            loop.call_soon(self._flush)
-        return future
-
-    def _flush(self) -> None:
-        self._scheduled = False
-        while self._waiting and len(self._sending) < CONNECTIONS_MAX:
-            size = min(BATCH_MAX, len(self._waiting))
-            batch = [self._waiting.popleft() for _ in range(size)]
-            task = asyncio.get_running_loop().create_task(self._send(batch))
-            self._sending.add(task)
-            task.add_done_callback(self._sent)
-
-    def _sent(self, task: asyncio.Task[None]) -> None:
-        self._sending.discard(task)
-        if self._waiting:
-            self._flush()
-
-    async def _send(self, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
-        try:
-            answers = await self._wire.execute([command for command, _ in batch])
-        except BaseException as error:
-            failure = error if isinstance(error, RedisError) else unavailable(error)
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(failure)
-            if isinstance(error, Exception):
-                return
-            raise
-        for (_, future), answer in zip(batch, answers, strict=True):
-            # A caller that was cancelled no longer listens.
-            if future.done():
-                continue
-            if isinstance(answer, Exception):
-                future.set_exception(answer)
-            else:
-                future.set_result(answer)
 
 
 def unavailable(error: BaseException, place: str = "") -> StoreUnavailable:

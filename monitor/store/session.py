@@ -12,13 +12,13 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from monitor.errors import StoreUnusable
 from monitor.model.window import micros, moment
 from monitor.store import keys
-from monitor.store.batch import Batch, Calls, Line, unavailable
+from monitor.store.batch import Calls, Line, unavailable
 from monitor.store.cluster import Cluster, Topology
 from monitor.store.functions import source
 from monitor.store.life import LIFE, TRUSTED, Witness, primary_life, told
 from monitor.store.pipe import Pipe
 from monitor.store.url import Address, address
-from monitor.store.wire import Command, Connections, Wire
+from monitor.store.wire import Command
 
 #: The oldest servers whose functions, stream ids and `ZADD` options we use.
 OLDEST = {"redis": (7, 0), "valkey": (8, 0)}
@@ -40,14 +40,12 @@ class Session:
     whose connections are their own: a caller that waits for a bet does not queue behind commits.
     """
 
-    def __init__(
-        self, calls: Calls | Wire, guard: Calls | None = None, *, keep: Keep | None = None, place: str = ""
-    ) -> None:
+    def __init__(self, calls: Calls, guard: Calls | None = None, *, keep: Keep | None = None, place: str = "") -> None:
         self.clock_override: Callable[[], datetime] | None = None
         self.keep = keep or Keep()
         self.partitions: tuple[keys.Partition, ...] = ()
         self.place = place
-        self._batch: Calls = Batch(calls) if isinstance(calls, Wire) else calls
+        self._batch = calls
         self._guard_batch: Calls = guard or self._batch
         self._offset: int | None = None
         super().__init__()
@@ -193,16 +191,13 @@ class Session:
 def _lines(where: Address, witness: Witness) -> tuple[Calls, Calls]:
     """The store's calls, and the guard's on connections of their own."""
 
-    def all_sorts(at: Address) -> Line:
-        return Batch(Connections(at))
-
     def guard(at: Address) -> Line:
         return Pipe(at, witness)
 
     if not where.clustered:
-        return all_sorts(where), guard(where)
+        return Pipe(where), guard(where)
     topology = Topology(where)
-    return Cluster(topology, all_sorts), Cluster(topology, guard)
+    return Cluster(topology, Pipe), Cluster(topology, guard)
 
 
 def _refuses_us(error: Exception) -> bool:

@@ -29,7 +29,7 @@ from tests.builders import NOON, commit, entry, event_entry, message, minutes, r
 from tests.channels.am import BINARY, Alertmanager, until
 from tests.channels.faults import FAULTS, outcome_of, shown
 from tests.channels.verifiers import assert_alertmanager_posts, assert_alertmanager_takes
-from tests.fakes import FakeWire
+from tests.fakes import FakeLine
 from tests.hostile import ALL, HOSTILE_MESSAGES
 from tests.samples import MESSAGES
 
@@ -271,7 +271,7 @@ async def test_in_a_real_one_another_severity_ends_what_was_there(http, real):
 @with_alertmanager
 async def test_in_a_real_one_an_alert_lives_as_long_as_it_is_sent_again_and_ends_when_it_does(real, receiver):
     """By the daemon's own deliverer over a store."""
-    store = RedisStore(FakeWire(fakeredis.FakeServer()))
+    store = RedisStore(FakeLine(fakeredis.FakeServer()))
     await store.open(1)
     async with aiohttp.ClientSession() as session:
         settings = spec(url=real.url, beat="1s")

@@ -20,7 +20,7 @@ from tests.channels.test_ntfy import assert_ntfy_takes
 from tests.channels.test_slack import assert_slack_takes
 from tests.channels.test_teams import assert_teams_takes
 from tests.channels.verifiers import assert_alertmanager_takes, assert_discord_takes, assert_pagerduty_takes
-from tests.fakes import FakeWire
+from tests.fakes import FakeLine
 from tests.hostile import ALL
 from tests.post import deliver, owe
 
@@ -37,7 +37,7 @@ every_kind = pytest.mark.parametrize("kind", SETTINGS)
 @pytest.fixture
 async def store(clock):
     """One is enough: what differs between stores is tested without sockets."""
-    opened = RedisStore(FakeWire(fakeredis.FakeServer()))
+    opened = RedisStore(FakeLine(fakeredis.FakeServer()))
     await opened.open(4)
     opened.clock_override = clock
     yield opened

@@ -14,7 +14,7 @@ from monitor.store import codec
 from monitor.store.redis import RedisStore
 from tests.builders import NOON, minutes, seconds
 from tests.facts import Watched, account, answer, policy, rule
-from tests.fakes import FakeWire
+from tests.fakes import FakeLine
 
 LOW = rule("low_balance", below=50)
 SLOW = rule("high_balance", above=10, for_="5m").model_copy(update={"alert": "Slow"})
@@ -68,7 +68,7 @@ def test_a_provider_that_is_gone_is_known_by_its_own_name():
 
 @pytest.fixture
 async def shop():
-    store = RedisStore(FakeWire(fakeredis.FakeServer()))
+    store = RedisStore(FakeLine(fakeredis.FakeServer()))
     await store.open(4)
     store.clock_override = lambda: NOON
     yield store, Polling("casino", None, seconds(10), store, Watch(policy(), (), None), lambda: NOON)

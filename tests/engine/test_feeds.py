@@ -21,7 +21,7 @@ from monitor.providers.price_feed import Found
 from monitor.store.redis import RedisStore
 from tests.builders import NOON, minutes, seconds
 from tests.facts import policy, rule, snapshot
-from tests.fakes import FakeWire, loop_clock, virtual_time
+from tests.fakes import FakeLine, loop_clock, virtual_time
 
 
 @dataclass
@@ -58,7 +58,7 @@ def price(known, now, asset="BTC"):
 
 
 async def new_store(server):
-    store = RedisStore(FakeWire(server))
+    store = RedisStore(FakeLine(server))
     await store.open(4)
     store.clock_override = loop_clock
     return store

@@ -10,7 +10,7 @@ from monitor.engine.watch import Watch
 from monitor.store.redis import RedisStore
 from tests.builders import NOON, seconds
 from tests.facts import account, answer, policy, rule
-from tests.fakes import FakeWire, loop_clock, virtual_time
+from tests.fakes import FakeLine, loop_clock, virtual_time
 
 HOT = account(interval=seconds(10), stale_after=seconds(30))
 #: Each is an amount; their difference has more digits than an exact number may have.
@@ -30,7 +30,7 @@ class Liar:
 
 async def polls(bank, count):
     """What became of so many polls, 10 s apart."""
-    store = RedisStore(FakeWire(fakeredis.FakeServer()))
+    store = RedisStore(FakeLine(fakeredis.FakeServer()))
     await store.open(4)
     store.clock_override = loop_clock
     watch = Watch(policy(), (rule("stale"),), lambda one, now: now + one.interval)

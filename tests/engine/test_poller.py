@@ -22,7 +22,7 @@ from monitor.schedule import Every, next_due
 from monitor.store.redis import RedisStore
 from tests.builders import NOON, minutes, seconds
 from tests.facts import account, answer, policy, rule
-from tests.fakes import FakeWire, loop_clock, virtual_time
+from tests.fakes import FakeLine, loop_clock, virtual_time
 
 #: Timers of the loop are late by its resolution.
 ABOUT = seconds(0.01)
@@ -61,7 +61,7 @@ class Bank:
 
 
 async def new_store(server):
-    store = RedisStore(FakeWire(server))
+    store = RedisStore(FakeLine(server))
     await store.open(4)
     store.clock_override = loop_clock
     return store

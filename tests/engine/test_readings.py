@@ -15,7 +15,7 @@ from monitor.providers import cryptofuse_shapes, kuna_rows
 from monitor.store.redis import RedisStore
 from tests.builders import NOON, message, minutes, seconds
 from tests.facts import Watched, account, answer, policy, restarted, rule, snapshot
-from tests.fakes import FakeWire, loop_clock, virtual_time
+from tests.fakes import FakeLine, loop_clock, virtual_time
 from tests.scenes import scene
 
 LOW = rule("low_balance", alert="Low", below=50)
@@ -155,8 +155,8 @@ class TestCase21Order:
     async def test_case_21_one_poll_of_an_account_is_in_flight_also_while_it_reads_twice(self):
         """A manual poll waits for the second reading, and so does another process."""
         server = fakeredis.FakeServer()
-        async with scene("100", "0", rules=(LOW, OUT), store=RedisStore(FakeWire(server))) as it:
-            other = RedisStore(FakeWire(server))
+        async with scene("100", "0", rules=(LOW, OUT), store=RedisStore(FakeLine(server))) as it:
+            other = RedisStore(FakeLine(server))
             await other.open(4)
             other.clock_override = loop_clock
             await it.poll()

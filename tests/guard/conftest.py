@@ -9,7 +9,7 @@ import pytest
 
 from monitor.store.redis import RedisStore
 from tests.conftest import PARTITIONS, _servers
-from tests.fakes import FakeClock, FakeWire
+from tests.fakes import FakeClock, FakeLine
 from tests.guard.grounds import StoreGround, emptied
 
 
@@ -25,7 +25,7 @@ class Bench:
 
 async def _store(request: pytest.FixtureRequest, name: str) -> RedisStore:
     if name == "fakeredis":
-        store = RedisStore(FakeWire(fakeredis.FakeServer()))
+        store = RedisStore(FakeLine(fakeredis.FakeServer()))
         await store.open(PARTITIONS)
         return store
     server = request.getfixturevalue(f"{name}_server")

@@ -6,7 +6,7 @@ import pytest
 from redis.exceptions import AskError, MovedError, ReadOnlyError, ResponseError
 
 from monitor.errors import StoreUnavailable
-from monitor.store import pipe
+from monitor.store import link, pipe
 from monitor.store.life import LIFE, TRUSTED, Life, told
 from monitor.store.pipe import Pipe
 from monitor.store.url import Address, address
@@ -51,7 +51,7 @@ class Scripted(asyncio.Protocol):
 
     def connection_made(self, transport):
         type(self).connections += 1
-        self.transport = transport
+        type(self).transport = transport
 
     def data_received(self, data):
         said = type(self).say(data)
@@ -100,6 +100,25 @@ async def test_calls_follow_each_other_on_one_connection_without_waiting(scripte
     assert (len(held), kind.connections) == (2, 1)
     first.cancel()
     second.cancel()
+
+
+async def test_without_a_witness_calls_gather_while_four_writes_are_not_answered(scripted):
+    held = []
+    where, kind = await scripted(held.append)
+    line, calls = Pipe(where), []
+    for number in range(10):
+        calls.append(asyncio.create_task(line.command("GET", str(number))))
+        await asyncio.sleep(0.02)
+    before = [counted(one).count(b":1") for one in held]
+
+    kind.transport.write(b":1\r\n")
+    await asyncio.sleep(0.05)
+    kind.transport.write(b":1\r\n" * 9)
+    await asyncio.gather(*calls)
+    await line.close()
+
+    assert before == [1, 1, 1, 1]
+    assert [counted(one).count(b":1") for one in held] == [1, 1, 1, 1, 6]
 
 
 async def test_a_server_with_a_password_and_a_database_is_greeted_first(a_server, opened):
@@ -239,7 +258,7 @@ async def test_what_was_on_its_way_is_answered_before_a_deposed_primary_is_left(
 
 
 async def test_a_server_that_does_not_answer_is_hung_up_on(scripted, opened, monkeypatch):
-    monkeypatch.setattr(pipe, "ANSWER_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(link, "ANSWER_TIMEOUT_S", 0.1)
     where, _ = await scripted(lambda _: None)
     line = opened(where)
 

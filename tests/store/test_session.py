@@ -8,7 +8,7 @@ import pytest
 
 from monitor.errors import ConfigError, StoreError, StoreUnavailable, StoreUnusable
 from monitor.model.record import Commit, Record
-from monitor.store import codec, functions, keys, wire
+from monitor.store import codec, functions, keys, link
 from monitor.store.functions import called, source
 from monitor.store.redis import RedisStore
 from monitor.store.session import _check_version
@@ -210,8 +210,8 @@ async def test_a_store_that_goes_away_is_reported_at_once_and_used_again_when_it
 
 async def test_a_store_that_hangs_is_not_waited_for_and_its_late_answers_are_nobodys(monkeypatch, a_server, connect):
     server = a_server()
+    monkeypatch.setattr(link, "ANSWER_TIMEOUT_S", 0.1)
     store = await connect(server.url, partitions=4)
-    monkeypatch.setattr(wire, "ANSWER_TIMEOUT_S", 0.1)
     server.pause()
 
     with pytest.raises(StoreUnavailable):
