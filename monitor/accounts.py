@@ -60,6 +60,7 @@ class Roster:
             assets=self.share(account.assets),
             labels=self._shared.setdefault(("labels", *sorted(labels.items())), labels),
             target=account.target(),
+            wallet=account.wallet(),
         )
         self.timetables[name] = plan
         self.origins[name] = where

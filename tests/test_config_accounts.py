@@ -60,6 +60,7 @@ def test_a_row_is_an_account_and_empty_cells_are_absent(loaded):
 
     one, two, three = (config.accounts[f"player-{n}"] for n in (1, 2, 3))
     assert (one.target.wallet_id, one.interval) == ("w1", timedelta(seconds=15))
+    assert one.wallet != two.wallet
     assert (one.assets, one.labels) == (("USDT", "BTC"), {"tier": "vip", "desk": "eu"})
     assert (two.interval, two.assets, two.labels) == (timedelta(minutes=1), (), {})
     assert three.assets == ("ETH", "TRX")
@@ -78,12 +79,14 @@ def test_several_addresses_share_a_cell(loaded):
     config = loaded("id,addresses", "cold,bc1qar0srrr7x|1BvBMSEYstWe", config=KAIKO)
 
     assert config.accounts["cold"].target == ("bc1qar0srrr7x", "1BvBMSEYstWe")
+    assert config.accounts["cold"].wallet == "", "it may be given more of them"
 
 
 def test_a_dotted_column_is_a_setting_within_a_setting(loaded):
     config = loaded("id,address,events.start_from", "hedge,42trU9A5xv6b,2026-12-01T06:00:00Z", config=PACIFICA)
 
     address, start = config.accounts["hedge"].target
+    assert config.accounts["hedge"].wallet == address, "when its events begin is no other money"
     assert (address, start.isoformat()) == ("42trU9A5xv6b", "2026-12-01T06:00:00+00:00")
 
 

@@ -228,6 +228,7 @@ def _following(
         budgets=budgets,
         residuals=windows.residuals,
         gap=answer.gap,
+        wallet=account.wallet,
         judged=mark,
     )
 

@@ -7,14 +7,23 @@ from monitor.model.record import Account, Record
 from monitor.model.snapshot import Snapshot
 
 
+def is_of(record: Record, account: Account) -> bool:
+    """Whether what a record tells is of the account's provider and wallet, as far as it says whose it is."""
+    if not record.provider:
+        return True
+    same = not record.wallet or not account.wallet or record.wallet == account.wallet
+    return same and record.provider == account.provider
+
+
 def of_provider(record: Record, account: Account, now: datetime) -> Record:
-    """The record as far as it is of the account's provider: all of it, unless the account has come from another.
+    """The record as far as it is of the account's provider and wallet: all of it, unless the account has come from
+    another.
 
     Then the balance is other money: nothing moved, nothing is known of it yet. What people were told stays,
-    since when there has been no good reading, and what of an expected transfer has been used. The old provider's name
-    stays until the new one has answered.
+    since when there has been no good reading, and what of an expected transfer has been used. The old provider's and
+    wallet's names stay until the new one has answered.
     """
-    if not record.provider or record.provider == account.provider:
+    if is_of(record, account):
         return record
     return Record(
         account=record.account,
@@ -25,6 +34,7 @@ def of_provider(record: Record, account: Account, now: datetime) -> Record:
         lately=record.lately,
         budgets=record.budgets,
         provider=record.provider,
+        wallet=record.wallet,
         began_at=now,
     )
 

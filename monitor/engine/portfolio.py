@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice
 
+from monitor.engine.origin import is_of
 from monitor.engine.pricing import reported
 from monitor.engine.sums import Cursor, SumStore, stale_at
 from monitor.model.members import Members
@@ -114,8 +115,8 @@ class Portfolio:
     def take(self, account: Account, record: Record, now: datetime) -> None:
         """This is what an account has from now on."""
         name, rule = account.name, self.rule
-        # What another provider said is other money.
-        snapshot = record.snapshot if record.provider in ("", account.provider) else None
+        # What another provider said, or of another wallet, is other money.
+        snapshot = record.snapshot if is_of(record, account) else None
         parts = tuple(parts_of(account, snapshot, next(iter(rule.measures()), "total"), now))
         if rule.flow() is None:
             self._put(account, parts)

@@ -85,7 +85,7 @@ def stamp(commit: Commit, stale_after: timedelta | None) -> Stamp | None:
         and known.amounts == read.amounts
         and known.seen == read.seen
         and before.gap == after.gap
-        and before.provider == after.provider
+        and (before.provider, before.wallet) == (after.provider, after.wallet)
         and stale_at(known, stale_after) > read.observed_at + CLOCKS_DIFFER
     )
     return Stamp(stale_at(read, stale_after), changed=not same)

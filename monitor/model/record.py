@@ -33,7 +33,10 @@ _NOTHING: Mapping[Any, Any] = {}
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One monitored account as configured. `target` is what its provider needs to find it."""
+    """One monitored account as configured. `target` is what its provider needs to find it.
+
+    `wallet` is which of its provider's wallets it is; empty where whatever it names stays the same money.
+    """
 
     name: str
     provider: str
@@ -42,6 +45,7 @@ class Account:
     assets: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     target: object = None
+    wallet: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +144,11 @@ class Record:
 
     `snapshot` is the newest knowledge (a partial answer keeps the older values, `Snapshot.seen`). `alerts` are the
     open ones; `lately` says of those that ended, by fingerprint, when they changed: they may be flapping.
-    `provider` is whose snapshot it is (empty: of a release that did not say), and `began_at` when the account
-    came there from another one. `doubts` is asset → when a zero was first read that nothing has confirmed yet. `valued`
-    is what assets were worth that rules judge in USD, when that was last good: what an alert compares with; `reported`
-    are the latest prices of these that the provider itself told. `budgets` are what was used of expected transfers.
+    `provider` and `wallet` are whose snapshot it is (empty: of a release that did not say), and `began_at` when the
+    account came there from another one. `doubts` is asset → when a zero was first read that nothing has confirmed yet.
+    `valued` is what assets were worth that rules judge in USD, when that was last good: what an alert compares with;
+    `reported` are the latest prices of these that the provider itself told. `budgets` are what was used of expected
+    transfers.
     """
 
     account: str
@@ -170,6 +175,7 @@ class Record:
     transfers: Mapping[str, tuple[Leg, ...]] = field(default_factory=dict)
     #: Why movements may be missing that the ledger has and nobody has read yet: `Answer.gap` of the last answer.
     gap: str = ""
+    wallet: str = ""
     #: What this process knows of how it was judged last (`engine.calm`); never stored.
     judged: object = field(default=None, compare=False, repr=False)
 

@@ -64,6 +64,10 @@ class AccountSettings(Timetable):
     def target(self) -> object:
         """What the adapter needs to find this account at the provider, hashable and small."""
 
+    def wallet(self) -> str:
+        """Which wallet that is, where another one's balance is other money; empty where it stays the same."""
+        return ""
+
 
 class ProviderSettings(Timetable):
     """What every provider may say. A subclass adds `type`, `base_url`, `auth`, `accounts` and its own."""

@@ -67,6 +67,9 @@ class CryptofuseAccount(AccountSettings):
     def target(self) -> Target:
         return Target(self.wallet_id or "", self.external_id or "")
 
+    def wallet(self) -> str:
+        return f"{self.wallet_id or ''}/{self.external_id or ''}"
+
 
 class Cryptofuse(ProviderSettings):
     """`casino: {type: cryptofuse, auth: {api_key: {env: CRYPTOFUSE_API_KEY}}, accounts: …}`

@@ -54,6 +54,9 @@ class KunaAccount(AccountSettings):
     def target(self) -> str:
         return self.wallet_id
 
+    def wallet(self) -> str:
+        return self.wallet_id
+
 
 class Kuna(ProviderSettings):
     """`custody: {type: kuna, base_url: https://…, auth: {api_key: {env: KUNA_API_KEY}}, accounts: …}`"""

@@ -72,6 +72,9 @@ class PacificaAccount(AccountSettings):
         start = self.events.start_from
         return self.address, None if start == "now" else start
 
+    def wallet(self) -> str:
+        return self.address
+
 
 class Pacifica(ProviderSettings):
     """perps: {type: pacifica, auth: {api_key: {env: PACIFICA_API_KEY}}}; the key only raises the quota"""

@@ -56,6 +56,7 @@ class _Reading(msgspec.Struct, frozen=True, omit_defaults=True):
     valued: dict[str, Valued] = {}
     reported: dict[str, Quote] = {}
     gap: str = ""
+    wallet: str = ""
 
 
 class _Alerts(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -201,6 +202,7 @@ def _record(account: str, stored: list[bytes | None]) -> Record:
         valued=read.valued,
         reported=read.reported,
         gap=read.gap,
+        wallet=read.wallet,
         budgets=judged.budgets,
         generation=int(generation or 0),
         residuals={name: it.opens for name, it in rings.items() if it.opens},
@@ -247,7 +249,7 @@ def alerts_of(record: Record) -> bytes:
 def _reading_of(record: Record) -> _Reading:
     return _Reading(
         record.snapshot, record.outage, record.failing_since, record.provider, record.began_at, dict(record.doubts),
-        dict(record.valued), dict(record.reported), record.gap,
+        dict(record.valued), dict(record.reported), record.gap, record.wallet,
     )  # fmt: skip
 
 
@@ -259,6 +261,7 @@ def _same_reading(before: Record, after: Record) -> bool:
         and before.doubts == after.doubts
         and before.valued == after.valued
         and before.reported == after.reported
+        and before.wallet == after.wallet
     )
 
 

@@ -94,7 +94,8 @@ class PollingStore(HurryingStore):
             record.account, version, record.snapshot, record.outage, record.failing_since, record.alerts,
             record.ledgers, record.flows, record.extremes, record.lately, record.coverage,
             record.provider, record.began_at, record.doubts, record.valued, record.reported,
-            record.budgets, generation, record.residuals, record.transfers, record.gap, record.judged,
+            record.budgets, generation, record.residuals, record.transfers, record.gap, record.wallet,
+            record.judged,
         )  # fmt: skip
         self._cache.move_to_end(record.account)
         if len(self._cache) > CACHE_MAX:

@@ -3,6 +3,8 @@
 import asyncio
 from dataclasses import fields, replace
 
+import pytest
+
 from monitor.engine.origin import of_provider
 from monitor.errors import ProviderUnreachable
 from monitor.model.event import Ledger
@@ -35,7 +37,7 @@ def told(one):
 
 
 #: What outlives a move; everything else is of the old provider's money.
-KEPT = {"account", "version", "outage", "failing_since", "alerts", "lately", "budgets", "provider"}
+KEPT = {"account", "version", "outage", "failing_since", "alerts", "lately", "budgets", "provider", "wallet"}
 
 
 def test_each_field_of_a_record_is_of_the_account_or_of_its_provider():
@@ -53,6 +55,26 @@ class TestMoving:
 
         assert told(one) == []
         assert one.stored == []
+
+    def test_nor_is_that_between_two_wallets_of_one_provider(self):
+        one = Watched((OUT, DRAINED, FELL, LOW))
+        one.account = account(wallet="rich")
+        one.reads("1000 1000", start=NOON - minutes(2))
+        one.account, one.told = account(wallet="poor"), []
+        one.reads("60 45")
+
+        assert told(one) == [(1, "Low", "firing", None), (1, "Out", "event", None)]
+        assert one.record.wallet == "poor"
+        assert [event.amount for event in one.stored] == [15]
+
+    @pytest.mark.parametrize(("before", "now"), [("", "w-1"), ("w-1", ""), ("w-1", "w-1")])
+    def test_what_is_not_said_to_be_another_wallet_is_the_same(self, before, now):
+        one = Watched((OUT,))
+        one.account = account(wallet=before)
+        one.reads("100", start=NOON - minutes(1))
+        one.account = account(wallet=now)
+
+        assert told(one.reads("60")) == [(0, "Out", "event", None)]
 
     def test_what_left_at_the_old_provider_does_not_count_at_the_new_one(self):
         one = move(watched(DRAINED, FELL, series="100 70 60")).reads("60 45")
