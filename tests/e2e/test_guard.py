@@ -23,6 +23,13 @@ async def hold(daemon, name, **changes):
     return await ask(daemon, "PUT", f"/v1/holds/{name}", {**BET, **changes})
 
 
+def patient(place, **said):
+    """On a busy machine a decision may take longer than a casino would wait."""
+    config = place.write(**said).path / "config.yaml"
+    config.write_text(config.read_text() + "guard: {deadline: 5s}\n")
+    return place
+
+
 @pytest.fixture
 def seen(until):
     """Waits until a daemon's guard has seen so much."""
@@ -39,7 +46,7 @@ def seen(until):
 
 async def test_case_57_of_fifty_bets_at_once_on_the_money_of_one_exactly_one_wins(place, bank, seen):
     bank.held["hot"] = 150
-    daemon = await place.write().start()
+    daemon = await patient(place).start()
     await seen(daemon, "150")
 
     answers = await asyncio.gather(*(hold(daemon, f"bet-{number}") for number in range(50)))
@@ -60,9 +67,9 @@ async def test_two_processes_never_promise_the_same_money(place, bank, seen, red
     with redis.Redis(port=redis_server.port) as client:
         # Else the guard takes a store without a past for one that has lost it.
         client.config_set("appendonly", "yes")
-    first = await place.write(store=redis_server.url).start()
+    first = await patient(place, store=redis_server.url).start()
     place.port = free_port()
-    second = await place.write(store=redis_server.url).start()
+    second = await patient(place, store=redis_server.url).start()
     await seen(first, "405")
 
     answers = await asyncio.gather(
@@ -79,7 +86,7 @@ async def test_two_processes_never_promise_the_same_money(place, bank, seen, red
 
 
 async def test_a_bet_is_told_of_until_a_reading_contains_it(place, bank, seen, until):
-    daemon = await place.write().start()
+    daemon = await patient(place).start()
     await seen(daemon, "100")
     assert (await hold(daemon, "bet-1", amount="60"))[0] == 201
     status, answer = await ask(daemon, "POST", "/v1/holds/bet-1/commit", {"amount": "40"})
@@ -102,7 +109,7 @@ async def test_a_bet_is_told_of_until_a_reading_contains_it(place, bank, seen, u
 
 
 async def test_holds_survive_the_daemon_that_made_them(place, bank, seen):
-    daemon = await place.write().start()
+    daemon = await patient(place).start()
     await seen(daemon, "100")
     assert (await hold(daemon, "bet-1"))[0] == 201
     await daemon.kill()
@@ -134,9 +141,9 @@ async def test_case_59_while_the_store_is_away_nobody_may_bet(place, seen, redis
 async def test_the_switch_counts_in_every_process_within_a_second(place, seen, until, redis_server):
     with redis.Redis(port=redis_server.port) as client:
         client.config_set("appendonly", "yes")
-    first = await place.write(store=redis_server.url).start()
+    first = await patient(place, store=redis_server.url).start()
     place.port = free_port()
-    second = await place.write(store=redis_server.url).start()
+    second = await patient(place, store=redis_server.url).start()
     await seen(second, "100")
 
     assert (await ask(first, "PUT", "/v1/guard/closed", {"comment": "drill"}))[1]["author"] == "local"
@@ -152,7 +159,7 @@ async def is_closed(daemon):
 
 
 async def test_a_lock_counts_at_once_and_a_wallet_says_why_nothing_can_be_spent(place, seen):
-    daemon = await place.write().start()
+    daemon = await patient(place).start()
     await seen(daemon, "100")
     wallet = "/v1/wallets/hot/USDT"
 
