@@ -36,8 +36,8 @@ from monitor.providers.price_feed import HttpJsonPrices
 from monitor.store.url import address
 from monitor.watchdog_settings import Connectivity, Heartbeat
 
-NAME = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
-NAMING = "a name has 1 to 128 letters, digits, dots, underscores or hyphens"
+NAME = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,128}", re.ASCII)
+NAMING = "a name has 1 to 128 letters, digits, dots, underscores or hyphens, and is not . or .."
 #: Between two polls of one account.
 INTERVAL_MIN = timedelta(milliseconds=100)
 _EMBEDDED = "embedded:"

@@ -116,9 +116,13 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(loaded):
             id="a name that the configuration has",
         ),
         pytest.param(
-            ["id,wallet_id", "a b,w"],
-            ["players.csv:2: a b: a name has 1 to 128 letters, digits, dots, underscores or hyphens"],
-            id="a name that cannot be",
+            ["id,wallet_id", "a b,w", "..,w", "...,w"],
+            [
+                f"players.csv:{line}: {name}: a name has 1 to 128 letters, digits, dots, underscores or hyphens, "
+                "and is not . or .."
+                for line, name in ((2, "a b"), (3, ".."))
+            ],
+            id="names that cannot be, as no address leads to them",
         ),
         pytest.param(
             ["id,walet_id", "a,w", "b,w"],
@@ -139,7 +143,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(loaded):
             ["id,wallet_id,", "a,w,", ",w,"],
             [
                 "players.csv:1: a column has no name",
-                "players.csv:3: a name has 1 to 128 letters, digits, dots, underscores or hyphens",
+                "players.csv:3: a name has 1 to 128 letters, digits, dots, underscores or hyphens, and is not . or ..",
             ],
             id="a comma too many, and no name",
         ),

@@ -646,7 +646,7 @@ def test_what_has_the_wrong_shape_is_said_with_its_line(mistakes):
 
     said = {line.partition(": ")[2] for line in found}
     assert said == {
-        "tests[0].account.name: a name has 1 to 128 letters, digits, dots, underscores or hyphens",
+        "tests[0].account.name: a name has 1 to 128 letters, digits, dots, underscores or hyphens, and is not . or ..",
         "tests[0].account.lables: unknown setting, did you mean 'labels'?",
         "tests[0].serise: unknown setting, did you mean 'series'?",
         (
