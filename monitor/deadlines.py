@@ -25,6 +25,12 @@ class Deadlines:
         self._running: set[Limit] = set()
         self._loop: AbstractEventLoop | None = None
 
+    @classmethod
+    def of_the_loop(cls) -> Self:
+        """By the event loop's own clock, as `asyncio.timeout` has it: it stands still while the loop is busy."""
+        found = cls(lambda: found.loop.time())  # noqa: PLW0108 - there may be no loop yet
+        return found
+
     @property
     def loop(self) -> AbstractEventLoop:
         """The event loop, asked for once: that costs a system call, for each limit."""

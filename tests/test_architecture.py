@@ -46,6 +46,7 @@ ADAPTERS = {"providers", "channels", "store", "api", "demo"}
 #: Who reads a clock, and why nobody else must.
 CLOCK_READERS = {
     "clock.py": "the process's time, which everything else is given",
+    "deadlines.py": "when an event loop's own timers go off, nothing more",
     "store/session.py": "only how long ago the store said its time: it decides when to ask again, nothing more",
 }
 CLOCKS = {

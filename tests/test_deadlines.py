@@ -30,6 +30,16 @@ async def test_what_takes_longer_is_given_up_late_perhaps_but_never_early(second
     assert not asyncio.current_task().cancelling()
 
 
+async def test_a_limit_by_the_clock_of_the_loop_ends_when_a_timer_of_it_would():
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+
+    with pytest.raises(TimeoutError), Deadlines.of_the_loop().within(0.03):
+        await asyncio.Event().wait()
+
+    assert loop.time() - begun >= 0.03
+
+
 async def test_each_has_its_own_limit():
     deadlines, ended = Deadlines(), []
 

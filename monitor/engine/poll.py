@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
+from monitor.deadlines import Deadlines
 from monitor.engine.decide import decide
 from monitor.engine.doubt import PAUSE, DoubtOutcome, Doubts, hurry, pause_of, verdict
 from monitor.engine.origin import of_provider
@@ -86,6 +87,7 @@ class Polling:
     #: Whence the events of a window are loaded; None: from the account's own ledger.
     recall: Callable[[Account, datetime], Awaitable[tuple[Event, ...]]] | None = None
     standing: Standing = field(default_factory=Standing)
+    deadlines: Deadlines = field(default_factory=Deadlines.of_the_loop)
     #: Since when these credentials are used.
     since: datetime = field(init=False)
 
@@ -233,7 +235,7 @@ def _refused(polling: Polling, account: Account, claim: Claim, record: Record, n
 async def read(polling: Polling, account: Account, record: Record, budget: Budget, started: datetime) -> Reading:
     """Poll, turning failure into a fact the engine can reason about."""
     try:
-        async with asyncio.timeout(polling.timeout.total_seconds()):
+        with polling.deadlines.within(polling.timeout.total_seconds()):
             return await polling.adapter.poll(account, of_provider(record, account, started), budget, started)
     except ProviderError as error:
         return _outage(error, polling.now())
@@ -271,7 +273,7 @@ def announce(before: Record, reading: Reading, account: Account) -> None:
         case datetime() as since, Answer():
             log.info("account.recovered", account=account.name, provider=account.provider, failing_since=since)
     if isinstance(reading, Answer):
-        for stream in reading.ledgers.keys() - before.ledgers.keys():
+        for stream in reading.ledgers.keys() - before.ledgers.keys() if reading.ledgers else ():
             rows = len(reading.ledgers[stream].known)
             log.info("events.baseline", account=account.name, stream=stream, rows=rows)
         for note in reading.notes:

@@ -9,7 +9,7 @@ import os
 import socket
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
 from redis.asyncio.sentinel import MasterNotFoundError
@@ -62,14 +62,14 @@ class Line(ABC):
     def __init__(self) -> None:
         self._loading: asyncio.Task[None] | None = None
 
-    async def fcall(self, function: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
+    def fcall(self, function: str, keys: Sequence[str], *args: str | bytes | int) -> Coroutine[Any, Any, Any]:
         """See Calls."""
-        return await self.command(*fcall(function, keys, *args))
+        return self.command(*fcall(function, keys, *args))
 
     async def command(self, *command: str | bytes | int) -> Any:
         """See Calls."""
         try:
-            return await self.run(command)
+            return await self._finish(command, self._enqueue(command))
         except RedisError as error:
             raise unavailable(error) from None
 
