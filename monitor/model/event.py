@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from monitor.model.money import ZERO, exact, subtract, total
+from monitor.model.quick import quick
 
 Direction = Literal["in", "out"]
 
@@ -47,7 +48,7 @@ class Telling(NamedTuple):
     unit: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Event:
     """One ledger movement of one account.
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from monitor.model.money import ZERO, exact, subtract
+from monitor.model.quick import quick
 
 #: Amounts of one asset: measure → value, for example {"available": 400, "pending": 100, "total": 500}.
 Measures = Mapping[str, Decimal]
@@ -19,7 +20,7 @@ MEASURES = (
 OutageKind = Literal["unreachable", "refused", "throttled", "garbled"]
 
 
-@dataclass(frozen=True, slots=True)
+@quick
 class Snapshot:
     """One reading of one account.
 
