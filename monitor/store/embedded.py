@@ -8,7 +8,6 @@ lock, its server inherits another, and an orphan of a killed daemon is shut down
 import asyncio
 import os
 import re
-import secrets
 import signal
 import socket
 import sys
@@ -16,10 +15,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NoReturn
 
+from monitor.clock import wall_clock
 from monitor.errors import StoreUnusable
+from monitor.model.window import micros
 from monitor.store.asking import STEP_SECONDS, STOP_SECONDS, ask, end_orphan
 from monitor.store.binary import Binary, find_binary
 from monitor.store.datadir import DataDir, Kind, Lock, Owner, Stamp, servers_in, socket_path
+from monitor.store.life import new_life
 
 #: How often the append-only file is forced to the disk (redis.conf, appendfsync).
 Fsync = Literal["everysec", "always"]
@@ -54,10 +56,6 @@ class Busy(StoreUnusable):
 
 class _Died(StoreUnusable):
     """The server ended before it answered; worth another try, unlike damaged data."""
-
-
-def _new_life() -> str:
-    return secrets.token_hex(16)
 
 
 class EmbeddedServer:
@@ -172,8 +170,8 @@ class EmbeddedServer:
                 )
             # A server that dies under us keeps its life: we remember what it told us, and would notice.
             if not self.life:
-                kept = stamp is not None and stamp.kept(data, in_order=in_order)
-                self.life = stamp.life if stamp is not None and kept else _new_life()
+                kept = stamp is None or stamp.kept(data, in_order=in_order)
+                self.life = (stamp.life if stamp else new_life()) if kept else new_life(micros(wall_clock()))
             self._stamp("open")
             if self._socket is None:
                 data.withdraw()
@@ -251,7 +249,7 @@ class EmbeddedServer:
         if found is None and not _DAMAGED_BASE.search(text):
             raise _Died(f"the embedded server did not start: {self._last_words()} (more in {data.path}/server.log)")
         # What a repair or a copy brings back is not all.
-        self.life = _new_life()
+        self.life = new_life(micros(wall_clock()))
         self._stamp("open")
         start_over = f"restore a copy, or start empty: `mv {data.path} {data.path}.old`"
         if found is None:

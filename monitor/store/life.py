@@ -34,16 +34,18 @@ class _Word(str):
 #: How a call shall say whose life it reaches. Wires with a witness put their connection's own word in its place, so
 #: that no call ever claims another life than the one it reaches. Others send it as it is: the same life for ever.
 LIFE: Final = _Word("same")
-#: Likewise whether a store that remembers no life may be taken for a new one: `1`, or `0` where nobody says that what
-#: is acknowledged also reaches an append-only file. Without one it may have lost all it had.
-TRUSTED: Final = _Word("1")
+#: Likewise when the store may last have lost all it had, in microseconds since 1970: what remembers no life is then not
+#: taken for new until nothing that was lost can matter any more. `0`: never.
+LOST: Final = _Word("0")
+#: Where nobody says that what is acknowledged also reaches an append-only file.
+_AT_ANY_TIME = "9" * 16
 
 
 class Life(NamedTuple):
-    """What is put in the place of LIFE and TRUSTED. Where it is not `known` the name is that of this one answer."""
+    """What is put in the place of LIFE and LOST. Where it is not `known` the name is that of this one answer."""
 
     name: str
-    trusted: str
+    lost: str
     known: bool = True
 
 
@@ -77,8 +79,8 @@ async def primary_life(ask: Ask) -> Life:
     kept = await _asked(ask, "CONFIG", "GET", "appendonly")
     name = "-".join([one for one in (run, since if before.strip("0") or not run else "") if one])
     name = name or await _remembered(ask)
-    trusted = "1" if kept and kept[-1] == b"yes" else "0"
-    return Life(name or f"unknown-{secrets.token_hex(8)}", trusted, known=bool(name))
+    lost = "0" if kept and kept[-1] == b"yes" else _AT_ANY_TIME
+    return Life(name or f"unknown-{secrets.token_hex(8)}", lost, known=bool(name))
 
 
 def _said(name: str, info: bytes | None) -> str:
@@ -104,11 +106,17 @@ def said_unknown(life: Life, said: bool) -> bool:
     return said or not life.known
 
 
+def new_life(lost_us: int | None = None) -> str:
+    """A name for the life of an embedded server's data; with when they may have lost what they had, if they had any."""
+    name = secrets.token_hex(16)
+    return name if lost_us is None else f"{name}@{lost_us}"
+
+
 def told(name: str) -> Witness:
-    """The witness of an embedded server, whose life its directory knows."""
+    """The witness of an embedded server, whose life its directory knows: a name that `new_life` made."""
 
     async def witness(_: Ask) -> Life:
-        return Life(name, "1")
+        return Life(name, name.partition("@")[2] or "0")
 
     return witness
 

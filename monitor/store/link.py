@@ -20,7 +20,7 @@ from redis.exceptions import (
 
 from monitor.errors import StoreUnavailable
 from monitor.store.batch import WAITING_MAX, unavailable
-from monitor.store.life import LIFE, TRUSTED, Life
+from monitor.store.life import LIFE, LOST, Life
 from monitor.store.wire import ANSWER_TIMEOUT_S, Command
 
 #: What a call will be answered.
@@ -115,7 +115,7 @@ class Link(asyncio.Protocol):
             return
         life = self.life
         words = command if life is None else [
-            life.name if word is LIFE else life.trusted if word is TRUSTED else word for word in command
+            life.name if word is LIFE else life.lost if word is LOST else word for word in command
         ]  # fmt: skip
         try:
             packed = hiredis.pack_command(tuple(words))  # type: ignore[arg-type]  # their stub means one

@@ -31,7 +31,7 @@ WRITES_MAX = 4
 class Pipe(Line):
     """Calls to one server, or to whichever server the sentinels call the primary.
 
-    LIFE and TRUSTED in a command are what `witness` says of the very connection the command travels on; without one
+    LIFE and LOST in a command are what `witness` says of the very connection the command travels on; without one
     they are sent as they are. A connection that is lost fails all calls that were on their way; nothing is ever
     repeated: ids and tokens make that safe, and ours to decide. The next call makes a new one.
     """

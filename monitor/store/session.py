@@ -15,7 +15,7 @@ from monitor.store import keys
 from monitor.store.batch import Calls, Line, unavailable
 from monitor.store.cluster import Cluster, Topology
 from monitor.store.functions import source
-from monitor.store.life import LIFE, TRUSTED, Witness, primary_life, told
+from monitor.store.life import LIFE, LOST, Witness, primary_life, told
 from monitor.store.pipe import Pipe
 from monitor.store.url import Address, address
 from monitor.store.wire import Command
@@ -131,10 +131,10 @@ class Session:
     def life(self) -> tuple[str, str]:
         """What a call through `_guard_batch` says of the primary that it reaches: pass it on, never keep it.
 
-        The function sees a text that changes whenever the primary may have lost what it acknowledged; and `1`, or `0`
-        where it may have lost all of it, and the text with it.
+        The function sees a text that changes whenever the primary may have lost what it acknowledged; and when it
+        may last have lost all of it, and the text with it.
         """
-        return LIFE, TRUSTED
+        return LIFE, LOST
 
     @property
     def _now(self) -> str:

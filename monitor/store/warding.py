@@ -128,4 +128,4 @@ class WardingStore(GuardCalls):
 
     def _blindly(self) -> list[str | int]:
         """What a call says that neither decides nor remembers anything: it notices no loss."""
-        return [self._now, "", "1", "", 0, ""]
+        return [self._now, "", "0", "", 0, ""]

@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from monitor.engine.guardports import Quarantine
+from monitor.model.window import micros
 from monitor.store.guardkeys import index
+from monitor.store.life import new_life
 from monitor.store.redis import RedisStore
 from tests.builders import minutes, seconds
 from tests.conftest import PARTITIONS
@@ -223,6 +225,26 @@ async def test_another_life_is_noticed_by_whoever_knows_the_one_before(guard):
     guard.life = lambda: ("another", "1")
 
     assert await reason(guard) == "STATE_QUARANTINED"
+
+
+@pytest.mark.parametrize(
+    ("ago", "found"),
+    [(seconds(0), "STATE_QUARANTINED"), (TERMS.quarantine - seconds(2), "STATE_QUARANTINED"), (TERMS.quarantine, "OK")],
+    ids=["just now", "not long ago", "long ago"],
+)
+async def test_where_all_may_have_been_lost_nothing_is_held_until_that_can_matter_no_more(
+    valkey_server, clock, ago, found
+):
+    with valkey_server.client() as client:
+        client.flushall()
+    lost = new_life(micros(clock() - ago))
+    store = await RedisStore.connect(valkey_server.url, partitions=PARTITIONS, life=lost)
+    store.clock_override = clock
+    clock.pass_(seconds(1))
+    await reads(store, {"USDT": fed("100")})
+
+    assert await reason(store) == found
+    await store.close()
 
 
 async def test_a_new_store_that_keeps_nothing_is_not_trusted(valkey_server, clock):

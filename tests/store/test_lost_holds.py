@@ -355,9 +355,14 @@ async def test_fsync_always_a_hold_survives_server_and_daemon(data):
         assert await kept(store)
 
 
-async def test_without_it_a_hold_may_be_lost_when_both_are_killed(data):
+@pytest.mark.parametrize("written", [True, False])
+async def test_without_it_a_hold_may_be_lost_when_both_are_killed(data, written):
     await daemon_that_holds(data, "everysec")
     kill_server(data)
+    [file] = (data / "appendonlydir").glob("*.incr.aof")
+    if not written:
+        # Nothing had reached the disk: neither the hold, nor that there ever was one.
+        os.truncate(file, 0)
 
     async with embedded(data) as (_, store):
         await deposit(store)

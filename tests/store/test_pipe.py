@@ -7,7 +7,7 @@ from redis.exceptions import AskError, MovedError, ReadOnlyError, ResponseError
 
 from monitor.errors import StoreUnavailable
 from monitor.store import link, pipe
-from monitor.store.life import LIFE, TRUSTED, Life, told
+from monitor.store.life import LIFE, LOST, Life, told
 from monitor.store.pipe import Pipe
 from monitor.store.url import Address, address
 from tests.conftest import Server, get_binary_path
@@ -217,11 +217,11 @@ async def test_whose_life_it_is_is_asked_once_a_connection_and_said_by_each_call
     where, kind = await scripted(answer)
     line = opened(where, witness)
 
-    await line.command("GET", LIFE, TRUSTED, "same", "1")
+    await line.command("GET", LIFE, LOST, "same", "1")
     await line.command("GET", LIFE)
     with pytest.raises(StoreUnavailable):
         await line.command("lose")
-    await line.command("GET", LIFE, TRUSTED)
+    await line.command("GET", LIFE, LOST)
 
     assert kind.connections == 2
     assert [one.count(b"WHO") for one in said] == [1, 0, 0, 0, 1, 0]

@@ -8,7 +8,7 @@ import pytest
 from monitor.errors import StoreUnavailable, StoreUnusable
 from monitor.store import cluster as clusters
 from monitor.store.functions import called
-from monitor.store.life import LIFE, TRUSTED
+from monitor.store.life import LIFE, LOST
 from monitor.store.redis import RedisStore
 from monitor.store.url import address
 from tests.builders import seconds
@@ -48,9 +48,9 @@ async def until_given(call):
 async def lives(store):
     """What calls to each partition say of the life they reach."""
     keys = [f"{one.tag}:life" for one in store.partitions]
-    await asyncio.gather(*(store._guard_batch.command("RPUSH", key, LIFE, TRUSTED) for key in keys))
+    await asyncio.gather(*(store._guard_batch.command("RPUSH", key, LIFE, LOST) for key in keys))
     found = await asyncio.gather(*(store._guard_batch.command("LRANGE", key, -2, -1) for key in keys))
-    return [(name.decode(), trusted.decode()) for name, trusted in found]
+    return [(name.decode(), lost.decode()) for name, lost in found]
 
 
 async def use(store):

@@ -2,7 +2,7 @@
 --
 -- KEYS of every call  wallets, held, debits, tending, guard; with a hold its record; then, where the caller remembers
 --                     one, the record of its newest own hold
--- ARGV of every call  now, life of the server or '', '0' if a store without a life is not to be trusted,
+-- ARGV of every call  now, life of the server or '', when it may last have lost all it had,
 --                     version of the wallet that the caller remembers or '', mark of the partition that it remembers
 --                     or 0, terms: how long a quarantine lasts 16, how far the provider's reads trail its writes 16,
 --                     most open holds 6, 'deny' or 'subtract'
@@ -95,7 +95,8 @@ local function doubt(guard, text, newest, args, wallet)
   local lost = mark < remembered or (remembered > 0 and mark > remembered and text:sub(1, 16) == text:sub(17, 32))
   -- A run of a server is the same one, whatever is known of it besides.
   if args[2] ~= '' and known ~= args[2] and known:sub(1, #args[2] + 1) ~= args[2] .. '-' then
-    lost = lost or known ~= '' or args[3] == '0'
+    -- What is not known was never there, or is among what was lost.
+    lost = lost or known ~= '' or tonumber(args[3]) + tonumber(args[6]:sub(1, 16)) > wallet.now
     text = text:sub(1, 64) .. args[2]
   end
   if not lost and mark == remembered then
