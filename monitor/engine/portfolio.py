@@ -160,7 +160,7 @@ class Portfolio:
 
     def _price(self, asset: str, member: str, snapshot: Snapshot) -> None:
         quote = reported(asset, snapshot)
-        if quote and (asset not in self.prices or self.prices[asset][0].at <= quote.at):
+        if quote and (asset not in self.prices or quote.beats(self.prices[asset][0])):
             self.prices[asset] = quote, member
 
     def _tellers(self, now: datetime) -> Iterator[str]:

@@ -88,7 +88,7 @@ def _reported(known: Quotes, told: Quotes, now: datetime) -> Quotes:
     """The newest price of each asset, also of one that no member holds any more: a restart must not forget it."""
     newest = {
         **known,
-        **{asset: quote for asset, quote in told.items() if asset not in known or known[asset].at <= quote.at},
+        **{asset: quote for asset, quote in told.items() if asset not in known or quote.beats(known[asset])},
     }
     return {asset: quote for asset, quote in newest.items() if now - quote.at <= PRICES_KEPT}
 

@@ -14,6 +14,10 @@ class Quote(NamedTuple):
     price: Decimal
     at: datetime
 
+    def beats(self, known: "Quote") -> bool:
+        """Whether it is newer; of two told for one moment the lower one, in whatever order they come."""
+        return (known.at, self.price) <= (self.at, known.price)
+
 
 #: What a source knows: asset → its latest quote.
 Quotes = Mapping[str, Quote]
