@@ -97,10 +97,11 @@ def _mistake(said: str, model: type[msgspec.Struct]) -> str:
 
 def nothing_asked(request: Request) -> None:
     """A guard request has no query: what somebody writes there would be passed over."""
-    if "#" in request.raw_path:
+    asked = request.raw_path
+    if "#" in asked:
         # What follows is no part of the path, so that two ids would be one, and the second bet a repeat of the first.
         raise invalid("write # as %23 in a path")
-    if "?" in request.raw_path:
+    if "?" in asked:
         query.read(request, ())
 
 

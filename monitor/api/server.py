@@ -151,8 +151,8 @@ class App:
         if route.takes is not None or signers is not None:
             await request.read()
         # Whoever watches that we live must not end us for being busy.
-        room = IN_FLIGHT_MAX + ENDING_MAX if route.ends else IN_FLIGHT_MAX
-        if self.in_flight >= room and route.endpoint is not alive:
+        most = IN_FLIGHT_MAX + ENDING_MAX if route.ends else IN_FLIGHT_MAX
+        if self.in_flight >= most and route.endpoint is not alive:
             raise later("overloaded", "too many requests at once", timedelta(seconds=1))
         self.in_flight += 1
         try:

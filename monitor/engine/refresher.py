@@ -132,9 +132,9 @@ class Refresher:
         if not refused and not _lasts(health.failing_since, health):
             return False
         [record] = await self.store.load_many([account.name])
-        if record.outage is None or refused:
-            return record.outage is not None
-        if _within(TRY_AGAIN, self._tried.get(provider), now):
+        if record.outage is None:
+            return False
+        if refused or _within(TRY_AGAIN, self._tried.get(provider), now):
             return True
         self._tried[provider] = now
         return False

@@ -12,9 +12,7 @@ from contextlib import suppress
 from itertools import chain
 from typing import Any
 
-from redis.exceptions import (
-    RedisError,
-)
+from redis.exceptions import RedisError
 
 from monitor.errors import StoreUnavailable
 from monitor.store.batch import WAITING_MAX, Line, unavailable
