@@ -337,26 +337,9 @@ async def test_a_caller_who_asks_on_and_on_and_does_not_read_is_cut_off(context,
     await serving.close()
 
 
-async def test_more_at_once_than_there_is_room_for_are_sent_away(context, start, monkeypatch):
-    monkeypatch.setattr(server, "IN_FLIGHT_MAX", 3)
-    door = asyncio.Event()
-
-    async def wait(_api, _request):
-        await door.wait()
-        return reply("done")
-
-    client, _ = await start(context(), [Route("GET", "/wait", wait), server.ROUTES[0]])
-    waiting = [asyncio.create_task(status(client, "/wait")) for _ in range(3)]
-    await asyncio.sleep(0.1)
-
-    found, headers = await problem(client, "/wait")
-    door.set()
-
-    assert (found["type"], headers["Retry-After"]) == ("overloaded", "1")
-    assert await asyncio.gather(*waiting) == [200, 200, 200]
-
-
-async def test_what_ends_a_bet_has_room_while_bets_take_all_of_it(context, start, monkeypatch):
+@pytest.fixture
+async def crowded(context, start, monkeypatch):
+    """A server with as many requests as there is room for: whoever asks it, those that wait, and what lets them go."""
     monkeypatch.setattr(server, "IN_FLIGHT_MAX", 3)
     door = asyncio.Event()
 
@@ -367,6 +350,21 @@ async def test_what_ends_a_bet_has_room_while_bets_take_all_of_it(context, start
     client, _ = await start(context(), [Route("GET", "/wait", wait), *server.ROUTES])
     waiting = [asyncio.create_task(status(client, "/wait")) for _ in range(3)]
     await asyncio.sleep(0.1)
+    return client, waiting, door
+
+
+async def test_more_at_once_than_there_is_room_for_are_sent_away(crowded):
+    client, waiting, door = crowded
+
+    found, headers = await problem(client, "/wait")
+    door.set()
+
+    assert (found["type"], headers["Retry-After"]) == ("overloaded", "1")
+    assert await asyncio.gather(*waiting) == [200, 200, 200]
+
+
+async def test_what_ends_a_bet_has_room_while_bets_take_all_of_it(crowded):
+    client, waiting, door = crowded
 
     told = {}
     for call in ("commit", "settled", "release"):
