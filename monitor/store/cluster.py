@@ -24,8 +24,8 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as Disconnected
 
 from monitor.errors import StoreUnavailable, StoreUnusable
-from monitor.store.batch import Line, fcall, unavailable
 from monitor.store.keys import LAYOUT
+from monitor.store.line import Line, fcall, unavailable
 from monitor.store.url import Address
 from monitor.store.wire import CONNECT_TIMEOUT_S, Command
 

@@ -10,10 +10,10 @@ import structlog
 from monitor.clock import steady_ns
 from monitor.errors import StoreUnavailable
 from monitor.guard.hold import Terms
-from monitor.store.batch import fcall
 from monitor.store.guardcodec import NOW, Argument, index_ms, quarantine_us, record_ms, terms_text, version_and_mark
 from monitor.store.guardkeys import WalletKeys, guard, index
 from monitor.store.keys import Partition
+from monitor.store.line import fcall
 from monitor.store.reckoning import Reckoning
 from monitor.store.recollection import Own, Recollection
 from monitor.store.session import Session

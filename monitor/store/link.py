@@ -19,8 +19,8 @@ from redis.exceptions import (
 )
 
 from monitor.errors import StoreUnavailable
-from monitor.store.batch import WAITING_MAX, unavailable
 from monitor.store.life import LIFE, LOST, Life
+from monitor.store.line import WAITING_MAX, unavailable
 from monitor.store.wire import ANSWER_TIMEOUT_S, Command
 
 #: What a call will be answered.

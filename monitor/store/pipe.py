@@ -15,8 +15,8 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from monitor.errors import StoreUnavailable
-from monitor.store.batch import WAITING_MAX, Line, unavailable
 from monitor.store.life import Witness, said_unknown
+from monitor.store.line import WAITING_MAX, Line, unavailable
 from monitor.store.link import Answer, Link
 from monitor.store.sentinel import LOOK_EVERY_S, Sentinels
 from monitor.store.url import Address

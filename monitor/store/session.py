@@ -12,10 +12,10 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from monitor.errors import StoreUnusable
 from monitor.model.window import micros, moment
 from monitor.store import keys
-from monitor.store.batch import Calls, Line, unavailable
 from monitor.store.cluster import Cluster, Topology
 from monitor.store.functions import source
 from monitor.store.life import LIFE, LOST, Witness, primary_life, told
+from monitor.store.line import Calls, Line, unavailable
 from monitor.store.pipe import Pipe
 from monitor.store.url import Address, address
 from monitor.store.wire import Command
@@ -34,7 +34,7 @@ class Keep:
 
 
 class Session:
-    """What the parts of the store share: the batch, the partitions and the time.
+    """What the parts of the store share: the calls, the partitions and the time.
 
     `clock_override` replaces the server's clock in tests; None is the server's. Guard calls go through `_guard_batch`,
     whose connections are their own: a caller that waits for a bet does not queue behind commits.
