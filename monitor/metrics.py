@@ -107,7 +107,7 @@ class Metrics(Sending):
             )
         )
         self._commit_seconds = self._distribution(
-            "commit_seconds", "One atomic commit, its wait for a batch included.", _STORE
+            "commit_seconds", "One atomic commit, until its answer is there.", _STORE
         )
         self._events = Family(
             self._counter("events_total", "Ledger events recorded, inferred movements included.", "provider")

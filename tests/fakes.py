@@ -309,7 +309,7 @@ class FakeDeliveryStore:
 
 async def paused(store: RedisStore, until: datetime, channel: str = "ops") -> None:
     """The channel's destination has asked to be left alone until then."""
-    await store._batch.command("HSET", f"{{bm:c:{channel}}}:clock", "pause", micros(until), "seen", store._now)
+    await store._calls.command("HSET", f"{{bm:c:{channel}}}:clock", "pause", micros(until), "seen", store._now)
 
 
 def news_of(messages: Sequence[Message]) -> list[tuple[str, str, int]]:

@@ -14,8 +14,8 @@ from tests.builders import commit, minutes, seconds
 async def dead_letters(store: RedisStore, channel: str = "ops") -> list[ledgercodec.Letter]:
     """A channel's dead letters, oldest first."""
     where = ChannelKeys(channel)
-    names = await store._batch.command("ZRANGE", where.dead, "0", "-1")
-    stored = [await store._batch.command("HGET", where.letters, name) for name in names]
+    names = await store._calls.command("ZRANGE", where.dead, "0", "-1")
+    stored = [await store._calls.command("HGET", where.letters, name) for name in names]
     return [ledgercodec.letter(one) for one in stored]
 
 

@@ -122,10 +122,10 @@ async def test_reports_are_bounded_and_one_sort_leaves_room_for_the_others(store
 
 
 async def test_a_report_of_a_newer_release_is_left_to_it(store, clock):
-    await store._batch.command("HSET", "{bm:x}:reports", "x", '{"name": 5}')
+    await store._calls.command("HSET", "{bm:x}:reports", "x", '{"name": 5}')
 
     assert await store.reports(clock()) == ()
-    assert await store._batch.command("HLEN", "{bm:x}:reports") == 1
+    assert await store._calls.command("HLEN", "{bm:x}:reports") == 1
 
 
 async def test_the_account_of_the_monitor_is_due_at_once_when_something_is_reported(store, clock):

@@ -167,7 +167,7 @@ async def live(open_one, blow, wrap=lambda store: store):
             crew[turn % 2] = await world.process(wrap)
         world.clock.pass_(HALF)
     world.stored = [event for name in BALANCES for event in await crew[0].real.events(name, NOON - minutes(60))]
-    world.owed = [await crew[0].real._batch.command("HLEN", crew[0].real.partition(n).outbox(n)) for n in BALANCES]
+    world.owed = [await crew[0].real._calls.command("HLEN", crew[0].real.partition(n).outbox(n)) for n in BALANCES]
     for process in crew:
         await process.real.close()
     return world
@@ -316,7 +316,7 @@ class OwedLater:
         where, name = store.partition(commit.record.account), commit.record.account
         version = (await store.load(name)).version
         for index, row in enumerate(commit.rows):
-            await store._batch.command("HSET", where.outbox(name), f"{version}-{index}", codec.dump(row))
+            await store._calls.command("HSET", where.outbox(name), f"{version}-{index}", codec.dump(row))
         if commit.rows:
-            await store._batch.command("ZADD", where.outdue, 0, name)
+            await store._calls.command("ZADD", where.outdue, 0, name)
         return answer

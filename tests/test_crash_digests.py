@@ -99,8 +99,8 @@ def assert_told_truly(channel, when):
 
 async def assert_nothing_is_left(store, channel):
     """No digest and no parked member."""
-    keys = await store._batch.command("KEYS", f"{{bm:c:{channel}}}:group:*")
+    keys = await store._calls.command("KEYS", f"{{bm:c:{channel}}}:group:*")
     for key in keys:
-        fields = await store._batch.command("HMGET", key, "digest", "telling", "members")
+        fields = await store._calls.command("HMGET", key, "digest", "telling", "members")
         assert fields == [None, None, None], key
-    assert await store._batch.command("SCARD", f"{{bm:c:{channel}}}:alone") == 0
+    assert await store._calls.command("SCARD", f"{{bm:c:{channel}}}:alone") == 0

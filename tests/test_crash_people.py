@@ -32,7 +32,7 @@ class Mortal(Casino):
 async def lived(open_store, clock, blow):
     """A provider goes down and comes back: (who is kept quiet by it, who should be) each time, and whether it died."""
     store = await open_store()
-    await store._batch.command("FLUSHALL")
+    await store._calls.command("FLUSHALL")
     await store.open(4)
     clock.now, found = NOON, []
     casino = Mortal(store, clock, blow)
@@ -95,7 +95,7 @@ def stories(desk):
 
 async def escalated(open_store, clock, blow, *, answered):
     store = await open_store()
-    await store._batch.command("FLUSHALL")
+    await store._calls.command("FLUSHALL")
     await store.open(4)
     clock.now = NOON
     desk = await Unattended(store, clock, blow).begin()
@@ -127,7 +127,7 @@ async def test_no_crash_tells_more_or_fewer_people_of_what_nobody_answers(open_s
 async def beaten(open_store, clock, blow):
     """An alert that fires for four minutes, told to a store of alerts: when, what is left of it, whether it died."""
     store = await open_store()
-    await store._batch.command("FLUSHALL")
+    await store._calls.command("FLUSHALL")
     await store.open(4)
     clock.now, chances = NOON, itertools.count()
     stage, died, heard = Stage(store, clock), False, []
@@ -147,7 +147,7 @@ async def beaten(open_store, clock, blow):
             heard += [(clock(), one.alerts[0].entry.status) for one in channel.arrived]
             channel.arrived.clear()
             clock.pass_(seconds(10))
-    return heard, await store._batch.command("KEYS", "*:open:ops-g1"), died
+    return heard, await store._calls.command("KEYS", "*:open:ops-g1"), died
 
 
 async def test_no_crash_lets_a_store_of_alerts_forget_what_fires_or_believe_what_is_over(open_store, clock):

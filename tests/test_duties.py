@@ -29,7 +29,7 @@ async def test_case_10_the_loss_of_any_partition_is_told_once_and_its_accounts_a
     duties = Duties(store, Gauges(metrics, clock, concerns), metrics, clock, concerns)
     duties.follow(crew)
     await duties._look_for_loss()
-    await store._batch.command("DEL", store.partitions[2].epoch)
+    await store._calls.command("DEL", store.partitions[2].epoch)
 
     with capture_logs() as logs:
         for _ in range(3):

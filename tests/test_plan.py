@@ -140,7 +140,7 @@ async def test_a_reload_tries_channels_at_once_that_refused_us(store, clock):
 
     await crew.probe()
 
-    assert await store._batch.command("HGET", "{bm:c:ops}:clock", "pause") is None
+    assert await store._calls.command("HGET", "{bm:c:ops}:clock", "pause") is None
 
 
 async def test_a_reload_does_not_end_for_a_store_that_is_away():

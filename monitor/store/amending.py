@@ -21,7 +21,7 @@ class AmendingStore(Session):
         """
         account, where = commit.record.account, self.partition(commit.record.account)
         stories, told = ledgercodec.stories(where, commit, self.keep.age)
-        answer, _ = await self._batch.fcall(
+        answer, _ = await self._calls.fcall(
             "bm_amend",
             [
                 *(where.seq, where.record(account), where.last(provider)),

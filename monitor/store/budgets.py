@@ -18,29 +18,29 @@ class BudgetStore(Session):
         """Take up to `most` times `cost` from a provider's quota: how many times it was, and how long to wait
         for the next when it was none."""
         touched = [keys.quota(provider), *_window_keys(provider, windows)]
-        times, wait = await self._batch.fcall("bm_take", touched, self._now, cost, most, *_limits(windows))
+        times, wait = await self._calls.fcall("bm_take", touched, self._now, cost, most, *_limits(windows))
         return int(times), timedelta(microseconds=int(wait))
 
     async def give_back(self, provider: str, windows: Windows, cost: int) -> None:
         """Return what was taken and not used."""
         if windows and cost > 0:
             touched = _window_keys(provider, windows)
-            await self._batch.fcall("bm_give_back", touched, self._now, cost, *_limits(windows))
+            await self._calls.fcall("bm_give_back", touched, self._now, cost, *_limits(windows))
 
     async def correct(self, provider: str, windows: Windows, remaining: int) -> None:
         """The provider said how much is left: believe it when that is less than we think."""
         if windows:
             touched = _window_keys(provider, windows)
-            await self._batch.fcall("bm_correct", touched, self._now, remaining, *_limits(windows))
+            await self._calls.fcall("bm_correct", touched, self._now, remaining, *_limits(windows))
 
     async def throttle(self, provider: str, wait: timedelta) -> None:
         """Nobody spends this provider's budget until then."""
-        await self._batch.fcall("bm_throttle", [keys.quota(provider)], self._now, wait // _MICROSECOND)
+        await self._calls.fcall("bm_throttle", [keys.quota(provider)], self._now, wait // _MICROSECOND)
 
     async def note(self, provider: str, health: Health) -> None:
         """Merge what polls showed of a provider (coalesced by the caller)."""
         times = (health.noted_at or health.at, health.good_at, health.failing_since, health.refused_at)
-        await self._batch.fcall(
+        await self._calls.fcall(
             "bm_note",
             [keys.health(provider)],
             *("" if at is None else micros(at) for at in times),
@@ -49,7 +49,7 @@ class BudgetStore(Session):
 
     async def health(self, provider: str) -> Health:
         """How the provider is doing, over all processes."""
-        now, *times, why = await self._batch.fcall("bm_health", [keys.health(provider)], self._now)
+        now, *times, why = await self._calls.fcall("bm_health", [keys.health(provider)], self._now)
         noted, good, failing, refused = (_time(at) for at in times)
         return Health(
             at=moment(int(now)),

@@ -45,7 +45,7 @@ class ClaimingStore(Session):
         One that is due only after its `latest` is due then: its interval has become shorter.
         """
         latest = latest or {}
-        await self._batch.command("SADD", PROVIDERS, provider)
+        await self._calls.command("SADD", PROVIDERS, provider)
         by_partition: dict[Partition, list[str]] = {}
         for account, at in due.items():
             by_partition.setdefault(self.partition(account), []).extend(
@@ -53,7 +53,7 @@ class ClaimingStore(Session):
             )
         await asyncio.gather(
             *(
-                self._batch.fcall("bm_enrol", [where.due(provider), where.leased(provider)], *part)
+                self._calls.fcall("bm_enrol", [where.due(provider), where.leased(provider)], *part)
                 for where, args in by_partition.items()
                 for part in _chunks(args, 1_500)
             )
@@ -64,22 +64,22 @@ class ClaimingStore(Session):
     async def enter(self, process: str, digest: str, generation: int = 0, met: int = 0) -> Held:
         """Say that a process runs this configuration, as generation 0 when it does since just now."""
         patience = SILENT_AFTER // _MICROSECOND
-        reply = await self._batch.fcall(
+        reply = await self._calls.fcall(
             "bm_enter", [NEWEST, RUNNING], self._now, process, digest, generation, met, patience
         )
         return Held(int(reply[0]), *(said == b"1" for said in reply[1:]))
 
     async def leave(self, process: str) -> None:
         """This process runs its configuration no longer."""
-        await self._batch.command("HDEL", RUNNING, process)
+        await self._calls.command("HDEL", RUNNING, process)
 
     async def providers(self) -> set[str]:
         """The providers that have accounts in this store."""
-        return {name.decode() for name in await self._batch.command("SMEMBERS", PROVIDERS)}
+        return {name.decode() for name in await self._calls.command("SMEMBERS", PROVIDERS)}
 
     async def forget_provider(self, provider: str) -> None:
         """It has no accounts any more."""
-        await self._batch.command("SREM", PROVIDERS, provider)
+        await self._calls.command("SREM", PROVIDERS, provider)
 
     async def enrolled(self, provider: str) -> list[str]:
         """The accounts of a provider that are due some time or being polled."""
@@ -97,7 +97,7 @@ class ClaimingStore(Session):
             by_partition.setdefault(self.partition(account), []).append(account)
         await asyncio.gather(
             *(
-                self._batch.fcall(
+                self._calls.fcall(
                     "bm_dismiss",
                     [
                         *(where.due(provider), where.leased(provider), where.last(provider), where.ahead(provider)),
@@ -200,7 +200,7 @@ class ClaimingStore(Session):
         watch.ahead.pop(where.number, None)
         touched = [where.due(provider), where.leased(provider), where.clock(provider), where.last(provider)]
         touched += [where.passed(provider), where.ahead(provider)]
-        reply = await self._batch.fcall("bm_claim", touched, self._now, limit, lease_us, configuration, only_ahead)
+        reply = await self._calls.fcall("bm_claim", touched, self._now, limit, lease_us, configuration, only_ahead)
         now_us, token = int(reply[0]), int(reply[2])
         if self.clock_override is None:
             self._follow(now_us)
@@ -222,7 +222,7 @@ class ClaimingStore(Session):
         """Lease one account, due or not; None while somebody is at it, or when it is due never."""
         where = self.partition(account)
         touched = [where.due(provider), where.leased(provider), where.clock(provider), where.last(provider)]
-        reply = await self._batch.fcall("bm_take_one", touched, self._now, account, lease // _MICROSECOND)
+        reply = await self._calls.fcall("bm_take_one", touched, self._now, account, lease // _MICROSECOND)
         if not reply:
             return None
         self._claimed[account] = int(reply[2] or 0)
@@ -232,7 +232,7 @@ class ClaimingStore(Session):
         """Give unused claims back: due at once."""
         await asyncio.gather(
             *(
-                self._batch.fcall(
+                self._calls.fcall(
                     "bm_release",
                     [where.due(provider), where.leased(provider), where.ahead(provider)],
                     self._now,
@@ -253,7 +253,7 @@ class ClaimingStore(Session):
     async def pass_on(self, provider: str, claim: Claim, wait: timedelta, configuration: str) -> None:
         """Give a claim back, due at once for those that run another configuration, and for this one after `wait`."""
         where = self.partition(claim.account)
-        await self._batch.fcall(
+        await self._calls.fcall(
             "bm_pass_on",
             [where.due(provider), where.leased(provider), where.passed(provider), where.ahead(provider)],
             self._now,
@@ -269,7 +269,7 @@ class ClaimingStore(Session):
     async def poll_now(self, provider: str, account: str) -> None:
         """Make an account due now; during its poll, one more follows."""
         where = self.partition(account)
-        await self._batch.fcall("bm_poll_now", [where.due(provider), where.leased(provider)], self._now, account)
+        await self._calls.fcall("bm_poll_now", [where.due(provider), where.leased(provider)], self._now, account)
         self._watch(provider).expect(where.number, 0)
 
 

@@ -20,7 +20,7 @@ class ConditionStore(Session):
         """Somebody may have mended it: no pause, and what waits for its next try is tried now."""
         where = ChannelKeys(channel)
         touched = [where.clock, where.due, where.critical, where.warning, where.failing]
-        await self._batch.fcall("bm_try_now", touched, self._now)
+        await self._calls.fcall("bm_try_now", touched, self._now)
         self.look_again(channel)
 
     async def channel_health(self, channels: Iterable[str]) -> dict[str, ChannelHealth]:
@@ -31,7 +31,7 @@ class ConditionStore(Session):
     async def _channel_health(self, channel: str) -> ChannelHealth:
         where = ChannelKeys(channel)
         touched = [where.health, where.clock, where.due, where.failing]
-        return _health(await self._batch.fcall("bm_channel_health", touched, self._now))
+        return _health(await self._calls.fcall("bm_channel_health", touched, self._now))
 
 
 def _health(reply: Sequence[bytes]) -> ChannelHealth:

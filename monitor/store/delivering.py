@@ -95,7 +95,7 @@ class DeliveringStore(ConditionStore, MovingStore):
         where = ChannelKeys(channel)
         outlook.rate = rate
         units, per = ("", 0) if rate is None else (rate[0], rate[1] // _MICROSECOND)
-        now, wake, token, merged, *found = await self._batch.fcall(
+        now, wake, token, merged, *found = await self._calls.fcall(
             "bm_claim_groups",
             [
                 *(where.due, where.leased, where.clock, where.rate),
@@ -150,7 +150,7 @@ class DeliveringStore(ConditionStore, MovingStore):
         if settled and group.replays and group.telling is not None:
             begun = [part for one in group.telling.alerts for part in (one.entry.fingerprint, one.entry.id)]
             # Apart from it: what a crash in between costs is that a beginning is told again.
-            await self._batch.fcall("bm_heard", [where.open(group.replays)], *begun)
+            await self._calls.fcall("bm_heard", [where.open(group.replays)], *begun)
         return settled
 
     async def postpone(self, group: Group, due_at: datetime, tried: Tried, wait: timedelta | None = None) -> bool:
@@ -187,7 +187,7 @@ class DeliveringStore(ConditionStore, MovingStore):
             # Nothing went out: what is suppressed and looked at again and again must not use up what others need.
             units, per = outlook.rate
             where = ChannelKeys(group.channel)
-            await self._batch.fcall("bm_give_back", [where.rate], self._now, 1, units, per // _MICROSECOND)
+            await self._calls.fcall("bm_give_back", [where.rate], self._now, 1, units, per // _MICROSECOND)
         return done
 
     async def put_off(self, group: Group, due_at: datetime) -> bool:
@@ -197,10 +197,10 @@ class DeliveringStore(ConditionStore, MovingStore):
     async def read_on(self, group: Group) -> Group:
         """The group with more of its news, as many again as were read; the same when there are no more."""
         where, read = ChannelKeys(group.channel), len(group.news)
-        keys = await self._batch.command("LRANGE", where.news(group.id), read, 2 * read - 1)
+        keys = await self._calls.command("LRANGE", where.news(group.id), read, 2 * read - 1)
         if not keys:
             return group
-        items = await self._batch.command("HMGET", where.items(group.id), *keys)
+        items = await self._calls.command("HMGET", where.items(group.id), *keys)
         try:
             return replace(group, news=(*group.news, *(codec.item(item) for item in items if item)))
         except codec.UNREADABLE as error:
@@ -211,13 +211,13 @@ class DeliveringStore(ConditionStore, MovingStore):
         """Remember `group.hushed` while the claim is held: what is held back, and why."""
         held = codec.dump(codec.Hushed.of(group.hushed)) if group.hushed else b""
         touched = group_keys(ChannelKeys(group.channel), group.id)
-        return bool(await self._batch.fcall("bm_hush", touched, group.id, group.token, held))
+        return bool(await self._calls.fcall("bm_hush", touched, group.id, group.token, held))
 
     async def rouse(self, channel: str) -> None:
         """Look again at the groups of a channel in which something was suppressed: that may have ended."""
         where = ChannelKeys(channel)
-        found = [group.decode() for group in await self._batch.command("HKEYS", where.hushed)]
-        calls = (self._batch.fcall("bm_rouse", group_keys(where, one), self._now, one) for one in found)
+        found = [group.decode() for group in await self._calls.command("HKEYS", where.hushed)]
+        calls = (self._calls.fcall("bm_rouse", group_keys(where, one), self._now, one) for one in found)
         for due_us in await asyncio.gather(*calls):
             if due_us:
                 self.expect_group(channel, int(due_us))
@@ -231,12 +231,12 @@ class DeliveringStore(ConditionStore, MovingStore):
         """Call a function that holders of the group's lease may call; then it is worth looking again."""
         where = ChannelKeys(group.channel)
         touched = [*group_keys(where, group.id), *more]
-        reply = await self._batch.fcall(function, touched, self._now, group.id, group.token, *args)
+        reply = await self._calls.fcall(function, touched, self._now, group.id, group.token, *args)
         self.look_again(group.channel)
         return reply
 
     async def _read(self, where: ChannelKeys, group: str, token: int, due_us: int) -> Group | None:
-        reply = await self._batch.fcall("bm_read_group", group_keys(where, group), group, token, NEWS_READ_MAX)
+        reply = await self._calls.fcall("bm_read_group", group_keys(where, group), group, token, NEWS_READ_MAX)
         try:
             return groupcodec.group(where.name, group, token, due_us, reply) if reply else None
         except codec.UNREADABLE as error:
@@ -253,8 +253,8 @@ class DeliveringStore(ConditionStore, MovingStore):
         )
         if found:
             log.error("group.given_up", channel=where.name, group=group, told=found.told, news=found.news)
-            await self._batch.fcall("bm_discard", touched, self._now, group, token, *found.args)
-        await self._batch.fcall("bm_put_off", touched, self._now, group, token, now_us + _UNREADABLE_US)
+            await self._calls.fcall("bm_discard", touched, self._now, group, token, *found.args)
+        await self._calls.fcall("bm_put_off", touched, self._now, group, token, now_us + _UNREADABLE_US)
         self.look_again(where.name)
 
 

@@ -43,7 +43,7 @@ class DigestStore(DeliveringStore):
             replaced.append(where.log(group.telling.id) if group.telling else own)
         about = dict.fromkeys(where.about(one.entry.id) for one in message.alerts)
         keys = [*_keys(where, name, members), own, *replaced, *about]
-        reply = await self._batch.fcall("bm_freeze_digest", keys, *args)
+        reply = await self._calls.fcall("bm_freeze_digest", keys, *args)
         self.look_again(message.channel)
         if not reply:
             return None
@@ -96,7 +96,7 @@ class DigestStore(DeliveringStore):
 
     async def _member(self, where: ChannelKeys, frozen: Group, group: str) -> Group | None:
         touched = group_keys(where, group)
-        reply = await self._batch.fcall("bm_read_member", touched, group, frozen.id, NEWS_READ_MAX)
+        reply = await self._calls.fcall("bm_read_member", touched, group, frozen.id, NEWS_READ_MAX)
         try:
             return groupcodec.group(where.name, group, frozen.token, micros(frozen.due_at), reply) if reply else None
         except codec.UNREADABLE as error:
@@ -107,7 +107,7 @@ class DigestStore(DeliveringStore):
         self, function: str, frozen: Group, args: Sequence[str | bytes | int], more: Sequence[str]
     ) -> bool:
         keys = [*_keys(ChannelKeys(frozen.channel), frozen.id, frozen.members), *more]
-        done = bool(await self._batch.fcall(function, keys, self._now, frozen.id, frozen.token, *args))
+        done = bool(await self._calls.fcall(function, keys, self._now, frozen.id, frozen.token, *args))
         self.look_again(frozen.channel)
         return done
 

@@ -63,7 +63,7 @@ class GuardCalls(Session):
         length, why = self._quarantine_us(terms, self._estimate_us()), "1" if set_forward else ""
         touched = [[guard(self.partitions[one])] for one in partitions]
         await asyncio.gather(
-            *(self._guard_batch.fcall("bm_guard_quarantine", keys, self._now, length, why) for keys in touched)
+            *(self._guard_calls.fcall("bm_guard_quarantine", keys, self._now, length, why) for keys in touched)
         )
 
     def _wallets(self, account: str) -> WalletKeys:
@@ -86,7 +86,7 @@ class GuardCalls(Session):
     ) -> Any:
         """Call a function on a wallet, with a hold on its record too."""
         command = self._call(what, where, terms, args, hold=hold, sixth=sixth)
-        return await self._heard(where, terms, await self._guard_batch.command(*command))
+        return await self._heard(where, terms, await self._guard_calls.command(*command))
 
     async def _decided(
         self, what: str, where: WalletKeys, terms: Terms, args: Sequence[Argument],
@@ -101,9 +101,9 @@ class GuardCalls(Session):
         latest = reckoning.latest(sent)
         command = self._call(what, where, terms, [*args, latest], hold=hold)
         if index_command is None:
-            reply = await self._guard_batch.command(*command)
+            reply = await self._guard_calls.command(*command)
         else:
-            known, reply = await self._guard_batch.together(index_command, command)
+            known, reply = await self._guard_calls.together(index_command, command)
         await self._heard(where, terms, reply)
         now = reply[NOW]
         if now > latest:
@@ -143,7 +143,7 @@ class GuardCalls(Session):
     ) -> tuple[bytes | None, Any]:  # fmt: skip
         """The same, and at once what a command on the hold's index answers."""
         command = self._call(what, where, terms, args, hold=hold)
-        known, reply = await self._guard_batch.together(index_command, command)
+        known, reply = await self._guard_calls.together(index_command, command)
         return known, await self._heard(where, terms, reply)
 
     async def _heard(self, where: WalletKeys, terms: Terms, reply: Any) -> Any:
@@ -206,4 +206,4 @@ class GuardCalls(Session):
         known = ("SET", index(*name), f"+{own.account}", "NX", "PX", index_ms(terms))
         args: list[Argument] = [f"{own.caller}/{own.id}", own.account, record_ms(terms), own.record]
         said = self._call("assert", self._wallets(own.account), terms, args, hold=name)
-        await self._guard_batch.together(known, said)
+        await self._guard_calls.together(known, said)

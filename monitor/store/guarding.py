@@ -77,7 +77,7 @@ class GuardingStore(GuardCalls):
 
     async def find_hold(self, caller: str, hold: str, terms: Terms) -> tuple[Hold | None, datetime]:
         """What became of a hold, and the store's time."""
-        known = await self._guard_batch.command("GET", index(caller, hold))
+        known = await self._guard_calls.command("GET", index(caller, hold))
         if known is None or known == _TOMBSTONE:
             return (guardcodec.tombstone(caller, hold) if known else None), await self.time()
         found = await self._at("find", known[1:].decode(), (caller, hold), terms, record_ms(terms))
@@ -90,7 +90,7 @@ class GuardingStore(GuardCalls):
             # Should the index have been lost, this hold is known all the same.
             known = ("SET", index(caller, hold), f"+{ours.account}", *args)
             return self._ended(await self._end(known, what, ours, terms, record_ms(terms), more), caller, hold)
-        found = await self._guard_batch.command("SET", index(caller, hold), _TOMBSTONE, *args)
+        found = await self._guard_calls.command("SET", index(caller, hold), _TOMBSTONE, *args)
         if found is None or found == _TOMBSTONE:
             return Resolution("done", guardcodec.tombstone(caller, hold), await self.time())
         ended = await self._at(what, found[1:].decode(), (caller, hold), terms, record_ms(terms), more)
@@ -109,7 +109,7 @@ class GuardingStore(GuardCalls):
                 await self._say(ours, terms)
                 ended = await self._end(known, what, ours, terms, kept_ms, more)
             return self._ended(ended, caller, hold)
-        found = await self._guard_batch.command("GETEX", name, "PX", kept) or await self._searched(caller, hold, kept)
+        found = await self._guard_calls.command("GETEX", name, "PX", kept) or await self._searched(caller, hold, kept)
         if found is None:
             return Resolution("hold-unknown", None, await self.time())
         if found == _TOMBSTONE:
@@ -121,15 +121,15 @@ class GuardingStore(GuardCalls):
     async def _searched(self, caller: str, hold: str, kept_ms: int) -> bytes | None:
         """What the index should say of an id that it does not know: a node of a cluster may have lost the index of a
         bet whose wallet is elsewhere, and safe."""
-        if not isinstance(self._guard_batch, Cluster):
+        if not isinstance(self._guard_calls, Cluster):
             return None
         everywhere = [WalletKeys(one, "").record(caller, hold) for one in self.partitions]
         for record in filter(
-            None, await asyncio.gather(*(self._guard_batch.command("GET", key) for key in everywhere))
+            None, await asyncio.gather(*(self._guard_calls.command("GET", key) for key in everywhere))
         ):
             if account := guardcodec.hold(caller, hold, b"held", record).account:
                 found = f"+{account}".encode()
-                known = await self._guard_batch.command("SET", index(caller, hold), found, "NX", "GET", "PX", kept_ms)
+                known = await self._guard_calls.command("SET", index(caller, hold), found, "NX", "GET", "PX", kept_ms)
                 return known or found
         return None
 

@@ -22,7 +22,7 @@ class HurryingStore(ClaimingStore):
         `paid` for.
         """
         where = self.partition(account)
-        now, answer = await self._batch.fcall(
+        now, answer = await self._calls.fcall(
             "bm_poll_first",
             [where.due(provider), where.leased(provider), where.ahead(provider)],
             self._now,
@@ -48,18 +48,18 @@ class HurryingStore(ClaimingStore):
         `windows` name the lane, `most` are the same with as much or less in each.
         """
         touched = [keys.quota(provider), *_lane(provider, windows)]
-        times, _ = await self._batch.fcall("bm_take", touched, self._now, cost, 1, *_limits(most))
+        times, _ = await self._calls.fcall("bm_take", touched, self._now, cost, 1, *_limits(most))
         return int(times) > 0
 
     async def give_back_lane(self, provider: str, windows: Windows, cost: int) -> None:
         """Return what was taken from a lane and not used."""
         if windows and cost > 0:
-            await self._batch.fcall("bm_give_back", _lane(provider, windows), self._now, cost, *_limits(windows))
+            await self._calls.fcall("bm_give_back", _lane(provider, windows), self._now, cost, *_limits(windows))
 
     async def charge_lane(self, provider: str, windows: Windows, cost: int) -> None:
         """A poll out of a lane has cost so much more, whether or not there was room for it."""
         if windows and cost > 0:
-            await self._batch.fcall("bm_charge", _lane(provider, windows), self._now, cost, *_limits(windows))
+            await self._calls.fcall("bm_charge", _lane(provider, windows), self._now, cost, *_limits(windows))
 
 
 def _lane(provider: str, windows: Windows) -> list[str]:

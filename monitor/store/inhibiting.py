@@ -24,7 +24,7 @@ class InhibitingStore(Session):
 
         One that cannot be read keeps nobody quiet: in doubt, people hear.
         """
-        stored = codec.flat(await self._batch.command("HGETALL", SOURCES))
+        stored = codec.flat(await self._calls.command("HGETALL", SOURCES))
         found: list[Source] = []
         for name, text in stored.items():
             try:
@@ -33,10 +33,10 @@ class InhibitingStore(Session):
             except codec.UNREADABLE as error:
                 log.error("source.unreadable", alert=name, why=type(error).__name__)
         for old in [one for one in found if one.ended_at is not None and one.ended_at + KEPT_FOR <= now]:
-            await self._batch.fcall("bm_end_source", [SOURCES], old.fingerprint, old.mark, "")
+            await self._calls.fcall("bm_end_source", [SOURCES], old.fingerprint, old.mark, "")
         return tuple(one for one in found if one.ended_at is None or one.ended_at + KEPT_FOR > now)
 
     async def end_source(self, source: Source, now: datetime) -> bool:
         """Take one out, if no row has come for it since it was read."""
         ended = codec.dump(replace(source, ended_at=now))
-        return bool(await self._batch.fcall("bm_end_source", [SOURCES], source.fingerprint, source.mark, ended))
+        return bool(await self._calls.fcall("bm_end_source", [SOURCES], source.fingerprint, source.mark, ended))

@@ -51,17 +51,17 @@ class LedgerStore(ConditionStore):
     async def waits(self, channel: str, group: str, keys: Sequence[str]) -> bool:
         """Whether any of these news is untold yet, in that group of a channel."""
         names = [urgency + key for key in keys for urgency in URGENCIES]
-        found = await self._batch.command("HMGET", ChannelKeys(channel).items(group), *names)
+        found = await self._calls.command("HMGET", ChannelKeys(channel).items(group), *names)
         return any(one is not None for one in found)
 
     async def hushed(self, channel: str, group: str) -> Mapping[str, Hush]:
         """What is suppressed in a group, as `Group.hushed`."""
-        stored = await self._batch.command("HGET", ChannelKeys(channel).hushed, group)
+        stored = await self._calls.command("HGET", ChannelKeys(channel).hushed, group)
         return groupcodec.hushed(channel, group, stored)
 
     async def count_dead(self, channel: str) -> int:
         """How many dead letters a channel has, at most a thousand."""
-        return int(await self._batch.command("ZCARD", ChannelKeys(channel).dead))
+        return int(await self._calls.command("ZCARD", ChannelKeys(channel).dead))
 
     async def find_dead(self, name: str, channels: Iterable[str]) -> str | None:
         """In which of these channels a notification is a dead letter; None when in none."""
@@ -71,7 +71,7 @@ class LedgerStore(ConditionStore):
 
     async def dead_messages(self, channel: str) -> list[str]:
         """The notifications of a channel that are dead letters, oldest first."""
-        return ledgercodec.names(await self._batch.command("ZRANGE", ChannelKeys(channel).dead, "0", "-1"))
+        return ledgercodec.names(await self._calls.command("ZRANGE", ChannelKeys(channel).dead, "0", "-1"))
 
     async def replay(self, channel: str, name: str) -> bool:
         """A dead letter goes out again as it was, in one atomic move; False when it is none (any more).
@@ -79,14 +79,14 @@ class LedgerStore(ConditionStore):
         StoreUnavailable like every call; a letter of a newer release stays where it is, which is False too.
         """
         where, group = ChannelKeys(channel), _REPLAY + name
-        stored = await self._batch.command("HGET", where.letters, name)
+        stored = await self._calls.command("HGET", where.letters, name)
         letter, message = _letter(channel, name, stored)
         if letter is None or message is None:
             return False
         touched = [*group_keys(where, group), where.dead, where.letters, where.log(name)]
         labels = codec.dump(dict(message.labels))
         return bool(
-            await self._batch.fcall(
+            await self._calls.fcall(
                 "bm_replay", touched, self._now, group, name, bytes(letter.message), labels, letter.group
             )
         )
@@ -118,12 +118,12 @@ class LedgerStore(ConditionStore):
     async def _places(self, channel: str, state: DeliveryState) -> list[Place]:
         where, place = ChannelKeys(channel), rank(state)
         if state == "sent":
-            entries = await self._batch.command("XREVRANGE", where.sent, "+", "-")
+            entries = await self._calls.command("XREVRANGE", where.sent, "+", "-")
             return [Place(place, -1000 * int(at.split(b"-")[0]), channel, one[1].decode()) for at, one in entries]
         if state == "waiting":
             return await self._waiting(where, place)
         key = where.dead if state == "dead" else where.failing
-        pairs = await self._batch.command("ZRANGE", key, "0", "-1", "WITHSCORES")
+        pairs = await self._calls.command("ZRANGE", key, "0", "-1", "WITHSCORES")
         return [_place(place, channel, pairs[at], pairs[at + 1]) for at in range(0, len(pairs), 2)]
 
     async def _waiting(self, where: ChannelKeys, place: int) -> list[Place]:
@@ -203,7 +203,7 @@ class LedgerStore(ConditionStore):
         message = _message(place.channel, group, fields[0])
         alerts = _alerts(message)
         if message is None and keys:
-            items = await self._batch.command("HMGET", where.items(group), *keys)
+            items = await self._calls.command("HMGET", where.items(group), *keys)
             alerts = tuple(dict.fromkeys(filter(None, (_alert_of(place.channel, group, one) for one in items if one))))
         return Delivery(
             id=message.id if message else group,

@@ -64,11 +64,11 @@ class MovingStore(Session):
         Also drops what a group remembers of accounts that owed it nothing for a day, where these are many.
         """
         where = ChannelKeys(channel)
-        if crowded := await self._batch.command("HGET", where.clock, "crowded"):
-            await self._batch.command("HDEL", where.clock, "crowded")
+        if crowded := await self._calls.command("HGET", where.clock, "crowded"):
+            await self._calls.command("HDEL", where.clock, "crowded")
             await self._trim(where.marks(crowded.decode()))
-        idle = await self._batch.fcall("bm_idle", [where.idle], self._now, FORGET_AFTER // _MICROSECOND, TIDY_MAX)
-        calls = [self._batch.fcall("bm_forget", group_keys(where, one.decode()), one) for one in idle]
+        idle = await self._calls.fcall("bm_idle", [where.idle], self._now, FORGET_AFTER // _MICROSECOND, TIDY_MAX)
+        calls = [self._calls.fcall("bm_forget", group_keys(where, one.decode()), one) for one in idle]
         return sum(await asyncio.gather(*calls))
 
     async def _trim(self, marks: str) -> None:
@@ -78,22 +78,22 @@ class MovingStore(Session):
         """
         oldest, cursor = micros(await self.time() - MARKS_KEPT), b"0"
         while True:
-            cursor, found = await self._batch.command("HSCAN", marks, cursor, "COUNT", MARKS_READ)
+            cursor, found = await self._calls.command("HSCAN", marks, cursor, "COUNT", MARKS_READ)
             pairs = zip(found[::2], found[1::2], strict=True)
             old = [part for name, mark in pairs if int(mark.partition(b"-")[0]) < oldest for part in (name, mark)]
             if old:
-                await self._batch.fcall("bm_trim", [marks], *old)
+                await self._calls.fcall("bm_trim", [marks], *old)
             if cursor == b"0":
                 return
 
     async def _overdue(self, where: Partition, limit: int) -> list[str]:
-        found = await self._batch.fcall("bm_outdue", [where.outdue, where.outclock], self._now, limit)
+        found = await self._calls.fcall("bm_outdue", [where.outdue, where.outclock], self._now, limit)
         return [account.decode() for account in found]
 
     async def _settle(self, account: str) -> None:
         fields = await self._apply(account)
         where = self.partition(account)
-        await self._batch.fcall(
+        await self._calls.fcall(
             "bm_strike",
             [where.outbox(account), where.outdue],
             self._now,
@@ -104,7 +104,7 @@ class MovingStore(Session):
 
     async def _apply(self, account: str) -> list[str]:
         """Give every group its rows; returns the outbox fields that are done with: all it could read, or it raises."""
-        stored = await self._batch.command("HGETALL", self.partition(account).outbox(account))
+        stored = await self._calls.command("HGETALL", self.partition(account).outbox(account))
         rows, given_up = self._read_rows(account, stored)
         by_group: dict[tuple[str, str], list[tuple[_Placed, Target]]] = {}
         for placed in rows:
@@ -147,13 +147,13 @@ class MovingStore(Session):
             key = _urgency(row) + _key(account, version, index)
             item = codec.dump(Item(key, row.news, row.entry, to.not_before))
             args += [version, index, row.news, row.entry.fingerprint, key, item]
-        _, due_us = await self._batch.fcall("bm_apply", group_keys(ChannelKeys(target.channel), target.group), *args)
+        _, due_us = await self._calls.fcall("bm_apply", group_keys(ChannelKeys(target.channel), target.group), *args)
         if due_us:
             self.expect_group(target.channel, int(due_us))
 
     async def _inhibit(self, version: int, index: int, source: Source) -> None:
         """An alert keeps others quiet from now on, or no longer."""
-        await self._batch.fcall("bm_source", [SOURCES], source.fingerprint, version, index, codec.dump(source))
+        await self._calls.fcall("bm_source", [SOURCES], source.fingerprint, version, index, codec.dump(source))
 
     def _wait(self, target: Target) -> timedelta:
         """How long a new group waits: for company, or until nobody has answered for long enough."""

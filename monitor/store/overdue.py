@@ -30,7 +30,7 @@ class OverdueStore(Session):
 
     async def running(self) -> int:
         """How many processes that poll have said of late that they run."""
-        said = await self._batch.command("HVALS", RUNNING)
+        said = await self._calls.command("HVALS", RUNNING)
         since = micros(await self.time() - SILENT_AFTER)
         return sum(int(one.split(b" ", 1)[0]) >= since for one in said)
 

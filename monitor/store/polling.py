@@ -37,13 +37,13 @@ class PollingStore(HurryingStore):
         cached = self._cache.get(account)
         if cached is not None and cached.version == claimed:
             return cached
-        stored = await self._batch.command("HMGET", self.partition(account).record(account), *codec.FIELDS)
+        stored = await self._calls.command("HMGET", self.partition(account).record(account), *codec.FIELDS)
         return codec.record(account, stored)
 
     async def events(self, account: str, since: datetime) -> tuple[Event, ...]:
         """The stored events recorded since then, oldest first."""
         stream = self.partition(account).events(account)
-        found = await self._batch.command("XRANGE", stream, str(max(0, micros(since))), "+")
+        found = await self._calls.command("XRANGE", stream, str(max(0, micros(since))), "+")
         return tuple(codec.event(fields[1]) for _, fields in found)
 
     async def commit(
@@ -78,7 +78,7 @@ class PollingStore(HurryingStore):
             more_keys, more_args = self._extras(commit, alerts_changed=bool(documents[1]))
             touched += [where.moves, *more_keys]
             args += [summing.moves // _MICROSECOND if summing.moves else "", *more_args]
-        answer, version = await self._batch.fcall("bm_commit", touched, *args)
+        answer, version = await self._calls.fcall("bm_commit", touched, *args)
         self._watch(provider).expect(where.number, next_us)
         committed = cast(Committed, answer.decode())
         self._remember(commit.record, committed, int(version), generation)

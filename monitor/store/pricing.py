@@ -17,16 +17,16 @@ class PricingStore(Session):
     async def post_prices(self, source: str, posted: Posted, keep: timedelta) -> None:
         """Share these with all processes; they are forgotten after `keep`."""
         key = prices(source)
-        await self._batch.command("HSET", key, "at", str(micros(posted.at)), "posted", codec.dump(posted))
-        await self._batch.command("PEXPIRE", key, str(keep // _MILLISECOND + 1))
+        await self._calls.command("HSET", key, "at", str(micros(posted.at)), "posted", codec.dump(posted))
+        await self._calls.command("PEXPIRE", key, str(keep // _MILLISECOND + 1))
 
     async def posted_prices(self, source: str, known: datetime | None) -> Posted | None:
         """What was shared, None when it is what is `known` already, or cannot be read."""
         key = prices(source)
-        at = await self._batch.command("HGET", key, "at")
+        at = await self._calls.command("HGET", key, "at")
         if at is None or (known is not None and int(at) == micros(known)):
             return None
-        text = await self._batch.command("HGET", key, "posted")
+        text = await self._calls.command("HGET", key, "posted")
         try:
             return codec.posted(text) if text else None
         except codec.UNREADABLE:

@@ -67,13 +67,13 @@ class ReadingStore(Session):
         """Events newest first, each with the cursor that continues after it."""
         stream = self.partition(account).events(account)
         end = "+" if before is None else f"({before}"
-        found = await self._batch.command("XREVRANGE", stream, end, "-", "COUNT", limit)
+        found = await self._calls.command("XREVRANGE", stream, end, "-", "COUNT", limit)
         return [(name.decode(), codec.event(fields[1])) for name, fields in found]
 
     async def past(self, account: str, since: datetime) -> Past:
         """Everything that is stored of an account since then, and what held then already."""
         where = self.partition(account)
-        closing = codec.flat(await self._batch.command("HGETALL", where.closing(account)))
+        closing = codec.flat(await self._calls.command("HGETALL", where.closing(account)))
         last = dict(_closing(name, held) for name, held in closing.items())
         start, found, times, fine_from = micros(since), _Found(), dict[bytes, int](), 0
         for asset in sorted({asset for asset, _ in last}):
@@ -101,7 +101,7 @@ class ReadingStore(Session):
         """A stream from there to its end, in pieces: a long reply would hold up everybody else's."""
         found: list[Any] = []
         start = str(max(0, since_us))
-        while page := await self._batch.command("XRANGE", stream, start, "+", "COUNT", PAGE):
+        while page := await self._calls.command("XRANGE", stream, start, "+", "COUNT", PAGE):
             found += page
             if len(page) < PAGE:
                 break

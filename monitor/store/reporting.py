@@ -16,16 +16,16 @@ class ReportingStore(Session):
         """Say these conditions, or say again that they last."""
         if reports:
             fields = [part for report in reports for part in (_field(report), codec.dump(report))]
-            await self._batch.command("HSET", REPORTS, *fields)
+            await self._calls.command("HSET", REPORTS, *fields)
 
     async def withdraw(self, reports: Sequence[Report]) -> None:
         """These conditions are over."""
         if reports:
-            await self._batch.command("HDEL", REPORTS, *map(_field, reports))
+            await self._calls.command("HDEL", REPORTS, *map(_field, reports))
 
     async def reports(self, now: datetime) -> tuple[Report, ...]:
         """What all processes report; what nobody has renewed in time is forgotten."""
-        stored = codec.flat(await self._batch.command("HGETALL", REPORTS))
+        stored = codec.flat(await self._calls.command("HGETALL", REPORTS))
         told: list[Report] = []
         old: list[str] = []
         for field, text in stored.items():
@@ -39,7 +39,7 @@ class ReportingStore(Session):
             else:
                 told.append(report)
         if old:
-            await self._batch.command("HDEL", REPORTS, *old)
+            await self._calls.command("HDEL", REPORTS, *old)
         return tuple(told)
 
 

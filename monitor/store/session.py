@@ -36,7 +36,7 @@ class Keep:
 class Session:
     """What the parts of the store share: the calls, the partitions and the time.
 
-    `clock_override` replaces the server's clock in tests; None is the server's. Guard calls go through `_guard_batch`,
+    `clock_override` replaces the server's clock in tests; None is the server's. Guard calls go through `_guard_calls`,
     whose connections are their own: a caller that waits for a bet does not queue behind commits.
     """
 
@@ -45,8 +45,8 @@ class Session:
         self.keep = keep or Keep()
         self.partitions: tuple[keys.Partition, ...] = ()
         self.place = place
-        self._batch = calls
-        self._guard_batch: Calls = guard or self._batch
+        self._calls = calls
+        self._guard_calls: Calls = guard or self._calls
         self._offset: int | None = None
         super().__init__()
 
@@ -92,18 +92,18 @@ class Session:
 
     async def close(self) -> None:
         """Wait for what is on its way, then hang up."""
-        await self._batch.close()
-        await self._guard_batch.close()
+        await self._calls.close()
+        await self._guard_calls.close()
 
     async def ping(self) -> None:
         """StoreUnavailable when the store does not answer, or takes no writes (full, read-only, a broken disk)."""
         # A write that changes nothing: it was written when the store was first used.
-        await self._batch.command("HSETNX", keys.LAYOUT, "partitions", len(self.partitions))
+        await self._calls.command("HSETNX", keys.LAYOUT, "partitions", len(self.partitions))
 
     async def load_functions(self) -> None:
         """Put our functions onto the server; harmless when they are there."""
         try:
-            await self._batch.everywhere("FUNCTION", "LOAD", "REPLACE", source())
+            await self._calls.everywhere("FUNCTION", "LOAD", "REPLACE", source())
         except (RedisError, OSError) as error:
             raise unavailable(error) from None
 
@@ -114,14 +114,14 @@ class Session:
     async def seed_epochs(self) -> None:
         """Mark every partition as used from now on."""
         started = str(micros(await self.time()))
-        await self._batch.command("HSETNX", keys.LAYOUT, "partitions", len(self.partitions))
+        await self._calls.command("HSETNX", keys.LAYOUT, "partitions", len(self.partitions))
         await self._gather([("SET", one.epoch, started, "NX") for one in self.partitions])
 
     async def time(self) -> datetime:
         """The store's time."""
         if self.clock_override is not None:
             return self.clock_override()
-        seconds, rest = await self._batch.command("TIME")
+        seconds, rest = await self._calls.command("TIME")
         return self._follow(int(seconds) * 1_000_000 + int(rest))
 
     def partition(self, account: str) -> keys.Partition:
@@ -129,7 +129,7 @@ class Session:
         return self.partitions[keys.partition_of(account, len(self.partitions))]
 
     def life(self) -> tuple[str, str]:
-        """What a call through `_guard_batch` says of the primary that it reaches: pass it on, never keep it.
+        """What a call through `_guard_calls` says of the primary that it reaches: pass it on, never keep it.
 
         The function sees a text that changes whenever the primary may have lost what it acknowledged; and when it
         may last have lost all of it, and the text with it.
@@ -155,7 +155,7 @@ class Session:
         return self._offset + int(asyncio.get_running_loop().time() * 1_000_000)
 
     async def _gather(self, commands: Sequence[Command]) -> list[Any]:
-        return await asyncio.gather(*(self._batch.command(*command) for command in commands))
+        return await asyncio.gather(*(self._calls.command(*command) for command in commands))
 
     async def _check_server(self) -> None:
         for info in await self._ask("INFO", "server"):
@@ -166,7 +166,7 @@ class Session:
     async def _ask(self, *command: str) -> list[Any]:
         """Each server's answer; none where the command does not exist or is not ours to use (managed services)."""
         try:
-            return await self._batch.everywhere(*command)
+            return await self._calls.everywhere(*command)
         except ResponseError as error:
             text = str(error).lower()
             if (
@@ -179,8 +179,8 @@ class Session:
             raise
 
     async def _read_layout(self, partitions: int) -> None:
-        mine = await self._batch.command("HSETNX", keys.LAYOUT, "partitions", partitions)
-        stored = int(await self._batch.command("HGET", keys.LAYOUT, "partitions"))
+        mine = await self._calls.command("HSETNX", keys.LAYOUT, "partitions", partitions)
+        stored = int(await self._calls.command("HGET", keys.LAYOUT, "partitions"))
         if not 0 < stored <= keys.PARTITIONS_MAX:
             raise StoreUnusable(f"the store at {self.place} says it has {stored} partitions: not written by us")
         self.partitions = tuple(keys.partition(number) for number in range(stored))

@@ -31,7 +31,7 @@ class SummingStore(Session):
         version, stale_from = ("", "") if since is None else (since.version, micros(since.at - CLOCKS_DIFFER))
         cursor, changed, stale = None, list[str](), tuple[str, ...]()
         while True:
-            reply = await self._batch.fcall("bm_news", keys, self._now, version, stale_from, CHUNK)
+            reply = await self._calls.fcall("bm_news", keys, self._now, version, stale_from, CHUNK)
             first, pairs = 4 + int(reply[3]), reply[4 + int(reply[3]) :]
             if cursor is None:
                 # As of the first page: who changes meanwhile may come again.
@@ -64,7 +64,7 @@ class SummingStore(Session):
         # Whatever a version brought was written with it: the next ones have a higher one.
         start = str(max(version + 1, oldest))
         while True:
-            rows = await self._batch.command("XRANGE", where.moves, start, "+", "COUNT", CHUNK)
+            rows = await self._calls.command("XRANGE", where.moves, start, "+", "COUNT", CHUNK)
             events += [replace(codec.event(fields[3]), account=fields[1].decode()) for _, fields in rows]
             if rows:
                 version = int(rows[-1][0].partition(b"-")[0])

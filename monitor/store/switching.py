@@ -15,7 +15,7 @@ class SwitchingStore(GuardingStore):
 
     async def switch(self) -> Switch:
         """The operator's switch."""
-        since, comment, author = await self._guard_batch.command("HMGET", GUARD, "since", "comment", "author")
+        since, comment, author = await self._guard_calls.command("HMGET", GUARD, "since", "comment", "author")
         if not since:
             return Switch()
         return Switch(moment(int(since)), (comment or b"").decode(), (author or b"").decode())
@@ -24,11 +24,11 @@ class SwitchingStore(GuardingStore):
         """No new holds anywhere."""
         assert switch.since is not None, "closed at some time"
         told = ("since", micros(switch.since), "comment", switch.comment, "author", switch.author)
-        await self._guard_batch.command("HSET", GUARD, *told)
+        await self._guard_calls.command("HSET", GUARD, *told)
 
     async def open_guard(self) -> None:
         """As before."""
-        await self._guard_batch.command("HDEL", GUARD, "since", "comment", "author")
+        await self._guard_calls.command("HDEL", GUARD, "since", "comment", "author")
 
     async def bankroll(
         self, account: str, asset: str, close_below: int, open_above: int, whose: str, terms: Terms, max_age: timedelta
@@ -41,7 +41,7 @@ class SwitchingStore(GuardingStore):
             return "unknown", None
         if found.now - balance.as_of > max_age:
             return "unknown", balance
-        low = await self._guard_batch.fcall(
+        low = await self._guard_calls.fcall(
             "bm_bankroll",
             [GUARD],
             self._now,

@@ -41,7 +41,7 @@ class WardingStore(GuardCalls):
     async def _holds(self, where: WalletKeys, asset: str, members: Sequence[bytes]) -> tuple[Hold, ...]:
         """Each with what its record says besides; what has ended meanwhile is left out."""
         names = [guardcodec.name_of(member[45:]) for member in members[::2]]
-        records = await asyncio.gather(*(self._guard_batch.command("GET", where.record(*name)) for name in names))
+        records = await asyncio.gather(*(self._guard_calls.command("GET", where.record(*name)) for name in names))
         held = [guardcodec.hold(*name, b"held", record) for name, record in zip(names, records, strict=True) if record]
         # What was held before its network was told is of the same money.
         return tuple(one for one in held if one.asset in (asset, asset.partition("@")[0]))
@@ -49,29 +49,29 @@ class WardingStore(GuardCalls):
     async def seen_at(self, account: str) -> tuple[datetime | None, datetime]:
         """When the newest request began that told a balance of this account, and the store's time."""
         # Whoever waits for a poll looks often: that shall not hold up a bet.
-        reply = await self._batch.fcall("bm_guard_seen", [self._wallets(account).wallets], self._now)
+        reply = await self._calls.fcall("bm_guard_seen", [self._wallets(account).wallets], self._now)
         return moment(int(reply[1])) if reply[1] else None, moment(int(reply[0]))
 
     async def at_rest(self, account: str, read_lag: timedelta) -> bool:
         """Whether the guard holds nothing of this account, and owes nothing that new readings may not show."""
         where, now = self._wallets(account), micros(await self.time())
         held, owed = await asyncio.gather(
-            self._guard_batch.command("ZCOUNT", where.held, f"({now}", "+inf"),
-            self._guard_batch.command("ZCOUNT", where.debits, now - us(read_lag), "+inf"),
+            self._guard_calls.command("ZCOUNT", where.held, f"({now}", "+inf"),
+            self._guard_calls.command("ZCOUNT", where.debits, now - us(read_lag), "+inf"),
         )
         return not held and not owed
 
     async def resolve_asset(self, account: str, asset: str) -> tuple[str, ...]:
         """The full names that an asset without its network may mean for this account; empty when none is known."""
         name = self._wallets(account).wallets
-        exact, names = await self._guard_batch.command("HMGET", name, f"f:{asset}", f"b:{asset}")
+        exact, names = await self._guard_calls.command("HMGET", name, f"f:{asset}", f"b:{asset}")
         return (asset,) if exact else tuple(names.decode().split("\n")) if names else ()
 
     async def lock(self, account: str, asset: str, lock: Lock) -> bool:
         """Hold to this until its source says otherwise; the last word of a source counts. False: too many lock it."""
         where, until = self._wallets(account), micros(lock.until) if lock.until else 0
         touched = [*where.all, where.left]
-        reply = await self._guard_batch.fcall(
+        reply = await self._guard_calls.fcall(
             "bm_guard_lock", touched, *self._blindly(), asset, lock.source, max(0, until), account
         )  # fmt: skip
         return bool(reply[-1:] == b"1")
@@ -79,7 +79,7 @@ class WardingStore(GuardCalls):
     async def unlock(self, account: str, asset: str, source: str) -> bool:
         """Whether there was such a lock."""
         touched = [*self._wallets(account).all]
-        reply = await self._guard_batch.fcall("bm_guard_unlock", touched, *self._blindly(), asset, source)
+        reply = await self._guard_calls.fcall("bm_guard_unlock", touched, *self._blindly(), asset, source)
         return bool(reply[-1:] == b"1")
 
     async def tend(self, partition: int, older_than: datetime, terms: Terms) -> Tended:
@@ -109,7 +109,7 @@ class WardingStore(GuardCalls):
         touched = [guardkeys.guard(where), guardkeys.tending(where), guardkeys.left(where)]
         remembered, sent = self._recollection.mark(where.number), self._ours()
         latest = self._reckonings[where.number].latest(sent)
-        now, mark, until, clock, *found = await self._guard_batch.fcall(
+        now, mark, until, clock, *found = await self._guard_calls.fcall(
             "bm_guard_due", touched, self._now, *self.life(), "", remembered,
             self._terms(terms, self._estimate_us()), us(terms.hold_ids),
         )  # fmt: skip

@@ -111,7 +111,7 @@ class WatchingStore(Session):
 
     async def version(self, account: str) -> int:
         """The version of an account's record; 0 when there is none."""
-        return int(await self._batch.command("HGET", self.partition(account).record(account), "v") or 0)
+        return int(await self._calls.command("HGET", self.partition(account).record(account), "v") or 0)
 
     async def erase(self, provider: str, account: str, version: int) -> bool:
         """Remove all that is known of an account whose record has still this version.
@@ -120,14 +120,14 @@ class WatchingStore(Session):
         until the janitor of the guard forgets them.
         """
         where = self.partition(account)
-        named = await self._batch.command("HKEYS", where.closing(account))
+        named = await self._calls.command("HKEYS", where.closing(account))
         assets = sorted({name.decode().rpartition(" ")[0] for name in named})
         series = [key for asset in assets for key in (where.points(account, asset), where.hourly(account, asset))]
         touched = [
             where.record(account), where.last(provider), where.open, where.outbox(account), where.changed, where.seen,
             where.events(account), where.closing(account), *series,
         ]  # fmt: skip
-        return int(await self._batch.fcall("bm_erase", touched, account, version)) == 1
+        return int(await self._calls.fcall("bm_erase", touched, account, version)) == 1
 
     async def watched(self) -> list[Watched]:
         """All watches there are, for whoever looks once and ends none."""
@@ -140,7 +140,7 @@ class WatchingStore(Session):
         return [one for one in found if isinstance(one, Watched)]
 
     async def _on_watches(self, function: str, *args: str | int) -> Any:
-        return await self._batch.fcall(function, _KEYS, self._now, *args)
+        return await self._calls.fcall(function, _KEYS, self._now, *args)
 
 
 def _found(account: str, about: Sequence[bytes]) -> Watched | Ended | None:

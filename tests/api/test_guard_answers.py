@@ -100,9 +100,9 @@ async def quarantined(it):
     """The wallet remembers more than the store knows: it went back."""
     await it.opens()
     await it.put("bet-0")
-    for key in await it.store._batch.command("KEYS", "*"):
+    for key in await it.store._calls.command("KEYS", "*"):
         if b"wallets:" in key or b":hold:" in key or b"held:" in key:
-            await it.store._batch.command("DEL", key)
+            await it.store._calls.command("DEL", key)
     await it.read()
 
 

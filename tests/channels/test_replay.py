@@ -36,7 +36,7 @@ async def test_a_receiver_that_echoes_its_url_leaves_no_trace_of_it_in_the_store
     where = ChannelKeys("ops")
     [dead], _ = await store.deliveries(["ops"], ["dead"], None, 9)
     stored = [
-        await store._batch.command("HVALS", key)
+        await store._calls.command("HVALS", key)
         for key in (where.log(dead.id), where.letters, where.group("ops-g1"), where.health)
     ]
     assert all(stored[:2])

@@ -145,7 +145,7 @@ async def test_two_at_once_are_one_and_both_are_told_who_it_was(open_store, cloc
     await desk.passes(minutes(2))
 
     assert both[0].alert.acked == both[1].alert.acked == (await desk.alert()).acked
-    assert await ours._batch.command("HLEN", ours.partition("hot").outbox("hot")) == 0
+    assert await ours._calls.command("HLEN", ours.partition("hot").outbox("hot")) == 0
 
 
 async def test_a_poll_that_runs_meanwhile_keeps_it(store, clock):
@@ -206,7 +206,7 @@ async def test_no_crash_leaves_it_half_done(open_store, clock):
     seen = set()
     for blow in itertools.count():
         store = await open_store()
-        await store._batch.command("FLUSHALL")
+        await store._calls.command("FLUSHALL")
         await store.open(4)
         clock.now = NOON
         desk, died = await Desk(store, clock).begin(), False
@@ -218,7 +218,7 @@ async def test_no_crash_leaves_it_half_done(open_store, clock):
         acked = (await desk.alert()).acked is not None
         await desk.passes(minutes(25))
         assert desk.heard() == (["firing"] if acked else ["firing", "reminder", "reminder"]), f"died at {blow}"
-        assert await store._batch.command("HLEN", store.partition("hot").outbox("hot")) == 0
+        assert await store._calls.command("HLEN", store.partition("hot").outbox("hot")) == 0
         seen.add((died, acked))
         if not died:
             break

@@ -202,14 +202,14 @@ async def test_what_is_suppressed_is_in_no_digest_and_uses_up_nothing(store, clo
     await begin(store, clock, 30)
     await live(store, clock, chat, seconds(1), ONE_A_SECOND, suppress=Suppressor((quiet,)))
     assert chat.tried == []
-    assert await store._batch.command("HVALS", "{bm:c:ops}:rate") in ([], [b"0"])
+    assert await store._calls.command("HVALS", "{bm:c:ops}:rate") in ([], [b"0"])
 
     await live(store, clock, chat, minutes(2), ONE_A_SECOND, suppress=Suppressor((quiet,)))
 
     [told] = chat.arrived
     assert len(told.alerts) == 30
     assert all("silenced since" in one.entry.annotations["caveat"] for one in told.alerts)
-    assert await store._batch.command("HLEN", "{bm:c:ops}:hushed") == 0
+    assert await store._calls.command("HLEN", "{bm:c:ops}:hushed") == 0
 
 
 async def test_reminders_go_together_with_what_is_known_now(store, clock):
@@ -282,7 +282,7 @@ async def test_a_failure_counts_for_all_also_for_those_that_are_left_for_later_a
 
     assert (failing["ops"].row, (await store.channel_health(["ops"]))["ops"].row) == (1, 0)
     assert [len(one.alerts) for one in chat.arrived] == [20]
-    attempts = [await store._batch.command("HGET", f"{{bm:c:ops}}:group:g-{one}", "attempts") for one in ended]
+    attempts = [await store._calls.command("HGET", f"{{bm:c:ops}}:group:g-{one}", "attempts") for one in ended]
     assert attempts == [b"1"] * 10
     await live(store, clock, chat, minutes(1))
     assert len(news_of(chat.arrived)) == 20 + 2 * 10

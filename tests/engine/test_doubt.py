@@ -221,7 +221,7 @@ class TestCase18SuddenZero:
 
             async def acknowledged_meanwhile(*args):
                 if not answers:
-                    await it.store._batch.command("HSET", it.store.partition("hot-usdt").record("hot-usdt"), "v", "77")
+                    await it.store._calls.command("HSET", it.store.partition("hot-usdt").record("hot-usdt"), "v", "77")
                 answers.append(await commit(*args))
                 return answers[-1]
 

@@ -206,6 +206,6 @@ async def test_what_is_known_already_is_not_read_again(store):
 
 @pytest.mark.parametrize("text", ["{", '{"of": "a"}', "[]"])
 async def test_what_cannot_be_read_is_no_price(store, text):
-    await store._batch.command("HSET", "{bm:x}:prices:market", "at", "1", "posted", text)
+    await store._calls.command("HSET", "{bm:x}:prices:market", "at", "1", "posted", text)
 
     assert await store.posted_prices("market", None) is None

@@ -344,7 +344,7 @@ class TestStore:
         """Two movers: one is slow, and applies what it read before the other one's newer rows."""
         ours, theirs = await open_store(), await open_store()
         await self.begun(ours)
-        stored = await ours._batch.command("HGETALL", ours.partition("hot").outbox("hot"))
+        stored = await ours._calls.command("HGETALL", ours.partition("hot").outbox("hot"))
         await self.ended(ours)
         await ours.move("hot")
         slow = theirs._read_rows("hot", stored)[0]
@@ -362,12 +362,12 @@ class TestStore:
         clock.pass_(minutes(2))
 
         assert (before, await store.sources(clock())) == (1, ())
-        assert await store._batch.command("HLEN", "{bm:x}:sources") == 0
+        assert await store._calls.command("HLEN", "{bm:x}:sources") == 0
 
     async def test_one_that_cannot_be_read_keeps_nobody_quiet_and_the_others_go_on(self, store):
         await self.begun(store)
         await store.move("hot")
-        await store._batch.command("HSET", "{bm:x}:sources", "odd", "1-0 {")
+        await store._calls.command("HSET", "{bm:x}:sources", "odd", "1-0 {")
 
         assert await self.firing(store) == {"fp-a"}
 

@@ -248,7 +248,7 @@ async def _no_rest(_time):
 async def lived(url, life):
     stores = (await RedisStore.connect(url, partitions=2), await RedisStore.connect(url, partitions=2))
     try:
-        await stores[0]._batch.command("FLUSHALL")
+        await stores[0]._calls.command("FLUSHALL")
         for store in stores:
             await store.open(2)
         clock = FakeClock()

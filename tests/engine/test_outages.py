@@ -141,7 +141,7 @@ async def test_who_waits_for_the_channel_is_not_worn_out_by_it(store, clock):
     await deliver(store, clock, chat, limit=4)
     await live(store, clock, chat, minutes(25 * 60), step=seconds(30))
 
-    untouched = await store._batch.command("ZCARD", "{bm:c:ops}:due") - await store._batch.command(
+    untouched = await store._calls.command("ZCARD", "{bm:c:ops}:due") - await store._calls.command(
         "ZCARD", "{bm:c:ops}:failing"
     )
     assert untouched > 200

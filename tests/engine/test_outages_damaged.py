@@ -42,12 +42,12 @@ async def live(store, clock, chat, time, suppress=None):
 
 async def damage(store, name, what):
     if what == "item":
-        [key] = await store._batch.command("HKEYS", f"{{bm:c:ops}}:items:g-{name}")
-        await store._batch.command("HSET", f"{{bm:c:ops}}:items:g-{name}", key, '{"news": "sung"}')
+        [key] = await store._calls.command("HKEYS", f"{{bm:c:ops}}:items:g-{name}")
+        await store._calls.command("HSET", f"{{bm:c:ops}}:items:g-{name}", key, '{"news": "sung"}')
     elif what == "message":
-        await store._batch.command("HSET", f"{{bm:c:ops}}:group:g-{name}", "telling", '{"id": 7')
+        await store._calls.command("HSET", f"{{bm:c:ops}}:group:g-{name}", "telling", '{"id": 7')
     else:
-        await store._batch.command("HSET", f"{{bm:c:ops}}:open:g-{name}", "fp-x", '{"entry": 7')
+        await store._calls.command("HSET", f"{{bm:c:ops}}:open:g-{name}", "fp-x", '{"entry": 7')
 
 
 @pytest.mark.parametrize("what", ["item", "message", "told"])
@@ -119,7 +119,7 @@ async def test_what_nobody_could_read_for_an_hour_is_given_up_and_the_rest_of_it
 async def test_suppression_that_cannot_be_read_is_none(store, clock):
     chat = Chat()
     await owe(store, clock, "a")
-    await store._batch.command("HSET", "{bm:c:ops}:hushed", "g-a", '{"reasons": 7')
+    await store._calls.command("HSET", "{bm:c:ops}:hushed", "g-a", '{"reasons": 7')
 
     await live(store, clock, chat, SECOND)
 

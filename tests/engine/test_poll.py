@@ -117,7 +117,7 @@ class TestCommit:
 
             async def acknowledged_meanwhile(*args):
                 if not answers:
-                    await it.store._batch.command("HSET", where.record("hot-usdt"), "v", "77")
+                    await it.store._calls.command("HSET", where.record("hot-usdt"), "v", "77")
                 answers.append(await commit(*args))
                 return answers[-1]
 

@@ -187,7 +187,7 @@ class TestCase21Order:
             slowest = asyncio.ensure_future(it.poll(claim))
             # As if this process had stood still for longer than its lease.
             where = it.store.partition("hot-usdt")
-            await it.store._batch.command("ZADD", where.leased("casino"), "1", "hot-usdt")
+            await it.store._calls.command("ZADD", where.leased("casino"), "1", "hot-usdt")
             await asyncio.sleep(1)
             faster = await it.poll()
             lost = await slowest

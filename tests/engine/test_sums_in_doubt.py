@@ -88,7 +88,7 @@ class TestTime:
         await both_hot(one)
         # Written before anybody summed them up.
         for where in one.store.partitions:
-            await one.store._batch.command("DEL", where.seen)
+            await one.store._calls.command("DEL", where.seen)
         loads, whole = one.store.load_many, []
 
         async def cut_short(names):
@@ -122,11 +122,11 @@ class TestTime:
         [alert] = [alert for alert in await one.alerts() if alert.subject == "USDT"]
         assert (alert.data, alert.details["missing"]) == ("unknown", "hot-2")
 
-        changed = [await one.store._batch.command("ZRANGE", where.changed, 0, -1) for where in one.store.partitions]
+        changed = [await one.store._calls.command("ZRANGE", where.changed, 0, -1) for where in one.store.partitions]
         for where in one.store.partitions:
-            await one.store._batch.command("DEL", where.changed)
+            await one.store._calls.command("DEL", where.changed)
         await one.reads("hot-2", {"BTC": "1"})
-        again = [await one.store._batch.command("ZRANGE", where.changed, 0, -1) for where in one.store.partitions]
+        again = [await one.store._calls.command("ZRANGE", where.changed, 0, -1) for where in one.store.partitions]
         assert any(changed)
         assert not any(again)
 
@@ -159,7 +159,7 @@ class TestStore:
         await both_hot(one)
         assert await one.judges() == [("firing", "USDT", 40)]
 
-        await one.store._batch.command("FLUSHALL")
+        await one.store._calls.command("FLUSHALL")
         await one.store.seed_epochs()
         await one.store.load_functions()
         clock.now += seconds(1)
@@ -176,12 +176,12 @@ class TestStore:
         await both_hot(one)
         await one.judges()
         where = one.store.partition("hot-2")
-        before = await one.store._batch.command("DUMP", where.record("hot-2"))
+        before = await one.store._calls.command("DUMP", where.record("hot-2"))
         await one.reads("hot-2", {"USDT": "35"})
         await one.judges()
         assert (await one.alerts())[0].value == 45
 
-        await one.store._batch.command("RESTORE", where.record("hot-2"), 0, before, "REPLACE")
+        await one.store._calls.command("RESTORE", where.record("hot-2"), 0, before, "REPLACE")
         for _ in range(2):
             clock.now += seconds(1)
             await one.judges()
@@ -196,7 +196,7 @@ class TestStore:
         assert await one.judges() == [("firing", "USDT", 200)]
 
         where = one.store.partition("aggregate:Tested")
-        await one.store._batch.command("DEL", where.record("aggregate:Tested"))
+        await one.store._calls.command("DEL", where.record("aggregate:Tested"))
         await one.reads("hot-2", {"USDT": "950"})
 
         assert await one.judges() == [("firing", "USDT", 250)]
@@ -238,7 +238,7 @@ class TestTooManyMovements:
         await one.reads("hot-2", ({"USDT": "950"}, (event("50", at=clock.now, name="e2"),)))
         assert await one.judges() == [("firing", "USDT", 110)]
         for where in one.store.partitions:
-            await one.store._batch.command("DEL", where.moves)
+            await one.store._calls.command("DEL", where.moves)
 
         # The first movement is in the bucket that leaves the window.
         clock.now += minutes(59)

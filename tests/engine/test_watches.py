@@ -165,9 +165,9 @@ async def test_who_stood_for_a_wallet_is_forgotten_once_it_cannot_matter(open_st
     await one.put("player-5", "casino", "w-5", None)
     await one.remove("player-5")
 
-    assert await store._batch.command("HLEN", WATCH_LAST) == 1
-    assert await store._batch.command("ZCARD", WATCH_LEFT) == 1
-    assert await store._batch.command("HLEN", WATCH_STANDS) == 0
+    assert await store._calls.command("HLEN", WATCH_LAST) == 1
+    assert await store._calls.command("ZCARD", WATCH_LEFT) == 1
+    assert await store._calls.command("HLEN", WATCH_STANDS) == 0
 
 
 async def test_an_account_that_another_process_has_just_made_is_asked_for(open_store):
@@ -255,7 +255,7 @@ async def test_a_store_that_lost_its_watches_is_believed(open_store):
     await mine.put("player-8", "casino", '"hot"', None)
     await mine.refresh()
 
-    await mine.store._batch.command("FLUSHALL")
+    await mine.store._calls.command("FLUSHALL")
     await mine.store.load_functions()
     await mine.store.watch("player-8", "casino", '"hot"', None, KEPT)
     await mine.refresh()
@@ -270,7 +270,7 @@ async def test_a_watch_lost_without_a_trace_is_noticed(open_store):
         await mine.put(name, "casino", '"hot"', None)
     await mine.refresh()
     for key in ("", ":changes"):
-        await mine.store._batch.command("HDEL" if not key else "ZREM", f"{{bm:x}}:watches{key}", "player-7")
+        await mine.store._calls.command("HDEL" if not key else "ZREM", f"{{bm:x}}:watches{key}", "player-7")
 
     await mine.refresh()
 

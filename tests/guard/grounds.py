@@ -67,7 +67,7 @@ class StoreGround:
 async def emptied(store: RedisStore, clock: FakeClock, ground: type[StoreGround] = StoreGround) -> StoreGround:
     """This store as if it had never been used, nor this process, on this clock."""
     store.clock_override, store.steady_override = clock, None
-    await store._batch.command("FLUSHALL")
+    await store._calls.command("FLUSHALL")
     store._cache.clear()
     store._claimed.clear()
     store._recollection = Recollection()

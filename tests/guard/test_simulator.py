@@ -48,7 +48,7 @@ def simulation(request, valkey_server, monkeypatch) -> Iterator[Simulation]:
     with asyncio.Runner() as runner:
         store = runner.run(RedisStore.connect(valkey_server.url, partitions=1, life="test"))
         yield Simulation(runner, store, rules)
-        runner.run(store._batch.command("FUNCTION", "DELETE", functions.called("balance_monitor")))
+        runner.run(store._calls.command("FUNCTION", "DELETE", functions.called("balance_monitor")))
         runner.run(store.close())
     forget()
 

@@ -49,15 +49,15 @@ class _Wins(StoreGround):
 
     async def won(self, amount: int) -> None:
         wallets, name = WalletKeys(self.store.partition(ACCOUNT), ACCOUNT).wallets, f"f:{ASSET}"
-        known = await self.store._batch.command("HGET", wallets, name)
+        known = await self.store._calls.command("HGET", wallets, name)
         if known:
             more = units.padded(int(known[80:]) + amount).encode()
-            await self.store._batch.command("HSET", wallets, name, known[:80] + more)
+            await self.store._calls.command("HSET", wallets, name, known[:80] + more)
 
 
 async def _no_tombstone(self: GuardingStore, what: str, caller: str, hold: str, terms: Any, more: Any = ()) -> Any:
     """What a release does of an id that nobody knows: nothing."""
-    known = await self._guard_batch.command("GET", index(caller, hold))
+    known = await self._guard_calls.command("GET", index(caller, hold))
     if known is None:
         return Resolution("done", None, await self.time())
     ended = await self._at(what, known[1:].decode(), (caller, hold), terms, 86_400_000, more)

@@ -41,8 +41,8 @@ def came_and_went(chance, alerts, steps):
 
 
 async def news(store):
-    keys = await store._batch.command("LRANGE", "{bm:c:ops}:news:ops-g1", 0, -1)
-    items = await store._batch.command("HLEN", "{bm:c:ops}:items:ops-g1")
+    keys = await store._calls.command("LRANGE", "{bm:c:ops}:news:ops-g1", 0, -1)
+    items = await store._calls.command("HLEN", "{bm:c:ops}:items:ops-g1")
     assert len(keys) == items, "no item without its news"
     return keys
 
@@ -105,4 +105,4 @@ async def test_a_group_is_as_urgent_as_what_is_left_of_it(store, clock):
     calm = [row("firing", entry("a", episode=number, severity="info"), TO) for number in (1, 501, 502)]
     await owe(store, clock, [calm[0], *rows, *calm[1:], row("firing", entry("b", severity="info"), TO)])
 
-    assert await store._batch.command("ZCARD", "{bm:c:ops}:due:critical") == 0
+    assert await store._calls.command("ZCARD", "{bm:c:ops}:due:critical") == 0

@@ -145,10 +145,10 @@ def slow(guard, times, monkeypatch, calls):
             times.pass_(seconds(3))
         return send(*([guard._now if word == before else word for word in one] for one in commands))
 
-    batch = guard._guard_batch
-    command, together = batch.command, batch.together
-    monkeypatch.setattr(batch, "command", lambda *words: through(lambda one: command(*one), words))
-    monkeypatch.setattr(batch, "together", lambda *commands: through(together, *commands))
+    sent = guard._guard_calls
+    command, together = sent.command, sent.together
+    monkeypatch.setattr(sent, "command", lambda *words: through(lambda one: command(*one), words))
+    monkeypatch.setattr(sent, "together", lambda *commands: through(together, *commands))
 
 
 async def test_who_is_slow_or_was_stopped_is_asked_again_and_suspects_nobody(guard, times, monkeypatch):

@@ -131,7 +131,7 @@ async def test_a_commit_on_another_version_than_the_stored_one_says_so_and_can_b
     mine, record = await claim(ours), await ours.load("hot")
     stale = commit(record)
     where = theirs.partition("hot")
-    await theirs._batch.command("HSET", where.record("hot"), "v", 7)  # an acknowledgement came between
+    await theirs._calls.command("HSET", where.record("hot"), "v", 7)  # an acknowledgement came between
 
     moved = await ours.commit("casino", stale, mine, NOON)
     anew = await ours.commit("casino", commit(await ours.load("hot")), mine, NOON)
@@ -143,11 +143,11 @@ async def test_a_poll_without_change_writes_its_reading_and_nothing_else(store):
     await store.commit("casino", Commit(Record("hot"), full_record()), await claim(store), NOON)
     mine, record = await again(store), await store.load("hot")
     key = store.partition("hot").record("hot")
-    await store._batch.command("HSET", key, "d", "untouched", "w", "untouched", "k", "untouched")
+    await store._calls.command("HSET", key, "d", "untouched", "w", "untouched", "k", "untouched")
 
     await store.commit("casino", commit(record, total="5"), mine, NOON)
 
-    reading, *others = await store._batch.command("HMGET", key, "s", "d", "w", "k")
+    reading, *others = await store._calls.command("HMGET", key, "s", "d", "w", "k")
     assert b'"5"' in reading
     assert others == [b"untouched"] * 3
 
@@ -231,7 +231,7 @@ async def test_a_record_in_memory_is_used_only_while_nobody_else_has_written(ope
 async def test_a_record_this_process_wrote_last_is_not_read_again(store):
     await store.commit("casino", commit(Record("hot"), total="1"), await claim(store), NOON)
     await again(store)
-    await store._batch.command("DEL", store.partition("hot").record("hot"))
+    await store._calls.command("DEL", store.partition("hot").record("hot"))
 
     assert (await store.load("hot")).snapshot == snapshot("1")
 

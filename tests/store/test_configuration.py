@@ -77,7 +77,7 @@ async def test_a_clock_that_is_set_back_keeps_nobody_out(store, clock):
 
 async def test_what_the_store_has_lost_is_restored_by_whoever_has_the_most(store):
     for _ in range(2):
-        await store._batch.command("DEL", NEWEST)
+        await store._calls.command("DEL", NEWEST)
         await store.enter("old", "a", 4)
         await store.enter("new", "b", 7)
         assert await store.enter("old", "a", 4) == Held(7, newest=False, alone=False)
@@ -104,7 +104,7 @@ async def test_a_record_that_a_newer_configuration_has_judged_is_not_written_by_
 async def test_a_record_of_a_release_without_generations_is_of_the_oldest(store, clock):
     assert await commit(store, clock, 0) == ("written", 0)
     where = store.partition("hot")
-    assert await store._batch.command("HGET", where.record("hot"), "g") is None
+    assert await store._calls.command("HGET", where.record("hot"), "g") is None
 
     assert await commit(store, clock, 1) == ("written", 1)
 

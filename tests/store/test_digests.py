@@ -150,7 +150,7 @@ async def test_a_member_that_nobody_can_read_is_told_when_somebody_can(store, cl
     await begin(store, clock, 30)
     digest = await frozen(store, clock, await claim(store))
     key = "{bm:c:ops}:group:g-w07"
-    assert await store._batch.command("HSET", key, "telling", b"{") == 0
+    assert await store._calls.command("HSET", key, "telling", b"{") == 0
     assert await settle(store, clock, digest)
 
     clock.pass_(seconds(2))
@@ -162,7 +162,7 @@ async def test_a_member_that_nobody_can_read_is_told_when_somebody_can(store, cl
 async def test_a_digest_that_nobody_can_read_any_more_can_be_dissolved(store, clock):
     await begin(store, clock, 30)
     digest = await frozen(store, clock, await claim(store))
-    await store._batch.command("HSET", f"{{bm:c:ops}}:group:{digest.id}", "telling", b"{")
+    await store._calls.command("HSET", f"{{bm:c:ops}}:group:{digest.id}", "telling", b"{")
     clock.pass_(LEASE)
     assert await claim(store) == ()
     clock.pass_(minutes(61))

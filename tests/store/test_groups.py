@@ -66,7 +66,7 @@ async def tell(store, clock, due_at="repeat"):
 
 async def due_in(store, clock):
     """How long until the group is due; None when it is not by itself."""
-    due = await store._batch.command("ZRANGE", "{bm:c:ops}:due", 0, -1, "WITHSCORES")
+    due = await store._calls.command("ZRANGE", "{bm:c:ops}:due", 0, -1, "WITHSCORES")
     return moment(int(due[1])) - clock() if due else None
 
 
@@ -408,12 +408,12 @@ async def test_at_most_so_many_news_are_read_and_the_rest_counted(store, clock):
 
 async def test_events_of_a_channel_that_stays_down_are_bounded_but_counted(store, clock):
     await owe(store, clock, row("event", entry("first", "event")))
-    await store._batch.command("RPUSH", "{bm:c:ops}:news:ops-g1", *map(str, range(9_999)))
+    await store._calls.command("RPUSH", "{bm:c:ops}:news:ops-g1", *map(str, range(9_999)))
     await owe(store, clock, *(row("event", entry(str(number), "event")) for number in range(50)))
     await firing(store, clock, "late")
     clock.pass_(minutes(5))
 
-    [_, _, token, _, name, _] = await store._batch.fcall(
+    [_, _, token, _, name, _] = await store._calls.fcall(
         "bm_claim_groups",
         [
             f"{{bm:c:ops}}:{what}"
@@ -426,10 +426,10 @@ async def test_events_of_a_channel_that_stays_down_are_bounded_but_counted(store
         0,
         0,
     )
-    reply = await store._batch.fcall("bm_read_group", group_keys(ChannelKeys("ops"), "ops-g1"), name, token, 1)
+    reply = await store._calls.fcall("bm_read_group", group_keys(ChannelKeys("ops"), "ops-g1"), name, token, 1)
 
     assert int(reply[3]) == 10_051
-    assert await store._batch.command("LLEN", "{bm:c:ops}:news:ops-g1") == 10_001
+    assert await store._calls.command("LLEN", "{bm:c:ops}:news:ops-g1") == 10_001
 
 
 async def test_a_paused_channel_claims_nothing_until_then_and_no_other_channel_minds(store, clock):
@@ -515,7 +515,7 @@ async def test_a_process_knows_when_to_look_again(store, clock):
 async def test_what_becomes_due_while_the_store_is_asked_is_not_forgotten(store, clock, monkeypatch):
     """The answer to a claim may be older than news that were moved meanwhile over another connection."""
     store.clock_override = None
-    ask = store._batch.fcall
+    ask = store._calls.fcall
 
     async def ask_slowly(function, *args):
         reply = await ask(function, *args)
@@ -526,7 +526,7 @@ async def test_what_becomes_due_while_the_store_is_asked_is_not_forgotten(store,
     assert await store.claim_groups("ops", 10, LEASE) == ()
     assert store.groups_due("ops") is None
     store._outlooks["ops"].looked_us = None
-    monkeypatch.setattr(store._batch, "fcall", ask_slowly)
+    monkeypatch.setattr(store._calls, "fcall", ask_slowly)
     assert await store.claim_groups("ops", 10, LEASE) == ()
 
     assert store.groups_due("ops") is not None
@@ -537,13 +537,13 @@ async def test_what_is_due_at_once_is_asked_for_at_once(store):
     store.clock_override = None
     await store.claim_groups("ops", 10, LEASE)
     asked = []
-    ask = store._batch.fcall
+    ask = store._calls.fcall
 
     async def count(function, *args):
         asked.append(function)
         return await ask(function, *args)
 
-    store._batch.fcall = count
+    store._calls.fcall = count
     await store.claim_groups("ops", 10, LEASE)
     assert asked == []
     store.expect_group("ops", store._estimate_us() + 1_000)
@@ -555,17 +555,17 @@ async def test_of_many_accounts_that_a_group_knows_those_that_owe_nothing_any_mo
     """Each in its time; who is forgotten may owe again, and what is known of the others stays."""
     names = [f"player-{number}" for number in range(1_010)]
     marks = "{bm:c:ops}:marks:ops-g1"
-    await store._batch.command("HSET", marks, *(part for name in names for part in (name, f"{micros(clock())}-0")))
+    await store._calls.command("HSET", marks, *(part for name in names for part in (name, f"{micros(clock())}-0")))
     clock.pass_(minutes(23 * 60))
     await post.owe(store, clock, [row("firing", entry())], "young")
     await store.tidy("ops")
-    assert await store._batch.command("HLEN", marks) == 1_011
+    assert await store._calls.command("HLEN", marks) == 1_011
 
     clock.pass_(minutes(120))
     await post.owe(store, clock, [row("firing", entry("b"))], "other")
     await store.tidy("ops")
 
-    assert sorted(await store._batch.command("HKEYS", marks)) == [b"other", b"young"]
+    assert sorted(await store._calls.command("HKEYS", marks)) == [b"other", b"young"]
     await post.owe(store, clock, [row("firing", entry("c"))], "player-7")
     [group] = await store.claim_groups("ops", 10, LEASE)
     assert [item.entry.id for item in group.news] == ["alr_a1", "alr_b1", "alr_c1"]

@@ -29,7 +29,7 @@ async def say(store, clock, group):
 
 
 async def due_in(store, clock):
-    due = await store._batch.command("ZRANGE", "{bm:c:ops}:due", 0, -1, "WITHSCORES")
+    due = await store._calls.command("ZRANGE", "{bm:c:ops}:due", 0, -1, "WITHSCORES")
     return moment(int(due[1])) - clock()
 
 

@@ -54,9 +54,9 @@ def named(order):
 async def test_in_whatever_order_a_bet_and_its_rollback_run_the_money_comes_back(open_store, order):
     stores = {who: await open_store() for who in ("put", "release")}
     await reads(stores["put"], {"USDT": fed("100")})
-    gates = {who: Gated(store._guard_batch) for who, store in stores.items()}
+    gates = {who: Gated(store._guard_calls) for who, store in stores.items()}
     for who, gated in gates.items():
-        stores[who]._guard_batch = gated
+        stores[who]._guard_calls = gated
 
     put = asyncio.create_task(stores["put"].hold(ask("60"), TERMS))
     release = asyncio.create_task(stores["release"].release_hold("casino", "bet-1", TERMS))
@@ -99,11 +99,11 @@ class Mortal:
 async def lives(open_store, blow, turn):
     """A store on which a process dies at that point, what it says before, and a store of another process."""
     mortal, other = await open_store(), await open_store()
-    await other._batch.command("FLUSHALL")
+    await other._calls.command("FLUSHALL")
     await other.open(4)
     await reads(other, {"USDT": fed("100")})
-    mortal._guard_batch = Mortal(mortal._guard_batch, blow)
-    mortal._guard_batch.together = getattr(mortal._guard_batch, turn)
+    mortal._guard_calls = Mortal(mortal._guard_calls, blow)
+    mortal._guard_calls.together = getattr(mortal._guard_calls, turn)
     return mortal, other
 
 
@@ -130,7 +130,7 @@ async def test_wherever_a_process_dies_a_bet_that_is_repeated_is_one_bet(open_st
         left = (await other.check(ask(), TERMS)).balance
         assert [said[0].reason, said[1].outcome, said[2].outcome] == ["OK", "done", "done"], blow
         assert (left.held, left.unsettled, left.spendable) == (0, amount("50"), amount("50")), blow
-        if not mortal._guard_batch.died:
+        if not mortal._guard_calls.died:
             break
     assert blow == 12, "each half of three calls, before and after"
 
@@ -147,7 +147,7 @@ async def test_wherever_a_process_dies_in_a_bet_that_nobody_repeats_the_money_co
             await reads(other, {"USDT": fed("100")})
 
         assert (await other.check(ask("100"), TERMS)).allowed, blow
-        if not mortal._guard_batch.died:
+        if not mortal._guard_calls.died:
             break
     assert blow == 8
 
@@ -160,6 +160,6 @@ async def test_wherever_a_rollback_dies_and_is_repeated_the_bet_is_refused(open_
             await BACK[1](mortal)
         assert (await BACK[1](other)).outcome == "done"
         assert (await other.hold(ask("60"), TERMS)).reason == "HOLD_TOMBSTONED"
-        if not mortal._guard_batch.died:
+        if not mortal._guard_calls.died:
             break
     assert blow == 2

@@ -33,17 +33,17 @@ class Backup:
 
     async def take(self):
         for key in await self._keys():
-            self.kept[key] = await self.store._batch.command("DUMP", key)
+            self.kept[key] = await self.store._calls.command("DUMP", key)
         return self
 
     async def restore(self):
         for key in await self._keys():
-            await self.store._batch.command("DEL", key)
+            await self.store._calls.command("DEL", key)
         for key, dumped in self.kept.items():
-            await self.store._batch.command("RESTORE", key, 0, dumped)
+            await self.store._calls.command("RESTORE", key, 0, dumped)
 
     async def _keys(self):
-        found = await self.store._batch.command("KEYS", "*")
+        found = await self.store._calls.command("KEYS", "*")
         return [key for key in found if b":guard" in key or b"player" in key or b":hold:" in key or b"{bm:h:" in key]
 
 
@@ -121,8 +121,8 @@ async def test_after_a_reload_a_quarantine_is_as_long_as_holds_made_before_it_ma
                 await guard.check(ask(), shorter)
             case "janitor":
                 key = guard.partition("player-7").tag + ":guard"
-                known = await guard._batch.command("GET", key)
-                await guard._batch.command("SET", key, b"%016d" % 1 + known[16:])
+                known = await guard._calls.command("GET", key)
+                await guard._calls.command("SET", key, b"%016d" % 1 + known[16:])
             case "emptied":
                 await guard.quarantine_partitions([where], shorter)
         return (await guard.tend(where, clock(), shorter)).bound.until - clock()
@@ -165,7 +165,7 @@ async def test_one_loss_is_one_quarantine_however_many_remember_it(open_store, c
 
 async def test_case_10_a_store_that_was_emptied_is_noticed_by_whoever_was_there(guard):
     await guard.hold(ask("60"), TERMS)
-    await guard._batch.command("FLUSHALL")
+    await guard._calls.command("FLUSHALL")
     await guard.open(PARTITIONS)
     await reads(guard, {"USDT": fed("100")})
 
@@ -194,7 +194,7 @@ async def test_what_is_remembered_for_long_proves_nothing(guard, clock):
     await guard.hold(ask("60"), TERMS)
     clock.pass_(minutes(60 * 13))
     backup = guard._wallets("player-7")
-    await guard._batch.command("DEL", backup.wallets, backup.held, backup.record("casino", "bet-1"))
+    await guard._calls.command("DEL", backup.wallets, backup.held, backup.record("casino", "bet-1"))
     await reads(guard, {"USDT": fed("100")})
 
     assert await reason(guard) == "OK"
@@ -265,13 +265,13 @@ async def test_own_holds_are_said_again_though_whoever_noticed_the_loss_was_not_
     for number in range(40):
         await ours.hold(ask("1", f"bet-{number}"), TERMS)
     await backup.restore()
-    together = ours._guard_batch.together
+    together = ours._guard_calls.together
 
     async def slowly(*commands):
         await asyncio.sleep(0.05)
         return await together(*commands)
 
-    ours._guard_batch.together = slowly
+    ours._guard_calls.together = slowly
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.03):
             await ours.check(ask(), TERMS)
@@ -301,7 +301,7 @@ async def test_a_hold_that_is_said_again_is_known_for_longer_than_it_lasts(guard
     await backup.restore()
     await guard.check(ask(), brief)
 
-    left_ms = await guard._batch.command("PTTL", guard._wallets("player-7").record("casino", "bet-1"))
+    left_ms = await guard._calls.command("PTTL", guard._wallets("player-7").record("casino", "bet-1"))
     assert left_ms > 10.9 * 60_000
 
 
@@ -328,7 +328,7 @@ async def test_other_settings_are_no_loss(guard, clock, before, after):
     wallets = guard._wallets("player-7")
     clock.pass_(minutes(2))
     # As a record that was kept for a minute; the server's own clock stands still here.
-    await guard._batch.command("DEL", wallets.record("casino", "bet-1"), wallets.wallets)
+    await guard._calls.command("DEL", wallets.record("casino", "bet-1"), wallets.wallets)
     await reads(guard, {"USDT": fed("100")})
 
     assert (await guard.hold(ask("10", "next"), terms(hold_ids=after))).reason == "OK"
@@ -340,7 +340,7 @@ async def test_a_bet_stands_though_a_node_has_lost_whose_it_is(open_store, call)
     ours, theirs = await open_store(), await open_store()
     await reads(ours, {"USDT": fed("100")})
     await ours.hold(ask("90"), TERMS)
-    await ours._guard_batch.command("DEL", index("casino", "bet-1"))
+    await ours._guard_calls.command("DEL", index("casino", "bet-1"))
 
     args = ("casino", "bet-1", None) if call == "commit_hold" else ("casino", "bet-1")
     assert (await getattr(theirs, call)(*args, TERMS)).outcome == "done"
@@ -356,7 +356,7 @@ async def test_a_settled_bet_is_remembered_for_no_longer_than_others(guard):
     ids = index("casino", "bet-1"), guard._wallets("player-7").record("casino", "bet-1")
 
     async def kept_days():
-        return [await guard._batch.command("PTTL", one) // 86_400_000 for one in ids]
+        return [await guard._calls.command("PTTL", one) // 86_400_000 for one in ids]
 
     await guard.commit_hold("casino", "bet-1", None, only)
     assert min(await kept_days()) >= 365

@@ -127,4 +127,4 @@ async def test_a_debit_from_before_its_network_was_told_is_covered_as_others_are
     assert (await renamed.find_hold("casino", "bet-1", TERMS))[0].state == "covered"
     found = [await renamed.tend(one, clock() - seconds(30), TERMS) for one in range(len(renamed.partitions))]
     assert [one.unsettled for one in found if one.unsettled] == []
-    assert await renamed._batch.command("EXISTS", renamed._wallets("player-7").debits) == 0
+    assert await renamed._calls.command("EXISTS", renamed._wallets("player-7").debits) == 0

@@ -94,12 +94,12 @@ async def test_as_many_open_holds_as_there_may_be_are_counted(guard):
     most = terms(max_holds=HOLDS_MAX)
     await guard.hold(ask("1", "a"), most)
     wallets = WalletKeys(guard.partition("player-7"), "player-7").wallets
-    sums = (await guard._batch.command("HGET", wallets, "s:USDT")).decode()
-    await guard._batch.command("HSET", wallets, "s:USDT", f"{sums[:90]}{HOLDS_MAX - 1}{sums[96:]}")
+    sums = (await guard._calls.command("HGET", wallets, "s:USDT")).decode()
+    await guard._calls.command("HSET", wallets, "s:USDT", f"{sums[:90]}{HOLDS_MAX - 1}{sums[96:]}")
 
     assert (await guard.hold(ask("1", "last"), most)).allowed
     assert (await guard.hold(ask("1", "more"), most)).reason == "TOO_MANY_HOLDS"
-    counted = (await guard._batch.command("HGET", wallets, "s:USDT")).decode()
+    counted = (await guard._calls.command("HGET", wallets, "s:USDT")).decode()
     assert counted == f"{amount('2'):045d}{0:045d}{HOLDS_MAX}{sums[96:]}"
 
 
@@ -296,9 +296,9 @@ async def test_the_janitor_gives_back_what_expired_in_wallets_that_nobody_touche
         await tended(guard, clock)
 
     keys = guard._wallets("player-7")
-    assert await guard._batch.command("EXISTS", keys.held, keys.tending) == 0
+    assert await guard._calls.command("EXISTS", keys.held, keys.tending) == 0
     await guard.hold(ask("1", "again"), TERMS)
-    assert await guard._batch.command("ZCARD", keys.tending) == 1
+    assert await guard._calls.command("ZCARD", keys.tending) == 1
 
 
 async def test_the_janitor_tells_of_debits_that_nothing_covers_for_as_long_as_that_lasts(guard, clock):
@@ -324,7 +324,7 @@ async def test_the_janitor_tells_of_debits_that_nothing_covers_for_as_long_as_th
     clock.pass_(seconds(10))
     await reads(guard, {"USDT": fed("97")})
     assert await tended(guard, clock) == []
-    assert await guard._batch.command("ZCARD", guard._wallets("player-7").tending) == 0
+    assert await guard._calls.command("ZCARD", guard._wallets("player-7").tending) == 0
 
 
 async def test_the_wallets_of_an_account_that_is_gone_are_forgotten_once_nothing_is_open(guard, clock):
@@ -358,7 +358,7 @@ async def test_a_bet_at_the_end_of_a_session_is_no_debit_that_nobody_sees(guard,
     clock.pass_(minutes(60 * 25))
     await tended(guard, clock)
     where = guard._wallets("player-7")
-    assert await guard._batch.command("EXISTS", where.wallets, where.debits) == 0
+    assert await guard._calls.command("EXISTS", where.wallets, where.debits) == 0
     await reads(guard, {"USDT": fed("40")})
     assert (await guard.check(ask("40"), TERMS)).allowed
 
@@ -370,7 +370,7 @@ async def test_a_lock_on_an_account_that_never_came_goes_once_it_is_over(store, 
         clock.pass_(minutes(60 * hours))
         await tended(store, clock)
 
-    kept = [await store._batch.command("EXISTS", store._wallets(name).wallets) for name in ("nobody", "somebody")]
+    kept = [await store._calls.command("EXISTS", store._wallets(name).wallets) for name in ("nobody", "somebody")]
     assert kept == [0, 1]
 
 
@@ -383,7 +383,7 @@ async def test_wallets_that_are_locked_for_ever_do_not_keep_others_from_being_fo
         clock.pass_(minutes(60 * hours))
         await tended(store, clock)
 
-    kept = [await store._batch.command("EXISTS", store._wallets(name).wallets) for name in names]
+    kept = [await store._calls.command("EXISTS", store._wallets(name).wallets) for name in names]
     assert kept == [1] * 102 + [0]
 
 

@@ -63,7 +63,7 @@ async def test_beyond_the_newest_points_the_last_of_every_hour_is_kept(store, cl
 
     found = await read(store, clock)
 
-    recent = await store._batch.command("XLEN", store.partition("hot").points("hot", "USDT"))
+    recent = await store._calls.command("XLEN", store.partition("hot").points("hot", "USDT"))
     assert recent <= 100 + 100  # trimmed by whole nodes of a hundred
     hourly = [(str(hour * 60 + 55), (hour * 60 + 55) * 60) for hour in range(24)]
     assert [one for one in hourly if one in found] == hourly
@@ -91,7 +91,7 @@ async def test_points_and_events_older_than_the_limit_go(store, clock):
     for stream in (
         where.points("hot", "USDT"), where.hourly("hot", "USDT"), where.events("hot"),
     ):  # fmt: skip
-        assert await store._batch.command("XLEN", stream) <= 30 + 100
+        assert await store._calls.command("XLEN", stream) <= 30 + 100
 
 
 async def test_events_are_bounded_by_count(store, clock):

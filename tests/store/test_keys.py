@@ -64,7 +64,7 @@ async def lived(store, clock):
 
 
 async def names(store):
-    return [key.decode() for key in await store._batch.command("KEYS", "*")]
+    return [key.decode() for key in await store._calls.command("KEYS", "*")]
 
 
 async def test_no_key_is_written_that_has_no_page(store, clock):
@@ -81,5 +81,5 @@ async def test_a_channel_whose_alerts_are_over_keeps_nothing_that_would_grow(sto
     await store.tidy("ops")
 
     kept = [key for key in await names(store) if key.startswith("{bm:c:ops}")]
-    lasting = [key for key in kept if await store._batch.command("TTL", key) == -1]
+    lasting = [key for key in kept if await store._calls.command("TTL", key) == -1]
     assert {key.removeprefix("{bm:c:ops}:") for key in lasting} <= FIXED

@@ -24,7 +24,7 @@ WEEK = timedelta(days=7)
 
 
 async def seconds_left(store, key):
-    return int(await store._batch.command("TTL", key))
+    return int(await store._calls.command("TTL", key))
 
 
 async def tell(store, clock, *rows, answers=(), rounds=1):
@@ -104,10 +104,10 @@ async def test_logs_are_not_kept_for_longer_than_history(store, clock):
 
 async def test_an_alert_remembers_a_limited_number_of_notifications(store, clock):
     for number in range(205):
-        await store._batch.command("ZADD", OPS.about("alr_a1"), number, f"ntf_{number}")
+        await store._calls.command("ZADD", OPS.about("alr_a1"), number, f"ntf_{number}")
     channel = await tell(store, clock, row("firing", entry(), TO))
 
-    newest = await store._batch.command("ZRANGE", OPS.about("alr_a1"), 0, -1)
+    newest = await store._calls.command("ZRANGE", OPS.about("alr_a1"), 0, -1)
     assert newest[-1].decode() == channel.arrived[0].id
     assert newest[0] == b"ntf_1"
 
@@ -118,9 +118,9 @@ async def test_a_receiver_that_echoes_the_url_does_not_make_us_store_it(store, c
     echo = [DeliveryDeferred(f"HTTP 500: no such hook {url}"), DeliveryRejected(f"HTTP 404: {url}", "message")]
     await tell(store, clock, row("firing", entry(), TO), answers=echo, rounds=2)
 
-    stored = [await store._batch.command("DUMP", OPS.log(letter_id)) for letter_id in await store.dead_messages("ops")]
-    stored += await store._batch.command("HVALS", OPS.letters)
-    stored += await store._batch.command("HVALS", OPS.group("ops-g1"))
+    stored = [await store._calls.command("DUMP", OPS.log(letter_id)) for letter_id in await store.dead_messages("ops")]
+    stored += await store._calls.command("HVALS", OPS.letters)
+    stored += await store._calls.command("HVALS", OPS.group("ops-g1"))
     assert stored
     assert not [one for one in stored if b"canary" in one]
     [dead] = (await store.deliveries(["ops"], ["dead"], None, 9))[0]
@@ -179,14 +179,14 @@ async def test_a_list_of_deliveries_goes_on_where_a_page_ended(store, clock):
 
 async def test_dead_letters_are_bounded_and_the_oldest_goes(store, clock):
     [*_] = await asyncio.gather(
-        *(store._batch.command("ZADD", OPS.dead, number, f"ntf_{number}") for number in range(1_000))
+        *(store._calls.command("ZADD", OPS.dead, number, f"ntf_{number}") for number in range(1_000))
     )
-    await store._batch.command("HSET", OPS.letters, "ntf_0", "{}")
+    await store._calls.command("HSET", OPS.letters, "ntf_0", "{}")
     await tell(store, clock, row("firing", entry(), TO), answers=[REJECTED])
 
     assert await store.count_dead("ops") == 1_000
     assert (await store.dead_messages("ops"))[0] == "ntf_1"
-    assert await store._batch.command("HLEN", OPS.letters) == 1
+    assert await store._calls.command("HLEN", OPS.letters) == 1
 
 
 class TestReplay:
@@ -294,7 +294,7 @@ class TestReplay:
 
         await store.tidy("ops")
 
-        assert await store._batch.command("EXISTS", OPS.group(f"replay-{dead.id}")) == 0
+        assert await store._calls.command("EXISTS", OPS.group(f"replay-{dead.id}")) == 0
 
     async def test_a_crash_in_it_repeats_the_message_under_its_id(self, store, clock, dead):
         await store.replay("ops", dead.id)

@@ -43,7 +43,7 @@ async def test_rows_that_nobody_moved_are_seen(store, clock):
 
 async def test_how_a_channel_s_messages_wait(store, clock):
     none = await store.waiting("ops")
-    await store._batch.command("ZADD", ChannelKeys("ops").due, int(NOON.timestamp() * 1e6), "g1")
+    await store._calls.command("ZADD", ChannelKeys("ops").due, int(NOON.timestamp() * 1e6), "g1")
     due = await store.waiting("ops")
     await paused(store, NOON + minutes(1))
     resting = await store.waiting("ops")

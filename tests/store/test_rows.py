@@ -20,7 +20,7 @@ class PowerCut(BaseException):
 
 def cut_power(store, blow):
     """Let the store die at the `blow`-th chance: two for every call, before and after."""
-    chances, batch = itertools.count(), store._batch
+    chances, calls = itertools.count(), store._calls
 
     def spark():
         if next(chances) == blow:
@@ -30,14 +30,14 @@ def cut_power(store, blow):
         def __getattr__(self, name):
             async def call(*args):
                 spark()
-                result = await getattr(batch, name)(*args)
+                result = await getattr(calls, name)(*args)
                 spark()
                 return result
 
             return call
 
-    store._batch = Fused()
-    return batch
+    store._calls = Fused()
+    return calls
 
 
 async def owe(store, clock, *rows, account="hot"):
@@ -54,9 +54,9 @@ async def told(store, channel="ops", group=None):
     """What lies in a group, in order: the news' kinds and alerts."""
     where = ChannelKeys(channel)
     name = group or f"{channel}-g1"
-    keys = await store._batch.command("LRANGE", where.news(name), 0, -1)
-    assert len(keys) == len(set(keys)) == await store._batch.command("HLEN", where.items(name))
-    items = [codec.item(await store._batch.command("HGET", where.items(name), key)) for key in keys]
+    keys = await store._calls.command("LRANGE", where.news(name), 0, -1)
+    assert len(keys) == len(set(keys)) == await store._calls.command("HLEN", where.items(name))
+    items = [codec.item(await store._calls.command("HGET", where.items(name), key)) for key in keys]
     return [(one.news, one.entry.id) for one in items]
 
 
@@ -117,7 +117,7 @@ async def test_two_accounts_with_equal_row_numbers_share_a_group(store, clock):
 async def test_a_slow_mover_that_saw_only_the_first_rows_changes_nothing(open_store, clock):
     slow, fast = await open_store(), await open_store()
     await owe(fast, clock, *episode(1))
-    gate, reached, fcall = asyncio.Event(), asyncio.Event(), slow._batch.fcall
+    gate, reached, fcall = asyncio.Event(), asyncio.Event(), slow._calls.fcall
 
     async def late(function, *args):
         if function == "bm_apply":
@@ -125,7 +125,7 @@ async def test_a_slow_mover_that_saw_only_the_first_rows_changes_nothing(open_st
             await gate.wait()
         return await fcall(function, *args)
 
-    slow._batch.fcall = late
+    slow._calls.fcall = late
     slowly = asyncio.create_task(slow.move("hot"))
     await reached.wait()
     await owe(fast, clock, *episode(2))
@@ -152,7 +152,7 @@ async def test_a_sweep_moves_what_a_dead_committer_left_behind_and_strikes_it_of
 async def test_a_sweep_heals_a_channel_that_lost_what_was_applied(store, clock):
     await owe(store, clock, *episode(1))
     await store.move("hot")
-    await store._batch.command(
+    await store._calls.command(
         "DEL", *(getattr(ChannelKeys("ops"), what)("ops-g1") for what in ("group", "news", "items", "marks"))
     )
 
@@ -166,14 +166,14 @@ async def test_rows_that_come_during_a_sweep_are_not_struck_off_with_the_others(
     sweeper, other = await open_store(), await open_store()
     await owe(other, clock, *episode(1))
     clock.pass_(OVERDUE)
-    fcall = sweeper._batch.fcall
+    fcall = sweeper._calls.fcall
 
     async def interrupted(function, *args):
         if function == "bm_strike":
             await owe(other, clock, *episode(2))
         return await fcall(function, *args)
 
-    sweeper._batch.fcall = interrupted
+    sweeper._calls.fcall = interrupted
     await sweeper.sweep(10)
     left = await other.move("hot")
     clock.pass_(OVERDUE)
@@ -193,14 +193,14 @@ async def test_a_sweep_is_bounded(store, clock):
 
 async def test_one_channel_in_trouble_does_not_keep_the_rows_of_another(store, clock):
     await owe(store, clock, row("firing", entry("a"), target("broken"), target("ops")))
-    await store._batch.command("SET", ChannelKeys("broken").news("broken-g1"), "not a list")
+    await store._calls.command("SET", ChannelKeys("broken").news("broken-g1"), "not a list")
 
     with pytest.raises(StoreUnavailable):
         await store.move("hot")
     clock.pass_(OVERDUE)
     with pytest.raises(StoreUnavailable):
         await store.sweep(10)
-    await store._batch.command("DEL", ChannelKeys("broken").news("broken-g1"))
+    await store._calls.command("DEL", ChannelKeys("broken").news("broken-g1"))
     await store.sweep(10)
 
     assert await told(store, "ops") == [("firing", "alr_a1")]
@@ -221,7 +221,7 @@ async def test_a_clock_set_back_does_not_delay_the_sweep(store, clock):
 async def test_no_crash_of_a_mover_loses_repeats_or_reorders_a_row(open_store, clock):
     for blow in itertools.count():
         dying, healthy = await open_store(), await open_store()
-        await healthy._batch.everywhere("FLUSHALL")
+        await healthy._calls.everywhere("FLUSHALL")
         await healthy.seed_epochs()
         await owe(healthy, clock, *episode(1, target("ops"), target("chat")))
         await owe(healthy, clock, *episode(2, target("ops"), target("chat")))
@@ -233,7 +233,7 @@ async def test_no_crash_of_a_mover_loses_repeats_or_reorders_a_row(open_store, c
             await dying.sweep(10)
         except PowerCut:
             died = True
-        dying._batch = whole
+        dying._calls = whole
         await whole.drain()
         clock.pass_(OVERDUE)
         await healthy.move("hot")
@@ -266,7 +266,7 @@ async def test_a_group_forgets_rows_an_hour_after_it_fell_silent_and_no_sooner(s
 
     assert (early, repeated) == (0, [])
     assert await store.tidy("ops") == 1
-    assert await store._batch.command("KEYS", "{bm:c:ops}:*:ops-g1") == []
+    assert await store._calls.command("KEYS", "{bm:c:ops}:*:ops-g1") == []
 
 
 async def test_a_group_that_owes_or_knows_something_is_never_forgotten(store, clock):

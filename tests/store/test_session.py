@@ -122,7 +122,7 @@ async def test_an_emptied_store_is_noticed_by_those_who_knew_it(open_store):
     ours, theirs = await open_store(), await open_store()
     fresh = await ours.epochs()
 
-    await theirs._batch.everywhere("FLUSHALL")
+    await theirs._calls.everywhere("FLUSHALL")
     emptied = await ours.epochs()
     await ours.seed_epochs()
 
@@ -132,7 +132,7 @@ async def test_an_emptied_store_is_noticed_by_those_who_knew_it(open_store):
 
 
 async def test_case_10_one_lost_shard_is_noticed(store):
-    await store._batch.command("DEL", store.partitions[2].epoch)
+    await store._calls.command("DEL", store.partitions[2].epoch)
 
     assert [epoch is None for epoch in await store.epochs()] == [False, False, True, False]
 
@@ -142,7 +142,7 @@ async def test_functions_that_the_server_lost_are_loaded_again_and_only_those_ca
     await store.enrol("casino", dict.fromkeys(accounts, NOON))
     claims = (await store.claim("casino", 50, LEASE)).claims
 
-    await store._batch.everywhere("FUNCTION", "FLUSH")
+    await store._calls.everywhere("FUNCTION", "FLUSH")
     answers = await asyncio.gather(
         *(store.commit("casino", commit(Record(one.account)), one, NOON + minutes(1)) for one in claims)
     )
@@ -165,7 +165,7 @@ async def test_another_release_on_the_same_store_changes_nothing_for_this_one(st
 
 
 async def test_a_refused_call_fails_alone(store):
-    await store._batch.command("SET", store.partition("broken").record("broken"), "not a hash")
+    await store._calls.command("SET", store.partition("broken").record("broken"), "not a hash")
 
     good, bad = await asyncio.gather(store.load("hot"), store.load("broken"), return_exceptions=True)
 
@@ -215,11 +215,11 @@ async def test_a_store_that_hangs_is_not_waited_for_and_its_late_answers_are_nob
     server.pause()
 
     with pytest.raises(StoreUnavailable):
-        await store._batch.command("ECHO", "late")
+        await store._calls.command("ECHO", "late")
     server.resume()
     monkeypatch.undo()
 
-    assert await store._batch.command("ECHO", "fresh") == b"fresh"
+    assert await store._calls.command("ECHO", "fresh") == b"fresh"
 
 
 @pytest.mark.parametrize(

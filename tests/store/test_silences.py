@@ -52,13 +52,13 @@ async def test_what_ended_long_ago_is_forgotten(store):
 
 async def test_one_that_cannot_be_read_silences_nothing(store):
     await store.add_silence(ONE)
-    await store._batch.command("HSET", SILENCES, "sil_2", b'{"id": 7}')
+    await store._calls.command("HSET", SILENCES, "sil_2", b'{"id": 7}')
 
     assert await store.silences(NOON) == (ONE,)
 
 
 async def test_there_are_so_many_and_no_more(store):
     fields = [part for number in range(SILENCES_MAX) for part in (f"sil_x{number}", b"{}")]
-    await store._batch.command("HSET", SILENCES, *fields)
+    await store._calls.command("HSET", SILENCES, *fields)
 
     assert not await store.add_silence(ONE)

@@ -55,7 +55,7 @@ async def test_case_10_an_emptied_store_begins_anew_at_now_and_not_at_genesis(st
     life.vendor.total = "40"
     assert await life.polled() == [("Low", "firing"), ("Fell", "firing"), ("Moved", "event")]
 
-    await store._batch.command("FLUSHALL")
+    await store._calls.command("FLUSHALL")
 
     # Levels are judged, and may be told again. What was told of the ledger is not, nor is any of its past; and
     # the first reading is no fall.
@@ -71,7 +71,7 @@ async def test_case_10_alerts_after_a_loss_are_other_episodes_under_the_same_fin
     life.vendor.total = "40"
     await life.polled()
     [before] = (await store.load("hot-usdt")).alerts
-    await store._batch.command("FLUSHALL")
+    await store._calls.command("FLUSHALL")
     await life.polled()
     [after] = (await store.load("hot-usdt")).alerts
 

@@ -43,7 +43,7 @@ async def test_a_store_is_used_through_tls(valkey_tcp, monkeypatch, connect):
     async with relayed(valkey_tcp.port) as port:
         store = await connect(f"rediss://0x7f.1:{port}")
 
-        assert await store._guard_batch.command("ECHO", "hello") == b"hello"
+        assert await store._guard_calls.command("ECHO", "hello") == b"hello"
         await store.ping()
         await store.close()
 

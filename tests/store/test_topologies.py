@@ -48,8 +48,8 @@ async def until_given(call):
 async def lives(store):
     """What calls to each partition say of the life they reach."""
     keys = [f"{one.tag}:life" for one in store.partitions]
-    await asyncio.gather(*(store._guard_batch.command("RPUSH", key, LIFE, LOST) for key in keys))
-    found = await asyncio.gather(*(store._guard_batch.command("LRANGE", key, -2, -1) for key in keys))
+    await asyncio.gather(*(store._guard_calls.command("RPUSH", key, LIFE, LOST) for key in keys))
+    found = await asyncio.gather(*(store._guard_calls.command("LRANGE", key, -2, -1) for key in keys))
     return [(name.decode(), lost.decode()) for name, lost in found]
 
 
@@ -113,15 +113,15 @@ async def test_a_slot_that_moves_is_followed_without_a_failed_call(farm, connect
 
     heir.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[donor])
     donor.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[heir])
-    await store._batch.command("SET", f"{where.tag}:new", "asked")  # ASK: it is not there, so it is made over there
+    await store._calls.command("SET", f"{where.tag}:new", "asked")  # ASK: it is not there, so it is made over there
     keys = donor.ask("CLUSTER", "GETKEYSINSLOT", slot, 1000)
     donor.ask("MIGRATE", "127.0.0.1", heir.port, "", 0, 5000, "KEYS", *keys)
     for node in (heir, donor):
         node.ask("CLUSTER", "SETSLOT", slot, "NODE", ids[heir])
 
-    assert await store._batch.command("GET", f"{where.tag}:new") == b"asked"
+    assert await store._calls.command("GET", f"{where.tag}:new") == b"asked"
     assert (await store.claim("casino", 1, LEASE)).claims == ()
-    assert await store._guard_batch.command("GET", f"{where.tag}:new") == b"asked"
+    assert await store._guard_calls.command("GET", f"{where.tag}:new") == b"asked"
     assert int(heir.ask("CLUSTER", "COUNTKEYSINSLOT", slot)) > 1
 
 
@@ -142,13 +142,13 @@ async def test_a_dead_node_takes_only_its_own_partitions_with_it_until_its_repli
     gone = [one for one in store.partitions if one.number in lost]
     started = time.monotonic()
     answers = await asyncio.gather(
-        *(store._batch.command("GET", one.epoch) for one in (*kept, *gone)), return_exceptions=True
+        *(store._calls.command("GET", one.epoch) for one in (*kept, *gone)), return_exceptions=True
     )
     assert time.monotonic() - started < 2
     assert all(isinstance(answer, bytes) for answer in answers[: len(kept)])
     assert all(isinstance(answer, StoreUnavailable) for answer in answers[len(kept) :])
 
-    await until_answered(lambda: store._batch.command("GET", gone[0].epoch))
+    await until_answered(lambda: store._calls.command("GET", gone[0].epoch))
     await until_answered(lambda: lives(store))
     after = await lives(store)
     assert {number for number in range(64) if before[number] != after[number]} == lost
@@ -159,15 +159,15 @@ async def test_a_dead_node_takes_only_its_own_partitions_with_it_until_its_repli
 
 async def test_nodes_that_are_no_primaries_any_more_are_hung_up_on(spread, monkeypatch):
     await use(spread)
-    nodes = spread._batch._nodes
-    spread._batch._node(("127.0.0.1", 1))
+    nodes = spread._calls._nodes
+    spread._calls._node(("127.0.0.1", 1))
     assert len(nodes) == 4
 
-    spread._batch._node(("127.0.0.1", 2))
-    await spread._batch.drain()
+    spread._calls._node(("127.0.0.1", 2))
+    await spread._calls.drain()
 
     assert ("127.0.0.1", 1) not in nodes
-    assert spread._batch._leaving == set()
+    assert spread._calls._leaving == set()
 
 
 async def test_closing_waits_until_those_who_were_asked_for_the_topology_are_hung_up_on(monkeypatch):
@@ -200,11 +200,11 @@ async def test_nodes_that_do_not_agree_are_not_followed_for_ever(spread, monkeyp
     async def always_moved(command):
         raise clusters.MovedError(f"{slot} 127.0.0.1:{wrong.port}")
 
-    spread._batch._node(("127.0.0.1", wrong.port)).run = always_moved
-    spread._batch._topology._primaries[slot] = ("127.0.0.1", wrong.port)
+    spread._calls._node(("127.0.0.1", wrong.port)).run = always_moved
+    spread._calls._topology._primaries[slot] = ("127.0.0.1", wrong.port)
 
     with pytest.raises(StoreUnavailable, match="do not agree"):
-        await spread._batch.command("GET", "x")
+        await spread._calls.command("GET", "x")
 
 
 # Sentinel
@@ -219,7 +219,7 @@ async def test_the_sentinels_say_who_the_primary_is_and_after_a_failover_who_is_
 
     watched.primary.kill()
     failures = await until_answered(store.ping)
-    await until_answered(lambda: store._guard_batch.command("PING"))
+    await until_answered(lambda: store._guard_calls.command("PING"))
 
     assert failures
     assert {name for name, _ in await lives(store)} == {life_of(watched.replica)} != {before}
@@ -234,7 +234,7 @@ async def test_a_primary_that_was_replaced_is_left_though_it_goes_on_taking_writ
     watched.sentinels[0].ask("SENTINEL", "FAILOVER", "main")
     until(watched.promoted)
     started = time.monotonic()
-    for calls in (store._batch, store._guard_batch):
+    for calls in (store._calls, store._guard_calls):
         while await until_given(lambda calls=calls: port_of(calls)) != watched.replica.port:
             assert time.monotonic() - started < PATIENCE_S
             await asyncio.sleep(0.05)

@@ -30,7 +30,7 @@ async def damaged(store, clock):
     where = store.partition("hot")
     await owe(store, clock, "hot", row("firing", entry("a")))
     clock.pass_(seconds(1))
-    await store._batch.command("HSET", where.outbox("hot"), f"{micros(clock())}-0", '{"news": "sung"}')
+    await store._calls.command("HSET", where.outbox("hot"), f"{micros(clock())}-0", '{"news": "sung"}')
     clock.pass_(seconds(1))
     await owe(store, clock, "hot", row("firing", entry("b")))
     await owe(store, clock, "cold", row("firing", entry("c")))
@@ -53,14 +53,14 @@ async def test_after_an_hour_it_is_given_up_and_what_came_after_it_is_told(damag
     await damaged.sweep(10)
 
     assert await told(damaged, clock) == ["alr_a1", "alr_b1", "alr_c1"]
-    assert await damaged._batch.command("EXISTS", damaged.partition("hot").outbox("hot")) == 0
+    assert await damaged._calls.command("EXISTS", damaged.partition("hot").outbox("hot")) == 0
 
 
 async def test_a_group_that_cannot_be_read_holds_up_no_other(store, clock):
     await owe(store, clock, "hot", row("firing", entry("a")), row("firing", entry("b"), target(group="g2")))
     await store.move("hot")
-    [key] = await store._batch.command("HKEYS", "{bm:c:ops}:items:ops-g1")
-    await store._batch.command("HSET", "{bm:c:ops}:items:ops-g1", key, "{}")
+    [key] = await store._calls.command("HKEYS", "{bm:c:ops}:items:ops-g1")
+    await store._calls.command("HSET", "{bm:c:ops}:items:ops-g1", key, "{}")
 
     with capture_logs() as logs:
         assert await told(store, clock) == ["alr_b1"]
@@ -75,7 +75,7 @@ async def test_a_record_that_cannot_be_read_is_left_as_it_is_and_the_others_are_
         await store.enrol("casino", {account: clock()})
         await owe(store, clock, account)
     where = store.partition("hot").record("hot")
-    await store._batch.command("HSET", where, field, '{"snapshot": 7, "alerts": 7')
+    await store._calls.command("HSET", where, field, '{"snapshot": 7, "alerts": 7')
     reader = await open_store()
 
     with pytest.raises(RecordUnreadable, match="hot"):
@@ -84,16 +84,16 @@ async def test_a_record_that_cannot_be_read_is_left_as_it_is_and_the_others_are_
 
     assert (broken.snapshot, broken.outage.kind, sound.outage) == (None, "garbled", None)
     assert "cannot be read" in broken.outage.why
-    assert await store._batch.command("HGET", where, field) == b'{"snapshot": 7, "alerts": 7'
+    assert await store._calls.command("HGET", where, field) == b'{"snapshot": 7, "alerts": 7'
 
 
 async def test_what_cannot_be_read_of_deliveries_and_stories_hides_nothing_else(store, clock):
     await owe(store, clock, "hot", row("firing", entry("a")), row("firing", entry("b")))
     await store.move("hot")
-    first, _ = await store._batch.command("LRANGE", "{bm:c:ops}:news:ops-g1", 0, -1)
-    await store._batch.command("HSET", "{bm:c:ops}:items:ops-g1", first, '{"news": "sung"}')
-    await store._batch.command("HSET", "{bm:c:ops}:hushed", "ops-g1", '{"reasons": 7')
-    await store._batch.command("RPUSH", store.partition("hot").story("alr_b1"), '9 9 {"what": 7')
+    first, _ = await store._calls.command("LRANGE", "{bm:c:ops}:news:ops-g1", 0, -1)
+    await store._calls.command("HSET", "{bm:c:ops}:items:ops-g1", first, '{"news": "sung"}')
+    await store._calls.command("HSET", "{bm:c:ops}:hushed", "ops-g1", '{"reasons": 7')
+    await store._calls.command("RPUSH", store.partition("hot").story("alr_b1"), '9 9 {"what": 7')
 
     [waiting], _ = await store.deliveries(["ops"], ["waiting"], None, 10)
 

@@ -107,7 +107,7 @@ async def test_a_group_whose_urgent_news_were_told_waits_its_turn_with_the_other
 
     assert [await claimed(store, 1) for _ in range(2)] == [["b"], ["a"]]
     for kind in ("critical", "warning"):
-        assert await store._batch.command("ZRANGE", f"{{bm:c:ops}}:due:{kind}", 0, -1) == []
+        assert await store._calls.command("ZRANGE", f"{{bm:c:ops}}:due:{kind}", 0, -1) == []
 
 
 async def test_what_is_not_due_yet_is_not_claimed_however_urgent(store, clock):
@@ -166,7 +166,7 @@ async def test_one_claim_does_not_look_at_all_that_is_due(store, clock):
     for start in range(0, 10_000, 1_000):
         scored = [part for number in range(start, start + 1_000) for part in (micros(clock()), f"g{number}")]
         for kind in ("due", "due:critical"):
-            await store._batch.command("ZADD", f"{{bm:c:ops}}:{kind}", *scored)
+            await store._calls.command("ZADD", f"{{bm:c:ops}}:{kind}", *scored)
     before = await calls(store)
 
     await store.claim_groups("ops", 20, LEASE)
@@ -176,5 +176,5 @@ async def test_one_claim_does_not_look_at_all_that_is_due(store, clock):
 
 async def calls(store):
     """Commands that the server has run, those within functions too."""
-    stats = (await store._batch.command("INFO", "commandstats")).decode()
+    stats = (await store._calls.command("INFO", "commandstats")).decode()
     return sum(int(line.split("calls=")[1].split(",")[0]) for line in stats.splitlines() if "calls=" in line)

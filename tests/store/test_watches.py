@@ -158,7 +158,7 @@ async def test_what_is_over_is_forgotten_when_its_time_has_come_unless_it_began_
 
     assert await store.find_watch("player-8") is None
     assert (await store.find_watch("player-7")).provider == "casino"
-    names = await store._batch.command("KEYS", "{bm:x}:watches*")
+    names = await store._calls.command("KEYS", "{bm:x}:watches*")
     assert sorted(names) == [b"{bm:x}:watches", b"{bm:x}:watches:changes", b"{bm:x}:watches:clock"]
 
 
@@ -178,7 +178,7 @@ async def test_a_thousand_watches_are_told_page_by_page_and_end_together(store, 
 async def test_a_store_that_lost_everything_begins_anew(store):
     await watch(store)
     *_, news = await all_news(store)
-    await store._batch.command("FLUSHALL")
+    await store._calls.command("FLUSHALL")
     await store.load_functions()
 
     after = await store.watch_news(news.place, KEPT)
@@ -234,7 +234,7 @@ async def read_once(store, clock, name):
 
 
 async def keys_of(store, name):
-    found = await asyncio.gather(*(store._batch.command("KEYS", f"{where.tag}:*{name}*") for where in store.partitions))
+    found = await asyncio.gather(*(store._calls.command("KEYS", f"{where.tag}:*{name}*") for where in store.partitions))
     return sorted(key.decode().partition(":")[2].partition(":")[2] for part in found for key in part)
 
 
