@@ -206,9 +206,10 @@ def debits_of_assets(flat: Sequence[bytes]) -> Iterator[tuple[str, Debit]]:
         )  # fmt: skip
 
 
-def quarantine(guard: bytes) -> Quarantine:
-    """Until when a partition refuses new holds, or did last."""
-    return Quarantine(moment(int(guard[32:48])), guard[48:64] == guard[:16])
+def quarantine(guard: bytes) -> Quarantine | None:
+    """Until when a partition refuses new holds, or did last; None where nobody has bet yet."""
+    mark = guard[:16]
+    return Quarantine(moment(int(guard[32:48])), guard[48:64] == mark) if int(mark) else None
 
 
 def debits(flat: Sequence[bytes]) -> Iterator[Debit]:

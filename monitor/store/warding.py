@@ -101,9 +101,9 @@ class WardingStore(GuardCalls):
         return Tended(unsettled, bound)
 
     async def quarantines(self, now: datetime) -> list[Quarantine]:
-        """Those of the partitions that refuse new holds."""
+        """Those of the partitions that refuse new holds, where there ever was a bet."""
         found = await self._gather([("GET", guardkeys.guard(one)) for one in self.partitions])
-        return [bound for one in found if one and (bound := guardcodec.quarantine(one)).until > now]
+        return [bound for one in found if one and (bound := guardcodec.quarantine(one)) and bound.until > now]
 
     async def _due(self, where: Partition, terms: Terms) -> Any:
         touched = [guardkeys.guard(where), guardkeys.tending(where), guardkeys.left(where)]

@@ -63,6 +63,13 @@ async def first_allowed(store, started):
     raise AssertionError("never again")
 
 
+async def tended(store):
+    """One round of the janitor: the partitions that people are told of as quarantined."""
+    now = await store.time()
+    found = [await store.tend(number, now, TERMS) for number in range(len(store.partitions))]
+    return [number for number, one in enumerate(found) if one.bound is not None]
+
+
 # A failover
 
 
@@ -182,17 +189,64 @@ async def test_a_loss_is_noticed_where_nobody_bets_any_more_and_nowhere_else(far
     await deposit(store)
     await store.check(ask("1"), TERMS)
 
-    async def quarantined():
-        now = await store.time()
-        found = [await store.tend(number, now, TERMS) for number in range(len(store.partitions))]
-        return [number for number, one in enumerate(found) if one.bound is not None]
-
-    assert await quarantined() == []
+    assert await tended(store) == []
     server.kill()
     server.start()
     await as_soon_as_answered(store.ping)
 
-    assert await as_soon_as_answered(quarantined) == [store.partition("player-7").number]
+    assert await as_soon_as_answered(lambda: tended(store)) == [store.partition("player-7").number]
+
+
+def what_is_kept(server):
+    """The append-only file that grows, as it is now: what follows is lost when the machine loses its power."""
+    file = next((server.folder / "appendonlydir").glob("*.incr.aof"))
+    return file, file.stat().st_size
+
+
+@pytest.mark.parametrize("looked", [True, False], ids=["seen by a janitor before", "at once"])
+async def test_the_first_bet_of_a_partition_is_missed_though_all_who_knew_of_it_are_gone_too(farm, connect, looked):
+    server = farm(Node, *AOF)
+    url = f"redis://127.0.0.1:{server.port}"
+    ours = await connect(url)
+    await deposit(ours)
+    assert await tended(ours) == []
+    file, size = what_is_kept(server)
+    assert await bets(ours, "70", "lost") == "OK"
+    await ours.close()
+
+    server.kill()
+    os.truncate(file, size)
+    server.start()
+    started = time.monotonic()
+    theirs = await connect(url)
+    await deposit(theirs)
+    if looked:
+        assert await tended(theirs) == await theirs.quarantines(await theirs.time()) == [], "nobody was refused yet"
+
+    assert await bets(theirs, "70", "second") == "STATE_QUARANTINED"
+    assert await tended(theirs) == [theirs.partition("player-7").number]
+    after, before = await first_allowed(theirs, started)
+    assert after > TERMS.quarantine.total_seconds() - 0.5
+    assert before == {"STATE_QUARANTINED"}
+
+
+async def test_where_nobody_bet_before_a_restart_bets_are_refused_for_no_longer_after_it_than_anywhere(farm, connect):
+    server = farm(Node, *AOF)
+    store = await connect(f"redis://127.0.0.1:{server.port}")
+    await tended(store)
+    server.kill()
+    server.start()
+    await as_soon_as_answered(store.ping)
+    assert await as_soon_as_answered(lambda: tended(store)) == []
+
+    await asyncio.sleep(TERMS.quarantine.total_seconds())
+    await deposit(store)
+    with server.client() as client:
+        written = client.info("persistence")["rdb_changes_since_last_save"]
+        assert await tended(store) == []
+        assert client.info("persistence")["rdb_changes_since_last_save"] == written, "what is known is not said again"
+
+    assert await bets(store, "70", "first") == "OK"
 
 
 async def test_a_primary_that_was_a_replica_for_a_moment_is_not_the_same_though_nobody_hung_up(farm, connect):

@@ -3,7 +3,18 @@
 -- Accounts looked at in one call, and debits told of each.
 local LOOKS_MAX, DEBITS_MAX = 100, 20
 
--- Also that holds may have been lost is noticed where nobody bets any more; who never did has lost none.
+-- Where nobody has bet yet it is known whose life this is: the very first bet may be lost together with all who knew of
+-- it. Until that can matter no more none is taken after another life began, which people are told once one is refused.
+local function await_first(guard, text, args, now)
+  text = text or NEVER:rep(4)
+  local another, cost = reborn(text:sub(65), args, now)
+  if another then
+    local bound = math.max(tonumber(text:sub(33, 48)), cost and now + tonumber(args[6]:sub(1, 16)) or 0)
+    redis.call('SET', guard, text:sub(1, 32) .. fixed(bound) .. text:sub(49, 64) .. args[2])
+  end
+end
+
+-- Also that holds may have been lost is noticed where nobody bets any more.
 -- KEYS  guard, tending, left
 -- ARGV  as for every call on a wallet, without a version, then before when an account must have gone
 -- Returns {now, mark, until when the partition is quarantined or '', '1' if its clock was set forward, accounts to look
@@ -11,8 +22,10 @@ local LOOKS_MAX, DEBITS_MAX = 100, 20
 local function due(keys, args)
   local now, text = clock(args[1]), redis.call('GET', keys[1])
   local known = {now = now, now_text = whole(now), version = NEVER, mark = NEVER, bound = NEVER}
-  if tonumber(args[5]) > 0 or text then
+  if tonumber(args[5]) > 0 or (text and text:sub(1, 16) > NEVER) then
     text = vouch(keys[1], text, nil, args, known)
+  else
+    await_first(keys[1], text, args, now)
   end
   return {
     known.now_text, known.mark, known.bound > known.now_text and known.bound or '',

@@ -19,7 +19,7 @@
 --
 -- Of a partition, `guard` is the mark of the last quarantine or of its first use 16, that of its first use 16, until
 -- when it lasts 16, the mark of the last one for a clock that was set forward 16, and the life of the server that it
--- last vouched for.
+-- last vouched for. The marks are zero as long as nobody has bet there.
 
 -- Expired holds given back, and covered debits struck off, in one call; and how many holds where a bet would else be
 -- refused.
@@ -88,16 +88,23 @@ local function confine(guard, text, now, mark, length, set_forward)
   return text
 end
 
+-- Whether the life of the server is another one than is known, and whether holds may have been lost by that.
+local function reborn(known, args, now)
+  -- A run of a server is the same one, whatever is known of it besides.
+  if args[2] == '' or known == args[2] or known:sub(1, #args[2] + 1) == args[2] .. '-' then
+    return false, false
+  end
+  -- What is not known was never there, or is among what was lost.
+  return true, known ~= '' or tonumber(args[3]) + tonumber(args[6]:sub(1, 16)) > now
+end
+
 -- What is known of a partition from now on, if that is not just what the caller remembers: see `vouch`.
 local function doubt(guard, text, newest, args, wallet)
-  local before, known = text, text:sub(65)
+  local before, another, cost = text, reborn(text:sub(65), args, wallet.now)
   local mark, remembered = tonumber(text:sub(1, 16)), tonumber(args[5])
   local lost = mark < remembered or (remembered > 0 and mark > remembered and text:sub(1, 16) == text:sub(17, 32))
-  -- A run of a server is the same one, whatever is known of it besides.
-  if args[2] ~= '' and known ~= args[2] and known:sub(1, #args[2] + 1) ~= args[2] .. '-' then
-    -- What is not known was never there, or is among what was lost.
-    lost = lost or known ~= '' or tonumber(args[3]) + tonumber(args[6]:sub(1, 16)) > wallet.now
-    text = text:sub(1, 64) .. args[2]
+  if another then
+    lost, text = lost or cost, text:sub(1, 64) .. args[2]
   end
   if not lost and mark == remembered then
     lost = wallet.version < args[4] or newest == false
