@@ -119,7 +119,7 @@ class Poller:
             return min(LOOK_AGAIN, self._starved_until - now) if room > 0 else LOOK_AGAIN
         store, provider = self.polling.store, self.polling.provider
         try:
-            claims = await store.claim(provider, room, self.polling.lease, self.polling.standing.name, self._jumps)
+            claims = await store.claim(provider, room, self.polling.lease, self.polling.standing, self._jumps)
             self.claimed(self.polling.now() - now)
             self.follow(claims.now)
             self._waiting = claims.waiting

@@ -9,6 +9,7 @@ from monitor.model.event import Event
 from monitor.model.group import Message, Receipt
 from monitor.model.record import Account, Answer, Commit, Committed, Health, Record, Roundup
 from monitor.model.report import Report, Reports
+from monitor.model.standing import SOLE, Standing
 
 #: A provider's quota: so many units per so long, all of them at once.
 Windows = tuple[tuple[int, timedelta], ...]
@@ -118,10 +119,11 @@ class PollStore(SumStore, Protocol):
         ...
 
     async def claim(
-        self, provider: str, limit: int, lease: timedelta, configuration: str = "", ahead: int | None = None
+        self, provider: str, limit: int, lease: timedelta, standing: Standing = SOLE, ahead: int | None = None
     ) -> Claims:
         """Lease up to `limit` due accounts of a provider, up to `ahead` (None: all) of those first in line before any
-        other. An expired lease is due again. Not those that this configuration has just passed on."""
+        other. An expired lease is due again. Not those that this configuration has just passed on; and where it is
+        not the newest, others only when that one has left them for a moment."""
         ...
 
     async def take_one(self, provider: str, account: str, lease: timedelta) -> Claim | None:

@@ -6,7 +6,12 @@ way. Whoever runs an older one goes on with the accounts that no newer one has t
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import NamedTuple
+
+#: Of two processes that wait for one account the same may come first for ever; so long an older one lets the newest go
+#: first. Far more than the two can be apart, and little for an account that only the older one has.
+PATIENCE = timedelta(seconds=0.25)
 
 
 class Held(NamedTuple):
@@ -35,6 +40,11 @@ class Standing:
     met: int = 0
     name: str = ""
 
+    @property
+    def patience(self) -> timedelta:
+        """How long what is due is left to others."""
+        return timedelta(0) if self.newest else PATIENCE
+
     def take(self, held: Held) -> bool:
         """Take over what the store says; whether that is news. An older configuration keeps its generation."""
         news = held.missed or (held.newest, held.alone) != (self.newest, self.alone)
@@ -46,3 +56,7 @@ class Standing:
     def meet(self, generation: int) -> None:
         """A record was found that this generation has judged."""
         self.met = max(self.met, generation)
+
+
+#: Of a process that has nobody beside it.
+SOLE = Standing()

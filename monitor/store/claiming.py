@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from monitor.engine.ports import Claim, Claims
 from monitor.errors import StoreUnavailable
-from monitor.model.standing import Held
+from monitor.model.standing import SOLE, Held, Standing
 from monitor.model.window import micros, moment
 from monitor.store.duewatch import Watch
 from monitor.store.guardkeys import left
@@ -112,16 +112,14 @@ class ClaimingStore(Session):
         )
 
     async def claim(
-        self, provider: str, limit: int, lease: timedelta, configuration: str = "", ahead: int | None = None
+        self, provider: str, limit: int, lease: timedelta, standing: Standing = SOLE, ahead: int | None = None
     ) -> Claims:
-        """Lease up to `limit` due accounts of a provider; an expired lease is due again.
+        """See the polling port; those first in line come before any other up to `ahead`, the rest after all others.
 
-        Not those that this configuration has just passed on. Up to `ahead` (None: all) of those first in line come
-        before any other, the rest of them after all others.
         Only partitions that can have something due are asked; all of them once a second.
         """
         watch = self._watch(provider)
-        claims = await self._claim_ahead(provider, limit if ahead is None else min(limit, ahead), lease, configuration)
+        claims = await self._claim_ahead(provider, limit if ahead is None else min(limit, ahead), lease, standing)
         now_us = self._estimate_us()
         # A test's time may stand still while other processes work.
         if now_us is None or self.clock_override is not None or watch.rescans(now_us):
@@ -134,7 +132,7 @@ class ClaimingStore(Session):
                 break
             asked = candidates if whole and turn == 0 else candidates[: _few(room, turn)]
             try:
-                found, now_us = await self._claim_among(provider, _shares(room, asked), lease, configuration)
+                found, now_us = await self._claim_among(provider, _shares(room, asked), lease, standing)
             except StoreUnavailable:
                 if not claims:
                     raise
@@ -147,12 +145,12 @@ class ClaimingStore(Session):
                 watch.scanned_us = now_us
         if watch.ahead and len(claims) < limit:
             # Room that nobody else wants.
-            claims += await self._claim_ahead(provider, limit - len(claims), lease, configuration)
+            claims += await self._claim_ahead(provider, limit - len(claims), lease, standing)
         now_us = now_us if now_us is not None else micros(await self.time())
         next_us = min(watch.next_us.values(), default=None)
         return Claims(moment(now_us), tuple(claims), None if next_us is None else moment(next_us), bool(watch.ahead))
 
-    async def _claim_ahead(self, provider: str, limit: int, lease: timedelta, configuration: str) -> list[Claim]:
+    async def _claim_ahead(self, provider: str, limit: int, lease: timedelta, standing: Standing) -> list[Claim]:
         """Lease those first in line, as far as this process has heard of them."""
         claims, watch = list[Claim](), self._watch(provider)
         for _ in range(ROUNDS_MAX):
@@ -160,7 +158,7 @@ class ClaimingStore(Session):
             if not asked:
                 break
             shares = _shares(limit - len(claims), asked)
-            found, _now = await self._claim_among(provider, shares, lease, configuration, only_ahead=True)
+            found, _now = await self._claim_among(provider, shares, lease, standing, only_ahead=True)
             claims += found
             if not found:
                 break
@@ -171,11 +169,11 @@ class ClaimingStore(Session):
         provider: str,
         shares: Sequence[tuple[int, int]],
         lease: timedelta,
-        configuration: str,
+        standing: Standing,
         *,
         only_ahead: bool = False,
     ) -> tuple[list[Claim], int]:
-        how = lease // _MICROSECOND, configuration, "1" if only_ahead else ""
+        how = lease // _MICROSECOND, standing.name, "1" if only_ahead else "", standing.patience // _MICROSECOND
         told = await asyncio.gather(
             *(self._claim_in(provider, self.partitions[one], share, *how) for one, share in shares),
             return_exceptions=True,
@@ -191,16 +189,14 @@ class ClaimingStore(Session):
         """Every partition, beginning with this one."""
         return [*range(start, len(self.partitions)), *range(start)]
 
-    async def _claim_in(
-        self, provider: str, where: Partition, limit: int, lease_us: int, configuration: str, only_ahead: str
-    ) -> tuple[list[Claim], int]:
+    async def _claim_in(self, provider: str, where: Partition, limit: int, *how: str | int) -> tuple[list[Claim], int]:
         watch = self._watch(provider)
         # What is expected there from now on may come after the server has looked.
         watch.next_us.pop(where.number, None)
         watch.ahead.pop(where.number, None)
         touched = [where.due(provider), where.leased(provider), where.clock(provider), where.last(provider)]
         touched += [where.passed(provider), where.ahead(provider)]
-        reply = await self._calls.fcall("bm_claim", touched, self._now, limit, lease_us, configuration, only_ahead)
+        reply = await self._calls.fcall("bm_claim", touched, self._now, limit, *how)
         now_us, token = int(reply[0]), int(reply[2])
         if self.clock_override is None:
             self._follow(now_us)

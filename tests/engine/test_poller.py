@@ -412,6 +412,25 @@ class TestStrangers:
         assert len(newer.times("hot")) > 40
 
     @virtual_time
+    async def test_what_an_older_configuration_always_comes_to_first_is_soon_the_newest_ones(self):
+        """Two that wait for one moment may come in the same order for ever."""
+        first, later = Bank(), Bank()
+        async with office() as it:
+            one = account(interval=seconds(0.2))
+            older = await it.hire(first, one)
+            await it.hire(later, one, store=Slow(await new_store(it.server), 0.005))
+            await asyncio.sleep(20.05)
+            assert len(later.asked) < 5
+
+            older.polling.standing.newest = False
+            await asyncio.sleep(5)
+            before = len(first.asked)
+            await asyncio.sleep(20)
+
+        assert len(first.asked) == before
+        assert len(later.asked) > 100
+
+    @virtual_time
     async def test_an_account_nobody_configured_here_is_left_to_who_did(self):
         ours, theirs = Bank(), Bank()
         async with office() as it:

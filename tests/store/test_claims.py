@@ -7,9 +7,11 @@ import pytest
 
 from monitor.engine.ports import Summing
 from monitor.model.record import Point
+from monitor.model.standing import Standing
 from tests.builders import NOON, commit, minutes, seconds
 
 LEASE = seconds(30)
+OURS, THEIRS = Standing(name="ours"), Standing(name="theirs")
 MANY = [f"acc-{number}" for number in range(40)]
 
 
@@ -134,27 +136,47 @@ async def test_a_claim_given_back_is_due_at_once(store):
 
 async def test_a_claim_that_is_passed_on_is_found_by_another_configuration_at_once_and_by_this_one_later(store, clock):
     await store.enrol("casino", {"stranger": NOON, "known": NOON + seconds(9)})
-    claims = await store.claim("casino", 9, seconds(30), "ours")
+    claims = await store.claim("casino", 9, seconds(30), OURS)
     await store.pass_on("casino", claims.claims[0], seconds(5), "ours")
 
     for _ in range(2):
-        claims = await store.claim("casino", 9, seconds(30), "ours")
+        claims = await store.claim("casino", 9, seconds(30), OURS)
         assert (claims.claims, claims.next_at) == ((), NOON + seconds(5))
-    [theirs] = (await store.claim("casino", 9, seconds(30), "theirs")).claims
+    [theirs] = (await store.claim("casino", 9, seconds(30), THEIRS)).claims
     assert (theirs.account, theirs.due_at) == ("stranger", NOON)
 
     await store.pass_on("casino", theirs, seconds(5), "theirs")
-    for nobody in ("ours", "theirs"):
+    for nobody in (OURS, THEIRS):
         assert (await store.claim("casino", 9, seconds(30), nobody)).claims == (), "it does not go to and fro"
     clock.pass_(seconds(5))
-    assert [one.account for one in (await store.claim("casino", 9, seconds(30), "ours")).claims] == ["stranger"]
+    assert [one.account for one in (await store.claim("casino", 9, seconds(30), OURS)).claims] == ["stranger"]
+
+
+async def test_an_older_configuration_leaves_what_is_due_to_the_newest_for_a_moment(store, clock):
+    older = Standing(name="older", newest=False)
+    await store.enrol("casino", {"both": NOON, "ours": NOON + seconds(0.1), "later": NOON + seconds(9)})
+
+    early = await store.claim("casino", 9, LEASE, older)
+    assert (early.claims, early.next_at) == ((), NOON + older.patience)
+    assert [one.account for one in await claimed(store)] == ["both"]
+
+    clock.pass_(seconds(0.1) + older.patience)
+    late = await store.claim("casino", 9, LEASE, older)
+    assert [one.account for one in late.claims] == ["ours"]
+    assert late.next_at == NOON + seconds(9) + older.patience
+
+    clock.pass_(LEASE)
+    both = await store.claim("casino", 9, LEASE, older)
+    assert {"both", "ours", "later"} == {one.account for one in both.claims}, (
+        "what a lease has ended of waits no longer"
+    )
 
 
 async def test_who_passes_a_claim_on_that_is_no_longer_his_changes_nothing(store, clock):
     await store.enrol("casino", {"stranger": NOON})
-    [old] = (await store.claim("casino", 9, seconds(30), "ours")).claims
+    [old] = (await store.claim("casino", 9, seconds(30), OURS)).claims
     clock.pass_(seconds(31))
-    [new] = (await store.claim("casino", 9, seconds(30), "theirs")).claims
+    [new] = (await store.claim("casino", 9, seconds(30), THEIRS)).claims
 
     await store.pass_on("casino", old, seconds(5), "ours")
 

@@ -3,6 +3,7 @@
 import pytest
 
 from monitor.engine.lane import lane
+from monitor.model.standing import SOLE, Standing
 from tests.builders import NOON, commit, minutes, seconds
 
 LEASE = seconds(30)
@@ -11,7 +12,7 @@ TEN = ((10, seconds(1)),)
 
 
 async def claimed(store, limit=100, ahead=None):
-    return list((await store.claim("casino", limit, LEASE, "", ahead)).claims)
+    return list((await store.claim("casino", limit, LEASE, SOLE, ahead)).claims)
 
 
 async def hurry(store, account="hot", *, join=False):
@@ -127,12 +128,12 @@ async def test_what_another_configuration_is_to_poll_is_first_in_line_there(open
     ours, theirs = await open_store(), await open_store()
     await ours.enrol("casino", dict.fromkeys(MANY, NOON - minutes(5)))
     await hurry(ours)
-    [claim] = (await ours.claim("casino", 1, LEASE, "old")).claims
+    [claim] = (await ours.claim("casino", 1, LEASE, Standing(name="old"))).claims
     await ours.pass_on("casino", claim, seconds(5), "old")
 
-    assert "hot" not in [one.account for one in (await ours.claim("casino", 1, LEASE, "old")).claims]
+    assert "hot" not in [one.account for one in (await ours.claim("casino", 1, LEASE, Standing(name="old"))).claims]
     theirs.hurry("casino", theirs.partition("hot").number)
-    assert [one.account for one in (await theirs.claim("casino", 1, LEASE, "new")).claims] == ["hot"]
+    assert [one.account for one in (await theirs.claim("casino", 1, LEASE, Standing(name="new"))).claims] == ["hot"]
 
 
 async def test_a_dismissed_account_is_first_in_line_no_more(store):

@@ -47,30 +47,33 @@ local function behind(ahead, due, now, limit)
   return found
 end
 
--- Lease what is due: those first in line, or the others.
-local function pick_and_lease(keys, now, limit, length, only)
+-- Lease what is due: those first in line, or the others that have been due for so long.
+local function pick_and_lease(keys, now, limit, length, only, patience)
   if only then
     local found = front(keys[6], keys[1], now, math.min(limit, LEASES_MAX))
     return grant(keys[1], keys[2], keys[3], now, length, found), found
   end
-  return lease(keys[1], keys[2], keys[3], now, limit, length, redis.call('EXISTS', keys[6]) == 1 and function(more)
-    return behind(keys[6], keys[1], now, more)
+  local choose = patience > 0 or redis.call('EXISTS', keys[6]) == 1
+  return lease(keys[1], keys[2], keys[3], now, limit, length, choose and function(more)
+    return behind(keys[6], keys[1], now - patience, more)
   end)
 end
 
 -- KEYS  due, leased, clock, last, passed, ahead
--- ARGV  now, limit, lease length, configuration, '1' for those first in line, '' for the others
+-- ARGV  now, limit, lease length, configuration, '1' for those first in line, '' for the others, how long these must
+--       have been due
 -- Returns {now, next time or '', token, how many are still first in line, then (account, due time, version or '', '1' if
 -- it was first in line or '') flat}.
 local function claim(keys, args)
-  local now = clock(args[1])
+  local now, patience = clock(args[1]), tonumber(args[6])
   follow(keys[3], now, {keys[1], keys[2], keys[6]})
   local kept, again = {}, nil
   if redis.call('EXISTS', keys[5]) == 1 then
     kept, again = set_aside(keys[1], keys[5], args[4], now)
   end
-  local token, found = pick_and_lease(keys, now, tonumber(args[2]), tonumber(args[3]), args[5] == '1')
+  local token, found = pick_and_lease(keys, now, tonumber(args[2]), tonumber(args[3]), args[5] == '1', patience)
   local coming, names, marks = first(keys[1]), members(found), {}
+  coming = coming and coming + patience
   local next_at = earliest(coming and again and math.min(coming, again) or coming or again, first(keys[2]))
   for i = 1, #kept, 2 do
     redis.call('ZADD', keys[1], kept[i], kept[i + 1])
