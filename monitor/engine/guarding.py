@@ -148,13 +148,14 @@ class Guard:
             return verdict._replace(reused=house.reused)
         if held is None:
             return verdict._replace(reason="BANKROLL_INSUFFICIENT")
+        balance = verdict.balance and verdict.balance._replace(held=max(0, verdict.balance.held - held.amount))
+        if house.reason == "HOLD_TOMBSTONED":
+            # It was rolled back meanwhile.
+            done = await self.store.release_hold(ask.caller, ask.hold, self.policy.terms)
+            return verdict._replace(reason=house.reason, hold=done.hold, balance=balance)
         await self.store.refuse_hold(ask.caller, ask.hold, ask.decision, self.policy.terms, "BANKROLL_INSUFFICIENT")
-        balance = verdict.balance
-        return verdict._replace(
-            reason="BANKROLL_INSUFFICIENT",
-            hold=held._replace(state="denied", reason="BANKROLL_INSUFFICIENT", expires_at=None),
-            balance=balance and balance._replace(held=max(0, balance.held - held.amount)),
-        )
+        denied = held._replace(state="denied", reason="BANKROLL_INSUFFICIENT", expires_at=None)
+        return verdict._replace(reason="BANKROLL_INSUFFICIENT", hold=denied, balance=balance)
 
     def _house_ask(self, ask: Ask, exposure: tuple[int, int]) -> Ask:
         house = self.policy.house
@@ -213,15 +214,15 @@ class Guard:
         return self._resolved("release", await self._in_time(self._release(caller, hold)))
 
     async def _release(self, caller: str, hold: str) -> Resolution:
-        store, terms = self.store, self.policy.terms
-        if self.policy.house is None:
-            return await store.release_hold(caller, hold, terms)
-        mine = caller + HOUSE_MARK
-        # Looked for first: a tombstone for each bet that stated no exposure would double what is kept of ids.
-        done, (house, _) = await asyncio.gather(
-            store.release_hold(caller, hold, terms), store.find_hold(mine, hold, terms)
-        )
-        if done.outcome == "done" and house is not None and house.state == "held":
+        store, terms, mine = self.store, self.policy.terms, caller + HOUSE_MARK
+        done = await store.release_hold(caller, hold, terms)
+        ended = done.hold
+        if self.policy.house is None or ended is None or done.outcome != "done" or ended.state == "denied":
+            return done
+        # A bet that is known but has not asked the house yet is refused there from now on. Not those that stated no
+        # exposure: a tombstone for each would double what is kept of ids.
+        unknown = ended.state == "tombstone" and (await store.find_hold(mine, hold, terms))[0] is not None
+        if ended.exposed or unknown:
             await store.release_hold(mine, hold, terms)
         return done
 

@@ -94,7 +94,8 @@ class Balance(NamedTuple):
 class Hold(NamedTuple):
     """A hold as it is known. `reason` is set where it was denied. `posted_at` is when its debit counts as booked.
 
-    `posted_at` is None while it is not committed, or waits for `settled`. `committed` is the final amount.
+    `posted_at` is None while it is not committed, or waits for `settled`. `committed` is the final amount. `exposed`:
+    the house was to cover it.
     """
 
     caller: str
@@ -109,6 +110,7 @@ class Hold(NamedTuple):
     committed: int | None = None
     posted_at: datetime | None = None
     reason: Reason | None = None
+    exposed: bool = False
 
 
 class Verdict(NamedTuple):

@@ -151,6 +151,7 @@ def hold(caller: str, name: str, state: bytes, record: bytes) -> Hold:
         int(debit[:45]) if debit else None,
         moment(posted_at) if posted_at else None,
         cast(Reason, reason) if reason else None,
+        record[2:3] == b"1",
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from tests.builders import NOON, minutes, seconds
 from tests.fakes import virtual_time
 from tests.guard.asks import amount, ask, fed, terms
 from tests.guard.bets import Bets, account
+from tests.guard.readings import reads
 
 HOUSE = House("hot-usdt", "USDT")
 
@@ -471,6 +472,64 @@ async def test_a_crash_between_player_and_house_is_healed_by_asking_again(bets):
 
     assert reason(await bet(guard, exposure="1001")) == "BANKROLL_INSUFFICIENT"
     assert (await guard.find("casino", "bet-1")).state == "denied"
+
+
+class Crossing:
+    """A store; what crosses the bet happens right before its call number `nth` to hold, or not at all."""
+
+    def __init__(self, store, nth, crosses):
+        self.store, self.left, self.crosses = store, nth, crosses
+
+    def __getattr__(self, name):
+        return getattr(self.store, name)
+
+    async def hold(self, ask, terms):
+        self.left -= 1
+        if self.left == 0:
+            await self.crosses()
+        return await self.store.hold(ask, terms)
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3], ids=["before its player", "before the house", "after both"])
+async def test_whenever_a_rollback_runs_beside_its_bet_nothing_stays_held_on_either_side(
+    bets, open_store, nth, kept_in
+):
+    guard = bets.guard(house=HOUSE)
+    if kept_in == "the store":
+        guard.store = await open_store()
+        await reads(guard.store, {"USDT": fed("100")})
+        await reads(guard.store, {"USDT": fed("1000")}, "hot-usdt")
+    store = guard.store
+    guard.store = Crossing(store, nth, lambda: guard.release("casino", "bet-1"))
+
+    decided = await bet(guard, exposure="600")
+    if nth == 3:
+        await guard.release("casino", "bet-1")
+
+    assert reason(decided) == ("OK" if nth == 3 else "HOLD_TOMBSTONED")
+    for name in ("player-7", "hot-usdt"):
+        assert (await guard.wallet(name, "USDT")).balance.held == 0
+    again = await bet(guard, exposure="600")
+    assert (reason(again), again.verdict.hold.state) == ("HOLD_TOMBSTONED", "tombstone" if nth == 1 else "released")
+
+
+async def test_a_rollback_finds_the_house_s_side_though_the_player_s_was_lost(bets):
+    guard = bets.guard(house=HOUSE)
+    await bet(guard, exposure="600")
+    del bets.store.bets["casino", "bet-1"]
+
+    await guard.release("casino", "bet-1")
+
+    assert (await guard.wallet("hot-usdt", "USDT")).balance.held == 0
+
+
+async def test_a_rolled_back_bet_without_exposure_is_unknown_to_the_house(bets):
+    guard = bets.guard(house=HOUSE)
+    await bet(guard)
+    await guard.release("casino", "bet-1")
+    await guard.release("casino", "bet-2")
+
+    assert [caller for caller, _ in bets.store.bets] == ["casino", "casino"]
 
 
 async def test_a_bet_that_stands_keeps_the_exposure_until_its_ttl_is_over(bets):

@@ -58,7 +58,6 @@ class _Bet:
     asset: str
     committed_at: datetime | None = None
     replayed: bool = False
-    exposed: bool = False
 
 
 @dataclass
@@ -127,12 +126,15 @@ class ModelGuard:
             return verdict
         asset = verdict.balance.asset if verdict.balance else ask.asset
         state = "held" if verdict.allowed else "denied"
-        hold = Hold(ask.caller, ask.hold, ask.account, asset, state, ask.amount, ask.decimals, ask.decision)
+        hold = Hold(
+            ask.caller, ask.hold, ask.account, asset, state, ask.amount, ask.decimals, ask.decision,
+            exposed=bool(ask.exposed),
+        )  # fmt: skip
         if verdict.allowed:
             hold = hold._replace(expires_at=verdict.now + ask.ttl)
         else:
             hold = hold._replace(reason=verdict.reason)
-        self.bets[ask.caller, ask.hold] = _Bet(hold, ask.asset, exposed=bool(ask.exposed))
+        self.bets[ask.caller, ask.hold] = _Bet(hold, ask.asset)
         self._touch(ask.account)
         balance = self._balance(ask.account, asset, terms) if verdict.allowed else verdict.balance
         return verdict._replace(hold=hold, balance=balance)
@@ -370,7 +372,7 @@ class ModelGuard:
             return Verdict("HOLD_TOMBSTONED", None, hold, now)
         balance = self._balance(hold.account, hold.asset, terms)
         same_wallet = bet.asset == ask.asset or self._names(ask) == [hold.asset]
-        same_wallet = same_wallet and (ask.exposed is None or ask.exposed == bet.exposed)
+        same_wallet = same_wallet and (ask.exposed is None or ask.exposed == bet.hold.exposed)
         if (hold.account, hold.amount) != (ask.account, ask.amount) or not same_wallet:
             return Verdict("HOLD_TOMBSTONED", None, hold, now, reused=True)
         if hold.state in {"released", "expired"}:
