@@ -491,16 +491,11 @@ class Crossing:
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3], ids=["before its player", "before the house", "after both"])
-async def test_whenever_a_rollback_runs_beside_its_bet_nothing_stays_held_on_either_side(
-    bets, open_store, nth, kept_in
-):
+async def test_whenever_a_rollback_runs_beside_its_bet_nothing_stays_held_on_either_side(bets, store, nth):
     guard = bets.guard(house=HOUSE)
-    if kept_in == "the store":
-        guard.store = await open_store()
-        await reads(guard.store, {"USDT": fed("100")})
-        await reads(guard.store, {"USDT": fed("1000")}, "hot-usdt")
-    store = guard.store
     guard.store = Crossing(store, nth, lambda: guard.release("casino", "bet-1"))
+    await reads(store, {"USDT": fed("100")})
+    await reads(store, {"USDT": fed("1000")}, "hot-usdt")
 
     decided = await bet(guard, exposure="600")
     if nth == 3:
