@@ -19,7 +19,7 @@ from monitor.channels.http import Http
 from monitor.channels.http import new_session as new_chat_session
 from monitor.clock import FollowedClock, wall_clock
 from monitor.concerns import Concerns, first_of
-from monitor.config import Config, load
+from monitor.config import Config, hide_secrets, load
 from monitor.connectivity import Lookout
 from monitor.duties import Duties, Duty
 from monitor.engine.offline import LOOK_SOON
@@ -288,13 +288,3 @@ def run_daemon(path: Path, roles: frozenset[str], level: logs.Level | None) -> i
     except (StoreUnusable, StoreUnavailable) as error:
         log.error("store.unusable", why=str(error))
         return 1
-
-
-def hide_secrets(config: Config) -> None:
-    """Whatever the configuration calls a secret is masked in every log line from now on."""
-    for secret in config.secrets:
-        text = secret.get_secret_value()
-        if "://" in text:
-            logs.register_url(text)
-        elif not text.startswith("embedded:"):
-            logs.register_secret(text)

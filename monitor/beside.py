@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from monitor import log as logs
-from monitor.app import hide_secrets
 from monitor.clock import wall_clock
-from monitor.config import Config, load
+from monitor.config import Config, hide_secrets, load
 from monitor.engine.watch import CHECKUP
 from monitor.errors import ConfigError
 from monitor.fields import suggestion

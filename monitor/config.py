@@ -26,6 +26,7 @@ from monitor.model.expected import Expected
 from monitor.model.record import Account
 from monitor.model.silence import Silence
 from monitor.providers.base import ProviderSettings
+from monitor.redact import register
 from monitor.rules.base import RuleBase
 from monitor.schedule import Timetable
 from monitor.settings import Defaults, History, HttpApi, Log, Price, Store
@@ -42,7 +43,6 @@ class Config:
     log: Log
     egress: Egress
     http: HttpApi
-    reporting_currency: str
     defaults: Defaults
     prices: tuple[Price, ...]
     #: Without their accounts: those are `accounts`, with when to poll them in `timetables`.
@@ -102,7 +102,6 @@ def _config(path: Path, reader: Reader, found: Found) -> Config:
         log=settings.log,
         egress=settings.egress,
         http=settings.http,
-        reporting_currency=settings.reporting_currency,
         defaults=settings.defaults,
         prices=settings.prices,
         providers={name: leaner(spec) for name, spec in settings.providers.items()},
@@ -127,3 +126,11 @@ def _config(path: Path, reader: Reader, found: Found) -> Config:
         secrets=known,
         warnings=tuple(reader.warnings()),
     )
+
+
+def hide_secrets(config: Config) -> None:
+    """Whatever the configuration calls a secret is masked in every log line from now on."""
+    for secret in config.secrets:
+        text = secret.get_secret_value()
+        if not text.startswith("embedded:"):
+            register(text)

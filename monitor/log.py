@@ -15,16 +15,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from monitor.redact import MASK, redact, register_secret, register_url
-
-__all__ = [
-    "MASK",
-    "catch_uncaught",
-    "configure",
-    "redact",
-    "register_secret",
-    "register_url",
-]
+from monitor.redact import MASK, redact
 
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["auto", "json", "console"]

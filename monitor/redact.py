@@ -31,13 +31,12 @@ class Redactor:
         self._known: set[str] = set()
 
     def secret(self, text: str) -> None:
-        """Hide this text from now on: plain, percent-encoded, escaped, hex and base64 (at any alignment)."""
-        self._learn(spellings(text))
+        """Hide this text from now on: plain, percent-encoded, escaped, hex and base64 (at any alignment).
 
-    def url(self, url: str) -> None:
-        """Hide a URL that is a credential (a webhook): whole, its path, its password and its long parts."""
-        for part in _url_parts(url):
-            self.secret(part)
+        A URL is a credential (a webhook): it is hidden whole, its path, its password and its long parts.
+        """
+        for part in _url_parts(text) if "://" in text else (text,):
+            self._learn(spellings(part))
 
     def clean(self, text: str) -> str:
         """The text without any registered secret, URL password or Authorization value."""
@@ -111,14 +110,9 @@ def _url_parts(url: str) -> Iterator[str]:
 _SHARED = Redactor()
 
 
-def register_secret(text: str) -> None:
-    """Hide this text in every log line and traceback from now on."""
-    _SHARED.secret(text)
-
-
-def register_url(url: str) -> None:
-    """Hide a URL that is a credential in every log line and traceback from now on."""
-    _SHARED.url(url)
+def register(secret: str) -> None:
+    """Hide this text, or this URL that is a credential, in every log line and traceback from now on."""
+    _SHARED.secret(secret)
 
 
 def redact(text: str) -> str:

@@ -8,7 +8,7 @@ import structlog
 
 from monitor.engine.deliver import LEASE, Destination, tell_safely
 from monitor.errors import DeliveryDeferred, DeliveryRejected
-from monitor.redact import register_url
+from monitor.redact import register
 from monitor.store.redis import RedisStore
 from tests.builders import minutes, seconds
 from tests.commandline import live
@@ -217,7 +217,7 @@ class TestDeliveries:
         assert run("deliveries", "--channel", "opps")[0] == 2
 
     def test_an_echoed_secret_is_in_no_list(self, run, valkey_server):
-        register_url(HOOK)
+        register(HOOK)
         lived(valkey_server.url, answers=[DeliveryRejected(f"HTTP 404: {HOOK}", "message")])
 
         assert "[redacted]" in run("deliveries")[1]

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from monitor import log as logs
 from monitor.fields import Secret
 from monitor.log import LINE_MAX, TRACEBACK_MAX, VALUE_MAX, catch_uncaught, configure
-from monitor.redact import MASK, Redactor, register_secret, register_url
+from monitor.redact import MASK, Redactor, register
 
 NOON = datetime(2026, 11, 20, 13, tzinfo=timezone(timedelta(hours=1)))
 CANARY = "c4nary/s3cret+key=="
@@ -192,7 +192,7 @@ def test_a_providers_words_cannot_forge_a_console_line_or_steer_the_terminal(out
 
 
 def test_libraries_log_through_the_same_door_from_warning_on(out):
-    register_secret("l1brary-s3cret")
+    register("l1brary-s3cret")
 
     logging.getLogger("aiohttp.client").warning("refused %s", "l1brary-s3cret")
     chatty = logging.getLogger("test.chatty")
@@ -208,7 +208,7 @@ def test_libraries_log_through_the_same_door_from_warning_on(out):
 
 
 async def test_a_task_that_dies_unseen_is_logged_without_its_secret(out):
-    register_secret("t4sk-s3cret")
+    register("t4sk-s3cret")
 
     async def die():
         raise ValueError("t4sk-s3cret")
@@ -228,7 +228,7 @@ def test_the_last_words_of_the_process_are_clean(out, monkeypatch):
     for hook in ("excepthook", "unraisablehook"):
         monkeypatch.setattr(sys, hook, getattr(sys, hook))
     monkeypatch.setattr(logs.threading, "excepthook", logs.threading.excepthook)
-    register_secret("l4st-w0rds")
+    register("l4st-w0rds")
     catch_uncaught()
 
     try:
@@ -266,7 +266,7 @@ def spellings():
 @pytest.mark.parametrize("spelling", spellings())
 def test_a_secret_is_hidden_wherever_and_however_it_is_written(out, where, spelling):
     written = spellings()[spelling]
-    register_secret(CANARY)
+    register(CANARY)
 
     say(where, written)
 
@@ -309,7 +309,7 @@ def say(where, text):
 
 
 def test_a_webhook_url_is_a_secret_as_a_whole_and_in_parts(out):
-    register_url("https://hooks.chat.example/services/T0AAAAAAA/B0BBBBBBB/cccccccccccccccccccc?x=dddddddddddddd")
+    register("https://hooks.chat.example/services/T0AAAAAAA/B0BBBBBBB/cccccccccccccccccccc?x=dddddddddddddd")
     log = structlog.get_logger()
 
     log.info("a.b", whole="POST https://hooks.chat.example/services/T0AAAAAAA/B0BBBBBBB/cccccccccccccccccccc?x=d")
@@ -324,7 +324,7 @@ def test_a_webhook_url_is_a_secret_as_a_whole_and_in_parts(out):
 
 
 def test_a_webhook_path_of_short_pieces_is_hidden_without_its_host(out):
-    register_url("https://hooks.chat.example/in/ab12/cd34/ef56")
+    register("https://hooks.chat.example/in/ab12/cd34/ef56")
 
     structlog.get_logger().info("a.b", why="Cannot POST /in/ab12/cd34/ef56")
 
@@ -365,7 +365,7 @@ def test_fields_named_like_secrets_are_never_shown(out):
 
 
 def test_a_number_that_is_a_secret_is_hidden_too(out):
-    register_secret("8675309123")
+    register("8675309123")
 
     structlog.get_logger().info("pin.seen", pin=8675309123, other=8675309124)
 
@@ -374,7 +374,7 @@ def test_a_number_that_is_a_secret_is_hidden_too(out):
 
 
 def test_a_cut_leaves_no_half_of_a_secret(out):
-    register_secret("s3cret-at-the-cut")
+    register("s3cret-at-the-cut")
 
     structlog.get_logger().info("body.seen", body="x" * (VALUE_MAX - 8) + "s3cret-at-the-cut")
 

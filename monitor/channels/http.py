@@ -163,11 +163,7 @@ def hidden(*secrets: SecretStr) -> Redactor:
     """What takes URLs and other secrets out of an answer that echoes them."""
     redactor = Redactor()
     for secret in secrets:
-        text = secret.get_secret_value()
-        if "://" in text:
-            redactor.url(text)
-        else:
-            redactor.secret(text)
+        redactor.secret(secret.get_secret_value())
     return redactor
 
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -21,7 +20,6 @@ from monitor.fields import Secret
 from monitor.model.alert import Severity
 from monitor.model.event import digest
 from monitor.model.group import Message, Numbered, Receipt
-from monitor.redact import Redactor
 
 log = structlog.get_logger("monitor.pagerduty")
 
@@ -116,19 +114,9 @@ class PagerDutyChannel:
     async def _post(self, told: dict[str, Any], key: SecretStr, now: datetime) -> str:
         url = SecretStr(f"{self.spec.base_url}/v2/enqueue")
         body = _encode({"routing_key": key.get_secret_value(), **told})
-        reply = await self.http.post(url, body, _JSON, now, self.spec.timeout)
-        return classify(replace(reply, text=_hidden(self.spec.routing_key).clean(reply.text)))
+        return classify(await self.http.post(url, body, _JSON, now, self.spec.timeout, secrets=self.spec.routing_key))
 
 
 def mark(key: SecretStr) -> str:
     """What tells a routing key from others without telling it."""
     return digest(CLIENT, key.get_secret_value())[:_MARK]
-
-
-@lru_cache(maxsize=64)
-def _hidden(keys: tuple[SecretStr, ...]) -> Redactor:
-    """What takes the keys out of an answer that quotes them."""
-    redactor = Redactor()
-    for key in keys:
-        redactor.secret(key.get_secret_value())
-    return redactor

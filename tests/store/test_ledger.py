@@ -9,7 +9,7 @@ from monitor.engine.deliver import LEASE
 from monitor.errors import DeliveryDeferred, DeliveryRejected
 from monitor.model.ledger import DELIVERY_STATES, UNDONE, Mention
 from monitor.model.window import moment
-from monitor.redact import register_url
+from monitor.redact import register
 from monitor.store import codec
 from monitor.store.keys import ChannelKeys
 from monitor.store.session import Keep
@@ -114,7 +114,7 @@ async def test_an_alert_remembers_a_limited_number_of_notifications(store, clock
 
 async def test_a_receiver_that_echoes_the_url_does_not_make_us_store_it(store, clock):
     url = "https://chat.example/hooks/canary-secret-4711"
-    register_url(url)
+    register(url)
     echo = [DeliveryDeferred(f"HTTP 500: no such hook {url}"), DeliveryRejected(f"HTTP 404: {url}", "message")]
     await tell(store, clock, row("firing", entry(), TO), answers=echo, rounds=2)
 
