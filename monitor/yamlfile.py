@@ -73,12 +73,6 @@ class Document:
         return value
 
 
-def load(path: Path, name: str | None = None) -> Document:
-    """Read one file. ConfigError when it cannot be read as YAML at all; `name` is what messages call it."""
-    name = name or str(path)
-    return parse(read(path, name), name)
-
-
 def read(path: Path, name: str) -> bytes:
     """The bytes of a file, at most one more than we accept; ConfigError when there is no reading it."""
     try:
@@ -90,7 +84,7 @@ def read(path: Path, name: str) -> bytes:
 
 
 def parse(raw: bytes, name: str) -> Document:
-    """The same for bytes already read."""
+    """The document in these bytes, which messages call `name`. ConfigError when it is no YAML at all."""
     text = _text(raw, name)
     try:
         return _Builder(name).build(text)

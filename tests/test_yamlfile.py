@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.errors import ConfigError
-from monitor.yamlfile import MAX_ALIASED, MAX_DEPTH, load, parse
+from monitor.yamlfile import MAX_ALIASED, MAX_DEPTH, parse, read
 
 
 def value(text):
@@ -155,9 +155,9 @@ def test_a_billion_laughs_end_quickly():
 
 def test_a_missing_file_and_a_directory_are_told_as_such(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
-        load(tmp_path / "none.yaml")
+        read(tmp_path / "none.yaml", "none.yaml")
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
-        load(tmp_path)
+        read(tmp_path, "folder")
 
 
 def test_no_tag_makes_an_object():

@@ -17,11 +17,9 @@ from monitor.model.record import Entry
 
 Block = dict[str, Any]
 
-#: Documented: 50 blocks, header 150, section 3000, field 2000.
-BLOCKS_MAX = 50
+#: Documented: header 150, section 3000.
 HEADER_MAX = 150
 SECTION_MAX = 3000
-FIELD_MAX = 2000
 FIELDS_MAX = 10
 #: Undocumented: above about 13 200 characters in all blocks Slack says msg_blocks_too_long (bolt-js#2509).
 TOTAL_MAX = 10_000

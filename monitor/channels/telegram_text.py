@@ -16,10 +16,9 @@ from monitor.channels.words import Pen
 from monitor.model.group import Message, Numbered
 from monitor.model.record import Entry
 
-#: Documented: 4096 after parsing, and 100 entities (a piece of markup each).
-TEXT_MAX = 4096
+#: Documented: 100 entities (a piece of markup each).
 ENTITIES_MAX = 100
-#: What we allow ourselves.
+#: Of 4096 after parsing.
 BUDGET = 4000
 #: One name in the first line, or in a list.
 NAME_MAX = 60

@@ -121,11 +121,6 @@ class TimeInterval(BaseModel):
         return self.times, self.weekdays, self.location
 
 
-def active(intervals: Iterable[TimeInterval], moment: datetime) -> bool:
-    """Whether a moment lies in any of the intervals."""
-    return window(intervals, moment) is not None
-
-
 def window(intervals: Iterable[TimeInterval], moment: datetime) -> datetime | None:
     """When the range that a moment lies in began, in UTC; the earliest of several, None for none."""
     begun = [start for one in intervals if (start := _window(one, moment)) is not None]

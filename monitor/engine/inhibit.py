@@ -123,11 +123,5 @@ class Inhibitors:
         return False
 
 
-def inhibited(labels: Labels, sources: Iterable[Source], rules: tuple[Inhibition, ...], now: datetime) -> str | None:
-    """The fingerprint of the alert that keeps this one quiet, if there is one."""
-    source = Inhibitors.of(sources, rules).inhibited(labels, now)
-    return source.fingerprint if source else None
-
-
 def _counts(source: Source, now: datetime) -> bool:
     return source.ended_at is None or now < source.ended_at + LINGER

@@ -12,17 +12,12 @@ Matcher = Callable[[Labels], bool]
 _GLOB = re.compile(r"[*?\[]")
 
 
-def matches(match: Match, labels: Labels) -> bool:
-    """Whether every label named in `match` has one of its values; `compile_match` does this often and fast.
+def compile_match(match: Match) -> Matcher:
+    """Whether every label named in `match` has one of its values, as a function of the labels.
 
     A value with `*`, `?` or `[` is a glob, upper and lower case differ. A label that is absent matches
     nothing but the empty value, so `team: "*"` means "has a team" and `team: ""` "has none".
     """
-    return compile_match(match)(labels)
-
-
-def compile_match(match: Match) -> Matcher:
-    """The same as a function of the labels alone."""
     tests = tuple((label, *_split(wanted)) for label, wanted in match.items())
     if not tests:
         return _anything

@@ -70,7 +70,7 @@ def chapters(commit: Commit) -> tuple[Chapter, ...]:
     )
 
 
-def of_alert(what: What, record: str, alert: Alert, note: str = "", row: int | None = None) -> Chapter:
+def of_alert(what: What, record: str, alert: Alert, note: str = "") -> Chapter:
     """A chapter about an alert as it stands."""
     # No account name may hold a colon.
     stands_in = ":" in record
@@ -88,8 +88,6 @@ def of_alert(what: What, record: str, alert: Alert, note: str = "", row: int | N
         measure=alert.measure,
         unit=alert.unit,
         data=alert.data,
-        row=row,
-        owed=() if row is None else tuple((target.channel, target.group) for target in alert.targets),
         note=note,
         asset=alert.labels.get("asset", "") if stands_in else alert.subject,
     )

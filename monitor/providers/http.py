@@ -17,9 +17,7 @@ from yarl import URL
 from monitor.egress import Egress, EgressDenied, guarded
 from monitor.engine.ports import Budget
 from monitor.errors import ProviderGarbled, ProviderRefused, ProviderUnreachable
-from monitor.providers.answers import Headers, Reply, accept, cut, retry_after
-
-__all__ = ["Headers", "Http", "Reply", "accept", "decode", "new_session", "retry_after"]
+from monitor.providers.answers import Reply, cut
 
 T = TypeVar("T")
 

@@ -36,7 +36,6 @@ class Reading:
     gap: str = ""
     events: tuple[Event, ...] = ()
     restated: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
     corrections: tuple[Correction, ...] = ()
     imported: tuple[Event, ...] = ()
 
@@ -68,7 +67,6 @@ def combine(account: Account, readings: Sequence[Reading], before: Mapping[str, 
         ledgers={address: ledger for address, ledger in ledgers.items() if ledger is not None},
         gap="; ".join(f"{reading.address}: {reading.gap}" for reading in readings if reading.gap),
         restated=tuple(text for reading in readings for text in reading.restated),
-        notes=tuple(text for reading in readings for text in reading.notes),
         corrections=tuple(one for reading in readings for one in reading.corrections),
         imported=tuple(sorted((e for r in readings for e in r.imported), key=lambda event: event.occurred_at)),
     )

@@ -8,7 +8,7 @@ import pytest
 
 from monitor.engine.deliver import LEASE, Destination, tell_safely
 from monitor.engine.farewell import depart
-from monitor.engine.inhibit import LINGER, Inhibit, compile_inhibit, inhibited, is_source, source_of
+from monitor.engine.inhibit import LINGER, Inhibit, Inhibitors, compile_inhibit, is_source, source_of
 from monitor.engine.inhibitions import Inhibited
 from monitor.engine.poll import Polling, poll
 from monitor.engine.retire import retire
@@ -33,6 +33,11 @@ PAGES = Inhibit(source={"severity": "critical"}, target={"severity": ["critical"
 
 def source(labels, name="s1", ended=None):
     return Source(name, "hot", labels, NOON, ended)
+
+
+def inhibited(labels, sources, rules, now):
+    found = Inhibitors.of(sources, rules).inhibited(labels, now)
+    return found.fingerprint if found else None
 
 
 class TestWho:

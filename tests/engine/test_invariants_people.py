@@ -24,7 +24,7 @@ from monitor.engine.suppress import Suppressor
 from monitor.engine.watch import Watch
 from monitor.errors import DeliveryDeferred, NotAcknowledged, ProviderUnreachable
 from monitor.model.alert import State
-from monitor.model.labels import matches
+from monitor.model.labels import compile_match
 from monitor.model.silence import Silence, Unless
 from monitor.store.redis import RedisStore
 from tests.builders import NOON, minutes, seconds
@@ -142,7 +142,8 @@ class Office:
         """What nobody may be told now. Silences that may be lifted are not looked at."""
         labels = labels_of(entry)
         silenced = any(
-            one.state(now) == "active" and one.unless is None and matches(one.match, labels) for one in self.silences
+            one.state(now) == "active" and one.unless is None and compile_match(one.match)(labels)
+            for one in self.silences
         )
         lunch = channel == "chat" and Mutes({}, LUNCH).hush(TREE.children[1], now) is not None
         return silenced or lunch

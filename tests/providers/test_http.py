@@ -19,8 +19,8 @@ from monitor.errors import (
     ProviderThrottled,
     ProviderUnreachable,
 )
-from monitor.providers.answers import MAX_EXCERPT, MAX_WAIT, Reply, envelope, excerpt
-from monitor.providers.http import Http, accept, decode, new_session, retry_after
+from monitor.providers.answers import MAX_EXCERPT, MAX_WAIT, Reply, accept, envelope, excerpt, retry_after
+from monitor.providers.http import Http, decode, new_session
 
 CANARY = "c4n4ry/secret+key=="
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
