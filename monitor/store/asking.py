@@ -16,6 +16,8 @@ from monitor.store.datadir import DataDir, Lock, servers_in
 STOP_SECONDS = 15.0
 STEP_SECONDS = 0.05
 _ASK_SECONDS = 2.0
+#: Once this is answered nothing acknowledged is lost any more, however it ends (`flushAppendOnlyFile` in aof.c).
+_SYNC = "CONFIG SET appendfsync always"
 
 
 async def ask(socket: str, command: str) -> str | None:
@@ -41,21 +43,22 @@ async def ask(socket: str, command: str) -> str | None:
         await client.aclose()
 
 
-async def end_orphan(data: DataDir, lock: Lock) -> bool:
-    """Shut down the server that outlived its daemon, and take its lock; False when it does not let go.
+async def end_orphan(data: DataDir, lock: Lock) -> tuple[bool, bool]:
+    """Shut down the server that outlived its daemon, and take its lock.
 
-    Asked through its socket; if the socket is gone (a cleaner of /tmp), by signal. A signal goes only to a
-    server program that works in this very directory while our lock is held.
+    Whether it let go, and whether all that it acknowledged is known to be on the disk: one that is just being killed
+    lets go, too. Asked through its socket; if the socket is gone (a cleaner of /tmp), by signal. A signal goes only to
+    a server program that works in this very directory while our lock is held.
     """
-    address = data.address()
-    if address is not None and await ask(address.socket, "PING") is not None:
+    address, synced = data.address(), None
+    if address is not None and (synced := await ask(address.socket, _SYNC)) is not None:
         await ask(address.socket, "SHUTDOWN")
         if await _taken(lock):
-            return True
+            return True, synced == "OK"
     for pid in servers_in(data.path):
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGTERM)
-    return await _taken(lock)
+    return await _taken(lock), False
 
 
 async def _taken(lock: Lock) -> bool:

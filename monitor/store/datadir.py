@@ -86,7 +86,7 @@ class Stamp(msgspec.Struct, frozen=True):
         )
 
     def kept(self, data: "DataDir", *, in_order: bool) -> bool:
-        """Whether all that was acknowledged is in the data. `in_order`: its server was there to be stopped just now.
+        """Whether all that was acknowledged is in the data. `in_order`: its server has just stopped with all of it.
 
         A server that was killed has lost up to two seconds unless it syncs each write, also where the host stayed up:
         while it waits for the disk it acknowledges what it has not written yet (`flushAppendOnlyFile` in aof.c).

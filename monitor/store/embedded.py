@@ -187,12 +187,13 @@ class EmbeddedServer:
         await self._answering(self._process)
 
     async def _server_lock(self, data: DataDir) -> tuple[Lock, bool]:
-        """The lock, and whether a server had it that has stopped in order now."""
+        """The lock, and whether a server had it that has stopped now and lost nothing."""
         lock = Lock(data.path / "server.lock")
         if lock.take():
             return lock, False
-        if await end_orphan(data, lock):
-            return lock, True
+        ended, in_order = await end_orphan(data, lock)
+        if ended:
+            return lock, in_order
         lock.close()
         pids = servers_in(data.path)
         raise StoreUnusable(

@@ -671,6 +671,19 @@ async def test_after_daemon_and_server_were_killed_only_a_synced_life_goes_on(da
     assert (await lives(data, fsync="always") == life) is goes_on
 
 
+async def test_a_server_that_is_still_dying_when_the_next_daemon_starts_was_not_stopped_in_order(data):
+    """Whoever is killed and had much memory takes its time, and lets go of its lock at the end."""
+    async with orphan(data):
+        life = life_of(data)
+        kill_server(data)
+        dying = datadir.Lock(data / "server.lock")
+        while not dying.take():
+            await asyncio.sleep(0.01)
+        asyncio.get_running_loop().call_later(0.3, dying.close)
+
+        assert await lives(data) != life
+
+
 async def test_a_command_after_a_power_cut_does_not_make_the_daemon_forget_it(data):
     async with orphan(data):
         life = life_of(data)
