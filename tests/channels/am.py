@@ -3,12 +3,13 @@
 import asyncio
 import json
 import shutil
-import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+
+from tests.ports import free_port
 
 BINARY = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 _CONFIG = """
@@ -31,9 +32,7 @@ class Alertmanager:
     async def start(self) -> None:
         config = self.folder / "alertmanager.yml"
         config.write_text(_CONFIG.format(hook=self.hook, resolve_timeout=self.resolve_timeout))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.process = subprocess.Popen(
             [BINARY, f"--config.file={config}", f"--storage.path={self.folder / 'data'}", "--cluster.listen-address=",

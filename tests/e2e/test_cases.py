@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import redis
 
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 
 #: Self alerts are judged in their own time.
 PATIENCE = 40

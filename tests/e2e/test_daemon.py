@@ -12,6 +12,8 @@ import aiohttp
 import pytest
 import redis
 
+from tests.ports import free_port
+
 
 def no_secrets(canaries, *texts):
     return [canary for canary in canaries for text in texts if canary in text]
@@ -236,7 +238,7 @@ async def test_two_daemons_with_different_configurations_do_not_make_an_alert_fl
     old_config = {name: (place.path / name).read_text() for name in ("config.yaml", "rules.yaml")}
 
     (place.path / "new").mkdir()
-    new_place = replace(place, path=place.path / "new", port=_free_port(), daemons=place.daemons)
+    new_place = replace(place, path=place.path / "new", port=free_port(), daemons=place.daemons)
     new = await new_place.write(store=redis_server.url, below=30).start()
     await until(lambda: len(chat.heard) == 2, "the new one has the last word")
     await until(lambda: old.said("config.outdated"), "the old one knows")
@@ -366,7 +368,7 @@ async def test_two_daemons_on_one_store_share_the_accounts_and_one_takes_over_fr
 ):
     wallets = [f"w{number}" for number in range(12)]
     one = await place.write(store=redis_server.url, wallets=wallets).start()
-    other = place.port = _free_port()
+    other = place.port = free_port()
     two = await place.write(store=redis_server.url, wallets=wallets).start()
     assert one.port != other == two.port
 
@@ -388,12 +390,6 @@ async def test_two_daemons_on_one_store_share_the_accounts_and_one_takes_over_fr
     bank.held["w3"] = 40
     await until(lambda: chat.heard == [("alert.firing", "w3", 1)], "and tells what is wrong")
     assert await two.stop() == 0
-
-
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 async def _polls(daemon):
@@ -437,11 +433,9 @@ class TestStartingUp:
         assert not (place.path / "data").exists()
 
     async def test_a_port_in_use_is_said_and_ends_the_daemon(self, place):
-        place.write()
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", place.port))
-            taken.listen()
-            code, _, err = await place.command("run")
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            place.port = taken.getsockname()[1]
+            code, _, err = await place.write().command("run")
 
         assert code == 2
         assert f"cannot listen on 127.0.0.1:{place.port}" in err
@@ -449,7 +443,7 @@ class TestStartingUp:
 
     async def test_a_second_daemon_on_the_same_data_names_the_first(self, place):
         daemon = await place.write().start()
-        place.port = _free_port()
+        place.port = free_port()
 
         code, _, err = await place.write().command("run")
 
@@ -460,7 +454,7 @@ class TestStartingUp:
 
     @pytest.mark.parametrize("command", [["run"], ["status"]])
     async def test_a_store_that_is_not_there_is_said_plainly(self, place, command):
-        code, _, err = await place.write(store=f"redis://:canary-pw@127.0.0.1:{_free_port()}").command(*command)
+        code, _, err = await place.write(store=f"redis://:canary-pw@127.0.0.1:{free_port()}").command(*command)
 
         assert code == 1
         assert "Traceback" not in err

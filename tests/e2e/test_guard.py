@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 import redis
 
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 
 BET = {"account": "hot", "asset": "USDT", "amount": "100"}
 

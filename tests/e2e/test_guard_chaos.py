@@ -13,7 +13,8 @@ import pytest
 import redis
 
 from monitor.store import datadir
-from tests.e2e.conftest import free_port, until
+from tests.e2e.conftest import until
+from tests.ports import free_port
 
 #: A deadline that no machine is too slow for, where a test is not about it.
 GUARD = {"posting_delay": "never", "read_lag": "100ms", "audit": "off", "deadline": "2s"}

@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 import redis
 
-from tests.e2e.conftest import free_port
 from tests.guard.calls import Call
 from tests.guard.histories import Facts, unexplained
+from tests.ports import free_port
 
 #: How far the provider's reads trail its writes.
 LAG = 150_000

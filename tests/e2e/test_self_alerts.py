@@ -5,7 +5,8 @@ import signal
 
 import redis
 
-from tests.e2e.conftest import Place, free_port
+from tests.e2e.conftest import Place
+from tests.ports import free_port
 
 #: Renewing, judging and a moment's patience take some seconds.
 PATIENCE = 30

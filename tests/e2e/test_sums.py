@@ -3,9 +3,10 @@
 import asyncio
 import json
 import signal
-import socket
 
 import redis
+
+from tests.ports import free_port
 
 SUM = """\
 rules:
@@ -31,7 +32,7 @@ async def test_a_sum_that_falls_is_told_once_by_two_daemons_and_resolved_by_the_
     place.write(store=redis_server.url, wallets=wallets)
     (place.path / "rules.yaml").write_text(SUM)
     one = await place.start()
-    place.port = _free()
+    place.port = free_port()
     place.write(store=redis_server.url, wallets=wallets)
     (place.path / "rules.yaml").write_text(SUM)
     two = await place.start()
@@ -51,12 +52,6 @@ async def test_a_sum_that_falls_is_told_once_by_two_daemons_and_resolved_by_the_
     await until(lambda: len(chat.heard) == 2, "the other one resolves it")
     assert [kind for kind, _, _ in chat.heard] == ["alert.firing", "alert.resolved"]
     assert await two.stop() == 0
-
-
-def _free():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 async def test_a_sum_through_reloads_and_an_emptied_store_is_never_told_wrong(place, bank, chat, until, redis_server):

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
-import socket
 
 from aiohttp import web
+
+from tests.ports import free_port
 
 #: The end of a self alert takes a moment's patience.
 PATIENCE = 40
@@ -104,44 +105,34 @@ async def test_a_heartbeat_stops_while_nobody_delivers_and_says_why(place, bank,
     assert silent <= 1
 
 
-def refusing():
-    """A port on which nobody listens, and will not while this is open."""
-    probe = socket.socket()
-    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    probe.bind(("127.0.0.1", 0))
-    return probe
-
-
 async def test_case_50_our_own_lost_network_is_told_once_and_no_provider_is_blamed(place, bank, chat, until):
     rules = (
         "rules:\n"
         "  - {alert: Down, type: provider_down, after: 300ms, severity: critical}\n"
         "  - {alert: Low, type: low_balance, assets: [USDT], below: 50}\n"
     )
-    with refusing() as line, refusing() as gone:
-        target, away = line.getsockname()[1], gone.getsockname()[1]
-        async with switch() as (url, told):
-            configure(place, url, f'connectivity: {{targets: ["127.0.0.1:{target}"]}}\n', rules)
-            file, online = place.path / "config.yaml", bank.url
-            # The way to the provider is lost: a place where nobody listens.
-            relay = Relay(away, online)
-            file.write_text(file.read_text().replace(online, f"http://127.0.0.1:{away}"))
-            gone.close()
-            await relay.open()
-            daemon = await place.start()
-            await until(lambda: told and len(bank.asked) > 2, "all is well")
-            await relay.close()
-            await until(lambda: daemon.said("network.lost"), "it is noticed")
-            [(rule, kind, _)] = await until(lambda: chat.self_told, "it is told")
-            pings = len(told)
-            await asyncio.sleep(3)
-            silent = len(told) - pings
-            await relay.open()
-            await until(lambda: daemon.said("network.recovered"), "it is over")
-            await until(lambda: len(chat.self_told) == 2, "its end is told", patience=PATIENCE)
-            await until(lambda: len(told) > pings + 1, "heartbeats go on")
-            assert await daemon.stop() == 0
-            await relay.close()
+    # Nobody listens at the one, nor at the other while the way to the provider is lost.
+    target, away = free_port(), free_port()
+    async with switch() as (url, told):
+        configure(place, url, f'connectivity: {{targets: ["127.0.0.1:{target}"]}}\n', rules)
+        file, online = place.path / "config.yaml", bank.url
+        relay = Relay(away, online)
+        file.write_text(file.read_text().replace(online, f"http://127.0.0.1:{away}"))
+        await relay.open()
+        daemon = await place.start()
+        await until(lambda: told and len(bank.asked) > 2, "all is well")
+        await relay.close()
+        await until(lambda: daemon.said("network.lost"), "it is noticed")
+        [(rule, kind, _)] = await until(lambda: chat.self_told, "it is told")
+        pings = len(told)
+        await asyncio.sleep(3)
+        silent = len(told) - pings
+        await relay.open()
+        await until(lambda: daemon.said("network.recovered"), "it is over")
+        await until(lambda: len(chat.self_told) == 2, "its end is told", patience=PATIENCE)
+        await until(lambda: len(told) > pings + 1, "heartbeats go on")
+        assert await daemon.stop() == 0
+        await relay.close()
 
     assert (rule, kind) == ("SelfOffline", "alert.firing")
     assert [kind for _, kind, _ in chat.self_told] == ["alert.firing", "alert.resolved"]

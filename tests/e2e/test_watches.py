@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import aiohttp
 from standardwebhooks import Webhook
 
-from tests.e2e.conftest import SECRET, free_port
+from tests.e2e.conftest import SECRET
+from tests.ports import free_port
 
 CALLBACK = f"    callback_secret: {SECRET}\n"
 
