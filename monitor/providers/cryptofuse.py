@@ -212,6 +212,9 @@ class CryptofuseProvider:
         whole = not target.wallet_id and not target.external_id
         if read.shape and whole != (read.shape == "D"):
             raise ProviderGarbled(f"shape {read.shape} does not answer for this account")
+        if not answers(read, target):
+            # Bets would be allowed on somebody else's money.
+            raise ProviderGarbled("the answer is another wallet's")
         if target.wallet_id:
             self.settled = shape
         return read
@@ -256,6 +259,13 @@ class CryptofuseProvider:
         if len(self.noted) < MAX_NOTED:
             self.noted |= wrong.keys()
         return tuple(f"total of {asset} is not available + pending" for asset in fresh)
+
+
+def answers(read: Read, target: Target) -> bool:
+    """False where an answer names another wallet than was asked for; most name one, none has to."""
+    if target.wallet_id:
+        return not read.wallets or target.wallet_id.lower() in (it.lower() for it in read.wallets)
+    return not target.external_id or not read.external or target.external_id.lower() == read.external.lower()
 
 
 def wrong_path(reply: Reply) -> bool:

@@ -59,6 +59,8 @@ class _Wallet(msgspec.Struct):
 class _Answer(msgspec.Struct):
     result: _Wallet | None = None
     balances: dict[str, _Held] | list[_Row] | None = None
+    account: object = None
+    wallet_id: object = None
     last_updated: object = None
     success: object = None
     error: object = None
@@ -74,11 +76,16 @@ class Line(NamedTuple):
 
 
 class Read(NamedTuple):
-    """An understood answer, its amounts not yet judged. `shape` is None when no row tells it."""
+    """An understood answer, its amounts not yet judged. `shape` is None when no row tells it.
+
+    `wallets` and `external` are the ids of whose answer it says it is, as far as it says so.
+    """
 
     shape: Shape | None
     lines: tuple[Line, ...]
     as_of: datetime | None = None
+    wallets: tuple[str, ...] = ()
+    external: str | None = None
 
 
 def parse(body: bytes, known: Mapping[str, str] | None = None, secrets: Iterable[str] = ()) -> Read:
@@ -104,7 +111,15 @@ def parse(body: bytes, known: Mapping[str, str] | None = None, secrets: Iterable
         raise ProviderGarbled(f"{len(lines)} currencies are not one wallet's")
     if len({line.asset for line in lines}) < len(lines):
         raise ProviderGarbled("a currency appears twice")
-    return Read(shape, tuple(lines), _moment(answer.last_updated))
+    return Read(shape, tuple(lines), _moment(answer.last_updated), *_whose(answer))
+
+
+def _whose(answer: _Answer) -> tuple[tuple[str, ...], str | None]:
+    """Its wallet's ids and its external id. In C `id` may be what A calls `wallet_id`: alone it proves nothing."""
+    said = answer.account if isinstance(answer.account, dict) else {"wallet_id": answer.wallet_id}
+    wallets = (said.get("wallet_id"), said.get("id")) if said.get("wallet_id") else ()
+    external = said.get("external_id")
+    return tuple(it for it in wallets if isinstance(it, str)), external if isinstance(external, str) else None
 
 
 def _listed(rows: list[_Row], known: Mapping[str, str] | None) -> tuple[Shape | None, list[Line]]:

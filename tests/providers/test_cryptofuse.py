@@ -29,7 +29,7 @@ C = {
     "account": {"id": "u"},
     "balances": [{"currency": "BTC", "amount": "3", "pending_amount": "1", "available_balance": "2"}],
 }
-A = {"wallet_id": "u", "balances": {"btc": {"available": 2, "pending": 1, "total": 3, "blockchain": "BTC"}}}
+A = {"wallet_id": "w-1", "balances": {"btc": {"available": 2, "pending": 1, "total": 3, "blockchain": "BTC"}}}
 B = {"result": {"id": "u", "name": "n", "balances": [{"currency": "btc", "amount": "2", "pendingAmount": "1"}]}}
 D = {"balances": [{"currency": "BTC", "total_balance": "3", "available_balance": "2", "pending_balance": "1"}]}
 SHAPES = {"A": A, "B": B, "C": C, "D": D}
@@ -594,6 +594,42 @@ async def test_a_user_wide_answer_is_not_one_wallets(server, session, purse, now
         await connected(spec, session).poll(account(spec, wallet_id="w-1"), Record("hot"), purse, now)
 
 
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ({"wallet_id": "w-1"}, A | {"wallet_id": "w-2"}),
+        ({"wallet_id": "w-1"}, C | {"account": {"id": "u", "wallet_id": "w-2"}}),
+        ({"external_id": "player-7"}, C | {"account": {"id": "player-7", "external_id": "player-8"}}),
+    ],
+)
+async def test_an_answer_about_another_wallet_is_not_ours(server, session, purse, now, asked, answer):
+    server.say(answer)
+    spec = settings(base_url=server.url)
+
+    with pytest.raises(ProviderGarbled, match="another wallet"):
+        await connected(spec, session).poll(account(spec, **asked), Record("hot"), purse, now)
+
+
+@pytest.mark.parametrize(
+    ("asked", "whose"),
+    [
+        ({"wallet_id": "W-1"}, {"id": "u", "wallet_id": "w-1"}),
+        ({"wallet_id": "u"}, {"id": "u", "wallet_id": "w-1", "external_id": "player-7"}),
+        ({"wallet_id": "w-1"}, {"id": "u", "wallet_id": None}),
+        ({"external_id": "Player-7"}, {"id": "u", "external_id": "player-7"}),
+        ({"external_id": "player-7"}, {"id": "u", "external_id": None}),
+        ({"external_id": "player-7"}, "player-7"),
+    ],
+)
+async def test_an_answer_names_us_by_any_of_our_ids_or_by_none(server, session, purse, now, asked, whose):
+    server.say(C | {"account": whose})
+    spec = settings(base_url=server.url, api="C")
+
+    answer = await connected(spec, session).poll(account(spec, **asked), Record("hot"), purse, now)
+
+    assert answer.snapshot.amounts["BTC"]["available"] == 2
+
+
 async def test_path_and_slash_can_be_overridden(server, session, purse, now):
     server.say(A)
     spec = settings(base_url=f"{server.url}/api/v1/", paths={"A": "/wallets/balance/"})
@@ -694,7 +730,7 @@ async def test_client_credentials_are_exchanged_once_for_all_polls(server, sessi
     spec = settings(base_url=server.url, auth=OAUTH)
     provider = connected(spec, session)
 
-    await asyncio.gather(*(provider.poll(account(spec, wallet_id="w"), Record("hot"), purse, now) for _ in range(20)))
+    await asyncio.gather(*(provider.poll(account(spec, wallet_id="w-1"), Record("hot"), purse, now) for _ in range(20)))
 
     [grant] = granting.grants
     assert grant.headers["authorization"] == "Basic " + base64.b64encode(f"fuse-canary-id:{SECRET}".encode()).decode()
@@ -707,7 +743,7 @@ async def test_credentials_may_go_into_the_body_and_to_a_path_without_slash(serv
     granting = Granting(server, path="/o/token")
     spec = settings(base_url=server.url, auth=OAUTH | {"credentials_in": "body", "token_url": f"{server.url}/o/token"})
 
-    await connected(spec, session).poll(account(spec, wallet_id="w"), Record("hot"), purse, now)
+    await connected(spec, session).poll(account(spec, wallet_id="w-1"), Record("hot"), purse, now)
 
     assert b"client_id=fuse-canary-id&client_secret=fuse-canary-secret" in granting.grants[0].body
     assert "authorization" not in granting.grants[0].headers
@@ -719,7 +755,7 @@ async def test_a_token_may_come_from_another_host_when_that_is_configured(server
     spec = settings(base_url=server.url, auth=OAUTH | {"token_url": f"{stranger.url}/token"})
     granting.grants = elsewhere.grants
 
-    await connected(spec, session).poll(account(spec, wallet_id="w"), Record("hot"), purse, now)
+    await connected(spec, session).poll(account(spec, wallet_id="w-1"), Record("hot"), purse, now)
 
     assert [asked.path for asked in stranger.asked] == ["/token"], "the other host sees the exchange only"
     assert all("Basic" not in asked.headers["authorization"] for asked in server.asked)
@@ -744,7 +780,7 @@ async def test_a_token_is_renewed_before_its_end_and_not_earlier(
 ):
     granting = Granting(server, expires_in)
     spec = settings(base_url=server.url, auth=OAUTH)
-    provider, hot = connected(spec, session), account(spec, wallet_id="w")
+    provider, hot = connected(spec, session), account(spec, wallet_id="w-1")
 
     for seconds in (0, 30, 53, 3599):
         await provider.poll(hot, Record("hot"), purse, now + timedelta(seconds=seconds))
@@ -756,7 +792,7 @@ async def test_a_token_is_renewed_before_its_end_and_not_earlier(
 async def test_case_15_a_revoked_token_is_renewed_once_for_all_polls_in_flight(server, session, purse, now):
     granting = Granting(server)
     spec = settings(base_url=server.url, auth=OAUTH)
-    provider, hot = connected(spec, session), account(spec, wallet_id="w")
+    provider, hot = connected(spec, session), account(spec, wallet_id="w-1")
     await provider.poll(hot, Record("hot"), purse, now)
     granting.revoked = True
 
@@ -775,7 +811,7 @@ async def test_case_15_a_second_401_is_a_refusal(server, session, purse, now, re
     spec = settings(base_url=server.url, auth=OAUTH)
 
     with pytest.raises(ProviderRefused, match="Not authenticated") as refused:
-        await connected(spec, session).poll(account(spec, wallet_id="w"), Record("hot"), purse, now)
+        await connected(spec, session).poll(account(spec, wallet_id="w-1"), Record("hot"), purse, now)
 
     assert refused.value.scope == "credentials"
     assert len(server.asked) == 4
@@ -786,7 +822,7 @@ async def test_case_15_a_second_401_is_a_refusal(server, session, purse, now, re
 async def test_a_refused_exchange_concerns_the_credentials(server, session, purse, now, leaks_nothing, status):
     server.say({"error": "invalid_client", "message": f"{SECRET} fuse-canary-id"}, status=status)
     spec = settings(base_url=server.url, auth=OAUTH)
-    provider, hot = connected(spec, session), account(spec, wallet_id="w")
+    provider, hot = connected(spec, session), account(spec, wallet_id="w-1")
 
     outcomes = await asyncio.gather(
         *(provider.poll(hot, Record("hot"), purse, now) for _ in range(5)), return_exceptions=True
@@ -810,7 +846,7 @@ async def test_an_impatient_poll_does_not_spoil_the_exchange_for_others(server, 
 
     server.route = slow
     spec = settings(base_url=server.url, auth=OAUTH)
-    provider, hot = connected(spec, session), account(spec, wallet_id="w")
+    provider, hot = connected(spec, session), account(spec, wallet_id="w-1")
     first = asyncio.create_task(provider.poll(hot, Record("hot"), purse, now))
     second = asyncio.create_task(provider.poll(hot, Record("hot"), purse, now))
     await arrived.wait()
