@@ -33,7 +33,7 @@ async def rush(api: str) -> Counter[str]:
 
 async def _bet(casino: aiohttp.ClientSession, number: int) -> str:
     bet = {"account": PLAYER, "asset": "USDT", "amount": str(STAKE)}
-    async with casino.put(f"/v1/holds/bet-{number}", json=bet) as answer:
+    async with casino.put(f"/v1/holds/rush-{number}", json=bet) as answer:
         said = await answer.json(content_type=None)
     return str(said.get("reason") or said.get("type"))
 
