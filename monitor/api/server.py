@@ -237,6 +237,15 @@ class _Connection(web.RequestHandler):
         self._places.leave(self)
         super().connection_lost(exc)
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's may say to stay
+        """Who says no more (`nc -N`, some proxies) is still answered what was asked: the money may be held already."""
+        idle = self._waiter is not None and not self._waiter.done()
+        asked = self._current_request
+        if not self._request_count or idle or (asked is not None and not asked.content.is_eof()):
+            return False
+        self.close()  # once that is done
+        return True
+
     def abort(self) -> None:
         """Hang up at once."""
         if self.transport is not None:

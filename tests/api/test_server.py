@@ -287,6 +287,35 @@ async def test_headers_and_queries_are_bounded_and_fill_no_log(context, start, c
     assert caplog.records == []
 
 
+REQUEST = b"PUT /slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@pytest.mark.parametrize(
+    ("sent", "turns", "answers"),
+    [*((REQUEST, turns, 1) for turns in range(6)), (REQUEST[:-1], 50, 0), (REQUEST[:20], 0, 0), (b"", 0, 0)],
+    ids=lambda one: str(len(one) if isinstance(one, bytes) else one),
+)
+async def test_who_says_no_more_is_answered_what_was_asked_and_then_hung_up_on(context, sent, turns, answers):
+    async def slow(_api, request):
+        await request.read()
+        await asyncio.sleep(0.02)
+        return reply({"held": True})
+
+    serving = await serve(App(context(), [Route("PUT", "/slow", slow)]), "127.0.0.1:0")
+    reader, writer = await asyncio.open_connection("127.0.0.1", serving.port)
+    try:
+        writer.write(sent)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        writer.write_eof()
+        async with asyncio.timeout(1):
+            said = await reader.read()
+        assert (said.count(b" 200 OK"), said.count(b'{"held":true}'), bool(said)) == (answers, answers, bool(answers))
+    finally:
+        writer.close()
+        await serving.close()
+
+
 async def test_a_caller_who_does_not_read_is_cut_off(context, start, monkeypatch):
     monkeypatch.setattr(server, "WRITE_DEADLINE", timedelta(milliseconds=100))
 
