@@ -7,12 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 
-from aiohttp import web
-
 from monitor.api import query
 from monitor.api.context import ApiContext
 from monitor.api.problems import invalid, unknown_account
-from monitor.api.replies import answer
+from monitor.api.replies import Answer, answer
 from monitor.api.request import Request
 from monitor.api.series import TICKS_MAX, held
 from monitor.api.shapes import AccountShown
@@ -56,7 +54,7 @@ EVENTS = (query.LIMIT, query.CURSOR)
 WAIT = query.Param("wait", f"how long to wait for the reading, at most {duration_text(WAIT_MAX)}")
 
 
-async def index(api: ApiContext, request: Request) -> web.Response:
+async def index(api: ApiContext, request: Request) -> Answer:
     """All accounts by name; filters `provider` and `label.<name>`."""
     asked = query.read(request, INDEX)
     most = query.limit(asked)
@@ -104,14 +102,14 @@ def _view(api: ApiContext, account: Account, record: Record, next_at: datetime |
     )
 
 
-async def show(api: ApiContext, request: Request) -> web.Response:
+async def show(api: ApiContext, request: Request) -> Answer:
     """One account."""
     query.read(request)
     account = await _account(api, request)
     return answer(await shown(api, account.name))
 
 
-async def history(api: ApiContext, request: Request) -> web.Response:
+async def history(api: ApiContext, request: Request) -> Answer:
     """One measure over time: the stored points, or with `step` the value held at each step."""
     account = await _account(api, request)
     asked = query.read(request, HISTORY)
@@ -136,7 +134,7 @@ async def history(api: ApiContext, request: Request) -> web.Response:
 
 async def _stepped(
     api: ApiContext, asked: query.Query, what: tuple[str, str, str], since: datetime, until: datetime
-) -> web.Response:
+) -> Answer:
     step = query.span(asked, "step", _LONGEST_STEP)
     if not step:
         raise invalid("step is longer than zero")
@@ -159,7 +157,7 @@ def resolve(asset: str, record: Record) -> str:
     return networks[0] if networks else asset
 
 
-async def events(api: ApiContext, request: Request) -> web.Response:
+async def events(api: ApiContext, request: Request) -> Answer:
     """The account's ledger, newest first."""
     account = await _account(api, request)
     asked = query.read(request, EVENTS)
@@ -172,7 +170,7 @@ async def events(api: ApiContext, request: Request) -> web.Response:
     return answer(page((event_view(event) for _, event in found[:most]), follows))
 
 
-async def poll(api: ApiContext, request: Request) -> web.Response:
+async def poll(api: ApiContext, request: Request) -> Answer:
     """Make the account due now. Any number of callers cause one poll: an account has one due time."""
     account = await _account(api, request)
     wait = query.span(query.read(request, (WAIT,)), WAIT.name, WAIT_MAX)

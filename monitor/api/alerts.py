@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated
 
-from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from monitor.api import body, query
 from monitor.api.accounts import CHUNK
 from monitor.api.context import ApiContext
 from monitor.api.problems import Problem, unknown_account
-from monitor.api.replies import answer
+from monitor.api.replies import Answer, answer
 from monitor.api.request import Request
 from monitor.api.shapes import AlertShown
 from monitor.api.views import alert_view, open_alerts, page
@@ -47,7 +46,7 @@ class Acknowledgement(BaseModel):
     comment: Annotated[str, Field(min_length=1, max_length=COMMENT_MAX, pattern=r"\S"), AfterValidator(one_line)]
 
 
-async def index(api: ApiContext, request: Request) -> web.Response:
+async def index(api: ApiContext, request: Request) -> Answer:
     """Open alerts by account and id; filters `state`, `severity`, `account`, `provider`, `rule`."""
     asked = query.read(request, INDEX)
     query.one_of(asked, STATE)
@@ -63,7 +62,7 @@ async def index(api: ApiContext, request: Request) -> web.Response:
     return answer(page(items, query.encode_cursor(*end) if end else None))
 
 
-async def ack(api: ApiContext, request: Request) -> web.Response:
+async def ack(api: ApiContext, request: Request) -> Answer:
     """Acknowledge an alert; who is the second to do so is answered what the first one said."""
     said, wanted = await body.read(request, Acknowledgement), request.match_info["id"]
     try:

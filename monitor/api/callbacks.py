@@ -4,14 +4,13 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from monitor.api import body, query
 from monitor.api.context import ApiContext
 from monitor.api.problems import Problem, later, unknown_account
-from monitor.api.replies import answer
+from monitor.api.replies import Answer, answer
 from monitor.api.request import Request
 from monitor.engine.lane import Lane
 
@@ -40,7 +39,7 @@ class Happened(BaseModel):
     account: str = Field(min_length=1)
 
 
-async def happened(api: ApiContext, request: Request) -> web.Response:
+async def happened(api: ApiContext, request: Request) -> Answer:
     """Read an account at once. Any number of callbacks cause one poll, and all polls leave the schedule its part."""
     query.read(request)
     provider = request.match_info["provider"]

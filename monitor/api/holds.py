@@ -7,14 +7,13 @@ from collections.abc import Awaitable
 from datetime import timedelta
 
 import msgspec
-from aiohttp import web
 
 from monitor.api import guard_models as models
 from monitor.api import guard_read as read
 from monitor.api.context import ApiContext
 from monitor.api.guard_views import decision_view, found_view, hold_view
 from monitor.api.problems import Problem, invalid, later
-from monitor.api.replies import answer
+from monitor.api.replies import Answer, answer
 from monitor.api.request import Request
 from monitor.engine.bet import Decided
 from monitor.guard.errors import DeadlineExceeded
@@ -35,14 +34,14 @@ _WORDS: dict[Outcome, str] = {
 }
 
 
-async def check(api: ApiContext, request: Request) -> web.Response:
+async def check(api: ApiContext, request: Request) -> Answer:
     """May this be spent? Reserves nothing."""
     wish = read.wish(await read.body(request, _CHECK), api.guard.policy.ttl_max)
     decided = await _decided(api.guard.check(request.caller, wish, _decision(api, request)))
     return answer(decision_view(models.CheckDecision, decided))
 
 
-async def put(api: ApiContext, request: Request) -> web.Response:
+async def put(api: ApiContext, request: Request) -> Answer:
     """Check and reserve: 201 when it is held, 200 when it is refused, or was answered before."""
     hold = read.path(request, "hold_id")
     said = await read.body(request, _HOLD)
@@ -58,28 +57,28 @@ async def put(api: ApiContext, request: Request) -> web.Response:
     return answer(decision_view(models.Decision, decided), 201 if verdict.allowed and not verdict.replayed else 200)
 
 
-async def commit(api: ApiContext, request: Request) -> web.Response:
+async def commit(api: ApiContext, request: Request) -> Answer:
     """The bet stands, with a final amount of at most what is held; the rest returns at once."""
     hold = read.path(request, "hold_id")
     amount = read.final_amount(await read.body(request, _COMMIT, models.CommitRequest()))
     return _resolved(await api.guard.commit(request.caller, hold, amount))
 
 
-async def settled(api: ApiContext, request: Request) -> web.Response:
+async def settled(api: ApiContext, request: Request) -> Answer:
     """Its debit is booked at the provider."""
     hold = read.path(request, "hold_id")
     await read.body(request, _NOTHING, models.Nothing())
     return _resolved(await api.guard.settle(request.caller, hold))
 
 
-async def release(api: ApiContext, request: Request) -> web.Response:
+async def release(api: ApiContext, request: Request) -> Answer:
     """Roll back; an id that never came is refused from now on."""
     hold = read.path(request, "hold_id")
     await read.body(request, _NOTHING, models.Nothing())
     return _resolved(await api.guard.release(request.caller, hold))
 
 
-async def show(api: ApiContext, request: Request) -> web.Response:
+async def show(api: ApiContext, request: Request) -> Answer:
     """What became of a hold: for whoever got no answer."""
     hold = read.path(request, "hold_id")
     read.nothing_asked(request)
@@ -103,7 +102,7 @@ def _decision(api: ApiContext, request: Request) -> str:
     return name
 
 
-def _resolved(done: Resolution) -> web.Response:
+def _resolved(done: Resolution) -> Answer:
     if done.outcome == "done":
         assert done.hold is not None, "something was done to it"
         return answer(models.HoldAnswer(hold_view(done.hold)))

@@ -1,12 +1,10 @@
 """What was sent, and why: `/v1/alerts/{id}` with all that came of it, `/v1/deliveries`, and the replay of dead ones."""
 
-from aiohttp import web
-
 from monitor.api import query
 from monitor.api.context import ApiContext
 from monitor.api.ledger_views import delivery_view, whole_view
 from monitor.api.problems import Problem
-from monitor.api.replies import answer
+from monitor.api.replies import Answer, answer
 from monitor.api.request import Request
 from monitor.api.views import page
 from monitor.engine.why import whole
@@ -16,7 +14,7 @@ STATE = query.choice("state", "only those in this state; default: dead and faili
 DELIVERIES = (STATE, query.Param("channel", "only those of this channel"), query.LIMIT, query.CURSOR)
 
 
-async def why(api: ApiContext, request: Request) -> web.Response:
+async def why(api: ApiContext, request: Request) -> Answer:
     """One alert, open or over: its history, its notifications with every attempt, and what keeps it from being told."""
     query.read(request)
     wanted = request.match_info["id"]
@@ -27,7 +25,7 @@ async def why(api: ApiContext, request: Request) -> web.Response:
     return answer(whole_view(found, api.accounts.get(name) or api.others.get(name), api.clock(), api.rules))
 
 
-async def deliveries(api: ApiContext, request: Request) -> web.Response:
+async def deliveries(api: ApiContext, request: Request) -> Answer:
     """What has not arrived, worst and newest first; with `state` what is in that one, with `channel` of that one."""
     asked = query.read(request, DELIVERIES)
     state, channel = query.one_of(asked, STATE), asked.get("channel")
@@ -40,7 +38,7 @@ async def deliveries(api: ApiContext, request: Request) -> web.Response:
     return answer(page((delivery_view(one) for one in found), cursor))
 
 
-async def replay(api: ApiContext, request: Request) -> web.Response:
+async def replay(api: ApiContext, request: Request) -> Answer:
     """Send a dead letter again, as it was. It goes out as soon as its channel takes it."""
     query.read(request)
     wanted = request.match_info["id"]

@@ -4,19 +4,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from aiohttp import web
 from msgspec import Struct
 from pydantic import BaseModel
 
 from monitor.api.auth import Scope
 from monitor.api.context import ApiContext
 from monitor.api.query import Param
+from monitor.api.replies import Answer
 from monitor.api.request import Request
 
 #: An ordinary request is answered within this, whatever the store does.
 DEADLINE = timedelta(seconds=10)
 
-Endpoint = Callable[[ApiContext, Request], Awaitable[web.Response]]
+Endpoint = Callable[[ApiContext, Request], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)

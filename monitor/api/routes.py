@@ -4,18 +4,17 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from aiohttp import web
 
 from monitor.api import accounts, alerts, callbacks, guard_routes, health, ledger, openapi, silences, watches
 from monitor.api import shapes as shape
 from monitor.api.context import ApiContext
-from monitor.api.replies import document
+from monitor.api.replies import Answer, document
 from monitor.api.request import Request
 from monitor.api.route import DEADLINE, Route
 from monitor.engine.silence_words import NewSilence, SilenceShown
 
 
-async def described(_api: ApiContext, _request: Request) -> web.Response:
+async def described(_api: ApiContext, _request: Request) -> Answer:
     """This document."""
     return document(_document(), "application/json")
 

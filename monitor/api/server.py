@@ -20,7 +20,7 @@ from monitor.api.guard_problems import completed
 from monitor.api.health import alive
 from monitor.api.places import Places, room
 from monitor.api.problems import Problem, invalid, later, too_large
-from monitor.api.replies import render
+from monitor.api.replies import Answer, render
 from monitor.api.request import BODY_MAX, Request
 from monitor.api.route import Route
 from monitor.api.router import Router
@@ -79,7 +79,7 @@ class App:
         self.api = api
         self._tokens = by_digest(api.tokens)
 
-    async def handle(self, request: web.BaseRequest) -> web.Response:
+    async def handle(self, request: web.BaseRequest) -> Answer:
         """Answer one request, whatever happens."""
         answer = await self._answer(request)
         self.api.metrics.answered(answer.status)
@@ -90,7 +90,7 @@ class App:
             await _write(request, answer)
         return answer
 
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
+    async def _answer(self, request: web.BaseRequest) -> Answer:
         """Everything that is raised becomes a problem."""
         route = asked = None
         try:
@@ -146,7 +146,7 @@ class App:
             raise Problem("forbidden", f"this needs a token with the scope {' or '.join(scopes)}")
         return token
 
-    async def _ask(self, route: Route, request: Request) -> web.Response:
+    async def _ask(self, route: Route, request: Request) -> Answer:
         signers = self.api.signers if route.signed else None
         if route.takes is not None or signers is not None:
             await request.read()
@@ -266,19 +266,18 @@ class _Connection(web.RequestHandler):
         return answer
 
 
-def _is_taken_at_once(request: web.BaseRequest, answer: web.Response) -> bool:
+def _is_taken_at_once(request: web.BaseRequest, answer: Answer) -> bool:
     """Whether this answer fits into what the system buffers, so that writing it cannot wait for its reader."""
-    body, transport = answer.body, request.transport
-    size = len(body) if isinstance(body, bytes) else WRITE_QUICK
-    return transport is None or transport.get_write_buffer_size() + size < WRITE_QUICK
+    transport = request.transport
+    return transport is None or transport.get_write_buffer_size() + answer.size < WRITE_QUICK
 
 
-async def _write(request: web.BaseRequest, answer: web.Response) -> None:
+async def _write(request: web.BaseRequest, answer: Answer) -> None:
     """Write here rather than after us, so that a caller who does not read cannot hold a request for ever."""
     try:
         async with asyncio.timeout(WRITE_DEADLINE.total_seconds()):
             await answer.prepare(request)
-            await answer.write_eof()
+            await request.writer.drain()
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()

@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 
-from aiohttp import web
-
 from monitor.api import body, query
 from monitor.api.context import ApiContext
 from monitor.api.problems import Problem, invalid
-from monitor.api.replies import answer
+from monitor.api.replies import Answer, answer
 from monitor.api.request import Request
 from monitor.api.views import page
 from monitor.engine.silence_words import NewSilence, SilenceShown, silence_view
@@ -23,7 +21,7 @@ class SilenceMade(SilenceShown):
 STATE = query.choice("state", "only those in this state", ("pending", "active", "expired"))
 
 
-async def index(api: ApiContext, request: Request) -> web.Response:
+async def index(api: ApiContext, request: Request) -> Answer:
     """All that are kept, ended ones for five days; filter `state`."""
     wanted = query.one_of(query.read(request, (STATE,)), STATE)
     now = api.clock()
@@ -31,7 +29,7 @@ async def index(api: ApiContext, request: Request) -> web.Response:
     return answer(page([view for view in views if wanted in (None, view["state"])], None))
 
 
-async def create(api: ApiContext, request: Request) -> web.Response:
+async def create(api: ApiContext, request: Request) -> Answer:
     """Make a silence. It holds within a second. `warnings` are labels and values of it that no alert has."""
     now = api.clock()
     try:
@@ -44,7 +42,7 @@ async def create(api: ApiContext, request: Request) -> web.Response:
     return answer(made, 201)
 
 
-async def expire(api: ApiContext, request: Request) -> web.Response:
+async def expire(api: ApiContext, request: Request) -> Answer:
     """End one now; what ended before stays as it was."""
     name, now = request.match_info["id"], api.clock()
     if any(silence.id == name for silence in api.silences):

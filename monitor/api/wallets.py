@@ -3,14 +3,13 @@
 from datetime import timedelta
 
 import msgspec
-from aiohttp import web
 
 from monitor.api import guard_models as models
 from monitor.api import guard_read as read
 from monitor.api.context import ApiContext
 from monitor.api.guard_views import wallet_view
 from monitor.api.problems import Problem, invalid, later, unknown_account
-from monitor.api.replies import answer
+from monitor.api.replies import Answer, answer
 from monitor.api.request import Request
 from monitor.api.views import stamp
 from monitor.guard.errors import SeveralNetworks
@@ -22,13 +21,13 @@ _NOTHING = msgspec.json.Decoder(models.Nothing)
 _SOON = timedelta(seconds=1)
 
 
-async def show(api: ApiContext, request: Request) -> web.Response:
+async def show(api: ApiContext, request: Request) -> Answer:
     """The whole view."""
     read.nothing_asked(request)
     return answer(await _view(api, request))
 
 
-async def refresh(api: ApiContext, request: Request) -> web.Response:
+async def refresh(api: ApiContext, request: Request) -> Answer:
     """Read it anew: 200 with what was read, 202 when that is still in flight."""
     account = read.path(request, "account")
     read.path(request, "asset")
@@ -46,7 +45,7 @@ async def refresh(api: ApiContext, request: Request) -> web.Response:
             raise later("provider-unavailable", "its provider fails and is left alone for now", _SOON)
 
 
-async def lock(api: ApiContext, request: Request) -> web.Response:
+async def lock(api: ApiContext, request: Request) -> Answer:
     """Nothing new is held for it, until then or until its source takes it back. The source's last word counts."""
     account, asset, source = _named(request)
     said = await read.body(request, _LOCK, models.LockRequest())
@@ -56,7 +55,7 @@ async def lock(api: ApiContext, request: Request) -> web.Response:
     return answer(models.LockAnswer(account, asset, source, locked=True, until=stamp(until)))
 
 
-async def unlock(api: ApiContext, request: Request) -> web.Response:
+async def unlock(api: ApiContext, request: Request) -> Answer:
     """Take a lock back; one that is not there is no mistake."""
     account, asset, source = _named(request)
     await read.body(request, _NOTHING, models.Nothing())

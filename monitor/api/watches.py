@@ -3,14 +3,13 @@
 from datetime import timedelta
 
 import msgspec
-from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.api import body, query
 from monitor.api.accounts import watched
 from monitor.api.context import ApiContext
 from monitor.api.problems import Problem, invalid, unknown_account
-from monitor.api.replies import answer
+from monitor.api.replies import Answer, answer
 from monitor.api.request import Request
 from monitor.errors import WatchesFull, WatchRefused, WatchTaken
 from monitor.fields import Duration
@@ -32,7 +31,7 @@ class NewWatch(BaseModel):
     )
 
 
-async def put(api: ApiContext, request: Request) -> web.Response:
+async def put(api: ApiContext, request: Request) -> Answer:
     """Watch an account from now on, or watch it otherwise. It is polled at once, and judged, and open to the guard."""
     query.read(request)
     name = request.match_info["id"]
@@ -52,7 +51,7 @@ async def put(api: ApiContext, request: Request) -> web.Response:
     return answer(await watched(api, kept), 201 if kept.new else 200)
 
 
-async def delete(api: ApiContext, request: Request) -> web.Response:
+async def delete(api: ApiContext, request: Request) -> Answer:
     """Watch an account no more. What was told of its alerts is told to be over; it is forgotten some time later."""
     query.read(request)
     name = request.match_info["id"]
