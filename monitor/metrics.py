@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
-from prometheus_client import CollectorRegistry, Info, disable_created_metrics
+from prometheus_client import CollectorRegistry, Info
 from prometheus_client.exposition import choose_encoder
 
 from monitor.metrics_beats import BeatMetrics
@@ -35,41 +35,34 @@ class Metrics(Sending):
     """Every metric of one process, in its own registry. Methods are named for what has just happened."""
 
     def __init__(self, version: str) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter tells nobody anything
         super().__init__(CollectorRegistry())
         self._polling()
         self._deciding()
         self._delivering()
         self._living(version)
-        self.beats = BeatMetrics(self.registry, PREFIX)
+        self.beats = BeatMetrics(self.registry)
         self.guard = GuardMetrics(self.registry)
 
     def _polling(self) -> None:
-        self._polls = Family(
-            self._counter(
-                "polls_total",
-                "Polls by outcome; partial: some assets could not be read.",
-                "provider",
-                "outcome",
-            )
+        self._polls = self._counter(
+            "polls_total",
+            "Polls by outcome; partial: some assets could not be read.",
+            "provider",
+            "outcome",
         )
         self._poll_seconds = self._distribution(
             "poll_duration_seconds", "From the first byte asked to the reading understood.", _POLL, "provider"
         )
-        self._polls_late = Family(
-            self._counter(
-                "polls_late_total",
-                "Polls that began later than due by more than their own interval.",
-                "provider",
-            )
+        self._polls_late = self._counter(
+            "polls_late_total",
+            "Polls that began later than due by more than their own interval.",
+            "provider",
         )
-        self._doubted = Family(
-            self._counter(
-                "readings_doubted_total",
-                "Sudden zeros that were read again, by what came of it: confirmed, refuted, failed.",
-                "provider",
-                "outcome",
-            )
+        self._doubted = self._counter(
+            "readings_doubted_total",
+            "Sudden zeros that were read again, by what came of it: confirmed, refuted, failed.",
+            "provider",
+            "outcome",
         )
         self._lateness = self._distribution(
             "poll_lateness_seconds", "How long after its due time a poll began.", _LATENESS, "provider"
@@ -99,31 +92,25 @@ class Metrics(Sending):
         self._decide_seconds = self._distribution(
             "decide_seconds", "Comparing one reading with its record and judging it by all rules.", _DECIDE
         )
-        self._commits = Family(
-            self._counter(
-                "commits_total",
-                "Commits; already: a repeat of an applied one, moved and lost: someone else was first.",
-                "result",
-            )
+        self._commits = self._counter(
+            "commits_total",
+            "Commits; already: a repeat of an applied one, moved and lost: someone else was first.",
+            "result",
         )
         self._commit_seconds = self._distribution(
             "commit_seconds", "One atomic commit, until its answer is there.", _STORE
         )
-        self._events = Family(
-            self._counter("events_total", "Ledger events recorded, inferred movements included.", "provider")
+        self._events = self._counter("events_total", "Ledger events recorded, inferred movements included.", "provider")
+        self._crowded = self._counter(
+            "windows_from_ledger_total",
+            "Polls of accounts whose record has no room for all windows of their rules: the events are read again.",
+            "provider",
         )
-        self._crowded = Family(
-            self._counter(
-                "windows_from_ledger_total",
-                "Polls of accounts whose record has no room for all windows of their rules: the events are read again.",
-                "provider",
-            )
+        self._template_errors = self._counter(
+            "template_errors_total", "Annotations that failed when an alert was to be told.", "rule"
         )
-        self._template_errors = Family(
-            self._counter("template_errors_total", "Annotations that failed when an alert was to be told.", "rule")
-        )
-        self._rows = Family(
-            self._counter("rows_total", "News owed to channels: firing, updated, reminder, resolved, event.", "news")
+        self._rows = self._counter(
+            "rows_total", "News owed to channels: firing, updated, reminder, resolved, event.", "news"
         )
 
     def _living(self, version: str) -> None:
@@ -133,26 +120,22 @@ class Metrics(Sending):
         self._outdated = self._gauge(
             "config_outdated", "1 while another process runs a newer configuration: ours judges what that has not."
         )
-        self._reloads = Family(
-            self._counter("config_reloads_total", "Attempts to reload; failed: the old configuration stays.", "result")
+        self._reloads = self._counter(
+            "config_reloads_total", "Attempts to reload; failed: the old configuration stays.", "result"
         )
         self._reload_good = self._gauge(
             "config_last_reload_successful", "0 after a failed reload: what is in force is not what the files say."
         )
         self._reload_good.set(1)
-        self._requests = Family(
-            self._counter(
-                "http_requests_total",
-                "Requests to the HTTP API by class of answer (2xx, 4xx, 5xx).",
-                "status",
-            )
+        self._requests = self._counter(
+            "http_requests_total",
+            "Requests to the HTTP API by class of answer (2xx, 4xx, 5xx).",
+            "status",
         )
-        self._hung_up = Family(
-            self._counter(
-                "http_hung_up_total",
-                "Connections for which there was no room: a stranger's, or a newcomer's where all had shown a token.",
-                "who",
-            )
+        self._hung_up = self._counter(
+            "http_hung_up_total",
+            "Connections for which there was no room: a stranger's, or a newcomer's where all had shown a token.",
+            "who",
         )
         Info(f"{PREFIX}build", "What is running.", registry=self.registry).info({"version": version})
 
@@ -166,15 +149,15 @@ class Metrics(Sending):
         interval: timedelta,
     ) -> None:
         """A poll has ended. `lateness` is its start minus its due time."""
-        self._polls[provider, outcome].inc()
+        self._polls.add(provider, outcome)
         self._poll_seconds.observe(took.total_seconds(), provider)
         self._lateness.observe(max(0.0, lateness.total_seconds()), provider)
         if lateness > interval:
-            self._polls_late[provider].inc()
+            self._polls_late.add(provider)
 
     def doubted(self, provider: str, outcome: str) -> None:
         """A reading was taken again because nobody believed it."""
-        self._doubted[provider, outcome].inc()
+        self._doubted.add(provider, outcome)
 
     def read(self, provider: str, at: datetime) -> None:
         """A good reading was taken."""
@@ -203,25 +186,25 @@ class Metrics(Sending):
 
     def committed(self, result: str, took: timedelta) -> None:
         """The store has answered a commit: written, already, moved or lost."""
-        self._commits[result].inc()
+        self._commits.add(result)
         self._commit_seconds.observe(took.total_seconds())
 
     def crowded(self, provider: str) -> None:
         """A record had no room for all windows that its rules look back on."""
-        self._crowded[provider].inc()
+        self._crowded.add(provider)
 
     def recorded(self, provider: str, events: int) -> None:
         """So many new ledger events were committed."""
         if events:
-            self._events[provider].inc(events)
+            self._events.add(provider, by=events)
 
     def owed(self, news: str, count: int = 1) -> None:
         """So many pieces of news were committed to the outbox."""
-        self._rows[news].inc(count)
+        self._rows.add(news, by=count)
 
     def template_failed(self, rule: str) -> None:
         """An annotation of a rule was replaced by its built-in text."""
-        self._template_errors[rule].inc()
+        self._template_errors.add(rule)
 
     def lag(self, late: timedelta) -> None:
         """The event loop ran a heartbeat so late."""
@@ -241,16 +224,16 @@ class Metrics(Sending):
 
     def reloaded(self, *, ok: bool) -> None:
         """A reload was tried."""
-        self._reloads["ok" if ok else "failed"].inc()
+        self._reloads.add("ok" if ok else "failed")
         self._reload_good.set(1 if ok else 0)
 
     def answered(self, status: int) -> None:
         """The HTTP API answered a request."""
-        self._requests[f"{status // 100}xx"].inc()
+        self._requests.add(f"{status // 100}xx")
 
     def hung_up(self, who: str) -> None:
         """There was no room for a connection to the HTTP API: a stranger's went for it, or it was the newcomer's."""
-        self._hung_up[who].inc()
+        self._hung_up.add(who)
 
     def expose(self, accept: str = "") -> tuple[bytes, str]:
         """The page for `/metrics` and its content type, as the scraper's Accept header prefers."""

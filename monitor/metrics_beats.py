@@ -1,27 +1,25 @@
 """What the process says to Prometheus of its heartbeats."""
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 
-from monitor.metrics_family import Family
+from monitor.metrics_family import Registered
 
 
-class BeatMetrics:
+class BeatMetrics(Registered):
     """Counts pings, in the registry of all metrics."""
 
-    def __init__(self, registry: CollectorRegistry, prefix: str) -> None:
-        self._pings = Family(
-            Counter(
-                f"{prefix}heartbeats_total",
-                "Pings by outcome; failed: not taken, withheld: something does not work, so none was sent.",
-                ("outcome",),
-                registry=registry,
-            )
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self._pings = self._counter(
+            "heartbeats_total",
+            "Pings by outcome; failed: not taken, withheld: something does not work, so none was sent.",
+            "outcome",
         )
 
     def pinged(self, *, ok: bool) -> None:
         """One was sent."""
-        self._pings["ok" if ok else "failed"].inc()
+        self._pings.add("ok" if ok else "failed")
 
     def withheld(self) -> None:
         """One was due and not sent."""
-        self._pings["withheld"].inc()
+        self._pings.add("withheld")

@@ -15,13 +15,11 @@ class Sending(Registered):
     """Methods are named for what has just happened."""
 
     def _delivering(self) -> None:
-        self._deliveries = Family(
-            self._counter(
-                "deliveries_total",
-                "Attempts to deliver; deferred: tried again later, dead: never again.",
-                "channel",
-                "outcome",
-            )
+        self._deliveries = self._counter(
+            "deliveries_total",
+            "Attempts to deliver; deferred: tried again later, dead: never again.",
+            "channel",
+            "outcome",
         )
         self._latency = self._distribution(
             "delivery_latency_seconds",
@@ -34,7 +32,7 @@ class Sending(Registered):
 
     def attempted(self, channel: str, outcome: DeliveryOutcome, latency: timedelta | None = None) -> None:
         """A delivery was tried; `latency` when it arrived."""
-        self._deliveries[channel, outcome].inc()
+        self._deliveries.add(channel, outcome)
         if latency is not None:
             self._latency.observe(max(0.0, latency.total_seconds()), channel)
 
