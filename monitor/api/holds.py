@@ -3,7 +3,6 @@
 Allow and deny are answers; everything else is a problem, which means: do not bet.
 """
 
-from collections.abc import Awaitable
 from datetime import timedelta
 
 import msgspec
@@ -37,7 +36,7 @@ _WORDS: dict[Outcome, str] = {
 async def check(api: ApiContext, request: Request) -> Answer:
     """May this be spent? Reserves nothing."""
     wish = read.wish(await read.body(request, _CHECK), api.guard.policy.ttl_max)
-    decided = await _decided(api.guard.check(request.caller, wish, _decision(api, request)))
+    decided = _decided(await api.guard.check(request.caller, wish, _decision(api, request)))
     return answer(decision_view(models.CheckDecision, decided))
 
 
@@ -47,7 +46,7 @@ async def put(api: ApiContext, request: Request) -> Answer:
     said = await read.body(request, _HOLD)
     wish = read.wish(said, api.guard.policy.ttl_max)
     try:
-        decided = await _decided(api.guard.hold(request.caller, hold, wish, _decision(api, request)))
+        decided = _decided(await api.guard.hold(request.caller, hold, wish, _decision(api, request)))
     except DeadlineExceeded as error:
         # With the same id it would be refused.
         raise later("deadline-exceeded", str(error), _SOON, safe_to_retry=False) from None
@@ -88,8 +87,7 @@ async def show(api: ApiContext, request: Request) -> Answer:
     return answer(models.HoldAnswer(found_view(found)))
 
 
-async def _decided(deciding: Awaitable[Decided]) -> Decided:
-    decided = await deciding
+def _decided(decided: Decided) -> Decided:
     if networks := decided.verdict.networks:
         raise invalid(f"asset: the account has it on several networks: name one of {', '.join(networks)}")
     return decided

@@ -4,6 +4,7 @@ import json
 import pytest
 from yarl import URL
 
+from monitor.api import guard_models
 from monitor.api.auth import Token
 from monitor.guard.hold import Lock
 from tests.builders import minutes, seconds
@@ -239,6 +240,10 @@ async def test_what_is_no_json_object_is_refused(casino, body):
         ('{"account":"player-7","asset":"USDT","amount":"1","amount":"400"}', "amount"),
         ('{"account":"player-7","asset":"USDT","amount":"1","am\\u006funt":"400"}', "amount"),
         ('{"account":"other","asset":"USDT","amount":"1", "account" :"player-7"}', "account"),
+        ('{"account":"player-7","asset":"USDT","amount":"1","ttl":"9s","ttl":null}', "ttl"),
+        ('{"account":"player-7","asset":"USDT","amount":"1","ttl":null,"ttl":null}', "ttl"),
+        ('{"account":"player-7","asset":"USDT","amount":"1","context":{},"context":{}}', "context"),
+        ('{"account":"player-7","asset":"USDT","amount":"1","max_age":null,"max_age":"5s"}', "max_age"),
     ],
 )
 async def test_a_key_that_is_there_twice_is_no_bet(casino, body, key):
@@ -247,6 +252,11 @@ async def test_a_key_that_is_there_twice_is_no_bet(casino, body, key):
     assert (status, problem["type"]) == (400, "invalid-request")
     assert problem["detail"] == f"the key {key!r} is there twice"
     assert (await said(casino.get("/v1/holds/bet-1")))[0] == 404
+
+
+@pytest.mark.parametrize("model", [*guard_models._Request.__subclasses__(), guard_models.HoldRequest])
+def test_what_is_left_out_is_null_so_that_keys_can_be_counted(model):
+    assert set(model.__struct_defaults__) <= {None}
 
 
 async def test_what_only_looks_like_a_key_twice_is_a_bet(casino):
