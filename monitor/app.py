@@ -76,7 +76,7 @@ class Daemon:
             self.chat_session = await stack.enter_async_context(new_chat_session(self.config.egress))
             self.duties = Duties(self.store, self.gauges, self.metrics, self.clock, self.concerns)
             vitals = Vitals(self.duties, self.lookout)
-            door = Http(self.chat_session)
+            door = Http(self.chat_session, wall_clock)
             self.heart = Heart(self.clock, self.metrics.beats, vitals, door, lambda: self.config.heartbeats)
             self.guard_staff = GuardStaff(self.store, self.clock, self.metrics.guard, self.guardwatch.late)
             self._employ(self.config, self._new_crew(self.config))

@@ -240,7 +240,7 @@ async def _send_test(config: Config, name: str) -> Receipt:
     settings = config.channels[name]
     async with new_channel_session(config.egress) as session:
         destination = Destination(
-            name, settings.connect(ChannelHttp(session)), timeout=settings.timeout or SEND_TIMEOUT
+            name, settings.connect(ChannelHttp(session, wall_clock)), timeout=settings.timeout or SEND_TIMEOUT
         )
         receipt = await attempt(destination, test_message(name, wall_clock()), wall_clock)
     try:

@@ -8,6 +8,7 @@ import aiohttp
 
 from monitor.channels.base import ChannelSettings
 from monitor.channels.http import Http as ChannelHttp
+from monitor.clock import wall_clock
 from monitor.config import Config
 from monitor.engine.beat import Beat
 from monitor.engine.deliver import SEND_TIMEOUT, TOGETHER_MAX, Destination, Observer, Refresher
@@ -93,7 +94,7 @@ def destination(
     """Where a channel's messages go."""
     return Destination(
         name=name,
-        adapter=settings.connect(ChannelHttp(session)),
+        adapter=settings.connect(ChannelHttp(session, wall_clock)),
         send_resolved=settings.send_resolved,
         timeout=settings.timeout or SEND_TIMEOUT,
         most=settings.MOST,

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from monitor.channels.http import Http, new_session
+from monitor.clock import wall_clock
 from monitor.egress import Egress
 from monitor.errors import StoreUnavailable
 from monitor.heartbeat import Heart
@@ -46,7 +47,7 @@ class Pulse:
 
     def __init__(self, clock, session, *beats):
         self.metrics, self.troubles, self.clock = Metrics("1.0"), [], clock
-        self.heart = Heart(clock, self.metrics.beats, self.examine, Http(session), lambda: self.beats)
+        self.heart = Heart(clock, self.metrics.beats, self.examine, Http(session, wall_clock), lambda: self.beats)
         self.beats = beats
 
     async def examine(self):

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from monitor.channels.text import clean, cut
 from monitor.egress import Egress, EgressDenied, SocketFactory, guarded
+from monitor.engine.ports import Clock
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from monitor.redact import Redactor
 
@@ -82,9 +83,13 @@ def new_session(egress: Egress | None = None) -> aiohttp.ClientSession:
 
 @dataclass(frozen=True, slots=True)
 class Http:
-    """Sends for channels over one session."""
+    """Sends for channels over one session.
+
+    `clock` is the time of day here, for what a receiver compares with its own; the store's may be anything.
+    """
 
     session: aiohttp.ClientSession
+    clock: Clock
 
     async def post(
         self,

@@ -66,9 +66,12 @@ class WebhookChannel:
     http: Http
 
     async def send(self, message: Message, now: datetime) -> Receipt:
-        """Sign and post; every attempt has the same id and body and its own timestamp."""
+        """Sign and post; every attempt has the same id and body and its own timestamp.
+
+        Receivers refuse what was not signed just now by their clock: a store's that was set forward is told of too.
+        """
         body = render(message, self.spec.format, redact=bool(self.spec.redact))
-        headers = _headers(self.spec, message.id, body, now)
+        headers = _headers(self.spec, message.id, body, self.http.clock())
         reply = await self.http.post(self.spec.url, body, headers, now, self.spec.timeout)
         return Receipt(classify(reply, self.spec.format))
 

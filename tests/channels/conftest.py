@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from monitor.channels.http import Http, new_session
+from monitor.clock import wall_clock
 
 
 @dataclass
@@ -56,5 +57,5 @@ async def other_receiver():
 @pytest.fixture
 async def http():
     async with new_session() as session:
-        yield Http(session)
+        yield Http(session, wall_clock)
     await asyncio.sleep(0)

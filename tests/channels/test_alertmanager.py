@@ -18,6 +18,7 @@ from monitor.channels.alertmanager import classify
 from monitor.channels.alertmanager_alerts import EVENT_STANDS, alerts_of, fingerprint, labels, posted
 from monitor.channels.http import Http, Reply
 from monitor.channels.webhook_formats import render
+from monitor.clock import wall_clock
 from monitor.engine.beat import Beat
 from monitor.engine.deliver import Destination
 from monitor.engine.deliverer import Deliverer
@@ -275,7 +276,7 @@ async def test_in_a_real_one_an_alert_lives_as_long_as_it_is_sent_again_and_ends
     await store.open(1)
     async with aiohttp.ClientSession() as session:
         settings = spec(url=real.url, beat="1s")
-        there = Destination("am", settings.connect(Http(session)), beat=Beat(*settings.beats()))
+        there = Destination("am", settings.connect(Http(session, wall_clock)), beat=Beat(*settings.beats()))
         deliverer = Deliverer(there, store, lambda: datetime.now(UTC))
         await owe(store, "firing", entry(started_at=datetime.now(UTC)))
         running = asyncio.create_task(deliverer.run())

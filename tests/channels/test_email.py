@@ -17,6 +17,7 @@ from monitor.channels.email_smtp import _context, classify, failure, smarthost
 from monitor.channels.email_text import Party, compose
 from monitor.channels.http import Http, new_session
 from monitor.channels.text import clean, cut
+from monitor.clock import wall_clock
 from monitor.egress import Egress
 from monitor.engine.flush import after_settle, flush
 from monitor.errors import DeliveryDeferred, DeliveryRejected
@@ -386,7 +387,7 @@ async def test_nobody_listening_is_told_without_the_url(http, unused_tcp_port):
 
 async def test_the_egress_policy_is_obeyed():
     async with mail_server() as office, new_session(Egress(deny_private=True)) as session:
-        outcome = await outcome_of(settings(office.port).connect(Http(session)), message())
+        outcome = await outcome_of(settings(office.port).connect(Http(session, wall_clock)), message())
 
     assert str(outcome) == "the egress policy forbids the address"
     assert office.mails == []

@@ -8,6 +8,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from monitor.channels.http import BODY_MAX, Http, new_session, retry_after, sendable
+from monitor.clock import wall_clock
 from monitor.egress import Egress
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from tests.builders import NOON, seconds
@@ -70,7 +71,7 @@ async def test_no_proxy_of_the_environment_dials_instead_of_us(receiver, monkeyp
         monkeypatch.setenv(name, "http://127.0.0.1:9")
 
     async with new_session() as session:
-        await Http(session).post(SecretStr(receiver.url), b"{}", {}, NOON)
+        await Http(session, wall_clock).post(SecretStr(receiver.url), b"{}", {}, NOON)
 
     assert len(receiver.requests) == 1
 
@@ -219,5 +220,5 @@ async def test_a_line_break_in_a_header_is_a_message_that_can_never_be_sent(http
 async def test_the_egress_policy_is_obeyed(receiver):
     async with new_session(Egress(deny_private=True)) as session:
         with pytest.raises(DeliveryDeferred, match="egress"):
-            await post(Http(session), receiver.url)
+            await post(Http(session, wall_clock), receiver.url)
     assert receiver.requests == []
