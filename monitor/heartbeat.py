@@ -84,7 +84,7 @@ class Heart:
         """One ping, whatever comes of it. Its URL is a secret, so it goes by its place in the file."""
         try:
             reply = await self.http.post(beat.url, says, _HEADERS, self.clock(), within)
-            why = "" if 200 <= reply.status < 300 else f"HTTP {reply.status} {reply.excerpt}".strip()
+            why = "" if 200 <= reply.status < 300 else reply.why
         except DeliveryError as error:
             why = str(error)
         self.metrics.pinged(ok=not why)

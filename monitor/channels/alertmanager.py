@@ -16,6 +16,7 @@ import msgspec
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from monitor.channels.alertmanager_alerts import alerts_of, posted
+from monitor.channels.answers import failure
 from monitor.channels.base import ChannelSettings, SecretUrl, read
 from monitor.channels.http import Http, Reply
 from monitor.channels.singly import verdict
@@ -151,9 +152,4 @@ def classify(reply: Reply) -> str:
     """`ok`, or the DeliveryError for what it said."""
     if reply.status == 200:
         return "ok"
-    why = f"HTTP {reply.status} {reply.excerpt}".strip()
-    if reply.status in (401, 403, 404, 405, 410):
-        raise DeliveryRejected(why, "channel")
-    if reply.status in (400, 413, 415, 422):
-        raise DeliveryRejected(why, "message")
-    raise DeliveryDeferred(why, reply.wait)
+    raise DeliveryRejected(reply.why, "channel") if reply.status == 405 else failure(reply)

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import msgspec
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo
 
+from monitor.channels.answers import Gone, understood
 from monitor.channels.base import ChannelSettings, SecretUrl, read
 from monitor.channels.discord_embeds import render
 from monitor.channels.http import ECHO_MAX, Http, Reply, asked
@@ -56,10 +57,6 @@ class Discord(ChannelSettings):
         return DiscordChannel(self, http)
 
 
-class Gone(DeliveryDeferred):
-    """The message to edit is no more, or no longer to be edited."""
-
-
 class Posted(msgspec.Struct, frozen=True, array_like=True):
     """A message in Discord: its id, and how many alerts it told of. The channel's `ref`."""
 
@@ -93,7 +90,7 @@ class DiscordChannel:
         reply = await self.http.post(
             url, body, _HEADERS, now, self.spec.timeout, method=method, most=ECHO_MAX, secrets=self.spec.secrets()
         )
-        said = understood(reply.text)
+        said = understood(reply.text, Said)
         if reply.status == 429 and said is not None and said.throttles_all:
             self.http.hold(url, now + (_wait(said) or timedelta(0)))
         return classify(reply)
@@ -117,24 +114,16 @@ class Said(msgspec.Struct):
     throttles_all: bool = msgspec.field(name="global", default=False)
 
 
-def understood(text: str) -> Said | None:
-    """The answer if it is their API's: pages and plain text are of somebody before it."""
-    try:
-        return msgspec.json.decode(text, type=Said)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
-
-
 def classify(reply: Reply) -> str:
     """The id of the message that Discord saved, or the DeliveryError for what it said."""
-    said = understood(reply.text)
+    said = understood(reply.text, Said)
     if reply.status == 200 and said is not None and said.id.isdigit():
         return said.id
     raise _failure(reply, said)
 
 
 def _failure(reply: Reply, said: Said | None) -> DeliveryError:
-    why = f"HTTP {reply.status} {reply.excerpt}".strip()
+    why = reply.why
     if reply.status == 429:
         asked = _wait(said)
         return DeliveryDeferred(why, max(reply.wait or BANNED_WAIT, BANNED_WAIT) if asked is None else asked)

@@ -16,7 +16,7 @@ import msgspec
 from pydantic import AfterValidator, SecretStr, ValidationInfo
 
 from monitor.channels import words
-from monitor.channels.answers import failure, why
+from monitor.channels.answers import failure
 from monitor.channels.base import ChannelSettings, SecretUrl, read
 from monitor.channels.http import Http, Reply
 from monitor.channels.text import clean, cut, fit, utf16
@@ -111,7 +111,7 @@ def classify(reply: Reply) -> str:
     if reply.status == 200 and '"name"' in reply.text:
         return "HTTP 200"
     if reply.status == 400 and _BAD_KEY in reply.text:
-        raise DeliveryRejected(why(reply), "channel")
+        raise DeliveryRejected(reply.why, "channel")
     raise failure(reply)
 
 

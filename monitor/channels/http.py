@@ -60,6 +60,11 @@ class Reply:
         """The body as far as a person should see it."""
         return cut(clean(self.text), EXCERPT_MAX)
 
+    @property
+    def why(self) -> str:
+        """Its code and the beginning of its body, for people."""
+        return f"HTTP {self.status} {self.excerpt}".strip()
+
 
 class _Guarded(aiohttp.TCPConnector):
     """Dials only what the egress policy permits; `dial` is for channels that do not speak HTTP."""

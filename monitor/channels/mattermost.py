@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from monitor.channels import words
-from monitor.channels.answers import failure, why
+from monitor.channels.answers import failure
 from monitor.channels.base import ChannelSettings, SecretUrl
 from monitor.channels.http import Http, Reply
 from monitor.channels.text import clean, cut, utf16
@@ -79,7 +79,7 @@ def classify(reply: Reply) -> str:
     if reply.status == 200 and reply.text.strip() == "ok":
         return "ok"
     if reply.status in (400, 501) and _NOT_THE_MESSAGE.search(reply.text):
-        raise DeliveryRejected(why(reply), "channel")
+        raise DeliveryRejected(reply.why, "channel")
     raise failure(reply)
 
 

@@ -15,7 +15,7 @@ import msgspec
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo
 
 from monitor.channels import words
-from monitor.channels.answers import failure, why
+from monitor.channels.answers import failure, understood
 from monitor.channels.base import ChannelSettings, ServerUrl, Token, read
 from monitor.channels.http import ECHO_MAX, WAIT_MAX, Http, Reply, sendable
 from monitor.channels.text import clean, cut
@@ -126,18 +126,15 @@ class _Said(msgspec.Struct):
 
 def classify(reply: Reply, now: datetime) -> str:
     """`ok` and the message's id, or the DeliveryError for what the server said."""
-    try:
-        said = msgspec.json.decode(reply.text, type=_Said)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        said = _Said()
+    said = understood(reply.text, _Said) or _Said()
     if reply.status == 200 and said.id:
         return f"ok {clean(said.id)[:40]}"
     if said.code in DAILY_CODES:
-        raise DeliveryDeferred(why(reply), _until_midnight(now))
+        raise DeliveryDeferred(reply.why, _until_midnight(now))
     if said.code == REQUESTS_CODE:
-        raise DeliveryDeferred(why(reply), reply.wait or REFILL)
+        raise DeliveryDeferred(reply.why, reply.wait or REFILL)
     if said.code in TOPIC_CODES:
-        raise DeliveryRejected(why(reply), "channel")
+        raise DeliveryRejected(reply.why, "channel")
     raise failure(reply)
 
 

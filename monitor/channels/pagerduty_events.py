@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 import msgspec
 
+from monitor.channels.answers import failure, understood
 from monitor.channels.http import Reply
 from monitor.channels.payload import alert_data, time_text
 from monitor.channels.text import clean, cut
 from monitor.channels.words import Pen, drilled, fact, runbook, where
-from monitor.errors import DeliveryDeferred, DeliveryRejected
+from monitor.errors import DeliveryRejected
 from monitor.model.alert import Severity
 from monitor.model.group import Message, Numbered
 from monitor.model.record import Entry
@@ -104,23 +105,11 @@ class _Said(msgspec.Struct):
 
 def classify(reply: Reply) -> str:
     """`Event processed`, or the DeliveryError for what PagerDuty said."""
-    said = _read(reply.text)
+    said = understood(reply.text, _Said) or _Said(message=reply.text)
     if reply.status == 202 and said.status in ("", "success"):
         # They took it, even where the rest of the answer was lost on its way.
         return clean(said.message) or "HTTP 202"
-    why = f"HTTP {reply.status} {reply.excerpt}".strip()
-    if reply.status == 400:
-        blamed = f"{said.message} {said.errors or ''}".lower().replace("_", " ")
-        raise DeliveryRejected(why, "channel" if "routing key" in blamed else "message")
-    if reply.status in (401, 402, 403, 404, 410):
-        raise DeliveryRejected(why, "channel")
-    if reply.status in (413, 415, 422):
-        raise DeliveryRejected(why, "message")
-    raise DeliveryDeferred(why, reply.wait)
-
-
-def _read(said: str) -> _Said:
-    try:
-        return msgspec.json.decode(said, type=_Said)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return _Said(message=said)
+    blamed = f"{said.message} {said.errors or ''}".lower().replace("_", " ")
+    if reply.status == 402 or (reply.status == 400 and "routing key" in blamed):
+        raise DeliveryRejected(reply.why, "channel")
+    raise failure(reply)

@@ -2,8 +2,7 @@
 
 from typing import TypeVar
 
-import msgspec
-
+from monitor.channels.answers import understood
 from monitor.model.group import Message
 
 T = TypeVar("T")
@@ -17,10 +16,7 @@ def first_of(message: Message, kind: type[T]) -> T | None:
     refs = {one.ref for one in message.alerts if one.entry.status != "event"}
     if len(refs) != 1:
         return None
-    try:
-        return msgspec.json.decode(refs.pop(), type=kind)
-    except (msgspec.MsgspecError, ValueError):
-        return None
+    return understood(refs.pop(), kind)
 
 
 def told(message: Message) -> set[str]:

@@ -12,13 +12,13 @@ from typing import Any, ClassVar, Literal, Self
 import msgspec
 from pydantic import Field, SecretStr, model_validator
 
+from monitor.channels.answers import Gone
 from monitor.channels.base import ChannelSettings, SecretUrl, ServerUrl, Token
 from monitor.channels.http import ECHO_MAX, Http, Reply
 from monitor.channels.refs import first_of, told
 from monitor.channels.slack_answers import GONE_ERRORS, Said, failure, read
 from monitor.channels.slack_blocks import render
 from monitor.engine.ports import Channel
-from monitor.errors import DeliveryDeferred
 from monitor.fields import RateLimit
 from monitor.model.group import Message, Receipt
 
@@ -72,10 +72,6 @@ def classify(reply: Reply) -> str:
     if reply.status == 200 and said == "ok":
         return said
     raise failure(reply, read(said))
-
-
-class Gone(DeliveryDeferred):
-    """The message to answer or to edit is no more, or no longer to be touched."""
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):

@@ -7,6 +7,7 @@ of docs.slack.dev/reference/methods/chat.postMessage and …/chat.update.
 import msgspec
 
 from monitor.channels.answers import failure as by_code
+from monitor.channels.answers import understood
 from monitor.channels.http import Reply, asked
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 
@@ -53,15 +54,12 @@ class Said(msgspec.Struct):
 
 def read(said: str) -> Said:
     """The answer; most errors of webhooks are plain text, which is then the error's name."""
-    try:
-        return msgspec.json.decode(said, type=Said)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return Said(error=said)
+    return understood(said, Said) or Said(error=said)
 
 
 def failure(reply: Reply, said: Said) -> DeliveryError:
     """What an answer that is not a success means: by the body first, by the code where that is mute."""
-    why = f"HTTP {reply.status} {said.error if said.ts else reply.excerpt}".strip()
+    why = f"HTTP {reply.status} {said.error}".strip() if said.ts else reply.why
     if reply.status == 429 or said.error in _LATER:
         return DeliveryDeferred(why, reply.wait or asked(said.retry_after))
     if said.error in CHANNEL_ERRORS:

@@ -17,7 +17,7 @@ import msgspec
 from pydantic import AfterValidator, SecretStr, ValidationInfo
 
 from monitor.channels import words
-from monitor.channels.answers import failure, why
+from monitor.channels.answers import failure
 from monitor.channels.base import ChannelSettings, SecretUrl, read
 from monitor.channels.http import Http, Reply
 from monitor.channels.text import clean, cut
@@ -88,9 +88,9 @@ class TeamsChannel:
 def classify(reply: Reply) -> str:
     """The answer of a flow that has started, or the DeliveryError for what was said instead."""
     if reply.status == 202 or (reply.status == 200 and _FAILED not in reply.text):
-        return why(reply)
+        return reply.why
     if reply.status == 400 and _OFF in reply.text:
-        raise DeliveryRejected(why(reply), "channel")
+        raise DeliveryRejected(reply.why, "channel")
     raise failure(reply)
 
 

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 
+from monitor.channels.answers import Gone, understood
 from monitor.channels.base import ChannelSettings, ServerUrl, read
 from monitor.channels.http import ECHO_MAX, Http, Reply, asked
 from monitor.channels.refs import first_of
@@ -84,10 +85,6 @@ class Telegram(ChannelSettings):
         usual = unread(self.token) or _TOKEN.fullmatch(self.token.get_secret_value())
         odd = () if usual else ("token does not look like a bot's token (123456:ABC-DEF…)",)
         return (*super().warnings(), *odd)
-
-
-class Gone(DeliveryDeferred):
-    """The message to answer is no more."""
 
 
 class Migrated(DeliveryDeferred):
@@ -170,23 +167,15 @@ class _Said(msgspec.Struct):
 
 def classify(reply: Reply) -> Place:
     """The message that was sent, or the DeliveryError for what Telegram said."""
-    said = _understood(reply.text)
+    said = understood(reply.text, _Said)
     if reply.status == 200 and said is not None and said.ok:
         sent = said.result if isinstance(said.result, _Result) else _Result()
         return Place(sent.chat.id, sent.message_id)
     raise _failure(reply, said)
 
 
-def _understood(text: str) -> _Said | None:
-    """The answer if it is the API's: pages and plain text are of somebody before it."""
-    try:
-        return msgspec.json.decode(text, type=_Said)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
-
-
 def _failure(reply: Reply, said: _Said | None) -> DeliveryError:
-    why = f"HTTP {reply.status} {reply.excerpt}".strip()
+    why = reply.why
     if reply.status == 429:
         return DeliveryDeferred(why, _wait(said) if _wait(said) is not None else reply.wait)
     if said is None:

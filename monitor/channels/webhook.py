@@ -83,12 +83,11 @@ def classify(reply: Reply, form: Format = "standard") -> str:
     """
     if 200 <= reply.status < 300:
         return f"HTTP {reply.status}"
-    why = f"HTTP {reply.status} {reply.excerpt}".strip()
     if reply.status == 410:
-        raise DeliveryRejected(why, "channel")
+        raise DeliveryRejected(reply.why, "channel")
     if reply.status == 415 and form == "cloudevents":
-        raise DeliveryRejected(why, "message")
-    raise DeliveryDeferred(why, reply.wait)
+        raise DeliveryRejected(reply.why, "message")
+    raise DeliveryDeferred(reply.why, reply.wait)
 
 
 def _headers(spec: Webhook, name: str, body: bytes, now: datetime) -> dict[str, str]:

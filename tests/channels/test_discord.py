@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from monitor.channels import AnyChannel
-from monitor.channels.discord import BANNED_WAIT, Discord, Gone, classify
+from monitor.channels.answers import Gone
+from monitor.channels.discord import BANNED_WAIT, Discord, classify
 from monitor.channels.discord_embeds import escape, render
 from monitor.channels.http import Reply
 from monitor.channels.text import clean
