@@ -80,7 +80,7 @@ def _embeds(message: Message, pen: Pen) -> list[Embed]:
         card_size=_size,
     )
     embeds = list(layout.cards)
-    rest = "\n".join([*layout.lines, *([f"… and {layout.missing} more"] if layout.missing else [])])
+    rest = "\n".join([*layout.lines, *layout.more])
     if rest or not embeds:
         embeds.append({"description": rest or words.headline(message, pen), "color": _COLOURS[words.tone(message)]})
     embeds[0] = {"title": fit(words.title(message, Pen(clean)), TITLE_MAX, escape), **embeds[0]}

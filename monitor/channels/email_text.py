@@ -85,8 +85,8 @@ def _plain(message: Message, pen: Pen) -> Iterator[str]:
         yield from card
     if layout.lines:
         yield from ("", *layout.lines)
-    if layout.missing:
-        yield from ("", _more(layout.missing))
+    for more in layout.more:
+        yield from ("", more)
     yield from ("", "-- ", " ".join(words.footer(message)))
 
 
@@ -115,8 +115,8 @@ def _html(message: Message, pen: Pen) -> Iterator[str]:
         yield '<table cellpadding="4">'
         yield from (f"<tr>{line}</tr>" for line in layout.lines)
         yield "</table>"
-    if layout.missing:
-        yield f"<p>{_more(layout.missing)}</p>"
+    for more in layout.more:
+        yield f"<p>{more}</p>"
     yield f'<p style="color:#666666">{escape(" ".join(words.footer(message)))}</p>'
     yield "</body></html>"
 
@@ -135,7 +135,3 @@ def _row(entry: Entry, pen: Pen) -> Iterator[str]:
     row = words.row(entry, pen)
     yield f"{row.status} {row.severity}"
     yield from (cut(part, VALUE_MAX) for part in (row.rule, row.where, row.value) if part)
-
-
-def _more(missing: int) -> str:
-    return f"… and {missing} more"

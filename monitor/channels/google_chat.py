@@ -6,7 +6,7 @@ pings everybody and `<url|name>` is a link, and no escape is documented, so a sp
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal
@@ -19,7 +19,7 @@ from monitor.channels import words
 from monitor.channels.answers import failure
 from monitor.channels.base import ChannelSettings, SecretUrl, read
 from monitor.channels.http import Http, Reply
-from monitor.channels.text import clean, cut, fit, utf16
+from monitor.channels.text import clean, cut, fit, packed
 from monitor.channels.words import Pen
 from monitor.engine.ports import Channel
 from monitor.errors import DeliveryRejected
@@ -154,8 +154,7 @@ def _sections(message: Message, pen: Pen) -> Iterator[Widget]:
         size=lambda line: size(f"{line}{_BREAK}"),
     )
     yield from layout.cards
-    rest = [f"… and {layout.missing} more"] if layout.missing else []
-    if told := [*_packed(layout.lines), *rest]:
+    if told := [*packed(layout.lines, PARAGRAPH_MAX, _BREAK), *layout.more]:
         yield {"widgets": [_paragraph(part) for part in told]}
     yield {"widgets": [_paragraph(f"<i>{escape(' '.join(words.footer(message)))}</i>")]}
 
@@ -172,18 +171,6 @@ def _line(entry: Entry, pen: Pen) -> str:
     row = words.row(entry, pen)
     parts = (fit(part, VALUE_MAX, escape) for part in (row.rule, row.where, row.value) if part)
     return " · ".join([f"<b>{row.status}</b> {row.severity}", *parts])
-
-
-def _packed(lines: Sequence[str]) -> Iterator[str]:
-    """The lines in as few paragraphs as hold them."""
-    part = ""
-    for line in lines:
-        if part and utf16(part) + len(_BREAK) + utf16(line) > PARAGRAPH_MAX:
-            yield part
-            part = ""
-        part = f"{part}{_BREAK}{line}" if part else line
-    if part:
-        yield part
 
 
 def _paragraph(ready: str) -> Widget:

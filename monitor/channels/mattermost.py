@@ -116,8 +116,7 @@ def _attachments(message: Message, pen: Pen) -> Iterator[Attachment]:
         size=lambda line: size(line) + 1,
     )
     yield from layout.cards
-    rest = [f"… and {layout.missing} more"] if layout.missing else []
-    if told := [*layout.lines, *rest] or ([] if layout.cards else [words.title(message, pen)]):
+    if told := [*layout.lines, *layout.more] or ([] if layout.cards else [words.title(message, pen)]):
         yield {"text": "\n".join(told)}
 
 

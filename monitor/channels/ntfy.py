@@ -180,9 +180,8 @@ def _text(message: Message, pen: Pen) -> str:
         card_size=lambda card: written(card) + 4,
         size=lambda line: written(line) + 1,
     )
-    missing = [f"… and {layout.missing} more"] if layout.missing else []
     lines = ["\n".join(layout.lines)] if layout.lines else []
-    return "\n\n".join([*layout.cards, *lines, *missing, last])
+    return "\n\n".join([*layout.cards, *lines, *layout.more, last])
 
 
 def _card(one: Numbered, pen: Pen) -> Iterator[str]:

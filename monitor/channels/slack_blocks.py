@@ -6,11 +6,11 @@ Facts: docs.slack.dev/reference/block-kit/blocks and docs.slack.dev/messaging/fo
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from monitor.channels import words
-from monitor.channels.text import clean, cut, fit, utf16
+from monitor.channels.text import clean, cut, fit, packed, utf16
 from monitor.channels.words import Pen
 from monitor.model.group import Message, Numbered
 from monitor.model.record import Entry
@@ -85,8 +85,7 @@ def _body(message: Message, pen: Pen) -> list[Block]:
         card_size=lambda blocks: sum(map(_size, blocks)),
     )
     shown = [block for card in layout.cards for block in card]
-    rest = [_section(f"… and {layout.missing} more")] if layout.missing else []
-    return [*shown, *(_section(part) for part in _packed(layout.lines)), *rest]
+    return [*shown, *map(_section, (*packed(layout.lines, SECTION_MAX), *layout.more))]
 
 
 def _card(one: Numbered, pen: Pen) -> Iterator[Block]:
@@ -107,18 +106,6 @@ def _line(entry: Entry, pen: Pen) -> str:
 
 def _footer(message: Message) -> Block:
     return {"type": "context", "elements": [_mrkdwn(" ".join(map(code, words.footer(message))))]}
-
-
-def _packed(lines: Sequence[str]) -> Iterator[str]:
-    """The lines in as few sections as hold them."""
-    part = ""
-    for line in lines:
-        if part and utf16(part) + 1 + utf16(line) > SECTION_MAX:
-            yield part
-            part = ""
-        part = f"{part}\n{line}" if part else line
-    if part:
-        yield part
 
 
 def _plain(raw: str, limit: int) -> Block:

@@ -125,10 +125,8 @@ def _body(message: Message, pen: Pen) -> Iterator[Element]:
     )
     for card in layout.cards:
         yield from card
-    for line in layout.lines:
+    for line in (*layout.lines, *layout.more):
         yield _block(_run(line))
-    if layout.missing:
-        yield _block(_run(f"… and {layout.missing} more"))
     yield {**_block(_run(" ".join(words.footer(message)), isSubtle=True, size="Small")), "separator": True}
 
 

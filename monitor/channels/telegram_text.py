@@ -81,8 +81,7 @@ def _text(message: Message, pen: Pen) -> str:
     )
     # One block of code for all lines, for what stands beyond the hundredth piece of markup has none.
     lines = [f"<pre>{escape(chr(10).join(layout.lines))}</pre>"] if layout.lines else []
-    missing = [f"… and {layout.missing} more"] if layout.missing else []
-    return "\n\n".join([first, *layout.cards, *lines, *missing, last])
+    return "\n\n".join([first, *layout.cards, *lines, *layout.more, last])
 
 
 def _card(one: Numbered, pen: Pen) -> Iterator[str]:

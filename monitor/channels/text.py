@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 #: C0 and C1 controls, soft hyphen, bidirectional overrides and isolates, zero-width and invisible characters,
 #: line and paragraph separators, lone surrogates, noncharacters, tags. Written as ranges of code points.
@@ -59,6 +59,18 @@ def cut(text: str, limit: int, size: Callable[[str], int] = utf16) -> str:
 def fit(text: str, limit: int, escape: Callable[[str], str]) -> str:
     """The escaped text, the raw one cut first until the escaped one fits: no escape is ever cut in two."""
     return escape(cut(text, limit, lambda raw: utf16(escape(raw))))
+
+
+def packed(lines: Iterable[str], most: int, between: str = "\n") -> Iterator[str]:
+    """The lines in as few pieces as hold them, each at most so long in UTF-16 units."""
+    part = ""
+    for line in lines:
+        if part and utf16(part) + len(between) + utf16(line) > most:
+            yield part
+            part = ""
+        part = f"{part}{between}{line}" if part else line
+    if part:
+        yield part
 
 
 def _joined(text: str, at: int) -> bool:

@@ -70,6 +70,11 @@ class Layout(Generic[T]):
     lines: tuple[str, ...]
     missing: int
 
+    @property
+    def more(self) -> tuple[str, ...]:
+        """The line that counts what is not shown, if anything is not."""
+        return (f"… and {self.missing} more",) if self.missing else ()
+
 
 def headline(message: Message, pen: Pen) -> str:
     """`[FIRING critical] HotWalletLow` and the like; a drill says so first, since nobody reads on at night."""
