@@ -7,8 +7,7 @@ pings everybody and `<url|name>` is a link, and no escape is documented, so a sp
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,12 +18,13 @@ from monitor.channels import words
 from monitor.channels.answers import failure
 from monitor.channels.base import ChannelSettings, SecretUrl, read
 from monitor.channels.http import Http, Reply
+from monitor.channels.poster import Poster
 from monitor.channels.text import clean, cut, fit, packed
 from monitor.channels.words import Pen
 from monitor.engine.ports import Channel
 from monitor.errors import DeliveryRejected
 from monitor.fields import RateLimit
-from monitor.model.group import Message, Numbered, Receipt
+from monitor.model.group import Message, Numbered
 from monitor.model.record import Entry
 
 Widget = dict[str, Any]
@@ -47,7 +47,7 @@ _HOST = "chat.googleapis.com"
 _HARMLESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9@-]*", re.ASCII)
 #: In a card's header nobody promises that text is HTML, or that it is not.
 _ALIKE = str.maketrans({"<": "‹", ">": "›", "&": "＆"})
-_HEADERS = {"Content-Type": "application/json; charset=UTF-8"}
+_CONTENT_TYPE = "application/json; charset=UTF-8"
 _BREAK = "<br>"
 #: A wrong key is told as a bad request.
 _BAD_KEY = "API key not valid"
@@ -72,19 +72,8 @@ class GoogleChat(ChannelSettings):
     url: Annotated[SecretUrl, AfterValidator(_whole)]
 
     def connect(self, http: Http) -> Channel:
-        return GoogleChatChannel(self, http)
-
-
-@dataclass(frozen=True, slots=True)
-class GoogleChatChannel:
-    spec: GoogleChat
-    http: Http
-
-    async def send(self, message: Message, now: datetime) -> Receipt:
-        """Post into the alerts' thread. A thread that is gone is begun anew by Google Chat itself."""
-        body = _encode(render(message, redact=bool(self.spec.redact)))
-        reply = await self.http.post(threaded(self.spec.url), body, _HEADERS, now, self.spec.timeout)
-        return Receipt(classify(reply), thread_key(message))
+        # A thread that is gone is begun anew by Google Chat itself.
+        return Poster(self, http, threaded(self.url), render, classify, _CONTENT_TYPE, thread_key)
 
 
 def threaded(url: SecretStr) -> SecretStr:

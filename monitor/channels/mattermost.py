@@ -7,8 +7,7 @@ Facts: developers.mattermost.com/integrate/webhooks/incoming and …/integrate/r
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -17,12 +16,13 @@ from monitor.channels import words
 from monitor.channels.answers import failure
 from monitor.channels.base import ChannelSettings, SecretUrl
 from monitor.channels.http import Http, Reply
+from monitor.channels.poster import Poster
 from monitor.channels.text import clean, cut, utf16
 from monitor.channels.words import Pen, Tone
 from monitor.engine.ports import Channel
 from monitor.errors import DeliveryRejected
 from monitor.fields import RateLimit
-from monitor.model.group import Message, Numbered, Receipt
+from monitor.model.group import Message, Numbered
 from monitor.model.record import Entry
 
 Attachment = dict[str, Any]
@@ -47,7 +47,6 @@ _NOT_THE_MESSAGE = re.compile(
     r"|\.(?:disabled|invalid|channel|user|permissions|channel_locked)\.app_error",
     re.IGNORECASE,
 )
-_HEADERS = {"Content-Type": "application/json"}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -60,18 +59,7 @@ class Mattermost(ChannelSettings):
     url: SecretUrl
 
     def connect(self, http: Http) -> Channel:
-        return MattermostChannel(self, http)
-
-
-@dataclass(frozen=True, slots=True)
-class MattermostChannel:
-    spec: Mattermost
-    http: Http
-
-    async def send(self, message: Message, now: datetime) -> Receipt:
-        """Post the message; only `200 ok` counts."""
-        body = _encode(render(message, redact=bool(self.spec.redact)))
-        return Receipt(classify(await self.http.post(self.spec.url, body, _HEADERS, now, self.spec.timeout)))
+        return Poster(self, http, self.url, render, classify)
 
 
 def classify(reply: Reply) -> str:

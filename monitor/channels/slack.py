@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, model_validator
 from monitor.channels.answers import Gone
 from monitor.channels.base import ChannelSettings, SecretUrl, ServerUrl, Token
 from monitor.channels.http import ECHO_MAX, Http, Reply
+from monitor.channels.poster import Poster
 from monitor.channels.refs import first_of, told
 from monitor.channels.slack_answers import GONE_ERRORS, Said, failure, read
 from monitor.channels.slack_blocks import render
@@ -23,7 +24,7 @@ from monitor.fields import RateLimit
 from monitor.model.group import Message, Receipt
 
 _API = "https://slack.com/api"
-_JSON = {"Content-Type": "application/json; charset=utf-8"}
+_CONTENT_TYPE = "application/json; charset=utf-8"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -51,19 +52,9 @@ class Slack(ChannelSettings):
         return self
 
     def connect(self, http: Http) -> Channel:
-        return SlackBot(self, http) if self.token is not None else SlackWebhook(self, http)
-
-
-@dataclass(frozen=True, slots=True)
-class SlackWebhook:
-    spec: Slack
-    http: Http
-
-    async def send(self, message: Message, now: datetime) -> Receipt:
-        """Post the message; only `200 ok` counts."""
-        assert self.spec.url is not None, "the settings made sure"
-        body = _encode(render(message, redact=bool(self.spec.redact)))
-        return Receipt(classify(await self.http.post(self.spec.url, body, _JSON, now, self.spec.timeout)))
+        if self.url is None:
+            return SlackBot(self, http)
+        return Poster(self, http, self.url, render, classify, _CONTENT_TYPE)
 
 
 def classify(reply: Reply) -> str:
@@ -111,7 +102,7 @@ class SlackBot:
     async def _call(self, method: str, payload: dict[str, Any], now: datetime) -> Said:
         """Only `200 {"ok": true}` counts. Raises DeliveryError: Gone when its message is."""
         assert self.spec.token is not None, "the settings made sure"
-        headers = {**_JSON, "Authorization": f"Bearer {self.spec.token.get_secret_value()}"}
+        headers = {"Content-Type": _CONTENT_TYPE, "Authorization": f"Bearer {self.spec.token.get_secret_value()}"}
         url = SecretStr(f"{self.spec.base_url}/{method}")
         reply = await self.http.post(
             url, _encode(payload), headers, now, self.spec.timeout, most=ECHO_MAX, secrets=self.spec.secrets()

@@ -8,8 +8,7 @@ adaptivecards.io/explorer/TextRun.html; Teams takes up to 28 kB a card, measured
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -20,12 +19,13 @@ from monitor.channels import words
 from monitor.channels.answers import failure
 from monitor.channels.base import ChannelSettings, SecretUrl, read
 from monitor.channels.http import Http, Reply
+from monitor.channels.poster import Poster
 from monitor.channels.text import clean, cut
 from monitor.channels.words import Pen, Tone
 from monitor.engine.ports import Channel
 from monitor.errors import DeliveryRejected
 from monitor.fields import RateLimit
-from monitor.model.group import Message, Numbered, Receipt
+from monitor.model.group import Message, Numbered
 from monitor.model.record import Entry
 
 Element = dict[str, Any]
@@ -47,7 +47,6 @@ _HARMLESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,59}", re.ASCII)
 _OFF = "WorkflowTriggerIsNotEnabled"
 #: The retired connectors told failures so, at 200.
 _FAILED = "Webhook message delivery failed"
-_HEADERS = {"Content-Type": "application/json"}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -71,18 +70,7 @@ class Teams(ChannelSettings):
     url: Annotated[SecretUrl, AfterValidator(_of_a_workflow)]
 
     def connect(self, http: Http) -> Channel:
-        return TeamsChannel(self, http)
-
-
-@dataclass(frozen=True, slots=True)
-class TeamsChannel:
-    spec: Teams
-    http: Http
-
-    async def send(self, message: Message, now: datetime) -> Receipt:
-        """Start the flow; that it has started is all it says."""
-        body = _encode(render(message, redact=bool(self.spec.redact)))
-        return Receipt(classify(await self.http.post(self.spec.url, body, _HEADERS, now, self.spec.timeout)))
+        return Poster(self, http, self.url, render, classify)
 
 
 def classify(reply: Reply) -> str:
