@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic.json_schema import GenerateJsonSchema
 
 from monitor.config import Config
-from monitor.fields import Threshold, duration_text
+from monitor.fields import Section, Threshold, duration_text
 from monitor.model.money import text
 from monitor.rules import AnyRule
 from monitor.ruletest import RuleTests
@@ -20,10 +20,10 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 WARNINGS_MAX = 20
 
 
-class RuleFile(BaseModel):
+class RuleFile(Section):
     """A rule file: `rules:` and a list."""
 
-    model_config = ConfigDict(extra="forbid", title="balance-monitor rules")
+    model_config = ConfigDict(title="balance-monitor rules")
 
     rules: tuple[AnyRule, ...] = Field(description="each with `alert`, its name, and `type`")
 

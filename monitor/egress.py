@@ -10,7 +10,9 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+from monitor.fields import Section
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -63,10 +65,8 @@ NetworkField = Annotated[
 ]
 
 
-class Egress(BaseModel):
+class Egress(Section):
     """`egress: {deny_private: true, allow: [10.0.0.0/8]}`"""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     deny_private: bool = Field(default=False, description="refuse every address that is not public")
     allow: tuple[NetworkField, ...] = Field(default=(), description="exceptions from deny_private")

@@ -45,8 +45,10 @@ UNREAD = "unread"
 _SECRET_MAX = 64 * 1024
 
 
-def _unnoted(_path: Path) -> None:
-    """For files that nobody wants to know of."""
+class Section(BaseModel):
+    """A part of a file: unchanging, without settings that nobody knows, and quiet of what stands in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Context:
     base: Path = field(default_factory=Path)
     secrets: bool = True
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    note: Callable[[Path], None] = _unnoted
+    note: Callable[[Path], None] = lambda _: None
 
 
 def _context(info: ValidationInfo) -> Context:
@@ -265,10 +267,8 @@ def _text_or_secret(value: object, info: ValidationInfo) -> str | SecretStr:
 TextOrSecret = Annotated[str | SecretStr, BeforeValidator(_text_or_secret), WithJsonSchema(_SECRET_SCHEMA)]
 
 
-class RateLimit(BaseModel):
+class RateLimit(Section):
     """`{requests: 10, per: 1s}`: at most so many requests (or the provider's credits) in any such time."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     requests: int = Field(ge=1, le=1_000_000)
     per: Duration

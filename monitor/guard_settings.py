@@ -4,9 +4,9 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from monitor.fields import Amount, Duration, Secret, duration
+from monitor.fields import Amount, Duration, Secret, Section, duration
 from monitor.guard import units
 from monitor.guard.hold import HOLDS_MAX, Terms
 from monitor.guard.policy import AuditMode, House, OnStale, Policy
@@ -14,10 +14,6 @@ from monitor.guard.policy import AuditMode, House, OnStale, Policy
 #: A hold must not outlive the caller's patience by much: money that nobody can spend is lost business.
 HOLD_MAX = timedelta(minutes=15)
 _NEVER = "never"
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 def _countable(value: Decimal) -> Decimal:
@@ -30,7 +26,7 @@ def _countable(value: Decimal) -> Decimal:
 GuardAmount = Annotated[Amount, AfterValidator(_countable)]
 
 
-class HoldTtl(_Section):
+class HoldTtl(Section):
     """`hold_ttl: {default: 30s, max: 15m}`: how long money is held for a bet that nobody decides."""
 
     default: Duration = Field(default=timedelta(seconds=30), gt=timedelta(0))
@@ -43,7 +39,7 @@ class HoldTtl(_Section):
         return self
 
 
-class Stakes(_Section):
+class Stakes(Section):
     """`amount: {min: "0.01", max: "10000"}`: a bet outside of it is refused."""
 
     min: GuardAmount = Decimal("0.01")
@@ -56,7 +52,7 @@ class Stakes(_Section):
         return self
 
 
-class Bankroll(_Section):
+class Bankroll(Section):
     """`bankroll: {account: hot-usdt, asset: USDT, close_below: 80_000, open_above: 100_000}`: the house side."""
 
     account: str
@@ -75,14 +71,14 @@ def _secrets(value: object) -> object:
     return value if isinstance(value, list | tuple) else [value]
 
 
-class SigningKey(_Section):
+class SigningKey(Section):
     """`{id: op-7, secret: [{env: OP7_NEW}, {env: OP7}]}`: two live secrets while one replaces the other."""
 
     id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")
     secret: Annotated[tuple[Secret, ...], BeforeValidator(_secrets)] = Field(min_length=1, max_length=2)
 
 
-class Signing(_Section):
+class Signing(Section):
     """`signing: {keys: […], window: 30s}`: every guard request must be signed, on top of its token."""
 
     keys: tuple[SigningKey, ...] = Field(min_length=1)
@@ -100,7 +96,7 @@ def _delay(value: object) -> timedelta | None:
     return None if value is None or value == _NEVER else duration(value)
 
 
-class GuardSettings(_Section):
+class GuardSettings(Section):
     """`guard: {…}`: what the pre-bet guard allows."""
 
     max_age: Duration = Field(default=timedelta(seconds=150), gt=timedelta(0), description="older facts are stale")

@@ -9,9 +9,9 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from monitor.fields import Amount, Duration
+from monitor.fields import Amount, Duration, Section
 from monitor.model.alert import Severity
 from monitor.model.event import Direction
 from monitor.rules.base import RESERVED_LABELS
@@ -27,11 +27,7 @@ ACCOUNTS_MAX = 100
 State = Literal["inactive", "pending", "firing", "resolved"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class WatchedAccount(_Part):
+class WatchedAccount(Section):
     """`{name: hot-usdt, provider: casino, labels: {role: hot}}`"""
 
     name: Name
@@ -46,7 +42,7 @@ class WatchedAccount(_Part):
         return self
 
 
-class Movement(_Part):
+class Movement(Section):
     """`{at: 90s, kind: withdraw, asset: USDT, amount: 250_000, direction: out}`: a row of the ledger"""
 
     at: Duration = Field(description="when it happened; read by the next poll that succeeds")
@@ -71,7 +67,7 @@ class AccountStory(WatchedAccount):
     events: tuple[Movement, ...] = ()
 
 
-class Meant(_Part):
+class Meant(Section):
     """Which alerts of a rule are meant: all of them, or those with these labels."""
 
     alert: str
@@ -105,7 +101,7 @@ def _one_of_two_forms(document: dict[str, Any]) -> None:
     document["oneOf"] = [{"required": one, "not": {"required": several}}, {"required": several, "not": not_both}]
 
 
-class RuleTest(_Part):
+class RuleTest(Section):
     """The story of an account (`account`, `series`, `events`) or of several (`accounts`), and what must come of it."""
 
     model_config = ConfigDict(json_schema_extra=_one_of_two_forms)
@@ -192,10 +188,10 @@ class RuleTest(_Part):
         return self
 
 
-class RuleTests(BaseModel):
+class RuleTests(Section):
     """A whole test file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", title="balance-monitor rule tests")
+    model_config = ConfigDict(title="balance-monitor rule tests")
 
     rules: tuple[str, ...] = Field(min_length=1, description="rule files or globs, relative to this file")
     config: str | None = Field(

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -29,7 +28,7 @@ from monitor.engine.inhibit import Inhibit
 from monitor.engine.route import Route
 from monitor.engine.silence_words import FiledSilence
 from monitor.errors import ConfigError
-from monitor.fields import Amount, Duration, Secret, duration_text, unread
+from monitor.fields import Amount, Duration, Secret, Section, duration_text, unread
 from monitor.guard_settings import GuardSettings
 from monitor.providers import AnyProvider
 from monitor.providers.price_feed import HttpJsonPrices
@@ -72,12 +71,10 @@ def _store_url(secret: SecretStr) -> SecretStr:
     return secret
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class Store(_Section):
+class Store(Section):
     """`store: {url: "embedded:./data"}`: where everything is kept."""
+
+    model_config = ConfigDict(populate_by_name=True)
 
     location: Annotated[Secret, AfterValidator(_store_url)] = Field(
         default=SecretStr("embedded:./data"),
@@ -110,7 +107,7 @@ class Store(_Section):
         return self.model_copy(update={"location": SecretStr(f"{_EMBEDDED}{base / self.directory}")})
 
 
-class Log(_Section):
+class Log(Section):
     """`log: {level: info, format: auto}`"""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -128,7 +125,7 @@ RateText = Annotated[
 ]
 
 
-class ApiToken(_Section):
+class ApiToken(Section):
     """`{name: casino, token: {env: GUARD_TOKEN}, scopes: [guard]}`"""
 
     name: Name
@@ -149,7 +146,7 @@ def _listen(value: object) -> str:
     return text
 
 
-class HttpApi(_Section):
+class HttpApi(Section):
     """`http: {listen: "127.0.0.1:8787", tokens: […]}`: the API, health checks and metrics."""
 
     listen: Annotated[str, BeforeValidator(_listen)] = "127.0.0.1:8787"
@@ -176,7 +173,7 @@ def polled(interval: timedelta) -> timedelta:
     return interval
 
 
-class Defaults(_Section):
+class Defaults(Section):
     """What holds for every provider and account that does not say otherwise."""
 
     interval: Annotated[Duration, AfterValidator(polled)] = timedelta(seconds=60)
@@ -190,14 +187,14 @@ class Defaults(_Section):
     )
 
 
-class ProviderPrices(_Section):
+class ProviderPrices(Section):
     """`{type: provider, max_age: 5m}`: the usd values that balance providers report."""
 
     type: Literal["provider"]
     max_age: Duration = Field(default=timedelta(minutes=5), gt=timedelta(0))
 
 
-class StaticPrices(_Section):
+class StaticPrices(Section):
     """`{type: static, prices: {USDT: "1"}}`: they do not age; a bare name holds on every network."""
 
     type: Literal["static"]
@@ -213,7 +210,7 @@ class StaticPrices(_Section):
 Price = Annotated[ProviderPrices | StaticPrices | HttpJsonPrices, Field(discriminator="type")]
 
 
-class History(_Section):
+class History(Section):
     """`history: {keep: 30d, max_points: 1000, max_events: 10_000}`: bounds per account and asset."""
 
     keep: Duration = Field(default=timedelta(days=30), ge=timedelta(minutes=1))
@@ -221,10 +218,10 @@ class History(_Section):
     max_events: int = Field(default=10_000, ge=1, le=10_000_000)
 
 
-class Settings(BaseModel):
+class Settings(Section):
     """A whole configuration file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", title="balance-monitor configuration")
+    model_config = ConfigDict(title="balance-monitor configuration")
 
     version: Literal[1]
     store: Store = Store()

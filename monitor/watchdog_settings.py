@@ -5,20 +5,18 @@ from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from monitor.channels.base import SecretUrl, insecure
 from monitor.egress import Egress, is_address
-from monitor.fields import Duration
+from monitor.fields import Duration, Section
 
 #: More often than this is no heartbeat but a load.
 BEAT_MIN = timedelta(seconds=1)
 
 
-class Heartbeat(BaseModel):
+class Heartbeat(Section):
     """`{url: {env: HC_PING}, every: 1m}`: a dead man's switch, pinged only while everything works."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: SecretUrl
     every: Duration = Field(default=timedelta(minutes=1), ge=BEAT_MIN, description="one ping each, at least 1s")
@@ -43,10 +41,8 @@ def _few(targets: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(targets))
 
 
-class Connectivity(BaseModel):
+class Connectivity(Section):
     """`connectivity: {targets: ["1.1.1.1:53"]}`: whom to ask whether it is we who are offline."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     targets: Annotated[tuple[Target, ...], AfterValidator(_few)] = Field(
         min_length=1, max_length=10, description="host:port that take TCP connections and have nothing to do with us"

@@ -8,11 +8,11 @@ from ipaddress import ip_address
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from monitor.channels.http import Http, sendable
 from monitor.engine.ports import Channel
-from monitor.fields import Context, Duration, RateLimit, Secret
+from monitor.fields import Context, Duration, RateLimit, Secret, Section
 from monitor.model.channel import BATCH_MAX
 
 #: The longest `timeout`: an attempt must end well before the delivery's lease does.
@@ -53,10 +53,9 @@ ServerUrl = Annotated[str, AfterValidator(_server)]
 SecretUrl = Annotated[Secret, AfterValidator(_posted_to)]
 
 
-class ChannelSettings(BaseModel):
+class ChannelSettings(Section):
     """What every channel may say. A subclass adds `type`, where it sends, and its secrets."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     #: The destination's own rate, used when `rate_limit` is not set; None for no limit.
     RATE: ClassVar[RateLimit | None] = None
     #: Messages that may be on their way to it at once, from one process. Where they must arrive in order: 1.

@@ -60,7 +60,7 @@ MailAddress = Annotated[str, AfterValidator(_checked)]
 class Email(ChannelSettings):
     """`mail: {type: email, smtp_url: {env: SMTP_URL}, from: monitor@example.com, to: [ops@example.com]}`"""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
     RATE: ClassVar[RateLimit | None] = RateLimit(requests=1, per=timedelta(seconds=1))
 
     type: Literal["email"]

@@ -13,7 +13,9 @@ from functools import cached_property, lru_cache
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+from monitor.fields import Section
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = 24 * 60
@@ -88,10 +90,8 @@ _ALL_DAY = (Range(0, _DAY),)
 _ALL_WEEK = (frozenset(range(7)),)
 
 
-class TimeInterval(BaseModel):
+class TimeInterval(Section):
     """`{times: ["08:00-12:00"], weekdays: [mon-fri], location: Europe/Malta}`"""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     times: tuple[Times, ...] = Field(
         default=_ALL_DAY, min_length=1, description="ranges of wall clock times; default: the whole day"

@@ -10,18 +10,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from monitor.fields import Duration
+from monitor.fields import Duration, Section
 from monitor.model.group import Group, Hush, Item, Told
 from monitor.model.record import Entry
 from monitor.model.target import Target
 
 
-class Step(BaseModel):
+class Step(Section):
     """`{after: 10m, channels: [pager]}`: who is told when nobody has acknowledged an alert for that long."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     after: Duration = Field(gt=timedelta(0), description="since it fired, or rose after it was acknowledged")
     channels: tuple[str, ...] = Field(min_length=1)

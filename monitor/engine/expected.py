@@ -4,10 +4,10 @@ from collections.abc import Collection, Container, Iterable, Iterator, Mapping, 
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from monitor.engine.calendar import TimeInterval, last_window, window
-from monitor.fields import Amount, suggestion
+from monitor.fields import Amount, Section, suggestion
 from monitor.model.expected import Expected, address
 from monitor.model.record import Account
 from monitor.model.window import micros
@@ -16,10 +16,8 @@ from monitor.model.window import micros
 Intervals = Mapping[str, Sequence[TimeInterval]]
 
 
-class ExpectedTransfer(BaseModel):
+class ExpectedTransfer(Section):
     """`{name: payroll, account: hot-usdt, asset: USDT, up_to: 180_000, active: [friday-morning]}`"""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,128}$", description="unique; told with every movement it covers")
     account: str

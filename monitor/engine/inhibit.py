@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from monitor.engine.notice import labels_of
+from monitor.fields import Section
 from monitor.model.labels import Labels, Matcher, compile_match
 from monitor.model.record import Entry
 from monitor.model.source import Source
@@ -24,10 +25,8 @@ LINGER = timedelta(minutes=1)
 _Match = Mapping[str, str | tuple[str, ...]]
 
 
-class Inhibit(BaseModel):
+class Inhibit(Section):
     """`{source: {rule_type: provider_down}, target: {rule_type: stale}, equal: [provider]}`"""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: _Match = Field(min_length=1, description="alerts that keep others quiet: label → value, list, or glob")
     target: _Match = Field(min_length=1, description="alerts that are kept quiet while a source fires")

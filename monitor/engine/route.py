@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from monitor.engine.escalate import Escalations, Step
-from monitor.fields import Duration, suggestion
+from monitor.fields import Duration, Section, suggestion
 from monitor.model.event import digest
 from monitor.model.labels import Labels, compile_match
 from monitor.model.target import Target
@@ -29,10 +29,10 @@ REPEAT_MIN = timedelta(seconds=1)
 _NO_ESCALATIONS: Escalations = {}
 
 
-class Route(BaseModel):
+class Route(Section):
     """`{match: {severity: critical}, channels: [ops], group_wait: 0s}`: the rest is the parent's."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     channels: tuple[str, ...] | None = Field(default=None, description="default at the root: every channel")
     match: Mapping[str, str | tuple[str, ...]] = Field(default_factory=dict, description="label → value, list, or glob")

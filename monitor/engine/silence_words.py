@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, Self, TypedDict
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from monitor.fields import Amount, Duration, suggestion
+from monitor.fields import Amount, Duration, Section, suggestion
 from monitor.model.money import text
 from monitor.model.silence import TEXT_MAX, Silence, State, Unless, silence_id
 from monitor.model.snapshot import MEASURES
@@ -48,10 +48,8 @@ def one_line(value: str) -> str:
 Words = Annotated[str, Field(min_length=1, max_length=TEXT_MAX, pattern=r"\S"), AfterValidator(one_line)]
 
 
-class SilenceUnless(BaseModel):
+class SilenceUnless(Section):
     """`{measure: equity, below: 50_000}`"""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     measure: Annotated[str, AfterValidator(_measure)]
     below: Amount | None = None
@@ -68,10 +66,8 @@ class SilenceUnless(BaseModel):
         return Unless(self.measure, self.below, self.above)
 
 
-class _Said(BaseModel):
+class _Said(Section):
     """What every silence says."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     match: Mapping[str, str | tuple[str, ...]] = Field(
         min_length=1, description="label → value, list, or glob, as in routes"

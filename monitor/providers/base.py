@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from monitor.engine.ports import Provider, Windows
-from monitor.fields import Duration, Percentage, RateLimits, Secret
+from monitor.fields import Duration, Percentage, RateLimits, Secret, Section
 from monitor.providers.http import Http
 
 
@@ -32,18 +32,14 @@ Url = Annotated[str, AfterValidator(_url)]
 BaseUrl = Annotated[str, AfterValidator(_url), AfterValidator(lambda url: url.rstrip("/"))]
 
 
-class ApiKey(BaseModel):
+class ApiKey(Section):
     """`{api_key: {env: NAME}}`"""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     api_key: Secret
 
 
-class Timetable(BaseModel):
+class Timetable(Section):
     """When to poll: an interval or a cron line, of the account, its provider or `defaults`, the nearest."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     interval: Duration | None = Field(default=None, description="time between polls; default 60s, at least 100ms")
     cron: str | None = Field(default=None, description="five Unix fields, instead of interval")

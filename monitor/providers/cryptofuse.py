@@ -14,12 +14,12 @@ from functools import partial
 from typing import ClassVar, Literal, Self
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from yarl import URL
 
 from monitor.engine.ports import Budget
 from monitor.errors import ProviderGarbled, ProviderRefused
-from monitor.fields import RateLimits, Secret
+from monitor.fields import RateLimits, Secret, Section
 from monitor.model.record import Account, Answer, Record
 from monitor.providers.answers import Reply, accept
 from monitor.providers.base import AccountSettings, ApiKey, BaseUrl, ProviderSettings, Url
@@ -39,10 +39,8 @@ PATHS: Mapping[Shape, str] = {
 MAX_NOTED = 10_000
 
 
-class OAuth(BaseModel):
+class OAuth(Section):
     """`{client_id, client_secret}`: OAuth client credentials, exchanged for a token that is renewed early."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     client_id: Secret
     client_secret: Secret

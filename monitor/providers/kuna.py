@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from monitor.engine.ports import Budget
 from monitor.errors import ProviderGarbled, ProviderRefused
-from monitor.fields import RateLimit, RateLimits, Secret
+from monitor.fields import RateLimit, RateLimits, Secret, Section
 from monitor.model.record import Account, Answer, Record
 from monitor.providers.answers import accept, cut
 from monitor.providers.base import AccountSettings, ApiKey, BaseUrl, ProviderSettings
@@ -21,10 +21,8 @@ from monitor.providers.tokens import Auth, Bearer, Fixed, Token, jwt_renewal, re
 MAX_NOTED = 10_000
 
 
-class Login(BaseModel):
+class Login(Section):
     """`{merchant_id, login, password}`, for those without an API key. Their page shows no login body."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     merchant_id: Secret
     login: Secret | None = None

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from monitor.engine.ports import Budget, Windows
 from monitor.errors import ProviderError, ProviderRefused, ProviderThrottled, ProviderUnreachable
-from monitor.fields import Duration
+from monitor.fields import Duration, Section
 from monitor.model.event import Ledger, walk
 from monitor.model.record import Account, Answer, Record
 from monitor.providers.answers import accept, redacted
@@ -54,10 +54,8 @@ HIDDEN_AFTER = 2
 MAX_DOUBTS = 100
 
 
-class Events(BaseModel):
+class Events(Section):
     """`{start_from: now}`, or a time: what happened since then is told at the first poll."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     start_from: Since = "now"
 

@@ -15,11 +15,11 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from monitor.engine.ports import Budget
 from monitor.errors import ProviderGarbled
-from monitor.fields import Duration, TextOrSecret, duration_text
+from monitor.fields import Duration, Section, TextOrSecret, duration_text
 from monitor.model.money import exact
 from monitor.providers.answers import MAX_CODE, accept, cut, envelope
 from monitor.providers.http import Http
@@ -118,11 +118,9 @@ def _plain(value: SecretStr | str) -> str:
     return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
-class HttpJsonPrices(BaseModel):
+class HttpJsonPrices(Section):
     """`{type: http_json, url: "https://…", path: "[].{asset: symbol, price: price_usd}", max_age: 15m}`: fetched by
     one process for all. Assets are matched without regard to case; the first of two prices holds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     type: Literal["http_json"]
     url: Annotated[str, AfterValidator(_url)]

@@ -10,8 +10,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from monitor.fields import Section
 from monitor.model.alert import Severity
 from monitor.model.money import text
 from monitor.model.record import Account
@@ -29,10 +30,8 @@ _OF_ALERTS = frozenset({"rule", "rule_type", "severity"})
 OWN = frozenset({"account", "provider", "asset"})
 
 
-class Aggregate(BaseModel):
+class Aggregate(Section):
     """`aggregate: {by: [asset], unit: usd}`: one sum for each combination of these labels"""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     by: tuple[str, ...] = Field(
         default=(), max_length=8, description="`asset`, `account`, `provider`, or labels of the accounts; none: one sum"

@@ -5,9 +5,9 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from monitor.fields import Duration, Threshold, ThresholdField, duration_text
+from monitor.fields import Duration, Section, Threshold, ThresholdField, duration_text
 from monitor.model.alert import Severity, Verdict
 from monitor.model.extremes import extreme
 from monitor.model.money import ZERO, subtract, text
@@ -23,10 +23,8 @@ from monitor.rules.yardstick import Levels, Yardstick, shares
 _KEYS: tuple[Literal["falls_by", "rises_by"], ...] = ("falls_by", "rises_by")
 
 
-class ChangeLevel(BaseModel):
+class ChangeLevel(Section):
     """`{falls_by: 50_000}` or `{falls_by: 25%}`; all levels of a rule look the same way"""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     falls_by: ThresholdField | None = None
     rises_by: ThresholdField | None = None

@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import ClassVar, Literal, Self
 
 from jinja2 import Template
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from monitor.fields import Duration, ThresholdField  # as people write them
+from monitor.fields import Duration, Section, ThresholdField  # as people write them
 from monitor.model.alert import SEVERITIES, Severity
 from monitor.model.damping import Flap, Renotify
 from monitor.model.labels import Matcher, compile_match
@@ -29,10 +29,9 @@ ANNOTATIONS_MAX = 16
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 
-class RuleBase(BaseModel):
+class RuleBase(Section):
     """Settings that every rule has."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     #: Each rule type narrows this to its own name.
     type: str
     #: True for a rule that judges a provider as a whole, not its accounts.

@@ -7,9 +7,9 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from monitor.fields import Amount, Threshold, ThresholdField
+from monitor.fields import Amount, Section, Threshold, ThresholdField
 from monitor.model.alert import SEVERITIES, Severity
 from monitor.model.money import text
 from monitor.rules.mistakes import mistake
@@ -24,10 +24,8 @@ def check_window(window: timedelta, key: str = "within") -> None:
         raise ValueError(f"`{key}` is at least 1s and at most 366d")
 
 
-class LowLevel(BaseModel):
+class LowLevel(Section):
     """`{below: 80_000, resolve_above: 100_000}`"""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     below: Amount
     resolve_above: Amount | None = Field(default=None, description="once firing, good only above this")
@@ -38,10 +36,8 @@ class LowLevel(BaseModel):
         return self
 
 
-class HighLevel(BaseModel):
+class HighLevel(Section):
     """`{above: 1_000_000, resolve_below: 900_000}`"""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     above: Amount
     resolve_below: Amount | None = Field(default=None, description="once firing, good only below this")
@@ -52,10 +48,8 @@ class HighLevel(BaseModel):
         return self
 
 
-class FlowLevel(BaseModel):
+class FlowLevel(Section):
     """`{above: 50_000}` or `{above: 25%}`"""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     above: ThresholdField
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from monitor.fields import Duration, duration_text
+from monitor.fields import Duration, Section, duration_text
 from monitor.model.damping import FLAP
 from monitor.model.event import Event
 from monitor.model.money import text
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from monitor.rules.base import RuleBase
 
 
-class FlapLimit(BaseModel):
+class FlapLimit(Section):
     """`{max: 6, within: 10m}`: more changes than that are held as one firing alert until it is calm"""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     max: int = Field(default=FLAP.max, ge=1, le=100, description="how often it may fire, change its level and resolve")
     within: Duration = Field(default=FLAP.within, gt=timedelta(0), le=timedelta(days=1))

@@ -6,9 +6,9 @@ from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from monitor.fields import Amount, Duration, duration_text, threshold
+from monitor.fields import Amount, Duration, Section, duration_text, threshold
 from monitor.model.alert import Severity, Verdict
 from monitor.model.money import RATIO, ZERO, divide, multiply, subtract, text
 from monitor.model.pace import nearest_rank, outflows, rounded
@@ -40,10 +40,8 @@ def _share(value: object) -> object:
     return value
 
 
-class RunwayLevel(BaseModel):
+class RunwayLevel(Section):
     """`{below: 24h, resolve_above: 48h}`"""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     below: Duration = Field(gt=_NO_TIME)
     resolve_above: Duration | None = Field(default=None, description="once firing, good only above this")
