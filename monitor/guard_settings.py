@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
+from monitor.channels.base import as_list
 from monitor.fields import Amount, Duration, Secret, Section, duration
 from monitor.guard import units
 from monitor.guard.hold import HOLDS_MAX, Terms
@@ -67,15 +68,11 @@ class Bankroll(Section):
         return self
 
 
-def _secrets(value: object) -> object:
-    return value if isinstance(value, list | tuple) else [value]
-
-
 class SigningKey(Section):
     """`{id: op-7, secret: [{env: OP7_NEW}, {env: OP7}]}`: two live secrets while one replaces the other."""
 
     id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")
-    secret: Annotated[tuple[Secret, ...], BeforeValidator(_secrets)] = Field(min_length=1, max_length=2)
+    secret: Annotated[tuple[Secret, ...], BeforeValidator(as_list)] = Field(min_length=1, max_length=2)
 
 
 class Signing(Section):

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 
 from monitor.channels.alertmanager_alerts import alerts_of, posted
 from monitor.channels.answers import failure
-from monitor.channels.base import ChannelSettings, SecretUrl, read
+from monitor.channels.base import ChannelSettings, SecretUrl, as_list, read
 from monitor.channels.http import Http, Reply
 from monitor.channels.singly import verdict
 from monitor.engine.ports import Channel
@@ -41,10 +41,6 @@ _encode = msgspec.json.Encoder().encode
 _Failed = Mapping[int, DeliveryError]
 
 
-def _as_list(value: object) -> object:
-    return value if isinstance(value, list | tuple) else [value]
-
-
 def _before_the_api(url: SecretStr, info: ValidationInfo) -> SecretStr:
     parts = urlsplit(url.get_secret_value()) if read(info) else urlsplit("")
     if parts.query or parts.fragment or _API.search(parts.path):
@@ -62,7 +58,7 @@ class Alertmanager(ChannelSettings):
     TOGETHER: ClassVar[bool] = False
 
     type: Literal["alertmanager"]
-    url: Annotated[tuple[BaseUrl, ...], BeforeValidator(_as_list, json_schema_input_type=_Urls)] = Field(
+    url: Annotated[tuple[BaseUrl, ...], BeforeValidator(as_list, json_schema_input_type=_Urls)] = Field(
         min_length=1, max_length=INSTANCES_MAX, description="before /api/v2/alerts; of a cluster every instance's"
     )
     beat: Duration = Field(

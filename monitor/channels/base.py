@@ -26,6 +26,11 @@ def read(info: ValidationInfo) -> bool:
     return not isinstance(info.context, Context) or info.context.secrets
 
 
+def as_list(value: object) -> object:
+    """One value may stand for a list of one."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
 def _posted_to(url: SecretStr, info: ValidationInfo) -> SecretStr:
     if read(info):
         sendable(url.get_secret_value())

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 
-from monitor.channels.base import ChannelSettings, ServerUrl, insecure, read
+from monitor.channels.base import ChannelSettings, ServerUrl, as_list, insecure, read
 from monitor.channels.http import Http
 from monitor.channels.pagerduty_events import CLIENT, TEST_KEY, Level, classify, dedup_key, event, resolve
 from monitor.channels.singly import Singly
@@ -37,10 +37,6 @@ def _integration(key: SecretStr, info: ValidationInfo) -> SecretStr:
     return key
 
 
-def _as_list(value: object) -> object:
-    return value if isinstance(value, list | tuple) else [value]
-
-
 RoutingKey = Annotated[Secret, AfterValidator(_integration)]
 _Keys = RoutingKey | Annotated[tuple[RoutingKey, ...], Field(min_length=1, max_length=2)]
 
@@ -51,7 +47,7 @@ class PagerDuty(ChannelSettings):
     TOGETHER: ClassVar[bool] = False
 
     type: Literal["pagerduty"]
-    routing_key: Annotated[tuple[RoutingKey, ...], BeforeValidator(_as_list, json_schema_input_type=_Keys)] = Field(
+    routing_key: Annotated[tuple[RoutingKey, ...], BeforeValidator(as_list, json_schema_input_type=_Keys)] = Field(
         min_length=1, max_length=2, description="of an `Events API V2` integration; [new, old] while incidents are open"
     )
     severities: Mapping[Severity, Level] = Field(

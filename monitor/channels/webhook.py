@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import standardwebhooks
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 
-from monitor.channels.base import ChannelSettings, SecretUrl, read
+from monitor.channels.base import ChannelSettings, SecretUrl, as_list, read
 from monitor.channels.http import Http, Reply
 from monitor.channels.webhook_formats import CONTENT_TYPES, Format, render
 from monitor.engine.ports import Channel
@@ -35,10 +35,6 @@ def _signing(secret: SecretStr, info: ValidationInfo) -> SecretStr:
     return secret
 
 
-def _as_list(value: object) -> object:
-    return value if isinstance(value, list | tuple) else [value]
-
-
 SigningSecret = Annotated[Secret, AfterValidator(_signing)]
 _Secrets = SigningSecret | Annotated[tuple[SigningSecret, ...], Field(max_length=2)]
 
@@ -48,7 +44,7 @@ class Webhook(ChannelSettings):
 
     type: Literal["webhook"]
     url: SecretUrl
-    secret: Annotated[tuple[SigningSecret, ...], BeforeValidator(_as_list, json_schema_input_type=_Secrets)] = Field(
+    secret: Annotated[tuple[SigningSecret, ...], BeforeValidator(as_list, json_schema_input_type=_Secrets)] = Field(
         default=(), max_length=2, description="whsec_…; [new, old] while rotating; unsigned without"
     )
 

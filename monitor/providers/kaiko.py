@@ -13,12 +13,13 @@ from monitor.fields import Duration
 from monitor.model.event import Ledger, Walked, walk
 from monitor.model.money import ZERO
 from monitor.model.record import Account, Answer, Record
+from monitor.model.window import micros
 from monitor.providers.base import AccountSettings, ApiKey, BaseUrl, ProviderSettings
 from monitor.providers.http import Http
 from monitor.providers.kaiko_audit import Asked, Audit, Capped, Found
 from monitor.providers.kaiko_reading import Reading, combine, events_of, imported_of, ledger_row, priced
 from monitor.providers.kaiko_rows import ASSET, Row, covers_everything, newest, older_block_follows
-from monitor.providers.times import late_before, since_epoch
+from monitor.providers.times import late_before
 
 #: Row keys remembered of an address. Fewer than one walk reads, so that every walk gets further.
 KEEP = 5_000
@@ -179,7 +180,7 @@ class KaikoProvider:
         ledger = reading.ledger
         if ledger is None:
             # Rows that come later are news; but of what we were not shown, only the newest may be.
-            floor = 0 if covered else max(0, since_epoch(job.now) - self._overlap)
+            floor = 0 if covered else max(0, micros(job.now) - self._overlap)
             ledger = Ledger(checkpoint=0, floor=floor)
         if self._spec.empty == "zero" or (self._spec.empty == "auto" and covered):
             return replace(reading, ledger=ledger, balance=ZERO, usd=ZERO)
@@ -232,7 +233,7 @@ class KaikoProvider:
             [ledger_row(row, address) for row in rows],
             overlap=self._overlap,
             keep=min(KEEP, max(1, self._spec.page_size * self._spec.max_pages // 2)),
-            now=since_epoch(job.now),
+            now=micros(job.now),
             since=since,
             until=until,
         )

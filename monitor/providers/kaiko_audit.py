@@ -6,10 +6,10 @@ from datetime import datetime
 
 from monitor.engine.ports import Budget
 from monitor.errors import ProviderError, ProviderGarbled, ProviderRefused
+from monitor.model.window import moment
 from monitor.providers.answers import Reply, accept, redacted
 from monitor.providers.http import Http
 from monitor.providers.kaiko_rows import Page, Row, Sort, echoed, follow, in_order, parse, trusted
-from monitor.providers.times import moment
 
 PATH = "/v2/data/wallet.v1/audit"
 

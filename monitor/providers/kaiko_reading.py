@@ -10,9 +10,9 @@ from monitor.model.event import Correction, Event, Ledger, LedgerRow, Walked, di
 from monitor.model.money import EXACT, subtract, total
 from monitor.model.record import Account, Answer
 from monitor.model.snapshot import Snapshot
+from monitor.model.window import moment
 from monitor.providers.answers import cut
 from monitor.providers.kaiko_rows import ASSET, Row, usd_of
-from monitor.providers.times import moment
 
 #: The vendor prices a balance at its last transaction; older than this it is no price any more.
 USD_MAX_AGE = timedelta(hours=2)

@@ -11,9 +11,10 @@ import msgspec
 
 from monitor.errors import ProviderGarbled, ProviderRefused
 from monitor.model.money import exact
+from monitor.model.window import micros
 from monitor.providers.answers import cut
 from monitor.providers.http import decode
-from monitor.providers.times import micros, since_epoch
+from monitor.providers.times import micros_of
 
 ASSET = "BTC"
 #: Hosts of the vendor's regions; a page of one may point to another and is followed with the key.
@@ -48,7 +49,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     @property
     def at(self) -> int:
         """Microseconds since 1970."""
-        return micros(self.timestamp)
+        return micros_of(self.timestamp)
 
     @property
     def place(self) -> tuple[int, int, int]:
@@ -134,9 +135,9 @@ def echoed(page: Page, name: str, sent: str) -> None:
 def _instant(text: object) -> int | None:
     try:
         if isinstance(text, int) or (isinstance(text, str) and text.isdecimal()):
-            return micros(int(text)) // 1000
+            return micros_of(int(text)) // 1000
         given = datetime.fromisoformat(str(text))
-        return since_epoch(given if given.tzinfo else given.replace(tzinfo=UTC)) // 1000
+        return micros(given if given.tzinfo else given.replace(tzinfo=UTC)) // 1000
     except (ValueError, OverflowError):
         return None
 

@@ -12,6 +12,7 @@ from monitor.errors import ProviderError, ProviderRefused, ProviderThrottled, Pr
 from monitor.fields import Duration, Section
 from monitor.model.event import Ledger, walk
 from monitor.model.record import Account, Answer, Record
+from monitor.model.window import micros
 from monitor.providers.answers import accept, redacted
 from monitor.providers.base import AccountSettings, ApiKey, BaseUrl, ProviderSettings
 from monitor.providers.http import Http
@@ -39,7 +40,7 @@ from monitor.providers.pacifica_rows import (
     snapshot,
     wait,
 )
-from monitor.providers.times import Since, late_before, since_epoch
+from monitor.providers.times import Since, late_before
 
 T = TypeVar("T")
 
@@ -199,7 +200,7 @@ class PacificaProvider:
         ledger = job.record.ledgers.get(STREAM)
         base = ledger
         if base is None and start is not None:
-            base = Ledger(checkpoint=since_epoch(start), floor=since_epoch(start))
+            base = Ledger(checkpoint=micros(start), floor=micros(start))
         dig = memory.dig if memory.dig and memory.dig.base == base else Dig(base)
         # Whatever happened while we dig is above it: look again at the next poll.
         unfinished, memory.dig, memory.signature = memory.dig is dig, None, None
@@ -238,7 +239,7 @@ class PacificaProvider:
             [ledger_row(row) for row in rows],
             overlap=self._spec.overlap // timedelta(microseconds=1),
             keep=KEEP,
-            now=since_epoch(job.now),
+            now=micros(job.now),
             since=dig.since,
         )
         late = late_before(job.record, job.now, self._spec.overlap, behind=memory.behind)

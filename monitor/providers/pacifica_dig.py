@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from monitor.model.event import Ledger, numbered
+from monitor.model.window import moment
 from monitor.providers.pacifica_rows import Page, Row, ledger_row
-from monitor.providers.times import moment
 
 #: Rows kept in memory (about 15 MB). A longer gap is given up, aloud.
 MAX_ROWS = 50_000

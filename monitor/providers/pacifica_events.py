@@ -8,9 +8,9 @@ from decimal import Decimal
 from monitor.model.event import Correction, Direction, Event, Ledger, Walked, digest
 from monitor.model.money import ZERO, add, subtract
 from monitor.model.record import Account
+from monitor.model.window import moment
 from monitor.providers.answers import cut
 from monitor.providers.pacifica_rows import ASSET, KINDS, Row
-from monitor.providers.times import moment
 
 #: Nothing occurred before.
 _NEVER = datetime.fromtimestamp(0, UTC)

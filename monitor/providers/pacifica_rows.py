@@ -15,7 +15,7 @@ from monitor.model.record import Account
 from monitor.model.snapshot import Measures, Snapshot
 from monitor.providers.answers import Headers, cut, retry_after
 from monitor.providers.http import decode
-from monitor.providers.times import micros
+from monitor.providers.times import micros_of
 
 ASSET = "USDC"
 #: Every `event_type` in the vendor's pages and in ccxt, and which way it goes when no balance tells.
@@ -89,7 +89,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     @property
     def at(self) -> int:
         """Microseconds since 1970."""
-        return micros(self.created_at)
+        return micros_of(self.created_at)
 
 
 class Page(msgspec.Struct, frozen=True):

@@ -1,14 +1,11 @@
 """Provider timestamps, whose unit is told by their size and not by the documentation."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from monitor.model.record import Record
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 #: From, to (exclusive), nanoseconds each: 2001 to 2286 in seconds, milliseconds, microseconds, nanoseconds.
 _UNITS = ((10**9, 10**9), (10**12, 10**6), (10**15, 10**3), (10**18, 1))
@@ -25,22 +22,12 @@ def _since(value: object, check: ValidatorFunctionWrapHandler) -> object:
 Since = Annotated[Literal["now"] | AwareDatetime, WrapValidator(_since)]
 
 
-def micros(stamp: int) -> int:
+def micros_of(stamp: int) -> int:
     """A timestamp of seconds, ms, µs or ns as whole microseconds since 1970; ValueError for anything else."""
     for least, nanoseconds in _UNITS:
         if least <= stamp < 10 * least:
             return stamp * nanoseconds // 1000
     raise ValueError(f"{stamp} is no timestamp of this or the next centuries")
-
-
-def moment(at: int) -> datetime:
-    """Microseconds since 1970 as an aware UTC time, exactly."""
-    return _EPOCH + at * _MICROSECOND
-
-
-def since_epoch(at: datetime) -> int:
-    """An aware time as microseconds since 1970, exactly."""
-    return (at - _EPOCH) // _MICROSECOND
 
 
 def late_before(record: Record, now: datetime, overlap: timedelta, *, behind: bool = False) -> datetime:
