@@ -74,18 +74,19 @@ class Daemon:
             self.store = await self._open_store(stack)
             self.session = await stack.enter_async_context(new_session(self.config.egress))
             self.chat_session = await stack.enter_async_context(new_chat_session(self.config.egress))
-            self.duties = Duties(self.store, self.gauges, self.metrics, self.clock, self.concerns)
+            crew = self._new_crew(self.config)
+            self.duties = Duties(crew, self.store, self.gauges, self.metrics, self.clock, self.concerns)
             vitals = Vitals(self.duties, self.lookout)
             door = Http(self.chat_session, wall_clock)
             self.heart = Heart(self.clock, self.metrics.beats, vitals, door, lambda: self.config.heartbeats)
             self.guard_staff = GuardStaff(self.store, self.clock, self.metrics.guard, self.guardwatch.late)
-            self._employ(self.config, self._new_crew(self.config))
+            self._employ(self.config, crew)
             stack.push_async_callback(self._finish)
             # It takes a while with many accounts, so before there is anything to hold up.
             calm_collector()
             await self.crew.prepare()
             self.crew.start()
-            await self.duties.start(self.crew, *self._own_duties())
+            await self.duties.start(*self._own_duties())
             if "poll" in self.roles:
                 stack.callback(listen(self.url, lambda: self.crew).cancel)
             if "api" in self.roles:
@@ -221,7 +222,7 @@ class Daemon:
         self._retire(self.crew)
         self._employ(config, crew)
         crew.start()
-        self.duties.follow(crew)
+        self.duties.crew = crew
         if "api" in self.roles:
             self.front.follow(config, crew)
         await crew.probe()

@@ -90,23 +90,24 @@ class Duty:
 
 
 class Duties:
-    """Runs the duties of a process over the crew of the day."""
+    """Runs the duties of a process over `crew`, that of the day."""
 
-    def __init__(self, store: RedisStore, gauges: Gauges, metrics: Metrics, clock: Clock, concerns: Concerns) -> None:
-        self.store, self.gauges, self.metrics, self.clock, self.concerns = store, gauges, metrics, clock, concerns
+    def __init__(
+        self, crew: Crew, store: RedisStore, gauges: Gauges, metrics: Metrics, clock: Clock, concerns: Concerns
+    ) -> None:
+        self.crew, self.store = crew, store
+        self.gauges, self.metrics, self.clock, self.concerns = gauges, metrics, clock, concerns
         self._outlook = ChannelOutlook(metrics, concerns)
         self.rung_at = clock()
         self.lag = timedelta(0)
         self.store_up = True
-        self._crew: Crew | None = None
         self._epochs: tuple[bytes | None, ...] = ()
         self._to_enrol = False
         self._scheduler = AsyncIOScheduler()
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self, crew: Crew, *more: Duty) -> None:
+    async def start(self, *more: Duty) -> None:
         """Begin to ring, for these duties too."""
-        self._crew = crew
         duties = (
             Duty("note", self._note, NOTE_EVERY),
             Duty("sweep", self._sweep, SWEEP_EVERY),
@@ -135,10 +136,6 @@ class Duties:
         self._tasks.append(asyncio.create_task(self._heartbeat()))
         self._scheduler.start()
 
-    def follow(self, crew: Crew) -> None:
-        """Serve another crew from now on (a reload)."""
-        self._crew = crew
-
     async def stop(self) -> None:
         """Ring no more; what the last polls showed is noted by `Crew.flush`."""
         if self._scheduler.running:
@@ -150,16 +147,10 @@ class Duties:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    @property
-    def crew(self) -> Crew | None:
-        """Whom it serves; None before the start."""
-        return self._crew
-
     async def _note(self) -> None:
         self.rung_at = self.clock()
         try:
-            assert self._crew is not None
-            for poller in self._crew.pollers.values():
+            for poller in self.crew.pollers.values():
                 await poller.note()
             await self.store.ping()
         except StoreUnavailable as error:
@@ -177,8 +168,7 @@ class Duties:
         self.metrics.store(up=up)
 
     async def _sweep(self) -> None:
-        assert self._crew is not None
-        if "deliver" not in self._crew.roles:
+        if "deliver" not in self.crew.roles:
             return
         while await self.store.sweep(SWEEP_MAX) == SWEEP_MAX:
             pass
@@ -191,8 +181,7 @@ class Duties:
             self.concerns.report(
                 "StateLost", f"{len(lost)} of its {len(epochs)} partitions were found empty", lasts=LOSS_TOLD
             )
-            assert self._crew is not None
-            await self.store.quarantine_partitions(lost, self._crew.config.guard.terms())
+            await self.store.quarantine_partitions(lost, self.crew.config.guard.terms())
             # Before the marks are set again: whoever dies in between leaves the loss to be found once more.
             await self.concerns.tell(self.store)
             await self.store.seed_epochs()
@@ -200,38 +189,31 @@ class Duties:
         self._epochs = epochs
         if self._to_enrol:
             # Also where another process was the first to notice: its accounts may not be ours.
-            assert self._crew is not None
-            await self._crew.enrol()
+            await self.crew.enrol()
             self._to_enrol = False
 
     async def _hold(self) -> None:
-        assert self._crew is not None
-        await self._crew.hold()
+        await self.crew.hold()
 
     async def _prices(self) -> None:
-        assert self._crew is not None
-        await self._crew.feeds.refresh(self.store, self.metrics)
+        await self.crew.feeds.refresh(self.store, self.metrics)
 
     async def _channels(self) -> None:
-        assert self._crew is not None
-        if "deliver" in self._crew.roles:
-            self._outlook.take(await self.store.channel_health(self._crew.deliverers))
+        if "deliver" in self.crew.roles:
+            self._outlook.take(await self.store.channel_health(self.crew.deliverers))
 
     async def _silences(self) -> None:
-        assert self._crew is not None
-        await self._crew.board.refresh()
+        await self.crew.board.refresh()
 
     async def _sources(self) -> None:
-        assert self._crew is not None
-        if "deliver" in self._crew.roles and (orphans := await self._crew.inhibited.tidy()):
+        if "deliver" in self.crew.roles and (orphans := await self.crew.inhibited.tidy()):
             log.warning("inhibition.orphans", count=orphans)
 
     async def _remind(self) -> None:
         """Say which silences are about to end, to whoever made them."""
-        assert self._crew is not None
-        if "poll" not in self._crew.roles:
+        if "poll" not in self.crew.roles:
             return
-        for about, why in await ending_silences(self._crew, self.clock()):
+        for about, why in await ending_silences(self.crew, self.clock()):
             self.concerns.report("SilenceEnding", why, about=about, lasts=3 * REMIND_EVERY)
 
     async def _drills(self) -> None:
@@ -239,18 +221,15 @@ class Duties:
             log.info("drills.ended", count=ended)
 
     async def _watches(self) -> None:
-        assert self._crew is not None
-        await self._crew.visitors.follow()
+        await self.crew.visitors.follow()
 
     async def _forget(self) -> None:
-        assert self._crew is not None
-        await self._crew.visitors.forget()
+        await self.crew.visitors.forget()
 
     async def _count(self) -> None:
         self.gauges.refresh()
-        assert self._crew is not None
-        self.metrics.watches(len(self._crew.visitors.watches.watched))
-        for channel in self._crew.deliverers:
+        self.metrics.watches(len(self.crew.visitors.watches.watched))
+        for channel in self.crew.deliverers:
             self.metrics.dead_letters(channel, await self.store.count_dead(channel))
 
     async def _heartbeat(self) -> None:

@@ -11,7 +11,6 @@ from monitor.engine.deliver import LEASE
 from monitor.engine.route import compile_route
 from monitor.model.channel import ChannelHealth
 from monitor.model.vital import LATE_MIN, Signs, troubles
-from monitor.plan import Crew
 from monitor.rules.self_alert import NOTIFICATION_FAILING
 
 #: The labels of the alert that a channel is failing, but for which.
@@ -27,14 +26,11 @@ class Vitals:
 
     async def __call__(self) -> tuple[str, ...]:
         """What does not work, see `troubles`. StoreUnavailable when the store does not answer."""
-        duties, crew = self.duties, self.duties.crew
-        if crew is None:
-            return ("not started yet",)
-        await duties.store.ping()
-        return troubles(await self._signs(crew))
+        await self.duties.store.ping()
+        return troubles(await self._signs())
 
-    async def _signs(self, crew: Crew) -> Signs:
-        duties, now = self.duties, self.duties.clock()
+    async def _signs(self) -> Signs:
+        duties, crew, now = self.duties, self.duties.crew, self.duties.clock()
         store, channels = duties.store, list(crew.config.channels)
         accounts = {**crew.accounts, **crew.stand_ins}
         providers = {account.provider for account in accounts.values()}

@@ -74,7 +74,7 @@ async def test_a_reload_changes_how_much_history_is_kept(daemon, monkeypatch):
             daemon.stop()
 
     daemon.session = daemon.chat_session = None
-    daemon.store, daemon.duties = SimpleNamespace(keep=None), SimpleNamespace(follow=lambda _crew: None)
+    daemon.store, daemon.duties = SimpleNamespace(keep=None), SimpleNamespace(crew=None)
     daemon.roles = frozenset()
     monkeypatch.setattr(app, "Crew", Idle)
     monkeypatch.setattr(app.logs, "configure", lambda *_: None)

@@ -26,8 +26,7 @@ class Crew:
 
 async def test_case_10_the_loss_of_any_partition_is_told_once_and_its_accounts_are_enrolled_again(store, clock):
     crew, metrics, concerns = Crew(), Metrics("1.0"), Concerns(clock, "web-1:7")
-    duties = Duties(store, Gauges(metrics, clock, concerns), metrics, clock, concerns)
-    duties.follow(crew)
+    duties = Duties(crew, store, Gauges(metrics, clock, concerns), metrics, clock, concerns)
     await duties._look_for_loss()
     await store._calls.command("DEL", store.partitions[2].epoch)
 
@@ -55,8 +54,8 @@ async def test_whoever_rings_says_nothing_when_all_ends_in_the_turn_of_a_ring(st
         rung.append(1)
 
     for _ in range(2):
-        duties = Duties(store, Gauges(metrics, clock, concerns), metrics, clock, concerns)
-        await duties.start(Crew(), Duty("bells", work, timedelta(milliseconds=1)))
+        duties = Duties(Crew(), store, Gauges(metrics, clock, concerns), metrics, clock, concerns)
+        await duties.start(Duty("bells", work, timedelta(milliseconds=1)))
         await asyncio.sleep(0.05)
         stopping = asyncio.create_task(duties.stop())
         duties._scheduler.get_jobs()[0].modify(next_run_time=datetime.now(UTC))

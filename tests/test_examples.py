@@ -21,7 +21,7 @@ EXAMPLE = ROOT / "config.example.yaml"
 #: Files in a plug-in folder that are parts of plug-ins, not plug-ins.
 PARTS = {
     "providers": {"base", "http", "answers", "price_feed", "times", "tokens"},
-    "channels": {"answers", "base", "http", "payload", "refs", "singly", "text", "words"},
+    "channels": {"answers", "base", "http", "payload", "poster", "refs", "singly", "text", "words"},
     "rules": {
         "aggregate", "balance", "base", "ceiling", "contributors", "event_gap", "facts", "flow", "flow_sums",
         "happening", "levels", "life", "mistakes", "price_missing", "reported", "samples", "sandbox", "self_alert",

@@ -149,8 +149,8 @@ async def test_case_55_a_silence_that_holds_nothing_back_may_end_unsaid(clock):
 
 async def test_case_55_it_is_reported_for_as_long_as_it_is_so(store, clock):
     metrics, concerns = Metrics("1.0"), Concerns(clock, "web-1:7")
-    duties = Duties(store, Gauges(metrics, clock, concerns), metrics, clock, concerns)
-    duties.follow(holding(replace(silence(clock), match={"rule": "Low*"}), clock))
+    crew = holding(replace(silence(clock), match={"rule": "Low*"}), clock)
+    duties = Duties(crew, store, Gauges(metrics, clock, concerns), metrics, clock, concerns)
     told = []
     for minute in (0, 55, 59, 61):
         clock.now = NOON + minutes(minute)

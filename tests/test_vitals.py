@@ -61,8 +61,7 @@ class Crew:
 def watched(store, clock, configured):
     """Everything is enrolled, and due for the first time at noon."""
     metrics, concerns = Metrics("1.0"), Concerns(clock, "web-1:7")
-    duties = Duties(store, Gauges(metrics, clock, concerns), metrics, clock, concerns)
-    duties.follow(Crew(configured()))
+    duties = Duties(Crew(configured()), store, Gauges(metrics, clock, concerns), metrics, clock, concerns)
     return SimpleNamespace(duties=duties, vitals=Vitals(duties, Lookout(clock, concerns)), store=store, clock=clock)
 
 
@@ -71,13 +70,6 @@ async def rung(watched, time):
     watched.clock.pass_(time)
     watched.duties.rung_at = watched.clock()
     return await watched.vitals()
-
-
-async def test_before_the_start_nothing_is_well(store, clock):
-    metrics, concerns = Metrics("1.0"), Concerns(clock, "web-1:7")
-    duties = Duties(store, Gauges(metrics, clock, concerns), metrics, clock, concerns)
-
-    assert await Vitals(duties, Lookout(clock, concerns))() == ("not started yet",)
 
 
 async def test_an_account_is_overdue_by_its_own_interval_also_where_it_is_polled_by_nobody(watched):
