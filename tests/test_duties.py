@@ -53,15 +53,16 @@ async def test_whoever_rings_says_nothing_when_all_ends_in_the_turn_of_a_ring(st
     async def work():
         rung.append(1)
 
-    for _ in range(2):
+    for most in (6, 12):
         duties = Duties(Crew(), store, Gauges(metrics, clock, concerns), metrics, clock, concerns)
         await duties.start(Duty("bells", work, timedelta(milliseconds=1)))
-        await asyncio.sleep(0.05)
+        while len(rung) < most:
+            await asyncio.sleep(0.001)
         stopping = asyncio.create_task(duties.stop())
         duties._scheduler.get_jobs()[0].modify(next_run_time=datetime.now(UTC))
         await stopping
         count = len(rung)
         await asyncio.sleep(0.05)
 
-    assert count == len(rung) > 10, "and nothing rings any more"
+    assert count == len(rung), "and nothing rings any more"
     assert caplog.messages == []

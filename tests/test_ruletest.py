@@ -793,7 +793,7 @@ def changed(value, path, new):
     return copy
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(st.sampled_from([path for path in places(SOUND) if path]), VALUES)
 def test_whatever_stands_in_a_test_file_it_runs_or_says_what_is_wrong(folder, path, value):
     document = {**changed(SOUND, path, value), "rules": ["../rules.yaml"]}

@@ -171,7 +171,7 @@ def test_an_empty_file_is_nothing_and_a_byte_order_mark_is_not_a_key():
     assert parse(b"\xef\xbb\xbfa: 1", "f.yaml").value == {"a": 1}
 
 
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=300)
 @given(
     st.one_of(st.binary(max_size=200), st.text("ab01:-[]{},&*!<|>'\"\\#%@?~ \n\t.eE_x", max_size=80).map(str.encode))
 )

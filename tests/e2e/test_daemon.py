@@ -253,7 +253,7 @@ async def test_two_daemons_with_different_configurations_do_not_make_an_alert_fl
 
 
 async def test_a_daemon_leaves_at_once_while_a_configuration_that_cannot_be_read_to_its_end_is_read(place, bank, until):
-    daemon = await place.write().start()
+    daemon = await place.write(shutdown="50s").start()
     config = place.path / "config.yaml"
     config.unlink()
     os.mkfifo(config)
@@ -263,7 +263,7 @@ async def test_a_daemon_leaves_at_once_while_a_configuration_that_cannot_be_read
 
     began = time.monotonic()
     assert await daemon.stop() == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 async def test_case_54_an_account_that_is_removed_while_its_alert_fires_is_closed_and_forgotten(
@@ -311,14 +311,14 @@ async def test_refused_credentials_are_told_at_once_and_recovery_after_one_good_
 
 async def test_a_reload_waits_for_nobody_who_hangs(place, bank, until):
     bank.hang.add("slow")
-    daemon = await place.write(wallets=("hot", "slow"), timeout="10s").start()
+    daemon = await place.write(wallets=("hot", "slow"), timeout="50s").start()
     await until(lambda: "slow" in bank.asked, "somebody hangs")
 
-    place.write(wallets=("hot", "slow", "cold"), timeout="10s", shutdown="1s")
+    place.write(wallets=("hot", "slow", "cold"), timeout="50s", shutdown="1s")
     daemon.process.send_signal(signal.SIGHUP)
-    await until(lambda: "cold" in bank.asked, "the new account is polled", patience=5)
+    await until(lambda: "cold" in bank.asked, "the new account is polled")
     polls = bank.asked.count("hot")
-    await until(lambda: bank.asked.count("hot") > polls + 3, "and the old ones too", patience=3)
+    await until(lambda: bank.asked.count("hot") > polls + 3, "and the old ones too")
 
     assert await daemon.stop() == 0
     assert daemon.said("account.failing") == []
@@ -348,13 +348,10 @@ async def test_a_store_that_is_away_and_comes_back_empty_is_worked_on_again(plac
     assert await daemon.stop() == 0
 
 
-async def test_a_provider_that_hangs_does_not_keep_a_daemon_from_leaving(place, bank):
+async def test_a_provider_that_hangs_does_not_keep_a_daemon_from_leaving(place, bank, until):
     bank.hang.add("hot")
-    daemon = await place.write(timeout="10s", shutdown="1s").start()
-    for _ in range(200):
-        if bank.asked:
-            break
-        await asyncio.sleep(0.02)
+    daemon = await place.write(timeout="50s", shutdown="1s").start()
+    await until(lambda: bank.asked, "it is asked")
 
     assert await daemon.stop() == 0
     assert [line["event"] for line in daemon.said() if line["level"] != "info"] == ["daemon.unfinished"]
@@ -374,9 +371,11 @@ async def test_two_daemons_on_one_store_share_the_accounts_and_one_takes_over_fr
 
     await until(lambda: _polls(one), "the first one polls")
     before = await _polls(one), await _polls(two)
-    await asyncio.sleep(1.5)
-    after = await _polls(one), await _polls(two)
-    assert min(later - earlier for earlier, later in zip(before, after, strict=True)) > 5
+
+    async def share():
+        return await _polls(one) > before[0] + 5 and await _polls(two) > before[1] + 5
+
+    await until(share, "both poll")
 
     bank.hang.add("w3")
     bank.asked.clear()

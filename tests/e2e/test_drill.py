@@ -21,7 +21,7 @@ def drills(chat):
 async def test_a_drill_beside_a_daemon_goes_out_until_it_is_acknowledged(place, bank, chat, until):
     daemon = await place.write().start()
     await until(lambda: bank.asked, "polls")
-    running = asyncio.create_task(place.command("drill", "Low", "--wait", "20s"))
+    running = asyncio.create_task(place.command("drill", "Low", "--wait", "50s"))
     await until(lambda: chat.posts, "the drill is told")
     [alert] = json.loads(chat.posts[0][1])["data"]["alerts"]
     _, listed = await daemon.get("/v1/alerts")

@@ -13,7 +13,7 @@ guard:
   {delay}
   read_lag: 100ms
   deadline: 5s
-  hold_ttl: {{default: 1s, max: 2s}}
+  hold_ttl: {{default: 1s, max: 5s}}
   unsettled_limit: 1s
   bankroll: {{account: house, asset: USDT, close_below: 50, open_above: 80}}
 """
@@ -87,18 +87,18 @@ async def test_debits_that_come_too_late_or_that_nobody_sees_are_told(place, ban
     bank.held["house"] = 100
     daemon = await configured(place, "posting_delay: never").start()
     names = iter(range(1_000))
-    bet = ""
+    bet, ttl = "", "5s"
 
     async def held():
         nonlocal bet
         bet = f"bet-{next(names)}"
-        return await hold(daemon, bet) == "OK"
+        return await hold(daemon, bet, ttl) == "OK"
 
     await until(held, "the guard is open")
     assert (await ask(daemon, "POST", f"/v1/holds/{bet}/commit"))[0] == 200
     await until(lambda: of(chat, "GuardUnsettled"), "nobody has settled it")
     assert "hot USDT@ETH has debits that no reading shows: 10 in 1" in of(chat, "GuardUnsettled")[0][1]
-    settled = bet
+    settled, ttl = bet, "1s"
     await until(held, "another bet")
     late = bet
     await until(lambda: expired(daemon, late), "it has expired")

@@ -17,7 +17,7 @@ from tests.e2e.conftest import until
 from tests.ports import free_port
 
 #: A deadline that no machine is too slow for, where a test is not about it.
-GUARD = {"posting_delay": "never", "read_lag": "100ms", "audit": "off", "deadline": "2s"}
+GUARD = {"posting_delay": "never", "read_lag": "100ms", "audit": "off", "deadline": "10s"}
 WALLETS = ("red", "blue")
 TOLD = (200, 201)
 
@@ -38,7 +38,7 @@ class Casino:
     statuses: set = field(default_factory=set)
     over: bool = False
 
-    async def ask(self, method, path, body=None, port=None, patience=3):
+    async def ask(self, method, path, body=None, port=None, patience=20):
         """(status, answer); (0, {}) when nobody answers."""
         url = f"http://127.0.0.1:{port or self.rnd.choice(self.ports)}{path}"
         try:
@@ -48,13 +48,13 @@ class Casino:
         except (TimeoutError, aiohttp.ClientError):
             return 0, {}
 
-    async def hold(self, name, wallet, amount, port=None, ttl="60s", patience=3):
+    async def hold(self, name, wallet, amount, port=None, ttl="60s", patience=20):
         bet = {"account": wallet, "asset": "USDT", "amount": str(amount), "ttl": ttl}
         return await self.ask("PUT", f"/v1/holds/{name}", bet, port, patience)
 
     async def surely(self, call):
         """The first answer that is one."""
-        for _ in range(500):
+        for _ in range(1_500):
             status, answer = await call()
             if status not in (0, 503):
                 return status, answer
@@ -143,6 +143,12 @@ async def start(place, casino, *, store="embedded:./data", fsync="everysec", rol
     return daemon
 
 
+async def free(casino, wallet, amount, port):
+    """Whether so much can be held; it is, then."""
+    _, answer = await casino.hold(f"next-{time.monotonic()}", wallet, amount, port)
+    return answer.get("reason") == "OK"
+
+
 async def sees(casino, daemon):
     told = [
         await casino.ask("POST", "/v1/checks", {"account": one, "asset": "USDT", "amount": "1"}, daemon.port)
@@ -192,13 +198,11 @@ async def test_a_process_that_was_stopped_past_the_ttl_allows_nothing_that_is_ov
     place.port = free_port()
     second = await start(place, casino, store=kept.url)
     kept.process.send_signal(signal.SIGSTOP)
-    asked = asyncio.create_task(casino.hold("late", "red", 150, first.port, ttl="300ms", patience=10))
+    asked = asyncio.create_task(casino.hold("late", "red", 150, first.port, ttl="300ms"))
     await asyncio.sleep(0.3)  # it has asked the store
     first.process.send_signal(signal.SIGSTOP)
     kept.process.send_signal(signal.SIGCONT)
-    await asyncio.sleep(0.5)  # the store has answered, and the hold is over
-
-    assert (await casino.surely(lambda: casino.hold("next", "red", 150, second.port)))[1]["reason"] == "OK"
+    await until(lambda: free(casino, "red", 150, second.port), "the store has answered, and the hold is over")
     first.process.send_signal(signal.SIGCONT)
 
     status, answer = await asked
@@ -219,13 +223,9 @@ async def test_while_the_store_stands_still_nobody_is_answered_and_what_was_rese
 
     assert {(status, answer["type"]) for status, answer in told} == {(503, "deadline-exceeded")}
     # The test's own slowness included.
-    assert took < 1.5
+    assert took < 4
 
-    async def given_back():
-        _, answer = await casino.hold(f"next-{time.monotonic()}", "red", 200, daemon.port)
-        return answer.get("reason") == "OK"
-
-    await until(given_back, "all of it is free again")
+    await until(lambda: free(casino, "red", 200, daemon.port), "all of it is free again")
     again = [await casino.hold(f"late-{number}", "red", 10) for number in range(20)]
     assert {answer["reason"] for _, answer in again} == {"HOLD_TOMBSTONED"}
 
@@ -238,8 +238,7 @@ async def test_processes_whose_clocks_are_wrong_by_hours_answer_as_others_would(
     casino.ports.append(place.port)
     async with casino.storm(players=3):
         await casino.bets(40)
-    session = {"provider": "bank", "wallet_id": "player-7", "interval": "200ms", "expires_in": "3s"}
-    began = time.monotonic()
+    session = {"provider": "bank", "wallet_id": "player-7", "interval": "200ms", "expires_in": "1h"}
     assert (await casino.ask("PUT", "/v1/accounts/player-7", session, casino.ports[1]))[0] == 201
 
     async def reasons():
@@ -251,6 +250,8 @@ async def test_processes_whose_clocks_are_wrong_by_hours_answer_as_others_would(
         return await reasons() == {expected}
 
     await until(lambda: are("OK"), "all know the session")
+    began = time.monotonic()
+    assert (await casino.ask("PUT", "/v1/accounts/player-7", session | {"expires_in": "3s"}, casino.ports[1]))[0] == 200
     await until(lambda: are("SESSION_EXPIRED"), "all know that it is over")
     assert time.monotonic() - began > 2.9
 
@@ -276,7 +277,7 @@ async def test_settings_may_differ_between_processes_and_change_among_bets(place
 
 
 async def test_what_was_held_for_nobody_is_given_back_by_a_process_that_is_told_to_end(place, casino, kept):
-    first = await start(place, casino, store=kept.url)
+    first = await start(place, casino, store=kept.url, deadline="1s")
     kept.process.send_signal(signal.SIGSTOP)
     status, answer = await casino.hold("late", "red", 150, first.port)
     assert (status, answer["type"]) == (503, "deadline-exceeded")

@@ -17,11 +17,12 @@ GUARD = re.findall(
 CURLS = re.findall(r"^```sh\n(curl .*?)^```$", GUARD, re.DOTALL | re.MULTILINE)
 TOKEN, SECRET = "client-token-81c0", "client-secret-20ff"
 TOKENS = f"tokens: [{{name: casino, token: {TOKEN}, scopes: [guard]}}]"
-SIGNING = f"guard: {{signing: {{keys: [{{id: op-7, secret: {SECRET}}}]}}}}\n"
+PATIENT = "guard: {deadline: 5s}\n"
+SIGNING = f"guard: {{deadline: 5s, signing: {{keys: [{{id: op-7, secret: {SECRET}}}]}}}}\n"
 PLAYERS = ("player-7", "player-9")
 
 
-async def running(place, bank, more=""):
+async def running(place, bank, more=PATIENT):
     """A daemon that has read the balances of both players, and wants tokens."""
     bank.held = dict.fromkeys(PLAYERS, 500)
     place.write(wallets=PLAYERS[:1])
@@ -37,7 +38,7 @@ def client(place):
     exec(compile(CLIENT, "README.md", "exec"), found)
 
     def make(**changes):
-        return found["Guard"](f"http://127.0.0.1:{place.port}", **{"token": TOKEN, **changes})
+        return found["Guard"](f"http://127.0.0.1:{place.port}", **{"token": TOKEN, "timeout": 30, **changes})
 
     make.problem = found["NoDecision"]
     return make

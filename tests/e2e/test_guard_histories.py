@@ -17,7 +17,7 @@ from tests.ports import free_port
 
 #: How far the provider's reads trail its writes.
 LAG = 150_000
-GUARD = f"guard: {{posting_delay: never, read_lag: {LAG // 1000}ms, max_holds: 1000, deadline: 2s, audit: off}}\n"
+GUARD = f"guard: {{posting_delay: never, read_lag: {LAG // 1000}ms, max_holds: 1000, deadline: 10s, audit: off}}\n"
 #: `GUARD_TURNS=2000` plays for longer.
 CLIENTS, TURNS, WALLETS = 5, int(os.environ.get("GUARD_TURNS", "100")), ("red", "blue", "green")
 #: Times to live, in milliseconds.

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.e2e.test_guard import ask, hold
+from tests.e2e.test_guard import ask, hold, patient
 from tests.farm import PATIENCE_S, Cluster, Watched
 
 WALLETS = tuple(f"w-{number}" for number in range(12))
@@ -41,7 +41,7 @@ async def test_after_a_failover_no_bet_begins_where_one_may_be_lost_and_those_th
 ):
     url, victim, whole = several
     bank.held = dict.fromkeys(WALLETS, 100)
-    daemon = await place.write(store=url, wallets=WALLETS).start()
+    daemon = await patient(place, store=url, wallets=WALLETS).start()
 
     async def all_held():
         answers = [await another_bet(daemon, name) for name in WALLETS]

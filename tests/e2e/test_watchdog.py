@@ -27,8 +27,10 @@ async def switch():
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0][:2]
-    yield f"http://{host}:{port}/{PING}", told
-    await runner.cleanup()
+    try:
+        yield f"http://{host}:{port}/{PING}", told
+    finally:
+        await runner.cleanup()
 
 
 def configure(place, url, more="", rules=""):

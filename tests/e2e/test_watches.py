@@ -8,6 +8,7 @@ import aiohttp
 from standardwebhooks import Webhook
 
 from tests.e2e.conftest import SECRET
+from tests.e2e.test_guard import patient
 from tests.ports import free_port
 
 CALLBACK = f"    callback_secret: {SECRET}\n"
@@ -28,7 +29,7 @@ def watching(wallet, **more):
 
 
 async def test_a_session_is_polled_judged_and_over_when_its_time_is(place, bank, chat, until):
-    daemon = await place.write().start()
+    daemon = await patient(place).start()
     bank.held["w-7"] = 40
 
     status, shown = await ask(
@@ -59,8 +60,9 @@ async def test_a_watch_outlives_the_daemon_and_one_that_ran_out_meanwhile_ends_a
     daemon = await place.write().start()
     bank.held |= {"w-7": 40, "w-8": 40}
     await ask(daemon, "PUT", "/v1/accounts/player-7", watching("w-7"))
-    await ask(daemon, "PUT", "/v1/accounts/player-8", watching("w-8", expires_in="4s"))
+    await ask(daemon, "PUT", "/v1/accounts/player-8", watching("w-8"))
     await until(lambda: len(chat.heard) == 2, "both fire")
+    await ask(daemon, "PUT", "/v1/accounts/player-8", watching("w-8", expires_in="4s"))
     await daemon.kill()
     ends = datetime.now(UTC)
 

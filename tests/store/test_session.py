@@ -200,7 +200,7 @@ async def test_a_store_that_goes_away_is_reported_at_once_and_used_again_when_it
     for call in (store.ping(), store.claim("casino", 5, LEASE), store.load("hot"), store.sweep(5)):
         with pytest.raises(StoreUnavailable):
             await call
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
     server.restart()
     await store.ping()
     await store.enrol("casino", {"hot": await store.time()})

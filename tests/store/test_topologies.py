@@ -144,7 +144,7 @@ async def test_a_dead_node_takes_only_its_own_partitions_with_it_until_its_repli
     answers = await asyncio.gather(
         *(store._calls.command("GET", one.epoch) for one in (*kept, *gone)), return_exceptions=True
     )
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
     assert all(isinstance(answer, bytes) for answer in answers[: len(kept)])
     assert all(isinstance(answer, StoreUnavailable) for answer in answers[len(kept) :])
 

@@ -133,7 +133,9 @@ MANY = st.lists(st.tuples(st.sampled_from(list(ORDER)), st.integers(0, 5)), min_
 
 
 @pytest.mark.parametrize("open_store", ["fakeredis", "valkey"], indirect=True)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(owed=MANY, limit=st.integers(1, 4))
 async def test_whatever_is_due_goes_once_in_this_order(store, clock, owed, limit):
     began = clock()

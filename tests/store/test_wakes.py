@@ -108,12 +108,12 @@ async def test_a_server_that_was_away_is_heard_again(own_server, connect):
 
 
 async def test_a_server_that_says_nothing_any_more_is_left(own_server, connect, monkeypatch):
-    monkeypatch.setattr(wire, "QUIET_S", 0.1)
+    monkeypatch.setattr(wire, "QUIET_S", 0.5)
     async with listening(own_server.url) as ear:
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.2)
         assert len(ear.heard) == 1
         own_server.pause()
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.2)
         own_server.resume()
         await ear.until(lambda heard: len(heard) >= 2)
 
