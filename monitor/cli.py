@@ -1,5 +1,6 @@
 """The command line. A command imports what it runs, so that help starts at once."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -75,6 +76,9 @@ def run(
     log_level: Annotated[Level | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
     """Run the daemon: poll, judge, deliver, and serve the HTTP API."""
+    if hasattr(signal, "SIGHUP"):
+        # Until somebody listens to it, it would end us; what it asks for is done anyway: the files are read.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from monitor.app import ROLES, run_daemon  # noqa: PLC0415
 
     chosen = frozenset(role.strip() for role in roles.split(","))

@@ -155,6 +155,26 @@ async def test_a_reload_applies_a_valid_file_and_ignores_an_invalid_one(place, b
     assert await daemon.stop() == 0
 
 
+async def test_a_reload_that_is_asked_for_while_it_starts_does_not_end_it(place, until):
+    file = place.write().path / "config.yaml"
+    file.unlink()
+    os.mkfifo(file)
+    daemon = await place.start(ready=False)
+
+    def opened():
+        try:
+            return os.open(file, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return None
+
+    writing = await until(opened, "it is about to read its configuration")
+    daemon.process.send_signal(signal.SIGHUP)
+    os.write(writing, b"version: 2\n")
+    os.close(writing)
+
+    assert await daemon.process.wait() == 2, "the file is wrong, and that is all"
+
+
 async def test_a_reload_takes_other_tokens_but_opens_no_api_that_asked_for_them(place, bank, until):
     daemon = await place.write().start()
     file = place.path / "config.yaml"
