@@ -52,7 +52,7 @@ ROUTES = (
         answers={200: shape.Page[shape.EventShown]}, query=accounts.EVENTS, problems=("account-unknown",),
     ),
     Route(
-        "POST", "/v1/accounts/{id}/poll", accounts.poll, ("guard", "admin"), DEADLINE + accounts.WAIT_MAX,
+        "POST", "/v1/accounts/{id}/poll", accounts.poll, ("guard", "admin"), DEADLINE + accounts.WAIT_MAX, signed=True,
         answers={200: shape.AccountShown, 202: shape.Scheduled}, query=(accounts.WAIT,), problems=("account-unknown",),
     ),
     Route(

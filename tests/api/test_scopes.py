@@ -17,7 +17,7 @@ GUARDED = ("/v1/checks", "/v1/holds", "/v1/wallets")
 #: Routes that a `read` token does not open, besides all that change something.
 NOT_READ = ("/v1/holds", "/v1/wallets")
 #: What has to be signed besides those, where signing is set.
-SIGNED = {"PUT /v1/accounts/{id}", "DELETE /v1/accounts/{id}"}
+SIGNED = {"PUT /v1/accounts/{id}", "DELETE /v1/accounts/{id}", "POST /v1/accounts/{id}/poll"}
 
 every_route = pytest.mark.parametrize("route", [pytest.param(one, id=f"{one.method} {one.path}") for one in ROUTES])
 
@@ -73,7 +73,7 @@ async def test_a_tokens_rate_holds_on_every_route_that_needs_one(context, start,
 
 
 @every_route
-async def test_what_concerns_bets_and_watches_must_be_signed(context, start, route):
+async def test_whatever_a_token_of_the_guard_opens_must_be_signed(context, start, route):
     client, _ = await start(context(signers=Signers({"op-7": (b"s3cret",)}, timedelta(seconds=30))))
 
     status, problem = await ask(client, route)
