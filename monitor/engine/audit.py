@@ -43,14 +43,15 @@ class Audit:
         self._waiting: deque[Decision] = deque()
         self._allowed = 0
 
-    def note(self, mode: AuditMode, decision: Decision) -> None:
-        """Maybe log it, as the settings say."""
-        if mode == "off":
-            return
-        if mode == "sampled" and decision.reason == "OK":
-            self._allowed += 1
-            if self._allowed % SAMPLE:
-                return
+    def wants(self, mode: AuditMode, reason: Reason) -> bool:
+        """Whether a decision is to be logged, as the settings say; to be asked once of each."""
+        if mode != "sampled" or reason != "OK":
+            return mode != "off"
+        self._allowed += 1
+        return self._allowed % SAMPLE == 0
+
+    def note(self, decision: Decision) -> None:
+        """Log it, if there is room."""
         if len(self._waiting) >= WAITING_MAX:
             self._meter.unaudited(1)
             return

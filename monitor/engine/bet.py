@@ -51,7 +51,8 @@ def missing(ask: Ask, verdict: Verdict) -> int | None:
 
 def declares(account: Account, asset: str) -> bool:
     """Whether the configuration names this asset for the account, with or without its network."""
-    return any(asset in (one, one.partition("@")[0]) for one in account.assets)
+    # Most declare none.
+    return bool(account.assets) and any(asset in (one, one.partition("@")[0]) for one in account.assets)
 
 
 def owner(account: Account | None) -> str:

@@ -8,7 +8,7 @@ One deadline is over all of it.
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from monitor.deadlines import Deadlines, Limit
@@ -69,15 +69,16 @@ class Guard:
             wish = wish._replace(exposure=None)
         try:
             with self.deadlines.within(policy.deadline.total_seconds()) as limit:
-                ask, account = await self._ask(caller, hold, wish, decision)
+                ask, account = await self._ask(caller, hold, wish, decision, began)
                 patient = (wish.on_stale or policy.on_stale) == "refresh"
                 if patient and account is not None and await self._freshen(ask, account, limit):
                     # Meanwhile the guard may have been closed, or the session have ended.
-                    ask, account = await self._ask(caller, hold, wish, decision)
+                    ask, account = await self._ask(caller, hold, wish, decision, self.clock())
                 verdict = await (self.store.hold if hold else self.store.check)(ask, policy.terms)
                 if wish.exposure is not None and verdict.allowed:
                     verdict = await self._cover(ask, wish.exposure, verdict)
-            if _is_over(verdict, self.clock() - began):
+            took = self.clock() - began
+            if _is_over(verdict, took):
                 raise TimeoutError
         except TimeoutError:
             self._undo(caller, hold, wish, decision)
@@ -91,27 +92,27 @@ class Guard:
             # Maybe it is held: whoever asks again with this id is told, else it expires.
             self.meter.undecided("store-unavailable", self.clock() - began)
             raise
-        return self._told(ask, account, verdict, began)
+        return self._told(ask, account, verdict, took)
 
-    async def _ask(self, caller: str, hold: str, wish: Wish, decision: str) -> tuple[Ask, Account | None]:
+    async def _ask(self, caller: str, hold: str, wish: Wish, name: str, now: datetime) -> tuple[Ask, Account | None]:
         """The question for the store, with what is known by now; and the account, None where there is none."""
         policy = self.policy
         account = self.accounts.get(wish.account) or await self.accounts.find(wish.account)
-        await self.board.ensure()
+        closed = await self.board.closed(now)
         max_age = policy.max_age if wish.max_age is None else min(policy.max_age, wish.max_age)
         ask = Ask(
             caller, hold, wish.account, wish.asset, wish.amount, wish.decimals, wish.ttl or policy.ttl, max_age,
-            decision, self._early(wish, account), account is not None and declares(account, wish.asset),
+            name, self._early(wish, account, closed), account is not None and declares(account, wish.asset),
             owner(account), None if policy.house is None else wish.exposure is not None,
         )  # fmt: skip
         return ask, account
 
-    def _early(self, wish: Wish, account: Account | None) -> Reason | None:
+    def _early(self, wish: Wish, account: Account | None, closed: str | None) -> Reason | None:
         """The first reason that is known without the wallet, in the order of `guard.reasons`."""
         over = account is None and self.accounts.session_over(wish.account)
         if account is None and not over:
             return "ACCOUNT_UNKNOWN"
-        if self.board.closed is not None:
+        if closed is not None:
             return "GUARD_CLOSED"
         if over:
             return "SESSION_EXPIRED"
@@ -180,7 +181,7 @@ class Guard:
             self.undoing.add(Undo(caller + HOUSE_MARK, hold, decision, until), self.policy.terms)
         self.undoing.add(Undo(caller, hold, decision, until), self.policy.terms)
 
-    def _told(self, ask: Ask, account: Account | None, verdict: Verdict, began: Any) -> Decided:
+    def _told(self, ask: Ask, account: Account | None, verdict: Verdict, took: timedelta) -> Decided:
         as_of = None if verdict.balance is None else verdict.balance.as_of
         age = None if as_of is None else max(_NOTHING, verdict.now - as_of)
         # What was read by a clock that is ahead is of no known age.
@@ -191,13 +192,12 @@ class Guard:
             self.refreshing.soon(account, self.meter.refreshed)
         decision = (verdict.hold.decision if verdict.replayed and verdict.hold else "") or ask.decision
         if verdict.reused or verdict.networks:
-            self.meter.undecided("hold-id-reused" if verdict.reused else "invalid-request", self.clock() - began)
+            self.meter.undecided("hold-id-reused" if verdict.reused else "invalid-request", took)
         else:
-            self.meter.decided(verdict.reason, self.clock() - began, age)
-            told = Decision(
-                decision, verdict.reason, ask.caller, ask.hold, ask.account, ask.asset, age, verdict.replayed
-            )
-            self.audit.note(self.policy.audit, told)
+            self.meter.decided(verdict.reason, took, age)
+            if self.audit.wants(self.policy.audit, verdict.reason):
+                # The first four: caller, hold, account, asset.
+                self.audit.note(Decision(decision, verdict.reason, *ask[:4], age, verdict.replayed))
         return Decided(verdict, decision, age, known, missing(ask, verdict))
 
     async def commit(self, caller: str, hold: str, amount: int | None) -> Resolution:
@@ -273,8 +273,8 @@ class Guard:
 
     async def closed(self) -> tuple[str | None, Switch]:
         """Why nothing is held at present, None while the guard is open; and the operator's part of it."""
-        await self._in_time(self.board.ensure())
-        return self.board.closed, self.board.switch
+        why = await self._in_time(self.board.closed(self.clock()))
+        return why, self.board.switch
 
     async def close(self, comment: str, author: str) -> None:
         """No new holds anywhere."""

@@ -175,16 +175,9 @@ class Refreshing(Protocol):
 class SwitchBoard(Protocol):
     """Whether anything may be held at all: the operator's switch, and the bankroll's."""
 
-    @property
-    def closed(self) -> str | None:
-        """Why the guard is closed, for people; None while it is open. At most half a second old.
-
-        StoreUnavailable where that was heard too long ago.
-        """
-        ...
-
-    async def ensure(self) -> None:
-        """Ask the store where what is known is too old to rely on."""
+    async def closed(self, now: datetime) -> str | None:
+        """Why the guard is closed, for people; None while it is open. As a rule at most half a second old: asks the
+        store where it is too old to rely on. StoreUnavailable where that does not answer."""
         ...
 
     @property

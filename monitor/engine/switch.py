@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from monitor.engine.guardports import SwitchStore
 from monitor.engine.ports import Clock
-from monitor.errors import StoreUnavailable
 from monitor.guard import units
 from monitor.guard.hold import Switch, Terms
 
 #: What was heard longer ago is not relied on.
 TRUSTED_FOR = timedelta(seconds=2)
+_NOTHING = timedelta(0)
 
 _OPEN = Switch()
 
@@ -50,16 +50,10 @@ class Switchboard:
     house: Bankroll | None = None
     _switch: Switch = _OPEN
     _causes: dict[str, str] = field(default_factory=dict)
+    _why: str | None = None
     _heard_at: datetime | None = None
     _asked: int = 0
     _heard: int = 0
-
-    @property
-    def closed(self) -> str | None:
-        """Why the guard is closed; None while it is open. StoreUnavailable where that was heard too long ago."""
-        if not self.trusted:
-            raise StoreUnavailable("it is not known whether the guard is open")
-        return "; ".join(self._causes.values()) or None
 
     @property
     def switch(self) -> Switch:
@@ -71,15 +65,12 @@ class Switchboard:
         """What closes it: `operator`, `bankroll`."""
         return self._causes
 
-    @property
-    def trusted(self) -> bool:
-        """Whether it was heard of late. A clock that was set back makes it old, too."""
-        return self._heard_at is not None and timedelta(0) <= self.clock() - self._heard_at <= TRUSTED_FOR
-
-    async def ensure(self) -> None:
-        """Ask the store where what is known is too old: after a pause of this process it always is."""
-        if not self.trusted:
+    async def closed(self, now: datetime) -> str | None:
+        """Why the guard is closed; None while it is open. Asks the store where what is known is too old: after a pause
+        of this process it always is, and after the clock was set back. StoreUnavailable where that does not answer."""
+        if self._heard_at is None or not _NOTHING <= now - self._heard_at <= TRUSTED_FOR:
             await self.refresh()
+        return self._why
 
     async def refresh(self) -> None:
         """Hear from the store how it stands, and judge the bankroll."""
@@ -94,6 +85,7 @@ class Switchboard:
         if asked > self._heard:
             # Else somebody has asked later and heard earlier: after a close, say.
             self._switch, self._causes, self._heard, self._heard_at = switch, causes, asked, asked_at
+            self._why = "; ".join(causes.values()) or None
 
     async def close(self, comment: str, author: str) -> Switch:
         """No new holds anywhere, in this process from now on."""

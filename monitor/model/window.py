@@ -27,7 +27,7 @@ def micros(moment: datetime) -> int:
 
 def moment(us: int) -> datetime:
     """The inverse of `micros`."""
-    return _EPOCH + timedelta(microseconds=us)
+    return _EPOCH + us * _MICROSECOND
 
 
 @dataclass(frozen=True, slots=True)

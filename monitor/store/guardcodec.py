@@ -106,52 +106,55 @@ def now_of(reply: bytes) -> datetime:
     return moment(int(reply[NOW]))
 
 
-def verdict(ask: Ask, terms: Terms, reply: bytes) -> tuple[Verdict, bytes]:
+def verdict(ask: Ask, terms: Terms, reply: bytes) -> tuple[Verdict, str]:
     """What `check` and `hold` answer, and the record of the hold; empty where there is none."""
-    reason, flag, asset, fed, rest = reply[_SUMS:].split(b"\n", 4)
-    networks = tuple(rest.decode().split("\n")) if flag == b"networks" else ()
-    state, _, record = (b"" if networks else rest).partition(b"\n")
+    text = reply.decode()
+    reason, flag, asset, fed, rest = text[_SUMS:].split("\n", 4)
+    networks = tuple(rest.split("\n")) if flag == "networks" else ()
+    state, _, record = ("" if networks else rest).partition("\n")
     return Verdict(
-        cast(Reason, reason.decode()),
-        None if networks or (state == b"tombstone" and not flag) else balance(asset, fed, reply[_HEAD:_SUMS], terms),
+        cast(Reason, reason),
+        None if networks or (state == "tombstone" and not flag) else balance(asset, fed, text[_HEAD:_SUMS], terms),
         hold(ask.caller, ask.hold, state, record) if record else None,
-        now_of(reply),
-        flag == b"replayed",
-        flag == b"reused",
+        moment(int(text[NOW])),
+        flag == "replayed",
+        flag == "reused",
         networks,
     ), record
 
 
-def balance(asset: bytes, fed: bytes, sums: bytes, terms: Terms) -> Balance:
+def balance(asset: str, fed: str, sums: str, terms: Terms) -> Balance:
     """A wallet as the functions cut it."""
-    held, unsettled = int(sums[:45]), int(sums[45:90])
+    held, unsettled = _units(sums[:45]), _units(sums[45:])
     if not fed:
-        return Balance(asset.decode(), None, held, unsettled, 0, None)
+        return Balance(asset, None, held, unsettled, 0, None)
     last_seen, locked, as_of, decimals = _reading(fed)
-    return Balance(
-        asset.decode(), last_seen, held, unsettled, locked if terms.locked == "subtract" else 0, as_of, decimals
-    )  # fmt: skip
+    return Balance(asset, last_seen, held, unsettled, locked if terms.locked == "subtract" else 0, as_of, decimals)
+
+
+# Mostly nothing is unsettled, and stakes are the same few.
+_units = lru_cache(maxsize=4096)(int)
 
 
 # Many bets are decided on the same reading.
 @lru_cache(maxsize=10_000)
-def _reading(fed: bytes) -> tuple[int, int, datetime, int]:
+def _reading(fed: str) -> tuple[int, int, datetime, int]:
     return int(fed[80:]), int(fed[35:80]), moment(int(fed[:16])), int(fed[32:34])
 
 
-def hold(caller: str, name: str, state: bytes, record: bytes) -> Hold:
+def hold(caller: str, name: str, state: str, record: str) -> Hold:
     """A hold out of its record, in the state that it has now."""
-    reason, account, _, decimals, decision, asset, debit = record[64:].decode().split("\n")
+    reason, account, _, decimals, decision, asset, debit = record[64:].split("\n")
     expires_at, posted_at = int(record[48:64]), int(debit[61:] or 0)
     return Hold(
-        caller, name, account, asset, cast(State, state.decode()),
-        int(record[3:48]), int(decimals),
+        caller, name, account, asset, cast(State, state),
+        _units(record[3:48]), int(decimals),
         decision,
         moment(expires_at) if expires_at else None,
         int(debit[:45]) if debit else None,
         moment(posted_at) if posted_at else None,
         cast(Reason, reason) if reason else None,
-        record[2:3] == b"1",
+        record[2:3] == "1",
     )  # fmt: skip
 
 
@@ -162,10 +165,10 @@ def tombstone(caller: str, name: str) -> Hold:
 
 def resolution(caller: str, name: str, reply: bytes) -> Resolution:
     """What the functions answer that end a hold."""
-    outcome, late, rest = reply[_HEAD:].split(b"\n", 2)
-    state, _, record = rest.partition(b"\n")
+    outcome, late, rest = reply[_HEAD:].decode().split("\n", 2)
+    state, _, record = rest.partition("\n")
     known = hold(caller, name, state, record) if record else None
-    return Resolution(cast(Outcome, outcome.decode()), known, now_of(reply), late == b"1")
+    return Resolution(cast(Outcome, outcome), known, now_of(reply), late == "1")
 
 
 def feed_args(feed: Feed | None, claimed_at: datetime, token: int) -> list[Any]:

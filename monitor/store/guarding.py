@@ -127,7 +127,7 @@ class GuardingStore(GuardCalls):
         for record in filter(
             None, await asyncio.gather(*(self._guard_calls.command("GET", key) for key in everywhere))
         ):
-            if account := guardcodec.hold(caller, hold, b"held", record).account:
+            if account := guardcodec.hold(caller, hold, "held", record.decode()).account:
                 found = f"+{account}".encode()
                 known = await self._guard_calls.command("SET", index(caller, hold), found, "NX", "GET", "PX", kept_ms)
                 return known or found

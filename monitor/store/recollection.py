@@ -18,7 +18,7 @@ class Own(NamedTuple):
     account: str
     partition: int
     expires_us: int
-    record: bytes
+    record: str
 
 
 @dataclass(slots=True)

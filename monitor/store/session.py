@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
+from monitor.clock import elapsed
 from monitor.errors import StoreUnusable
 from monitor.model.window import micros, moment
 from monitor.store import keys
@@ -143,7 +144,7 @@ class Session:
 
     def _follow(self, now_us: int) -> datetime:
         """Remember how far the store's clock is from this process's own."""
-        self._offset = now_us - int(asyncio.get_running_loop().time() * 1_000_000)
+        self._offset = now_us - int(elapsed() * 1_000_000)
         return moment(now_us)
 
     def _estimate_us(self) -> int | None:
@@ -152,7 +153,7 @@ class Session:
             return micros(self.clock_override())
         if self._offset is None:
             return None
-        return self._offset + int(asyncio.get_running_loop().time() * 1_000_000)
+        return self._offset + int(elapsed() * 1_000_000)
 
     async def _gather(self, commands: Sequence[Command]) -> list[Any]:
         return await asyncio.gather(*(self._calls.command(*command) for command in commands))

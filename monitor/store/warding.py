@@ -31,7 +31,7 @@ class WardingStore(GuardCalls):
         if not fed:
             return None
         return Wallet(
-            guardcodec.balance(asset.encode(), fed, sums, terms), guardcodec.now_of(head),
+            guardcodec.balance(asset, fed.decode(), sums.decode(), terms), guardcodec.now_of(head),
             guardcodec.version_and_mark(head)[0], int(fed[16:32]),
             await self._holds(where, asset, holds), tuple(guardcodec.debits(debits)),
             tuple(sorted(guardcodec.locks(locks), key=lambda one: one.source)),
@@ -42,7 +42,8 @@ class WardingStore(GuardCalls):
         """Each with what its record says besides; what has ended meanwhile is left out."""
         names = [guardcodec.name_of(member[45:]) for member in members[::2]]
         records = await asyncio.gather(*(self._guard_calls.command("GET", where.record(*name)) for name in names))
-        held = [guardcodec.hold(*name, b"held", record) for name, record in zip(names, records, strict=True) if record]
+        told = [(name, record.decode()) for name, record in zip(names, records, strict=True) if record]
+        held = [guardcodec.hold(*name, "held", record) for name, record in told]
         # What was held before its network was told is of the same money.
         return tuple(one for one in held if one.asset in (asset, asset.partition("@")[0]))
 

@@ -19,7 +19,7 @@ def written(log):
 
 def test_a_line_says_what_was_decided_and_names_no_player():
     log = Audit(Heard())
-    log.note("all", decision("INSUFFICIENT_FUNDS"))
+    log.note(decision("INSUFFICIENT_FUNDS"))
 
     assert written(log) == [
         {
@@ -39,8 +39,9 @@ def test_a_digest_tells_wallets_apart():
 def test_the_settings_say_how_much_is_logged(mode, allowed, denied):
     log = Audit(Heard())
     for _ in range(200):
-        log.note(mode, decision())
-        log.note(mode, decision("ACCOUNT_LOCKED"))
+        for told in (decision(), decision("ACCOUNT_LOCKED")):
+            if log.wants(mode, told.reason):
+                log.note(told)
 
     lines = written(log)
 
@@ -52,7 +53,7 @@ def test_more_than_there_is_room_for_is_counted_and_not_kept(monkeypatch):
     heard = Heard()
     log = Audit(heard)
     for _ in range(5):
-        log.note("all", decision())
+        log.note(decision())
 
     assert len(written(log)) == 3
     assert heard.said == [("unaudited", 1)] * 2
@@ -62,7 +63,7 @@ async def test_a_long_queue_is_written_in_slices(monkeypatch):
     monkeypatch.setattr(audit, "SLICE", 2)
     log = Audit(Heard())
     for _ in range(3):
-        log.note("all", decision())
+        log.note(decision())
 
     with capture_logs() as lines:
         await log.write()

@@ -105,12 +105,8 @@ class Board:
     store: ModelGuard
     switch: Switch = field(default_factory=Switch)
 
-    @property
-    def closed(self):
+    async def closed(self, _now):
         return self.switch.comment or None
-
-    async def ensure(self):
-        pass
 
     async def close(self, comment, author):
         self.switch = Switch(self.store.clock(), comment, author)

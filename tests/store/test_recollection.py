@@ -4,7 +4,7 @@ from monitor.store.recollection import HOLDS_MAX, Own, Recollection
 
 
 def made(recollection, number, *, at, lasts):
-    recollection.made(Own("casino", f"bet-{number}", "player-7", 0, at + lasts, b""), at)
+    recollection.made(Own("casino", f"bet-{number}", "player-7", 0, at + lasts, ""), at)
 
 
 def test_holds_that_nobody_ends_are_forgotten_once_they_are_over():
