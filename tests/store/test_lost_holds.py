@@ -155,7 +155,7 @@ async def test_a_replica_that_comes_or_goes_is_no_loss_for_those_connected_befor
     assert set(await bet_by_all("alone")) == {"OK"}
     replica.ask("REPLICAOF", "127.0.0.1", server.port)
     until(lambda: server.client().info("replication")["connected_slaves"] == 1)
-    assert set(await bet_by_all("with a replica")) == {"OK"}
+    assert set(await bet_by_all("replicated")) == {"OK"}
 
     with server.client() as client:
         known = client.info("replication")["master_replid"]
