@@ -292,7 +292,7 @@ async def test_an_orphan_that_does_not_stop_is_named(data, monkeypatch):
 async def test_a_server_started_by_hand_in_our_directory_is_not_joined(data):
     await write(data, a="1")
     ours = binary.find_binary()
-    command = [ours.path, "--port", "0", "--appendonly", "yes"]
+    command = [ours.path, "--port", "0", "--unixsocket", "by-hand", "--appendonly", "yes"]
     by_hand = subprocess.Popen(command, cwd=data, stdout=subprocess.DEVNULL)
     try:
         while not datadir.servers_in(data.resolve()):
