@@ -106,7 +106,7 @@ def server_pid(data):
 
 
 async def gone(pid):
-    for _ in range(200):
+    for _ in range(1_500):
         if not Path(f"/proc/{pid}/cwd").exists():
             return True
         await asyncio.sleep(0.02)
@@ -515,7 +515,7 @@ async def test_the_caller_hears_of_the_servers_death_and_restarts_it_under_the_s
         assert not waiting.done()
 
         os.kill(server_pid(data), signal.SIGKILL)
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, 30)
         await server.restart()
 
         assert await get(url, "a") == "1"
