@@ -61,6 +61,7 @@ class Roster:
             labels=self._shared.setdefault(("labels", *sorted(labels.items())), labels),
             target=account.target(),
             wallet=account.wallet(),
+            origin=self.share(spec.origin()),
         )
         self.timetables[name] = plan
         self.origins[name] = where

@@ -57,4 +57,4 @@ def declares(account: Account, asset: str) -> bool:
 
 def owner(account: Account | None) -> str:
     """Whose money an account stands for: only what was read of that counts. Empty where there is no account."""
-    return "" if account is None else whose(account.provider, account.target)
+    return "" if account is None else whose(account.provider, account.target, account.origin)

@@ -1,7 +1,8 @@
 """What a reading tells the guard. Pure."""
 
+from monitor.engine.bet import owner
 from monitor.engine.learn import overtaken
-from monitor.model.feed import Fed, Feed, whose
+from monitor.model.feed import Fed, Feed
 from monitor.model.money import ZERO, add
 from monitor.model.record import Account, Answer, PriceWatch, Reading, Record
 from monitor.model.snapshot import Measures
@@ -28,7 +29,7 @@ def feed_of(reading: Reading, account: Account, record: Record, ours: Record, *,
         return None
     # Another provider's balances are other money, whatever the asset is called.
     whole = ours is not record or (snapshot.absent_is_zero and not snapshot.missing)
-    return Feed(assets, snapshot.as_of if trusted else None, whole, whose(account.provider, account.target))
+    return Feed(assets, snapshot.as_of if trusted else None, whole, owner(account))
 
 
 def fed(measures: Measures) -> Fed:

@@ -28,6 +28,8 @@ from monitor.model.record import Account
 #: The bankroll's holds are kept apart from their players' by a caller that no token can be named like.
 HOUSE_MARK = "!"
 _NOTHING = timedelta(0)
+#: What ends with a reading, which the schedule may bring much later.
+_UNTIL_READ = ("BALANCE_NEVER_SEEN", "STATE_QUARANTINED")
 
 T = TypeVar("T")
 LateCall = Callable[[Call, Hold], None]
@@ -187,8 +189,7 @@ class Guard:
         # What was read by a clock that is ahead is of no known age.
         old = verdict.reason == "BALANCE_STALE" and not verdict.replayed
         known = "stale" if old else freshness(age, self.policy.soft_age, ask.max_age)
-        # A quarantine ends with a reading that began after it, which the schedule may bring much later.
-        if account is not None and (known in ("soft", "stale") or verdict.reason == "STATE_QUARANTINED"):
+        if account is not None and (known in ("soft", "stale") or verdict.reason in _UNTIL_READ):
             self.refreshing.soon(account, self.meter.refreshed)
         decision = (verdict.hold.decision if verdict.replayed and verdict.hold else "") or ask.decision
         if verdict.reused or verdict.networks:

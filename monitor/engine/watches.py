@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from monitor.engine.bet import owner
 from monitor.engine.everyone import Everyone
 from monitor.engine.owners import Owners
 from monitor.engine.watchports import Crowd, Enlisted, Kept, WatchStore
 from monitor.errors import StoreUnavailable, WatchesFull, WatchRefused, WatchTaken
 from monitor.guard.hold import Terms
+from monitor.model.feed import whose
 from monitor.model.record import Account
 from monitor.model.watch import Alone, Ended, Ending, Former, Place, Watched
 
@@ -128,7 +128,7 @@ class Watches:
             return None
         # Debits that only `settled` covers count for however long.
         matters = self.kept if self.terms.posting_delay is None else self.terms.quarantine
-        return Alone(owner(account), self._place, matters, cleared)
+        return Alone(whose(account.provider, account.target), self._place, matters, cleared)
 
     async def _check_left(self, name: str, former: Former) -> None:
         """Under its new name nobody would know what was bet of this wallet."""

@@ -11,9 +11,13 @@ from monitor.model.money import ZERO
 
 
 @lru_cache(maxsize=20_000)
-def whose(provider: str, target: object) -> str:
-    """Which money an account stands for, as a short text: another one where its name was given to another wallet."""
-    return digest(provider, repr(target))
+def whose(provider: str, target: object, origin: str = "") -> str:
+    """Which money an account stands for, as a short text: another one where its name was given to another wallet.
+
+    With the `origin` of its readings another one too where that changes: nobody knows whether the money there is the
+    same. Credentials are no part of it: they are rotated.
+    """
+    return digest(provider, repr(target), origin)
 
 
 class Fed(NamedTuple):

@@ -34,7 +34,7 @@ _NOTHING: Mapping[Any, Any] = {}
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One monitored account as configured. `target` is what its provider needs to find it.
+    """One monitored account as configured. `target` is what its provider needs to find it, `origin` whom we ask for it.
 
     `wallet` is which of its provider's wallets it is; empty where whatever it names stays the same money.
     """
@@ -47,6 +47,7 @@ class Account:
     labels: Mapping[str, str] = field(default_factory=dict)
     target: object = None
     wallet: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

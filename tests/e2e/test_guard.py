@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import signal
 from collections import Counter
 
 import aiohttp
 import pytest
 import redis
 
+from tests.e2e.conftest import Bank, listening
 from tests.ports import free_port
 
 BET = {"account": "hot", "asset": "USDT", "amount": "100"}
@@ -195,3 +197,26 @@ async def test_a_bet_can_wait_for_a_reading(place, bank, seen):
     assert len(bank.asked) <= asked + 2
     status, shown = await ask(daemon, "POST", "/v1/wallets/hot/USDT/refresh")
     assert (status, shown["balance"]["held"]) == (200, "200")
+
+
+async def test_after_a_reload_no_bet_is_placed_on_what_another_server_had_said(place, bank, seen, until):
+    """The last reading is of a sandbox, and the next one would be due in a minute."""
+    bank.held["hot"] = 1000
+    config = patient(place).path / "config.yaml"
+    config.write_text(config.read_text().replace("api: A", "api: A\n    interval: 60s\n    jitter: 0%"))
+    daemon = await place.start()
+    await seen(daemon, "1000")
+    assert (await hold(daemon, "bet-1"))[1]["reason"] == "OK"
+
+    real = Bank(held={"hot": 150})
+    async with listening(real.answer, "/wallets/balance") as url:
+        config.write_text(config.read_text().replace(bank.url, url))
+        daemon.process.send_signal(signal.SIGHUP)
+        await until(lambda: daemon.said("config.reloaded"), "the other server is asked from now on")
+        assert (await hold(daemon, "bet-2"))[1]["reason"] == "BALANCE_NEVER_SEEN"
+
+        await seen(daemon, "150")
+        # What was bet before is still held: maybe it was the same money under another address.
+        assert (await hold(daemon, "bet-3"))[1]["reason"] == "INSUFFICIENT_FUNDS"
+        assert (await hold(daemon, "bet-4", amount="50"))[1]["reason"] == "OK"
+        assert await daemon.stop() == 0

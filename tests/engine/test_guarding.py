@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from monitor.engine.bet import Wish
+from monitor.engine.bet import Wish, owner
 from monitor.engine.guarding import HOUSE_MARK
 from monitor.errors import StoreUnavailable
 from monitor.guard.errors import DeadlineExceeded, SeveralNetworks
@@ -75,6 +75,17 @@ async def test_a_name_that_was_given_to_another_wallet_is_not_answered_from_the_
     assert (reason(decided), decided.age) == ("BALANCE_NEVER_SEEN", None)
     bets.store.feed("player-7", {"USDT": fed("5")}, NOON + seconds(2), whose=whose("casino", now.target))
     assert reason(await bet(guard, "500", "bet-2")) == "INSUFFICIENT_FUNDS"
+
+
+async def test_what_another_server_said_is_not_known_either_and_read_anew_at_once(bets):
+    before, now = account(origin="https://sandbox.example"), account(origin="https://api.example")
+    bets.store.feed("player-7", {"USDT": fed("1000")}, NOON + seconds(1), whose=owner(before))
+    guard = bets.guard({"player-7": now})
+
+    assert (reason(await bet(guard, "500")), bets.refreshing.soons) == ("BALANCE_NEVER_SEEN", ["player-7"])
+
+    bets.store.feed("player-7", {"USDT": fed("500")}, NOON + seconds(2), whose=owner(now))
+    assert reason(await bet(guard, "500", "bet-2")) == "OK"
 
 
 async def test_nor_is_that_shown_for_its_own(bets):

@@ -1,7 +1,7 @@
 """The accounts there are, as several processes know them, whoever dies when."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -154,6 +154,16 @@ async def test_nor_before_every_process_has_heard_that_it_has_left(open_store, c
     await one.remove("monday")
     clock.pass_(HEARD + seconds(0.001))
     assert (await one.put("tuesday", "casino", "w-1", None)).new
+
+
+async def test_nor_because_its_provider_has_another_address_by_then(open_store):
+    one, moved = strict(await open_store()), strict(await open_store())
+    moved.enlist = lambda *said: Enlisted(replace(found(*said).account, origin="https://new.example"), None)
+    await one.put("monday", "casino", "w-1", None)
+    await one.remove("monday")
+
+    with pytest.raises(WatchTaken):
+        await moved.put("tuesday", "casino", "w-1", None)
 
 
 async def test_who_stood_for_a_wallet_is_forgotten_once_it_cannot_matter(open_store, clock):
