@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from monitor.config import Config
 from monitor.engine.drill import DRILLS
 from monitor.engine.foresee import Change, foresee, forget
 from monitor.engine.policy import Policy
+from monitor.engine.records import all_records
 from monitor.engine.watch import STORE_PROVIDER, Watch, stand_ins
 from monitor.errors import StoreUnusable
 from monitor.feeds import Feeds
@@ -24,8 +24,8 @@ from monitor.rules.self_alert import SELF_ALERTS
 from monitor.staff import policy
 from monitor.store.redis import RedisStore
 
-#: Records read from the store at once.
-CHUNK = 500
+#: Fewer accounts are read before a progress bar could be.
+PROGRESS_FROM = 1_000
 #: Lines of each kind for people; `--json` has them all.
 LINES_MAX = 50
 _STYLES = {"closes": "green", "opens": "red", "changes": "yellow"}
@@ -92,14 +92,14 @@ class _Foreseer:
         everybody = dict.fromkeys((*self.watched, *await self.store.open_accounts()))
         # A reload changes nothing in them.
         everybody.pop(DRILLS, None)
-        names, gone = iter(everybody), set[str]()
-        with Progress(console=Console(stderr=True), transient=True, disable=len(everybody) < 2 * CHUNK) as progress:
+        gone = set[str]()
+        disabled = len(everybody) < PROGRESS_FROM
+        with Progress(console=Console(stderr=True), transient=True, disable=disabled) as progress:
             task = progress.add_task("accounts", total=len(everybody))
-            while chunk := list(islice(names, CHUNK)):
-                for record in await self.store.load_many(chunk):
-                    found.changes += await self._foresee(record)
-                    gone |= {alert.rule for alert in record.alerts if self._removed(alert.rule, record.account)}
-                progress.advance(task, len(chunk))
+            async for record in all_records(self.store, everybody):
+                found.changes += await self._foresee(record)
+                gone |= {alert.rule for alert in record.alerts if self._removed(alert.rule, record.account)}
+                progress.advance(task)
         found.changes.sort()
         found.rules_removed = sorted(gone)
 

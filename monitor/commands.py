@@ -21,6 +21,7 @@ from monitor.clock import wall_clock
 from monitor.config import Config
 from monitor.engine.deliver import SEND_TIMEOUT, Destination, attempt, test_message
 from monitor.engine.drill import DRILL_ACCOUNT, DRILLS
+from monitor.engine.records import CHUNK
 from monitor.engine.silence_check import firing
 from monitor.engine.watch import STORE_PROVIDER
 from monitor.errors import DeliveryError, ProviderError, StoreUnavailable, StoreUnusable
@@ -37,8 +38,6 @@ from monitor.silencing import silence_line, silence_report
 from monitor.store.redis import RedisStore
 
 T = TypeVar("T")
-#: Records read from the store at once.
-CHUNK = 500
 #: Rows of a table for people; `--json` has them all.
 ROWS_MAX = 50
 _STYLES = {"ok": "green", "failing": "yellow", "stale": "red", "never": "dim"}

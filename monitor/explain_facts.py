@@ -7,6 +7,7 @@ from datetime import datetime
 from monitor.engine.portfolio import Portfolio
 from monitor.engine.pricing import PriceBook
 from monitor.engine.recall import last_answer, recalled
+from monitor.engine.records import all_records
 from monitor.engine.sumreader import SumReader
 from monitor.explain_subject import Explained, explained
 from monitor.model.alert import EventVerdict, Verdict
@@ -20,8 +21,6 @@ from monitor.store.redis import RedisStore
 
 #: Events that a rule on events is tried on: the newest.
 EVENTS_MAX = 500
-#: Records read at once.
-CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +122,9 @@ class Asking:
         """The sums as they stand, from the members' records."""
         watch = account.target
         assert isinstance(watch, RuleWatch)
-        portfolio, names = Portfolio(self.rule, watch.members), list(watch.members)
-        for start in range(0, len(names), CHUNK):
-            chunk = names[start : start + CHUNK]
-            for name, member in zip(chunk, await self.store.load_many(chunk), strict=True):
-                portfolio.take(watch.members[name], member, self.now)
+        portfolio = Portfolio(self.rule, watch.members)
+        async for member in all_records(self.store, watch.members):
+            portfolio.take(watch.members[member.account], member, self.now)
         sums = portfolio.sums if self.rule.flow() is None else {}
         prices = portfolio.quotes()
         return Roundup(self.now, sums, (), record.ledgers, portfolio.unknown, prices, portfolio.accounts)

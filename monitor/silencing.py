@@ -8,6 +8,7 @@ from monitor import doubts
 from monitor.accounts import Roster
 from monitor.checks import counted
 from monitor.config import Config
+from monitor.engine.records import all_records
 from monitor.engine.silence_check import Fires, ends_soon, firing, lifted_for, matched, remarks, reminder
 from monitor.engine.silence_words import silence_view
 from monitor.model.labels import Match
@@ -17,9 +18,6 @@ from monitor.store.redis import RedisStore
 
 if TYPE_CHECKING:
     from monitor.plan import Crew
-
-#: Records read from the store at once.
-CHUNK = 500
 
 
 async def ending_silences(crew: "Crew", now: datetime) -> list[tuple[str, str]]:
@@ -36,10 +34,7 @@ async def what_fires(store: RedisStore, config: Config, accounts: Mapping[str, A
     """All that fires now at these accounts."""
     rules = {rule.alert: rule for rule in config.rules}
     names = [name for name in await store.open_accounts() if name in accounts]
-    found: list[Fires] = []
-    for start in range(0, len(names), CHUNK):
-        found += firing(accounts, rules, await store.load_many(names[start : start + CHUNK]))
-    return found
+    return [one async for record in all_records(store, names) for one in firing(accounts, rules, (record,))]
 
 
 async def silence_report(

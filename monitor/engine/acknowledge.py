@@ -6,21 +6,19 @@ alert, and earlier when the alert's level rises: what is worse than what somebod
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Protocol
 
 from monitor.engine.notice import entry_of_alert
 from monitor.engine.ports import Clock
+from monitor.engine.records import Amending, all_records
 from monitor.errors import NotAcknowledged, StoreUnavailable
 from monitor.model.acked import Acked
 from monitor.model.alert import Alert, State
-from monitor.model.record import Account, Amended, Commit, Record, Row
+from monitor.model.record import Account, Commit, Record, Row
 from monitor.model.story import Told
 
 #: An account that is written to oftener than this between reading and amending is not; the caller tries again.
 TRIES = 10
-#: Records looked through at once.
-CHUNK = 500
 #: What a person may type.
 AUTHOR_MAX, COMMENT_MAX = 100, 1_000
 
@@ -28,16 +26,10 @@ AUTHOR_MAX, COMMENT_MAX = 100, 1_000
 Known = Callable[[str], Account | None]
 
 
-class AckStore(Protocol):
-    """What this page needs of the store. Every method raises StoreUnavailable when the store does not answer."""
+class AckStore(Amending, Protocol):
+    """What this page needs of the store."""
 
     async def open_accounts(self) -> list[str]: ...
-
-    async def load_many(self, accounts: Sequence[str]) -> list[Record]: ...
-
-    async def amend(self, provider: str, commit: Commit) -> Amended: ...
-
-    async def move(self, account: str) -> int: ...
 
     async def story(self, alert: str) -> Sequence[Told]: ...
 
@@ -55,7 +47,7 @@ def acknowledge(record: Record, account: Account, alert_id: str, acked: Acked) -
 
     NotAcknowledged when it is not open, or pending.
     """
-    alert = _of(record, alert_id)
+    alert = record.alert(alert_id)
     if alert is None or alert.state is State.RESOLVED:
         raise NotAcknowledged(alert_id, "resolved")
     if alert.state is State.PENDING:
@@ -88,20 +80,14 @@ async def acknowledge_alert(store: AckStore, known: Known, alert_id: str, by: st
 
 
 async def _find(store: AckStore, known: Known, alert_id: str) -> tuple[Account, Record]:
-    names = iter(await store.open_accounts())
-    while chunk := list(islice(names, CHUNK)):
-        for record in await store.load_many(chunk):
-            if _of(record, alert_id) is not None and (account := known(record.account)) is not None:
-                return account, record
+    async for record in all_records(store, await store.open_accounts()):
+        if record.alert(alert_id) is not None and (account := known(record.account)) is not None:
+            return account, record
     told = [one.chapter.what for one in await store.story(alert_id)]
     raise NotAcknowledged(alert_id, "unknown" if not told else "event" if "event" in told else "resolved")
 
 
 def _found(account: Account, record: Record, alert_id: str) -> Found:
-    alert = _of(record, alert_id)
+    alert = record.alert(alert_id)
     assert alert is not None, "it was there a moment ago, in this same record"
     return Found(account, alert)
-
-
-def _of(record: Record, alert_id: str) -> Alert | None:
-    return next((alert for alert in record.alerts if alert.id == alert_id), None)

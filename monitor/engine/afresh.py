@@ -2,20 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from monitor.engine.notice import entry_of_alert
 from monitor.engine.ports import Clock
+from monitor.engine.records import Records
 from monitor.engine.watch import CHECKUP, SUM
 from monitor.model.alert import State
 from monitor.model.record import Account, Entry, Record
 from monitor.rules.base import RuleBase
-
-
-class Records(Protocol):
-    """What this page needs of the store."""
-
-    async def load_many(self, accounts: Sequence[str]) -> list[Record]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,6 @@ from monitor.model.ledger import Tried
 class DeliveryStore(Protocol):
     """The delivering half of the store."""
 
-    async def sweep(self, limit: int) -> int:
-        """Move rows whose committer may have died, strike off those applied; returns how many accounts."""
-        ...
-
     async def claim_groups(
         self,
         channel: str,
@@ -96,8 +92,4 @@ class DeliveryStore(Protocol):
 
     async def keep_hushed(self, group: Group) -> bool:
         """Remember `group.hushed` while the claim is held: what is held back, and why."""
-        ...
-
-    async def try_now(self, channel: str) -> None:
-        """Somebody may have mended the channel: no pause, and what waits for its next try is tried now."""
         ...

@@ -4,20 +4,20 @@ A drill lives as an alert in a record of its own that nobody polls or judges: it
 acknowledgement finds it like any other. Its groups are its own too: no real news waits for it or is told with it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Protocol
 
 from monitor.engine.escalate import begun
 from monitor.engine.notice import Whom, labels_of
+from monitor.engine.records import Amending
 from monitor.engine.route import Router
 from monitor.engine.watch import STORE_PROVIDER
 from monitor.errors import StoreUnavailable
 from monitor.model.alert import SEVERITIES, Alert, Severity, State
 from monitor.model.event import Event, digest
-from monitor.model.record import Account, Amended, Commit, Entry, MonitorWatch, Record, Row
+from monitor.model.record import Account, Commit, Entry, MonitorWatch, Record, Row
 from monitor.model.target import Target
 from monitor.rules.base import RuleBase
 from monitor.rules.templates import USD, render
@@ -32,16 +32,6 @@ DRILLS_MAX = 20
 #: Another amendment may come between reading and writing.
 TRIES = 10
 _LOW, _HIGH = Decimal("412.50"), Decimal(80_000)
-
-
-class DrillStore(Protocol):
-    """What this page needs of the store. Every method raises StoreUnavailable when the store does not answer."""
-
-    async def load_many(self, accounts: Sequence[str]) -> list[Record]: ...
-
-    async def amend(self, provider: str, commit: Commit) -> Amended: ...
-
-    async def move(self, account: str) -> int: ...
 
 
 class DrillRefusedError(Exception):
@@ -146,7 +136,7 @@ def until(alert: Alert) -> datetime:
         return alert.pending_since
 
 
-async def begin(store: DrillStore, scene: Scene, router: Router) -> tuple[Alert, Row]:
+async def begin(store: Amending, scene: Scene, router: Router) -> tuple[Alert, Row]:
     """Stage a drill and owe its news; DrillRefusedError while one of this rule is running."""
     # With no daemon nobody has done so since.
     await end_overdue(store, scene.now)
@@ -162,23 +152,23 @@ async def begin(store: DrillStore, scene: Scene, router: Router) -> tuple[Alert,
     raise StoreUnavailable("the record of drills is being written to all the time")
 
 
-async def end(store: DrillStore, alert_id: str, now: datetime) -> bool:
+async def end(store: Amending, alert_id: str, now: datetime) -> bool:
     """End a drill and owe the news of that; whether it was still running."""
     return bool(await _end(store, now, lambda alert: alert.id == alert_id))
 
 
-async def end_overdue(store: DrillStore, now: datetime) -> int:
+async def end_overdue(store: Amending, now: datetime) -> int:
     """End those whose time is over: whoever began them is gone. Returns how many."""
     return await _end(store, now, lambda alert: until(alert) <= now)
 
 
-async def find(store: DrillStore, alert_id: str) -> Alert | None:
+async def find(store: Amending, alert_id: str) -> Alert | None:
     """A drill as it stands; None when it is over."""
     [record] = await store.load_many([DRILLS])
-    return next((alert for alert in record.alerts if alert.id == alert_id), None)
+    return record.alert(alert_id)
 
 
-async def _end(store: DrillStore, now: datetime, which: "Which") -> int:
+async def _end(store: Amending, now: datetime, which: Callable[[Alert], bool]) -> int:
     for _ in range(TRIES):
         [record] = await store.load_many([DRILLS])
         over = [alert for alert in record.alerts if which(alert)]
@@ -190,13 +180,7 @@ async def _end(store: DrillStore, now: datetime, which: "Which") -> int:
     raise StoreUnavailable("the record of drills is being written to all the time")
 
 
-class Which(Protocol):
-    """Chooses drills."""
-
-    def __call__(self, alert: Alert, /) -> bool: ...
-
-
-async def _amended(store: DrillStore, record: Record, alerts: tuple[Alert, ...], *rows: Row) -> bool:
+async def _amended(store: Amending, record: Record, alerts: tuple[Alert, ...], *rows: Row) -> bool:
     commit = Commit(before=record, record=replace(record, alerts=alerts), rows=rows)
     if await store.amend(STORE_PROVIDER, commit) != "written":
         return False

@@ -9,6 +9,7 @@ from typing import Protocol
 from monitor.engine.inhibit import LINGER, Inhibition, Inhibitors
 from monitor.engine.notice import labels_of
 from monitor.engine.ports import Clock
+from monitor.engine.records import Records
 from monitor.model.alert import State
 from monitor.model.group import Group, Hush
 from monitor.model.record import Entry, Record
@@ -18,7 +19,7 @@ from monitor.model.source import Source
 FRESH = timedelta(seconds=1)
 
 
-class SourceStore(Protocol):
+class SourceStore(Records, Protocol):
     """What this page needs of the store. Every method raises StoreUnavailable when the store does not answer."""
 
     async def sources(self, now: datetime) -> tuple[Source, ...]:
@@ -27,10 +28,6 @@ class SourceStore(Protocol):
 
     async def end_source(self, source: Source, now: datetime) -> bool:
         """Take one out, if no row has come for it since it was read."""
-        ...
-
-    async def load_many(self, accounts: Sequence[str]) -> list[Record]:
-        """Records in the order asked, version 0 for those never written."""
         ...
 
 

@@ -1,11 +1,11 @@
 """What polls that somebody waits for need of the store."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
 from monitor.engine.ports import Windows
-from monitor.model.record import Health, Record
+from monitor.engine.records import Records
+from monitor.model.record import Health
 
 #: What came of the wish for a poll: it was made · one that will do is to come already · it was not made.
 Wished = Literal["new", "there", "none"]
@@ -42,7 +42,7 @@ class LaneStore(Protocol):
         ...
 
 
-class RefreshStore(LaneStore, Protocol):
+class RefreshStore(LaneStore, Records, Protocol):
     """What whoever waits for a poll needs besides: to see what came of it, wherever it was polled."""
 
     async def poll_now(self, provider: str, account: str) -> None:
@@ -51,8 +51,4 @@ class RefreshStore(LaneStore, Protocol):
 
     async def seen_at(self, account: str) -> tuple[datetime | None, datetime]:
         """When the newest request began that told a balance of this account, and the store's time."""
-        ...
-
-    async def load_many(self, accounts: Sequence[str]) -> list[Record]:
-        """Records in the order asked, version 0 for those never written."""
         ...

@@ -102,18 +102,6 @@ class PollStore(SumStore, Protocol):
         """
         ...
 
-    async def providers(self) -> set[str]:
-        """The providers that have accounts in this store."""
-        ...
-
-    async def forget_provider(self, provider: str) -> None:
-        """It has no accounts any more."""
-        ...
-
-    async def enrolled(self, provider: str) -> list[str]:
-        """The accounts of a provider that are due some time or being polled."""
-        ...
-
     async def dismiss(self, provider: str, accounts: Sequence[str], *, moved: bool = False) -> None:
         """Forget the due times of accounts that are no longer configured; sums do too, unless they have `moved`."""
         ...

@@ -1,20 +1,16 @@
 """What is read of the store without working on it."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from monitor.engine.records import Records
 from monitor.model.event import Event
 from monitor.model.past import Past
-from monitor.model.record import Point, Record
+from monitor.model.record import Point
 
 
-class Reader(Protocol):
+class Reader(Records, Protocol):
     """What the API and the commands read."""
-
-    async def load_many(self, accounts: Sequence[str]) -> list[Record]:
-        """Records in the order asked, version 0 for those never written."""
-        ...
 
     async def due_at(self, provider: str, account: str) -> datetime | None:
         """When an account is due; None while it is being polled or when it is unknown."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import islice
 
 import structlog
 
@@ -12,14 +11,13 @@ from monitor.engine.inhibit import source_of
 from monitor.engine.notice import entry_of_alert
 from monitor.engine.poll import Polling
 from monitor.engine.ports import PollStore
+from monitor.engine.records import all_records
 from monitor.model.alert import Reason, close
 from monitor.model.record import Account, Commit, Record, Row
 from monitor.rules.base import RuleBase
 
 log = structlog.get_logger("monitor.retire")
 
-#: Records looked through at once.
-CHUNK = 500
 #: Long enough for one load and one commit.
 LEASE = timedelta(seconds=15)
 
@@ -65,19 +63,18 @@ async def sweep(store: PollStore, accounts: Sequence[str], who_polls: WhoPolls) 
     An account whose alerts are only displaced is polled at once: so the old subject closes and the new one opens in
     one decision, and is told in one message.
     """
-    busy, names = [], iter(accounts)
-    while chunk := list(islice(names, CHUNK)):
-        for record in await store.load_many(chunk):
-            found = who_polls(record.account)
-            if found is None:
-                continue
-            polling, account = found
-            rules = polling.watching.rules_for(account)
-            if unjudged(record, rules):
-                if not await _retire(polling, account, rules):
-                    busy.append(account.name)
-            elif displaced(record, rules):
-                await store.poll_now(polling.provider, account.name)
+    busy = []
+    async for record in all_records(store, accounts):
+        found = who_polls(record.account)
+        if found is None:
+            continue
+        polling, account = found
+        rules = polling.watching.rules_for(account)
+        if unjudged(record, rules):
+            if not await _retire(polling, account, rules):
+                busy.append(account.name)
+        elif displaced(record, rules):
+            await store.poll_now(polling.provider, account.name)
     return busy
 
 

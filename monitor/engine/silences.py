@@ -11,6 +11,7 @@ import structlog
 
 from monitor.engine.notice import labels_of
 from monitor.engine.ports import Clock
+from monitor.engine.records import Records
 from monitor.errors import StoreUnavailable
 from monitor.model.group import Group, Hush
 from monitor.model.labels import Matcher, compile_match
@@ -23,7 +24,7 @@ FRESH = timedelta(seconds=1)
 log = structlog.get_logger("monitor.silences")
 
 
-class SilenceStore(Protocol):
+class SilenceStore(Records, Protocol):
     """What this page needs of the store."""
 
     async def silences(self, now: datetime) -> tuple[Silence, ...]:
@@ -32,10 +33,6 @@ class SilenceStore(Protocol):
 
     async def rouse(self, channel: str) -> None:
         """Look again at the groups of a channel in which something is suppressed."""
-        ...
-
-    async def load_many(self, accounts: Sequence[str]) -> list[Record]:
-        """Records in the order asked, version 0 for those never written."""
         ...
 
 

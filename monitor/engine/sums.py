@@ -1,11 +1,12 @@
 """What sums over accounts ask of a store, and what commits tell them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
+from monitor.engine.records import Records
 from monitor.model.event import Event
-from monitor.model.record import Commit, Record
+from monitor.model.record import Commit
 from monitor.model.snapshot import Snapshot
 
 #: Processes and the store agree about the time to this much.
@@ -46,7 +47,7 @@ class Moves(NamedTuple):
     cut: bool = False
 
 
-class SumStore(Protocol):
+class SumStore(Records, Protocol):
     """The part of the store that sums are read from. Every method raises StoreUnavailable when it does not answer."""
 
     async def sum_news(self, since: Mapping[int, Cursor]) -> Mapping[int, SumNews]:
@@ -59,10 +60,6 @@ class SumStore(Protocol):
 
     async def moves(self, since: Mapping[int, int], at_least: datetime) -> Moves:
         """By partition, the movements since those versions, none recorded before `at_least`."""
-        ...
-
-    async def load_many(self, accounts: Sequence[str]) -> list[Record]:
-        """Records in the order asked, version 0 for those never written."""
         ...
 
 

@@ -4,22 +4,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from monitor.engine.records import Records, all_records
 from monitor.model.alert import Alert, fingerprint
 from monitor.model.group import Hush
 from monitor.model.ledger import Notification
 from monitor.model.record import Record
 from monitor.model.story import Told
 
-#: Records looked through at once.
-CHUNK = 500
 
-
-class WhyStore(Protocol):
-    """What this page needs of the store. Every method raises StoreUnavailable when the store does not answer."""
+class WhyStore(Records, Protocol):
+    """What this page needs of the store."""
 
     async def open_accounts(self) -> list[str]: ...
-
-    async def load_many(self, accounts: Sequence[str]) -> list[Record]: ...
 
     async def story(self, alert: str) -> tuple[Told, ...]: ...
 
@@ -69,7 +65,7 @@ async def whole(store: WhyStore, alert: str, channels: Iterable[str]) -> Whole |
         for (channel, group), keys in owed.items()
         if await store.waits(channel, group, keys)
     ]
-    return Whole(alert, story, notifications, tuple(untold), record, _of(record, alert))
+    return Whole(alert, story, notifications, tuple(untold), record, record.alert(alert) if record else None)
 
 
 async def _record(store: WhyStore, alert: str, story: Sequence[Told]) -> Record | None:
@@ -77,16 +73,10 @@ async def _record(store: WhyStore, alert: str, story: Sequence[Told]) -> Record 
         [record] = await store.load_many([story[-1].chapter.record])
         return record
     # Its story has expired, or was begun by an older release; it may be open all the same.
-    names = await store.open_accounts()
-    for first in range(0, len(names), CHUNK):
-        for record in await store.load_many(names[first : first + CHUNK]):
-            if _of(record, alert) is not None:
-                return record
+    async for record in all_records(store, await store.open_accounts()):
+        if record.alert(alert) is not None:
+            return record
     return None
-
-
-def _of(record: Record | None, alert: str) -> Alert | None:
-    return next((one for one in record.alerts if one.id == alert), None) if record else None
 
 
 def _owed(story: Sequence[Told]) -> dict[tuple[str, str], list[str]]:

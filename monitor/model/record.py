@@ -181,6 +181,10 @@ class Record:
     #: What this process knows of how it was judged last (`engine.calm`); never stored.
     judged: object = field(default=None, compare=False, repr=False)
 
+    def alert(self, name: str) -> Alert | None:
+        """The open alert of that id."""
+        return next((one for one in self.alerts if one.id == name), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
