@@ -2,11 +2,9 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -21,6 +19,7 @@ from monitor.clock import wall_clock
 from monitor.config import Config
 from monitor.engine.deliver import SEND_TIMEOUT, Destination, attempt, test_message
 from monitor.engine.drill import DRILL_ACCOUNT, DRILLS
+from monitor.engine.prepaid import FREE
 from monitor.engine.records import CHUNK
 from monitor.engine.silence_check import firing
 from monitor.engine.watch import STORE_PROVIDER
@@ -37,7 +36,6 @@ from monitor.shown import say
 from monitor.silencing import silence_line, silence_report
 from monitor.store.redis import RedisStore
 
-T = TypeVar("T")
 #: Rows of a table for people; `--json` has them all.
 ROWS_MAX = 50
 _STYLES = {"ok": "green", "failing": "yellow", "stale": "red", "never": "dim"}
@@ -48,7 +46,7 @@ def poll_once(path: Path, name: str, *, as_json: bool) -> int:
     config = load_config(path)
     account = known(config.accounts, name, "account")
     try:
-        answer = _run(_read(config, account))
+        answer = asyncio.run(_read(config, account))
     except (ProviderError, TimeoutError) as error:
         why = (
             f"no answer within {duration_text(_timeout(config, account))}"
@@ -66,17 +64,6 @@ def poll_once(path: Path, name: str, *, as_json: bool) -> int:
     return OK
 
 
-@dataclass(frozen=True, slots=True)
-class _Unlimited:
-    """The budget of a single poll by hand."""
-
-    async def spend(self, cost: int) -> None:
-        """One person's single poll is not counted."""
-
-    async def correct(self, remaining: int) -> None:
-        """Nothing to correct."""
-
-
 async def _read(config: Config, account: Account) -> Answer:
     settings = config.providers[account.provider]
     async with (
@@ -84,7 +71,7 @@ async def _read(config: Config, account: Account) -> Answer:
         asyncio.timeout(_timeout(config, account).total_seconds()),
     ):
         adapter = settings.connect(Http(session, settings.origin()))
-        answer = await adapter.poll(account, Record(account=account.name), _Unlimited(), wall_clock())
+        answer = await adapter.poll(account, Record(account=account.name), FREE, wall_clock())
     assert isinstance(answer, Answer), "a configured provider reads balances"
     return answer
 
@@ -110,7 +97,7 @@ def _print_answer(account: Account, answer: Answer) -> None:
 def show_status(path: Path, *, as_json: bool) -> int:
     """Print how every account, alert and channel is doing, as the store has it."""
     config = load_config(path)
-    report = _run(_status(config))
+    report = asyncio.run(_status(config))
     if as_json:
         print_json(report)
     else:
@@ -227,7 +214,7 @@ def send_test_message(path: Path, name: str) -> int:
     config = load_config(path)
     known(config.channels, name, "channel")
     try:
-        answer = _run(_send_test(config, name)).answer
+        answer = asyncio.run(_send_test(config, name)).answer
     except DeliveryError as error:
         print(redact(f"{name}: not delivered: {error}"), file=sys.stderr)
         return FAILED
@@ -249,8 +236,3 @@ async def _send_test(config: Config, name: str) -> Receipt:
         # The message has arrived all the same.
         print(f"{name}: if the channel is paused, it stays so: {error}", file=sys.stderr)
     return receipt
-
-
-def _run(main: Coroutine[None, None, T]) -> T:
-    """Run to the end; an expected error of the store is one line and exit 1 (see `cli.main`)."""
-    return asyncio.run(main)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from monitor.engine.decide import decide
 from monitor.engine.doubt import NO_DOUBTS
 from monitor.engine.policy import Policy
+from monitor.engine.prepaid import FREE
 from monitor.engine.sumreader import SumReader
 from monitor.engine.sums import Cursor, Moves, SumNews, stamp
 from monitor.model.event import Event
@@ -132,19 +133,6 @@ class Shelf:
         return [self._records.get(name) or Record(name) for name in accounts]
 
 
-class _Unmetered:
-    """The quota of who reads what it already has."""
-
-    async def spend(self, cost: int) -> None:
-        """Costs nothing."""
-
-    async def correct(self, remaining: int) -> None:
-        """Says nothing."""
-
-
-_FREE = _Unmetered()
-
-
 class VirtualSum(Virtual):
     """A rule over several accounts, which reads what these have put on a shelf."""
 
@@ -157,7 +145,7 @@ class VirtualSum(Virtual):
     def read(self, now: datetime) -> Roundup:
         """What the accounts have together."""
         self._shelf.now = now
-        return at_once(self._reader.poll(self.account, self.record, _FREE, now))
+        return at_once(self._reader.poll(self.account, self.record, FREE, now))
 
     def rests(self) -> bool:
         """Whether only another reading can change anything: no window rolls, and no alert waits."""

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from monitor.engine.escalate import begun
-from monitor.engine.notice import Whom, labels_of
+from monitor.engine.notice import Whom, entry_about, labels_of
 from monitor.engine.records import Amending
 from monitor.engine.route import Router
 from monitor.engine.watch import STORE_PROVIDER
@@ -94,30 +94,14 @@ def staged(scene: Scene, router: Router) -> tuple[Alert, Row]:
 def ending(alert: Alert, now: datetime) -> Row:
     """The news that a drill is over, from what its alert remembers."""
     lasted = max(now - (alert.started_at or now), timedelta(0)) // timedelta(seconds=1)
-    about = pretended(alert)
     who = f"acknowledged by {alert.acked.by}" if alert.acked else "nobody acknowledged it"
-    entry = Entry(
-        id=alert.id,
-        fingerprint=alert.fingerprint,
+    entry = replace(
+        entry_about(alert, pretended(alert), now),
         status="resolved",
-        rule=alert.rule,
-        rule_type=alert.rule_type,
-        severity=alert.severity,
-        provider=about.provider,
-        account=about.account,
-        asset=about.asset or None,
-        measure=alert.measure,
-        value=alert.value,
-        previous=None,
-        threshold=alert.threshold,
-        unit=alert.unit,
-        labels=about.labels,
         annotations={"summary": f"{PREFIX}over after {lasted} s, {who}"},
-        started_at=alert.started_at,
         observed_at=now,
         resolved_at=now,
         reason="drill_over",
-        acked=alert.acked,
     )
     return Row(news="resolved", entry=entry, targets=alert.targets)
 

@@ -18,10 +18,19 @@ from monitor.engine.watch import (
     account_of_monitor,
     account_of_sum,
 )
-from monitor.model.alert import Reason, close
+from monitor.model.alert import Alert, Reason, close
 from monitor.model.record import Account, Commit, Record, Row, RuleWatch
 
 log = structlog.get_logger("monitor.farewell")
+
+
+def end_of(alert: Alert, reason: Reason, account: Account, now: datetime) -> Row | None:
+    """The news that an alert is over which no rule judges any more; None for a pending one, which was never told."""
+    closed, news = close(alert, reason, now)
+    if closed is None or news is None:
+        return None
+    entry = entry_of_alert(None, account, closed, now)
+    return Row(news, entry, closed.targets, source_of(entry, account.name, now, was=alert.inhibits, inhibits=False))
 
 
 def depart(
@@ -37,12 +46,8 @@ def depart(
         reason = why
         if isinstance(account.target, RuleWatch):
             reason = "superseded" if alert.rule in names else "rule_removed"
-        closed, news = close(alert, reason, now)
-        if closed is not None and news is not None:
-            entry = entry_of_alert(None, account, closed, now)
-            source = source_of(entry, account.name, now, was=alert.inhibits, inhibits=False)
-            rows.append(Row(news, entry, closed.targets, source))
-    return Commit(before=record, record=replace(record, alerts=()), rows=tuple(rows))
+        rows.append(end_of(alert, reason, account, now))
+    return Commit(before=record, record=replace(record, alerts=()), rows=tuple(filter(None, rows)))
 
 
 async def farewell(polling: Polling, claim: Claim, why: Reason = "account_removed") -> None:

@@ -45,11 +45,8 @@ class Kicker:
             except StoreUnavailable as error:
                 log.debug("sums.not_kicked", why=str(error))
             self.wake()
-            await self._fold()
-
-    async def _fold(self) -> None:
-        if not self.stopping:
-            await asyncio.sleep(FOLD.total_seconds())
+            if not self.stopping:
+                await asyncio.sleep(FOLD.total_seconds())
 
     def stop(self) -> None:
         """Kick no more."""

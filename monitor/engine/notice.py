@@ -37,12 +37,18 @@ def whom(rule: RuleBase | None, account: Account, alert: Alert) -> Whom:
 
 def entry_of_alert(rule: RuleBase | None, account: Account, alert: Alert, now: datetime) -> Entry:
     """The entry of an alert as it stands; `rule` is None when it was removed from the configuration."""
-    resolved = alert.state is State.RESOLVED
-    about = whom(rule, account, alert)
-    entry = Entry(
+    entry = entry_about(alert, whom(rule, account, alert), now)
+    if rule is None:
+        return replace(entry, annotations={"summary": _gone(account, alert)})
+    return _worded(rule, entry, alert.details, now)
+
+
+def entry_about(alert: Alert, about: Whom, now: datetime) -> Entry:
+    """The same without any words."""
+    return Entry(
         id=alert.id,
         fingerprint=alert.fingerprint,
-        status="resolved" if resolved else "firing",
+        status="resolved" if alert.state is State.RESOLVED else "firing",
         rule=alert.rule,
         rule_type=alert.rule_type,
         severity=alert.severity,
@@ -62,9 +68,6 @@ def entry_of_alert(rule: RuleBase | None, account: Account, alert: Alert, now: d
         reason=alert.reason,
         acked=alert.acked,
     )
-    if rule is None:
-        return replace(entry, annotations={"summary": _gone(account, alert)})
-    return _worded(rule, entry, alert.details, now)
 
 
 def _gone(account: Account, alert: Alert) -> str:

@@ -35,3 +35,16 @@ class Prepaid:
     async def correct(self, remaining: int) -> None:
         if self.windows:
             await self.store.correct(self.provider, self.windows, remaining)
+
+
+class _Free:
+    """The budget of who asks nobody, or asks once by hand."""
+
+    async def spend(self, cost: int) -> None:
+        """It is not counted."""
+
+    async def correct(self, remaining: int) -> None:
+        """There is nothing to correct."""
+
+
+FREE = _Free()

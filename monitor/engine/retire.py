@@ -7,13 +7,11 @@ from datetime import datetime, timedelta
 import structlog
 
 from monitor.engine.decide import judges
-from monitor.engine.inhibit import source_of
-from monitor.engine.notice import entry_of_alert
+from monitor.engine.farewell import end_of
 from monitor.engine.poll import Polling
 from monitor.engine.ports import PollStore
 from monitor.engine.records import all_records
-from monitor.model.alert import Reason, close
-from monitor.model.record import Account, Commit, Record, Row
+from monitor.model.record import Account, Commit, Record
 from monitor.rules.base import RuleBase
 
 log = structlog.get_logger("monitor.retire")
@@ -43,18 +41,10 @@ def retire(record: Record, account: Account, rules: Iterable[RuleBase], names: f
     `names` are those of all rules: one that goes on elsewhere has given this account up, and was not removed.
     """
     live = {rule.alert for rule in rules}
-    rows = []
-    for alert in record.alerts:
-        if alert.rule in live:
-            continue
-        reason: Reason = "superseded" if alert.rule in names else "rule_removed"
-        closed, news = close(alert, reason, now)
-        if closed is not None and news is not None:
-            entry = entry_of_alert(None, account, closed, now)
-            source = source_of(entry, account.name, now, was=alert.inhibits, inhibits=False)
-            rows.append(Row(news, entry, closed.targets, source))
+    gone = ((alert, alert.rule in names) for alert in record.alerts if alert.rule not in live)
+    ends = (end_of(alert, "superseded" if elsewhere else "rule_removed", account, now) for alert, elsewhere in gone)
     kept = tuple(alert for alert in record.alerts if alert.rule in live)
-    return Commit(before=record, record=replace(record, alerts=kept, judged=None), rows=tuple(rows))
+    return Commit(before=record, record=replace(record, alerts=kept, judged=None), rows=tuple(filter(None, ends)))
 
 
 async def sweep(store: PollStore, accounts: Sequence[str], who_polls: WhoPolls) -> list[str]:
