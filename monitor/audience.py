@@ -5,9 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from monitor.engine.escalate import Escalations
 from monitor.engine.route import Route
 from monitor.fields import suggestion
-from monitor.mistakes import Steps
-
-Finding = tuple[Steps, str]
+from monitor.mistakes import Finding, Steps
 
 
 def mistakes(

@@ -14,8 +14,8 @@ from monitor.channels.base import insecure
 from monitor.engine.expected import doubts as expected_doubts
 from monitor.engine.expected import mistakes
 from monitor.fields import UNREAD, suggestion
-from monitor.mistakes import Mistake, Steps, dotted
-from monitor.pricecheck import forgeable, namesakes, unpriceable
+from monitor.mistakes import Finding, Mistake, Steps, dotted
+from monitor.pricecheck import forgeable, namesakes, types_of, unpriceable
 from monitor.providers.base import ProviderSettings
 from monitor.rules.aggregate import OWN
 from monitor.rules.base import RuleBase
@@ -53,17 +53,17 @@ class Findings:
     warnings: list[Mistake] = field(default_factory=list)
 
     def wrong(self, path: Steps, what: str) -> None:
-        self.mistakes.append(Mistake(self.document.file, self.document.line(path), dotted(path), what))
+        self.mistakes.append(self.document.mistake(path, what))
 
     def doubt(self, path: Steps, what: str) -> None:
-        self.warnings.append(Mistake(self.document.file, self.document.line(path), dotted(path), what))
+        self.warnings.append(self.document.mistake(path, what))
 
-    def take(self, wrong: Iterable[tuple[Steps, str]], doubts: Iterable[tuple[Steps, str]]) -> None:
-        """What somebody else has found."""
+    def take(self, wrong: Iterable[Finding], doubts: Iterable[Finding], below: Steps = ()) -> None:
+        """What somebody else has found, with its path below that."""
         for path, what in wrong:
-            self.wrong(path, what)
+            self.wrong((*below, *path), what)
         for path, what in doubts:
-            self.doubt(path, what)
+            self.doubt((*below, *path), what)
 
 
 def check(settings: Settings, roster: Roster, rules: list[Located], document: Document) -> Findings:
@@ -139,7 +139,7 @@ def miscounted(value: object, document: Document, path: Steps = ()) -> Iterator[
     """Numbers that were written as `true` or `false`: pydantic takes those for 1 and 0."""
     for where, leaf in leaves(value, path):
         if type(leaf) is int and isinstance(document.at(where), bool):
-            yield Mistake(document.file, document.line(where), dotted(where), "must be a whole number")
+            yield document.mistake(where, "must be a whole number")
 
 
 def _check_providers(settings: Settings, roster: Roster, found: Findings) -> None:
@@ -164,13 +164,9 @@ def _check_channels(settings: Settings, found: Findings) -> None:
     if not names:
         found.doubt(("channels",), "no channel is configured, alerts would reach nobody")
     if settings.route is not None:
-        for path, what in settings.route.mistakes(names, _intervals(settings, found)):
-            found.wrong(("route", *path), what)
+        found.take(settings.route.mistakes(names, _intervals(settings, found)), (), ("route",))
     told = settings.route, settings.escalations, settings.fallback_channel, names
-    for path, what in audience.mistakes(*told):
-        found.wrong(path, what)
-    for path, what in audience.doubts(*told):
-        found.doubt(path, what)
+    found.take(audience.mistakes(*told), audience.doubts(*told))
 
 
 def _intervals(settings: Settings, found: Findings) -> list[str]:
@@ -181,18 +177,14 @@ def _intervals(settings: Settings, found: Findings) -> list[str]:
 
 def _check_expected(settings: Settings, roster: Roster, found: Findings) -> None:
     telling = {name for name, spec in settings.providers.items() if spec.DESTINATIONS}
-    intervals = _intervals(settings, found)
-    broken = _broken_accounts(roster, found.document)
-    odd = chain(
-        expected_doubts(settings.expected_transfers, roster.accounts, telling),
-        doubts.of_expected(settings.expected_transfers, roster.accounts),
+    transfers, broken = settings.expected_transfers, _broken_accounts(roster, found.document)
+    wrong = (
+        (path, what)
+        for path, what in mistakes(transfers, _intervals(settings, found), roster.accounts)
+        if path[1:] != ("account",) or transfers[int(path[0])].account not in broken
     )
-    for path, what in odd:
-        found.doubt(("expected_transfers", *path), what)
-    for path, what in mistakes(settings.expected_transfers, intervals, roster.accounts):
-        if path[1:] == ("account",) and settings.expected_transfers[int(path[0])].account in broken:
-            continue
-        found.wrong(("expected_transfers", *path), what)
+    odd = chain(expected_doubts(transfers, roster.accounts, telling), doubts.of_expected(transfers, roster.accounts))
+    found.take(wrong, odd, ("expected_transfers",))
 
 
 def _broken_accounts(roster: Roster, document: Document) -> set[str]:
@@ -229,20 +221,16 @@ def _check_rules(settings: Settings, roster: Roster, rules: list[Located], found
             found.warnings.append(located.at(*path, what=what))
         if sound and watched and rule.in_usd and (what := unpriceable(rule, settings.prices, watched)):
             found.mistakes.append(located.at("unit", what=what))
-    judging = [located.rule for located in rules]
+    known = doubts.told_labels(told, [located.rule for located in rules], settings.providers)
     if settings.route is not None:
-        for path, what in doubts.of_route(settings.route, told, judging, settings.providers):
-            found.doubt(("route", *path), what)
-    for path, what in doubts.of_inhibit(settings.inhibit or (), told, judging, settings.providers):
-        found.doubt(("inhibit", *path), what)
-    silenced = [one.match for one in settings.silences]
-    for path, what in doubts.of_silences(silenced, told, judging, settings.providers):
-        found.doubt(("silences", *path), what)
+        found.take((), doubts.of_route(settings.route, known), ("route",))
+    found.take((), doubts.of_inhibit(settings.inhibit or (), known), ("inhibit",))
+    found.take((), doubts.of_silences((one.match for one in settings.silences), known), ("silences",))
 
 
 def _check_rule(located: Located, watched: Sequence[ProviderSettings], found: Findings) -> None:
     rule = located.rule
-    types = ", ".join(sorted({str(getattr(spec, "type", "")) for spec in watched}))
+    types = types_of(watched)
     key = next((name for name in _MEASURE_KEYS if name in type(rule).model_fields), "type")
     for measure in rule.measures():
         offering = [spec for spec in watched if measure in spec.MEASURES]
@@ -251,8 +239,8 @@ def _check_rule(located: Located, watched: Sequence[ProviderSettings], found: Fi
             what = f"{types} never offers {measure!r}, only {', '.join(known)}{suggestion(measure, known)}"
             found.mistakes.append(located.at(key, what=what))
         elif len(offering) < len(watched):
-            silent = sorted({str(getattr(spec, "type", "")) for spec in watched if spec not in offering})
-            found.warnings.append(located.at(key, what=f"{', '.join(silent)} never offers {measure!r}"))
+            silent = types_of(spec for spec in watched if spec not in offering)
+            found.warnings.append(located.at(key, what=f"{silent} never offers {measure!r}"))
     _check_ledger(located, watched, types, found)
     reported = sorted({kind for spec in watched for kind in spec.KINDS})
     wanted = rule.event_kinds()
@@ -279,7 +267,7 @@ def _check_ledger(located: Located, watched: Sequence[ProviderSettings], types: 
         return
     having = [spec for spec in watched if any(map(rule.watches, spec.LEDGER))]
     covered = sorted({asset for spec in watched for asset in spec.LEDGER})
-    lacking = ", ".join(sorted({str(getattr(spec, "type", "")) for spec in watched if spec not in having}))
+    lacking = types_of(spec for spec in watched if spec not in having)
     if not having and covered:
         what = f"the ledger of {types} covers only {', '.join(covered)}: nothing could ever be unexplained"
         found.mistakes.append(located.at("assets", what=what))

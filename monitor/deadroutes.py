@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from monitor.engine.route import Route
-from monitor.mistakes import Steps, dotted
+from monitor.mistakes import Finding, Steps, dotted
 from monitor.model.labels import Match
 
 _MAGIC = frozenset("*?[")
@@ -12,7 +12,7 @@ _MAGIC = frozenset("*?[")
 _EVERYWHERE = frozenset({"rule", "rule_type", "severity"})
 
 
-def dead_routes(route: Route, path: Steps = (), escalate: str = "") -> Iterator[tuple[Steps, str]]:
+def dead_routes(route: Route, path: Steps = (), escalate: str = "") -> Iterator[Finding]:
     """(path below `route`, sentence) of what tells nobody; `escalate` is what the routes above say of it."""
     escalate = escalate if route.escalate is None else route.escalate
     if route.channels == () and path and not route.routes and not escalate:

@@ -17,9 +17,9 @@ from monitor.engine.expected import ExpectedTransfer
 from monitor.engine.inhibit import Inhibit
 from monitor.engine.route import EVERY_LABEL, Route
 from monitor.fields import duration_text, suggestion
-from monitor.mistakes import Steps, clip
+from monitor.mistakes import Finding, Steps, clip
 from monitor.model.alert import SEVERITIES
-from monitor.model.labels import compile_match
+from monitor.model.labels import Match, compile_match
 from monitor.model.record import Account
 from monitor.providers.base import ProviderSettings
 from monitor.rules import RULES
@@ -36,8 +36,8 @@ _LISTED = 6
 #: Labels that alerts have besides those of accounts and rules: drills, and what the monitor says of a channel or of
 #: its guard.
 _OURS = RESERVED_LABELS | {"channel", "drill", "cause", "wallet"}
-
-Doubt = tuple[Steps, str]
+#: The labels that alerts have, with their values as far as they are known.
+Told = Mapping[str, Collection[str]]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _values(wanted: str | Sequence[str]) -> tuple[str, ...]:
     return (wanted,) if isinstance(wanted, str) else tuple(wanted)
 
 
-def unmatched(rule: RuleBase, audience: Audience, providers: Collection[str]) -> Iterator[Doubt]:
+def unmatched(rule: RuleBase, audience: Audience, providers: Collection[str]) -> Iterator[Finding]:
     """Why a rule matches nothing: the labels at fault, or that no account has them all."""
     known: dict[str, Collection[str]] = {"provider": providers}
     if not rule.judges_provider:
@@ -110,7 +110,7 @@ def unmatched(rule: RuleBase, audience: Audience, providers: Collection[str]) ->
         yield ("match",), "matches no account"
 
 
-def of_rule(rule: RuleBase, matched: Sequence[Account], keep: timedelta) -> Iterator[Doubt]:
+def of_rule(rule: RuleBase, matched: Sequence[Account], keep: timedelta) -> Iterator[Finding]:
     """What of a rule can never come true for the accounts that it matches."""
     yield from _of_assets(rule.assets, matched)
     flow = rule.flow()
@@ -125,7 +125,7 @@ def of_rule(rule: RuleBase, matched: Sequence[Account], keep: timedelta) -> Iter
             yield (key,), what
 
 
-def _of_assets(wanted: Sequence[str], matched: Sequence[Account]) -> Iterator[Doubt]:
+def _of_assets(wanted: Sequence[str], matched: Sequence[Account]) -> Iterator[Finding]:
     """Assets that nobody has. One rule may serve accounts that come later; but not where it has nothing at all."""
     lacking = {index: what for index, asset in enumerate(wanted) if (what := _undeclared(asset, matched))}
     declared = {each.lower() for account in matched for each in account.assets}
@@ -134,7 +134,7 @@ def _of_assets(wanted: Sequence[str], matched: Sequence[Account]) -> Iterator[Do
             yield ("assets", index), what
 
 
-def of_expected(transfers: Sequence[ExpectedTransfer], accounts: Mapping[str, Account]) -> Iterator[Doubt]:
+def of_expected(transfers: Sequence[ExpectedTransfer], accounts: Mapping[str, Account]) -> Iterator[Finding]:
     """Expected transfers of an asset that their account does not have."""
     for index, one in enumerate(transfers):
         account = accounts.get(one.account)
@@ -176,17 +176,14 @@ def overload(spec: ProviderSettings, accounts: Iterable[Account]) -> Iterator[st
             )
 
 
-def of_route(route: Route, audience: Audience, rules: Sequence[RuleBase], providers: Iterable[str]) -> Iterator[Doubt]:
+def of_route(route: Route, known: Told) -> Iterator[Finding]:
     """Routes that no alert can take or that tell nobody, and groups by what no alert has."""
     yield from dead_routes(route)
-    yield from _of_route(route, _told(audience, rules, providers), ())
+    yield from _of_route(route, known, ())
 
 
-def of_inhibit(
-    inhibit: Sequence[Inhibit], audience: Audience, rules: Sequence[RuleBase], providers: Iterable[str]
-) -> Iterator[Doubt]:
+def of_inhibit(inhibit: Sequence[Inhibit], known: Told) -> Iterator[Finding]:
     """Inhibitions that no alert is the source or the target of."""
-    known = _told(audience, rules, providers)
     names = {*known, *_OURS}
     for index, one in enumerate(inhibit):
         yield from _of_match(one.source, known, (index, "source"))
@@ -196,20 +193,14 @@ def of_inhibit(
                 yield (index, "equal", place), f"no alert has the label {label!r}{_near(label, names)}"
 
 
-def of_silences(
-    matches: Iterable[Mapping[str, str | Sequence[str]]],
-    audience: Audience,
-    rules: Sequence[RuleBase],
-    providers: Iterable[str],
-) -> Iterator[Doubt]:
+def of_silences(matches: Iterable[Match], known: Told) -> Iterator[Finding]:
     """Silences that no alert could ever match."""
-    known = _told(audience, rules, providers)
     for index, match in enumerate(matches):
         yield from _of_match(match, known, (index, "match"))
 
 
-def _told(audience: Audience, rules: Sequence[RuleBase], providers: Iterable[str]) -> Mapping[str, Collection[str]]:
-    """The labels that alerts have, with their values as far as they are known."""
+def told_labels(audience: Audience, rules: Sequence[RuleBase], providers: Iterable[str]) -> Told:
+    """What alerts of these rules, and those about the monitor itself, can be told apart by."""
     known: dict[str, dict[str, None]] = {name: dict.fromkeys(values) for name, values in audience.labels.items()}
     for name, value in chain.from_iterable(rule.labels.items() for rule in rules):
         known.setdefault(name, {})[value] = None
@@ -223,9 +214,7 @@ def _told(audience: Audience, rules: Sequence[RuleBase], providers: Iterable[str
     }
 
 
-def _of_match(
-    match: Mapping[str, str | Sequence[str]], known: Mapping[str, Collection[str]], path: Steps
-) -> Iterator[Doubt]:
+def _of_match(match: Match, known: Told, path: Steps) -> Iterator[Finding]:
     names = {*known, *_OURS}
     for label, wanted in match.items():
         # Empty means that an alert lacks the label, and assets are whatever accounts report.
@@ -238,7 +227,7 @@ def _of_match(
                 yield (*path, label), _never(label, dead, known[label])
 
 
-def _of_route(route: Route, known: Mapping[str, Collection[str]], path: Steps) -> Iterator[Doubt]:
+def _of_route(route: Route, known: Told, path: Steps) -> Iterator[Finding]:
     names = {*known, *_OURS}
     yield from _of_match(route.match, known, (*path, "match"))
     for index, label in enumerate(route.group_by or ()):

@@ -140,7 +140,7 @@ class Reader:
         return None
 
     def say(self, document: Document, path: Steps, what: str) -> None:
-        self.wrong.append(Mistake(document.file, document.line(path), dotted(path), what))
+        self.wrong.append(document.mistake(path, what))
 
     def settings(self, document: Document) -> Settings | None:
         """The validated settings. Wrong parts are reported and left out, so that the rest is checked too."""
@@ -162,12 +162,7 @@ class Reader:
             matched = self.sources.matching(self.path.parent, pattern)
             written = "rules" in document.value
             if not matched and written:
-                note = Mistake(
-                    document.file,
-                    document.line(("rules", index)),
-                    f"rules[{index}]",
-                    f"no file is named {clip(pattern)!r}",
-                )
+                note = document.mistake(("rules", index), f"no file is named {clip(pattern)!r}")
                 (self.doubtful if has_magic(pattern) else self.wrong).append(note)
             for folder in filter(Path.is_dir, matched):
                 name = clip(pattern.rstrip("/"))

@@ -6,18 +6,15 @@ from itertools import islice
 from monitor.engine.owners import Owners
 from monitor.fields import duration_text, suggestion
 from monitor.guard_settings import GuardSettings
-from monitor.mistakes import Steps
+from monitor.mistakes import Finding
 from monitor.model.record import Account
 from monitor.settings import Settings
 
 #: Among more names than these nobody looks for a similar one.
 _COMPARED = 2_000
 
-#: (path, sentence)
-Found = tuple[Steps, str]
 
-
-def mistakes(guard: GuardSettings, accounts: Mapping[str, Account]) -> Iterator[Found]:
+def mistakes(guard: GuardSettings, accounts: Mapping[str, Account]) -> Iterator[Finding]:
     """A bankroll that is no wallet of ours would close the guard for ever."""
     house = guard.bankroll
     if house is None:
@@ -31,7 +28,7 @@ def mistakes(guard: GuardSettings, accounts: Mapping[str, Account]) -> Iterator[
         yield ("guard", "bankroll", "asset"), f"{house.asset!r} is not in `assets` of {account.name}{near}"
 
 
-def doubts(settings: Settings, accounts: Mapping[str, Account]) -> Iterator[Found]:
+def doubts(settings: Settings, accounts: Mapping[str, Account]) -> Iterator[Finding]:
     """Only where somebody has written the section: the guard is always there, and few ask it."""
     if "guard" not in settings.model_fields_set:
         return
@@ -45,7 +42,7 @@ def doubts(settings: Settings, accounts: Mapping[str, Account]) -> Iterator[Foun
         yield ("guard", "unsettled_limit"), "shorter than posting_delay and read_lag together: every debit is an alert"
 
 
-def _twins(settings: Settings, accounts: Mapping[str, Account]) -> Iterator[Found]:
+def _twins(settings: Settings, accounts: Mapping[str, Account]) -> Iterator[Finding]:
     """Wallets that are read under two names, maybe of two providers."""
     wheres = {
         name: (getattr(spec, "type", name), spec.origin().rstrip("/")) for name, spec in settings.providers.items()
@@ -59,7 +56,7 @@ def _twins(settings: Settings, accounts: Mapping[str, Account]) -> Iterator[Foun
             owners.change(None, account)
 
 
-def _ages(guard: GuardSettings, accounts: Mapping[str, Account]) -> Iterator[Found]:
+def _ages(guard: GuardSettings, accounts: Mapping[str, Account]) -> Iterator[Finding]:
     """Settings by which facts are too old before they are read again. Which accounts are players' nobody says."""
     quickest = min(accounts.values(), key=lambda account: account.interval, default=None)
     if quickest is not None and 2 * guard.max_age < 3 * quickest.interval:

@@ -17,6 +17,8 @@ from monitor.fields import suggestion
 
 #: The way to a value inside a document: keys and list positions.
 Steps = tuple[str | int, ...]
+#: What is wrong or doubtful there, as a sentence.
+Finding = tuple[Steps, str]
 
 #: Types of the contract that this version does not have.
 TYPES_NOT_YET: Mapping[str, frozenset[str]] = {

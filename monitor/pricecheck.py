@@ -1,17 +1,17 @@
 """What is wrong with where prices come from, seen together with who needs them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from monitor.channels.base import insecure
 from monitor.engine.pricing import bare
-from monitor.mistakes import Steps
+from monitor.mistakes import Finding
 from monitor.providers.base import ProviderSettings
 from monitor.providers.price_feed import HttpJsonPrices
 from monitor.rules.base import RuleBase
 from monitor.settings import Price, StaticPrices
 
 
-def namesakes(prices: Sequence[Price]) -> Iterator[tuple[Steps, str]]:
+def namesakes(prices: Sequence[Price]) -> Iterator[Finding]:
     """Fetched prices that could not be told from others, and where they stand."""
     names: set[str] = set()
     for index, price in enumerate(prices):
@@ -21,11 +21,16 @@ def namesakes(prices: Sequence[Price]) -> Iterator[tuple[Steps, str]]:
             names.add(price.source)
 
 
-def forgeable(prices: Sequence[Price]) -> Iterator[tuple[Steps, str]]:
+def forgeable(prices: Sequence[Price]) -> Iterator[Finding]:
     """Prices that anybody on the way could write."""
     for index, price in enumerate(prices):
         if isinstance(price, HttpJsonPrices) and insecure(price.origin):
             yield ("prices", index, "url"), "is http: everybody on the way can change the prices, use https"
+
+
+def types_of(specs: Iterable[ProviderSettings]) -> str:
+    """`cryptofuse, kuna`: which types of providers these are, for people."""
+    return ", ".join(sorted({str(getattr(spec, "type", "")) for spec in specs}))
 
 
 def unpriceable(rule: RuleBase, prices: Sequence[Price], watched: Sequence[ProviderSettings]) -> str:
@@ -37,6 +42,5 @@ def unpriceable(rule: RuleBase, prices: Sequence[Price], watched: Sequence[Provi
     lacking = [asset for asset in rule.assets if not {asset, bare(asset)} & known]
     if known and not lacking:
         return ""
-    types = ", ".join(sorted({str(getattr(spec, "type", "")) for spec in watched}))
     whose = f" for {', '.join(lacking[:5])}" if lacking and known else ""
-    return f"{types} reports no USD values and `prices` has none{whose}: nothing can be judged"
+    return f"{types_of(watched)} reports no USD values and `prices` has none{whose}: nothing can be judged"

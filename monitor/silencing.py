@@ -88,10 +88,11 @@ def unless_text(unless: Mapping[str, str] | None) -> str:
 
 def silence_doubts(config: Config) -> Callable[[Match], list[str]]:
     """What says of a match which of its labels and values no alert has."""
-    told = doubts.Audience(Roster(config.defaults, accounts=dict(config.accounts)))
+    audience = doubts.Audience(Roster(config.defaults, accounts=dict(config.accounts)))
 
     def odd(match: Match) -> list[str]:
-        return [what for _, what in doubts.of_silences([match], told, config.rules, config.providers)]
+        known = doubts.told_labels(audience, config.rules, config.providers)
+        return [what for _, what in doubts.of_silences([match], known)]
 
     return odd
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from monitor.channels.base import SecretUrl, insecure
 from monitor.egress import Egress, is_address
 from monitor.fields import Duration, Section
+from monitor.mistakes import Finding
 
 #: More often than this is no heartbeat but a load.
 BEAT_MIN = timedelta(seconds=1)
@@ -57,7 +58,7 @@ def address(target: str) -> tuple[str, int]:
     return parts.hostname, parts.port
 
 
-def mistakes(connectivity: Connectivity | None, egress: Egress) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def mistakes(connectivity: Connectivity | None, egress: Egress) -> Iterator[Finding]:
     """What is wrong with the targets in this configuration: (path, sentence)."""
     for index, target in enumerate(connectivity.targets if connectivity else ()):
         host, _ = address(target)
@@ -65,7 +66,7 @@ def mistakes(connectivity: Connectivity | None, egress: Egress) -> Iterator[tupl
             yield ("connectivity", "targets", index), "egress forbids this address, so it would never answer"
 
 
-def doubts(heartbeats: Sequence[Heartbeat]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def doubts(heartbeats: Sequence[Heartbeat]) -> Iterator[Finding]:
     """What `check` should tell of heartbeats although they work."""
     for index, beat in enumerate(heartbeats):
         if insecure(beat.url.get_secret_value()):

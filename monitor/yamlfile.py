@@ -59,6 +59,10 @@ class Document:
             lines = lines.below.get(step, lines)
         return lines.line
 
+    def mistake(self, path: Steps, what: str) -> Mistake:
+        """What is wrong there."""
+        return Mistake(self.file, self.line(path), dotted(path), what)
+
     def at(self, path: Steps) -> Any:
         """The value at a path, None when there is none; one value may stand for a list of one."""
         value = self.value
