@@ -4,12 +4,15 @@ Checking names or URLs beforehand leaves gaps (literals skip the resolver, names
 socket factory sees the address the kernel is about to use, whatever it was written as.
 """
 
+import os
 import socket
+import ssl
 from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any
 
+import aiohttp
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from monitor.fields import Section
@@ -46,6 +49,7 @@ _NOT_PUBLIC = tuple(
         "5f00::/16",
     )
 )
+_DENIED = "the egress policy forbids the address"
 _NAT64 = ip_network("64:ff9b::/96")
 _COMPATIBLE = ip_network("::/96")
 
@@ -80,6 +84,26 @@ class EgressDenied(OSError):
     """The configuration, or our own rule on metadata services, forbids this address."""
 
 
+def unanswered(error: BaseException) -> str:
+    """Why nobody answered a request of ours, in words that hold neither a URL nor an address."""
+    match error:
+        case TimeoutError():
+            return "no answer in time"
+        case aiohttp.ClientConnectorDNSError():
+            return "the host name does not resolve"
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return f"TLS failed ({type(error).__name__})"
+        case EgressDenied():
+            return str(error)
+        case aiohttp.ClientConnectorError(os_error=cause):
+            # Where several addresses were tried, what is left of each is its words.
+            if _DENIED in str(cause):
+                return _DENIED
+            # asyncio's own words name the address, which is of the URL.
+            return f"no connection ({os.strerror(cause.errno) if cause.errno else type(cause).__name__})"
+    return f"the connection broke ({type(error).__name__})"
+
+
 def is_address(host: str) -> bool:
     """Whether this is a literal address, not a name to look up."""
     try:
@@ -95,7 +119,7 @@ def guarded(egress: Egress) -> SocketFactory:
     def dial(info: Any) -> socket.socket:
         family, kind, protocol, _, address = info
         if not egress.permits(address[0]):
-            raise EgressDenied("the egress policy forbids this address")
+            raise EgressDenied(_DENIED)
         return socket.socket(family, kind, protocol)
 
     return dial

@@ -5,7 +5,6 @@ here names it, and aiohttp's exceptions, which quote URLs and headers, are kept 
 """
 
 import math
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import aiohttp
 from pydantic import SecretStr
 
 from monitor.channels.text import clean, cut
-from monitor.egress import Egress, EgressDenied, SocketFactory, guarded
+from monitor.egress import Egress, SocketFactory, guarded, unanswered
 from monitor.engine.ports import Clock
 from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from monitor.redact import Redactor
@@ -221,27 +220,7 @@ def _unsent(error: Exception) -> DeliveryError:
             # The last is of a host name that no resolver can be asked for.
             return DeliveryRejected("the channel's URL is not one", "channel")
         case aiohttp.ClientError() | OSError():
-            return DeliveryDeferred(_unanswered(error))
+            return DeliveryDeferred(unanswered(error))
         case _:
             # A line break in a header, for example: this payload can never be sent.
             return DeliveryRejected("the request cannot be built", "message")
-
-
-def _unanswered(error: BaseException) -> str:
-    """Why nobody answered, in words that hold no URL."""
-    match error:
-        case TimeoutError():
-            return "no answer in time"
-        case aiohttp.ClientConnectorDNSError():
-            return "the host name does not resolve"
-        case aiohttp.ClientSSLError():
-            return f"TLS failed ({type(error).__name__})"
-        case aiohttp.ClientConnectorError(os_error=EgressDenied()):
-            return "the egress policy forbids the address"
-        case aiohttp.ClientConnectorError(os_error=cause):
-            # asyncio's own words name the address, which is of the URL.
-            return f"no connection ({os.strerror(cause.errno) if cause.errno else type(cause).__name__})"
-        case EgressDenied():
-            return "the egress policy forbids the address"
-        case _:
-            return f"the connection broke ({type(error).__name__})"

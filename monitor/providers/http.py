@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from monitor.egress import Egress, EgressDenied, guarded
+from monitor.egress import Egress, guarded, unanswered
 from monitor.engine.ports import Budget
 from monitor.errors import ProviderGarbled, ProviderRefused, ProviderUnreachable
 from monitor.providers.answers import Reply, cut
@@ -144,7 +144,7 @@ class Http:
             # What came back is not HTTP. Its message quotes bytes of it, which may echo what we sent.
             raise ProviderGarbled(f"the answer is not HTTP ({type(error).__name__})") from None
         except (aiohttp.ClientError, OSError, ssl.SSLError, asyncio.IncompleteReadError) as error:
-            raise ProviderUnreachable(_transport(error)) from None
+            raise ProviderUnreachable(unanswered(error)) from None
         except ValueError:
             # A line break in a credential, for example: nothing was sent, and a person must look.
             raise ProviderRefused("the request cannot be built from the configuration", "credentials") from None
@@ -197,18 +197,3 @@ def _origin_of(url: URL) -> tuple[str, str | None, int | None]:
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError("an http or https URL with a host is needed")
     return url.scheme, url.host, url.port
-
-
-def _transport(error: BaseException) -> str:
-    """Why nobody answered, in words that hold no URL."""
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "the host name does not resolve"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError | ssl.SSLError):
-        return f"TLS failed ({type(error).__name__})"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        if isinstance(error.os_error, EgressDenied) or "egress policy" in str(error.os_error):
-            return "the egress policy forbids the address"
-        return f"no connection ({error.os_error.strerror or type(error.os_error).__name__})"
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return f"the connection broke ({type(error).__name__})"

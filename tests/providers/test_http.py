@@ -310,6 +310,7 @@ async def test_nobody_there_is_unreachable(session, purse, leaks_nothing):
 
     with pytest.raises(ProviderUnreachable, match="no connection") as refused:
         await Http(session, f"http://127.0.0.1:{port}").get(f"/{CANARY}", budget=purse)
+    assert str(refused.value) == "no connection (Connection refused)", "the address is of the URL"
     leaks_nothing(refused.value, CANARY)
 
 
