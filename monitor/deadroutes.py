@@ -5,11 +5,7 @@ from fnmatch import fnmatchcase
 
 from monitor.engine.route import Route
 from monitor.mistakes import Finding, Steps, dotted
-from monitor.model.labels import Match
-
-_MAGIC = frozenset("*?[")
-#: Labels that every alert has: "*" takes them all.
-_EVERYWHERE = frozenset({"rule", "rule_type", "severity"})
+from monitor.model.labels import ALWAYS_THERE, Match, is_glob, values_of
 
 
 def dead_routes(route: Route, path: Steps = (), escalate: str = "") -> Iterator[Finding]:
@@ -30,13 +26,13 @@ def dead_routes(route: Route, path: Steps = (), escalate: str = "") -> Iterator[
 
 def covers(wide: Match, narrow: Match) -> bool:
     """Whether it is certain that whatever `narrow` matches, `wide` does."""
-    return all(_covers(label, _values(wanted), narrow) for label, wanted in wide.items())
+    return all(_covers(label, values_of(wanted), narrow) for label, wanted in wide.items())
 
 
 def _covers(label: str, wanted: Sequence[str], narrow: Match) -> bool:
-    if label in _EVERYWHERE and "*" in wanted:
+    if label in ALWAYS_THERE and "*" in wanted:
         return True
-    return label in narrow and all(_taken(value, wanted) for value in _values(narrow[label]))
+    return label in narrow and all(_taken(value, wanted) for value in values_of(narrow[label]))
 
 
 def _taken(value: str, wanted: Sequence[str]) -> bool:
@@ -46,8 +42,4 @@ def _taken(value: str, wanted: Sequence[str]) -> bool:
     if not value:
         # That a label is absent no glob matches.
         return False
-    return "*" in wanted or (not _MAGIC & set(value) and any(fnmatchcase(value, one) for one in wanted))
-
-
-def _values(wanted: str | Sequence[str]) -> Sequence[str]:
-    return (wanted,) if isinstance(wanted, str) else wanted
+    return "*" in wanted or (not is_glob(value) and any(fnmatchcase(value, one) for one in wanted))

@@ -19,15 +19,13 @@ from monitor.engine.route import EVERY_LABEL, Route
 from monitor.fields import duration_text, suggestion
 from monitor.mistakes import Finding, Steps, clip
 from monitor.model.alert import SEVERITIES
-from monitor.model.labels import Match, compile_match
+from monitor.model.labels import Match, compile_match, is_glob, values_of
 from monitor.model.record import Account
 from monitor.providers.base import ProviderSettings
 from monitor.rules import RULES
 from monitor.rules.base import RESERVED_LABELS, RuleBase
 from monitor.rules.self_alert import SELF_ALERTS
 
-#: What a glob is made of; a name without these is looked up, not searched.
-_MAGIC = frozenset("*?[")
 #: Among more names than these nobody looks for a similar one.
 _COMPARED = 2_000
 #: So few possible values are listed.
@@ -77,8 +75,8 @@ class Audience:
         if "account" not in rule.match:
             return self.cases
         accounts = self.roster.accounts
-        names = _values(rule.match["account"])
-        if any(_MAGIC & set(name) for name in names):
+        names = values_of(rule.match["account"])
+        if any(map(is_glob, names)):
             return accounts.values()
         return [accounts[name] for name in names if name in accounts]
 
@@ -86,10 +84,6 @@ class Audience:
 def _case(account: Account) -> tuple[object, ...]:
     # The roster keeps equal labels and lists once.
     return account.provider, id(account.labels), id(account.assets), account.interval
-
-
-def _values(wanted: str | Sequence[str]) -> tuple[str, ...]:
-    return (wanted,) if isinstance(wanted, str) else tuple(wanted)
 
 
 def unmatched(rule: RuleBase, audience: Audience, providers: Collection[str]) -> Iterator[Finding]:
@@ -100,11 +94,11 @@ def unmatched(rule: RuleBase, audience: Audience, providers: Collection[str]) ->
     said = False
     for label, wanted in rule.match.items():
         whose = "a provider as a whole has no" if rule.judges_provider else "no account has the"
-        if label not in known and "" not in _values(wanted):
+        if label not in known and "" not in values_of(wanted):
             yield ("match", label), f"matches no account: {whose} label {label!r}{_near(label, known)}"
             said = True
         elif not _any(label, wanted, ("", *known.get(label, ()))):
-            yield ("match", label), f"matches no account: {_never(label, _values(wanted), known[label])}"
+            yield ("match", label), f"matches no account: {_never(label, values_of(wanted), known[label])}"
             said = True
     if not said:
         yield ("match",), "matches no account"
@@ -218,7 +212,7 @@ def _of_match(match: Match, known: Told, path: Steps) -> Iterator[Finding]:
     names = {*known, *_OURS}
     for label, wanted in match.items():
         # Empty means that an alert lacks the label, and assets are whatever accounts report.
-        values = [value for value in _values(wanted) if value]
+        values = [value for value in values_of(wanted) if value]
         if label not in names and values:
             yield (*path, label), f"no alert has the label {label!r}{_near(label, names)}"
         elif label in known:

@@ -15,7 +15,7 @@ from monitor.explain_facts import Asking, Part
 from monitor.explain_subject import Explained
 from monitor.explain_text import print_explanation
 from monitor.feeds import Feeds
-from monitor.model.labels import compile_match
+from monitor.model.labels import compile_match, values_of
 from monitor.model.money import text
 from monitor.model.record import Account, RuleWatch
 from monitor.rules.aggregate import labels_of_subject, title
@@ -85,7 +85,7 @@ def _unmatched(rule: RuleBase, labels: Mapping[str, str]) -> list[str]:
     said = []
     for label, wanted in rule.match.items():
         if not compile_match({label: wanted})(labels):
-            values = wanted if isinstance(wanted, str) else " or ".join(wanted)
+            values = " or ".join(values_of(wanted))
             has = f"is {labels[label]}" if label in labels else "is not set"
             said.append(f"`{label}` {has}, the rule wants {values}")
     return said

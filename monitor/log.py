@@ -6,7 +6,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, TextIO
@@ -15,6 +15,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from monitor.model.window import utc_text
 from monitor.redact import MASK, redact
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -90,14 +91,9 @@ class _Unfailing:
 
 def _stamp(now: Callable[[], datetime]) -> Processor:
     def stamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        return {"timestamp": _utc(now()), **event}
+        return {"timestamp": utc_text(now()), **event}
 
     return stamp
-
-
-def _utc(moment: datetime) -> str:
-    """As everywhere: `2026-11-20T12:00:00.000Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def _explain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -135,7 +131,7 @@ def _plain(value: object, depth: int) -> object:
         case Decimal():
             return _text(format(value, "f") if value.is_finite() and abs(value.adjusted()) < 100 else str(value))
         case datetime() if value.tzinfo is not None:
-            return _utc(value)
+            return utc_text(value)
         case datetime() | date():
             return value.isoformat()
         case timedelta() | type():

@@ -11,7 +11,7 @@ from monitor.config import Config
 from monitor.engine.records import all_records
 from monitor.engine.silence_check import Fires, ends_soon, firing, lifted_for, matched, remarks, reminder
 from monitor.engine.silence_words import silence_view
-from monitor.model.labels import Match
+from monitor.model.labels import Match, values_of
 from monitor.model.record import Account
 from monitor.model.silence import Silence
 from monitor.store.redis import RedisStore
@@ -99,5 +99,4 @@ def silence_doubts(config: Config) -> Callable[[Match], list[str]]:
 
 def match_text(match: Mapping[str, Any]) -> str:
     """As it is typed: `account=hedge rule=Liq*`."""
-    values = ((label, [one] if isinstance(one, str) else one) for label, one in match.items())
-    return " ".join(f"{label}={value}" for label, several in values for value in several)
+    return " ".join(f"{label}={value}" for label, wanted in match.items() for value in values_of(wanted))

@@ -10,13 +10,14 @@ import msgspec
 
 from monitor.channels.answers import failure, understood
 from monitor.channels.http import Reply
-from monitor.channels.payload import alert_data, time_text
+from monitor.channels.payload import alert_data
 from monitor.channels.text import clean, cut
 from monitor.channels.words import Pen, drilled, fact, runbook, where
 from monitor.errors import DeliveryRejected
 from monitor.model.alert import Severity
 from monitor.model.group import Message, Numbered
 from monitor.model.record import Entry
+from monitor.model.window import utc_text
 
 #: Their severities; ours are among them.
 Level = Literal["critical", "error", "warning", "info"]
@@ -76,7 +77,7 @@ def _payload(entry: Entry, severity: Level, *, redact: bool) -> dict[str, Any]:
         "summary": _summary(entry, redact=redact),
         "source": cut(":".join(filter(None, (provider, account))) or CLIENT, 2 * NAME_MAX),
         "severity": severity,
-        "timestamp": time_text(entry.started_at or entry.observed_at),
+        "timestamp": utc_text(entry.started_at or entry.observed_at),
         **{name: cut(value, NAME_MAX) for name, value in named.items() if value},
     }
 

@@ -1,6 +1,6 @@
 """What a message says as data: the same for every machine that reads it. Pure."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +8,7 @@ from monitor.channels.text import encodable, without_numbers
 from monitor.model.event import Event
 from monitor.model.group import Message, Numbered
 from monitor.model.money import text
+from monitor.model.window import utc_text
 
 
 def message_data(message: Message, *, redact: bool) -> dict[str, Any]:
@@ -92,10 +93,5 @@ def _texts(values: Any) -> dict[str, str]:
     return {encodable(name): encodable(value) for name, value in values.items()}
 
 
-def time_text(at: datetime) -> str:
-    """UTC with milliseconds and Z."""
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
-
-
 def _time(at: datetime | None) -> str | None:
-    return None if at is None else time_text(at)
+    return None if at is None else utc_text(at)

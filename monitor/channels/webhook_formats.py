@@ -12,10 +12,11 @@ from urllib.parse import quote
 import msgspec
 
 from monitor.channels.alertmanager_alerts import alerts_of, common, named, received
-from monitor.channels.payload import message_data, time_text
+from monitor.channels.payload import message_data
 from monitor.channels.text import clean
 from monitor.channels.words import subjects
 from monitor.model.group import Message
+from monitor.model.window import utc_text
 
 Format = Literal["standard", "cloudevents", "alertmanager"]
 
@@ -40,7 +41,7 @@ def render(message: Message, form: Format = "standard", *, redact: bool = False)
 def standard(message: Message, *, redact: bool) -> dict[str, Any]:
     """What the README describes."""
     data = message_data(message, redact=redact)
-    return {"type": message.type, "timestamp": time_text(message.at), "data": data}
+    return {"type": message.type, "timestamp": utc_text(message.at), "data": data}
 
 
 def cloud_event(message: Message, *, redact: bool) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def cloud_event(message: Message, *, redact: bool) -> dict[str, Any]:
         "source": f"{SOURCE}/{quote(provider, safe='')}" if provider else SOURCE,
         "type": f"{TYPE_PREFIX}{message.type}",
         **({"subject": account} if account else {}),
-        "time": time_text(message.at),
+        "time": utc_text(message.at),
         "datacontenttype": "application/json",
         "data": message_data(message, redact=redact),
     }

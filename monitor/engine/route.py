@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, model_validator
 from monitor.engine.escalate import Escalations, Step
 from monitor.fields import Duration, Section, suggestion
 from monitor.model.event import digest
-from monitor.model.labels import Labels, compile_match
+from monitor.model.labels import Labels, compile_match, values_of
 from monitor.model.target import Target
 from monitor.rules.self_alert import NOTIFICATION_FAILING
 
@@ -170,8 +170,7 @@ def _inherit(route: Route, parent: Node) -> Node:
 def _key(parent: str, route: Route) -> str:
     parts = [parent]
     for label, wanted in sorted(route.match.items()):
-        values = (wanted,) if isinstance(wanted, str) else wanted
-        parts += [label, digest(*sorted(values))]
+        parts += [label, digest(*sorted(values_of(wanted)))]
     return digest(*parts)
 
 

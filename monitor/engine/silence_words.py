@@ -8,9 +8,11 @@ from typing import Annotated, Literal, Self, TypedDict
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from monitor.fields import Amount, Duration, Section, suggestion
+from monitor.model.labels import ALWAYS_THERE
 from monitor.model.money import text
 from monitor.model.silence import TEXT_MAX, Silence, State, Unless, silence_id
 from monitor.model.snapshot import MEASURES
+from monitor.model.window import utc_text
 
 #: Longer is no silence but a route that nobody reads.
 LONGEST = timedelta(days=366)
@@ -85,7 +87,7 @@ class _Said(Section):
             if not _LABEL.fullmatch(label):
                 what = "no alert has such a label: values are plain or globs, like {account: hedge, rule: Liq*}"
                 raise ValueError(f"match: {label[:40]!r}: {what}")
-        if all(wanted == "*" for wanted in self.match.values()) and not set(self.match) - _EVERYWHERE:
+        if all(wanted == "*" for wanted in self.match.values()) and not set(self.match) - ALWAYS_THERE:
             raise ValueError("this would silence everything, also the monitor itself: match something")
         return self
 
@@ -103,10 +105,6 @@ class _Said(Section):
             unless=unless,
             filed=filed,
         )
-
-
-#: Labels that every alert has.
-_EVERYWHERE = frozenset({"rule", "rule_type", "severity"})
 
 
 def _said(unless: Unless | None) -> str:
@@ -191,4 +189,4 @@ def silence_view(silence: Silence, now: datetime) -> SilenceShown:
 
 
 def _stamp(at: datetime | None) -> str | None:
-    return None if at is None else f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+    return None if at is None else utc_text(at)

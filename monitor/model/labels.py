@@ -9,7 +9,19 @@ Match = Mapping[str, str | Sequence[str]]
 Labels = Mapping[str, str]
 Matcher = Callable[[Labels], bool]
 
-_GLOB = re.compile(r"[*?\[]")
+#: Labels that every alert has: "*" takes them all.
+ALWAYS_THERE = frozenset({"rule", "rule_type", "severity"})
+_MAGIC = frozenset("*?[")
+
+
+def values_of(wanted: str | Sequence[str]) -> tuple[str, ...]:
+    """What a match names of one label."""
+    return (wanted,) if isinstance(wanted, str) else tuple(wanted)
+
+
+def is_glob(value: str) -> bool:
+    """Whether a value stands for others too; one that is none is looked up, not searched."""
+    return not _MAGIC.isdisjoint(value)
 
 
 def compile_match(match: Match) -> Matcher:
@@ -40,7 +52,7 @@ def _anything(_labels: Labels) -> bool:
 
 def _split(wanted: str | Sequence[str]) -> tuple[frozenset[str], tuple[Callable[[str], object], ...]]:
     """Plain values to look up, and globs to try."""
-    values = (wanted,) if isinstance(wanted, str) else tuple(wanted)
-    globs = tuple(re.compile(translate(value)).match for value in values if _GLOB.search(value))
+    values = values_of(wanted)
+    globs = tuple(re.compile(translate(value)).match for value in values if is_glob(value))
     # A value that looks like a glob may also be meant literally: `[hot]` names itself too.
     return frozenset(values), globs

@@ -30,6 +30,11 @@ def moment(us: int) -> datetime:
     return _EPOCH + us * _MICROSECOND
 
 
+def utc_text(moment: datetime) -> str:
+    """As everywhere for machines, rounded down to the millisecond: `2026-11-20T12:00:00.000Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
 @dataclass(frozen=True, slots=True)
 class Flow:
     """Sums per bucket of one asset and window: bucket number → (in, out).

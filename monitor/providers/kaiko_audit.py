@@ -6,7 +6,7 @@ from datetime import datetime
 
 from monitor.engine.ports import Budget
 from monitor.errors import ProviderError, ProviderGarbled, ProviderRefused
-from monitor.model.window import moment
+from monitor.model.window import moment, utc_text
 from monitor.providers.answers import Reply, accept, redacted
 from monitor.providers.http import Http
 from monitor.providers.kaiko_rows import Page, Row, Sort, echoed, follow, in_order, parse, trusted
@@ -122,7 +122,7 @@ class Audit:
             raise
 
     def _parameters(self, asked: Asked) -> dict[str, str]:
-        window = {self.end_parameter: stamp_of(asked.now)}
+        window = {self.end_parameter: utc_text(asked.now)}
         if asked.start is not None:
             window[self.start_parameter] = stamp(asked.start)
         return {
@@ -136,9 +136,4 @@ class Audit:
 
 def stamp(at: int) -> str:
     """Microseconds since 1970 as Kaiko wants times, rounded down to the millisecond."""
-    return stamp_of(moment(at))
-
-
-def stamp_of(at: datetime) -> str:
-    """`YYYY-MM-DDThh:mm:ss.sssZ`, rounded down; `at` is UTC."""
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
+    return utc_text(moment(at))
