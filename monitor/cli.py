@@ -23,8 +23,8 @@ app = typer.Typer(
 
 app.add_typer(silence)
 
-#: Contract section 2: fine, it ran and failed, usage or configuration.
-OK, FAILED, USAGE = 0, 1, 2
+#: Contract section 2: it ran and failed, usage or configuration.
+FAILED, USAGE = 1, 2
 
 _TEST_CONFIG_HELP = "For test files that name no `config:`; default the nearest config.yaml upwards of each."
 #: Only the outermost one reads the environment, else the variable would beat an option before the command.

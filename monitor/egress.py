@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
@@ -102,6 +103,17 @@ def unanswered(error: BaseException) -> str:
             # asyncio's own words name the address, which is of the URL.
             return f"no connection ({os.strerror(cause.errno) if cause.errno else type(cause).__name__})"
     return f"the connection broke ({type(error).__name__})"
+
+
+def host_and_port(text: str) -> tuple[str, int] | None:
+    """Of `host:port`, without anything else; None for whatever is not that."""
+    try:
+        parts = urlsplit(f"//{text}")
+        if parts.netloc == text and parts.hostname and parts.port is not None and "@" not in text:
+            return parts.hostname, parts.port
+    except ValueError:
+        pass
+    return None
 
 
 def is_address(host: str) -> bool:

@@ -4,27 +4,56 @@ A file names rules, and for each test the accounts, what their polls would read,
 `ruletest_cases` puts a file together with its rules and its configuration, `ruletest_run` runs it.
 """
 
+import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from monitor.fields import Amount, Duration, Section
+from monitor.mistakes import clip
 from monitor.model.alert import Severity
 from monitor.model.event import Direction
 from monitor.rules.base import RESERVED_LABELS
 from monitor.rules.mistakes import missing, mistake, mistakes
 from monitor.ruletest_inbox import Kind
 from monitor.ruletest_series import SAMPLES_MAX, PriceSeries, Series
-from monitor.ruletest_start import START, Start
 from monitor.settings import Name, polled
 
 #: Accounts of one test.
 ACCOUNTS_MAX = 100
 #: What a test may say of an alert: `resolved` lasts until the next breach, `inactive` is all before the first.
 State = Literal["inactive", "pending", "firing", "resolved"]
+#: When a story begins that does not say: a Thursday.
+START = datetime(2026, 1, 1, tzinfo=UTC)
+#: Far from where dates end, whatever is added to it.
+_YEARS = range(1980, 2201)
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def moment(value: object) -> datetime:
+    """`2026-11-20T09:00:00Z` as a time in UTC; ValueError for what is none, or does not say where."""
+    how = "write a date and time with its offset: 2026-11-20T09:00:00Z"
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value
+    if not isinstance(value, str) or not _MOMENT.fullmatch(value):
+        raise ValueError(f"{clip(str(value))!r} is no moment, {how}")
+    try:
+        found = datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{clip(value)!r} is in no calendar, {how}") from None
+    if found.year not in _YEARS:
+        raise ValueError(f"{clip(value)!r} is too far from today, {how}")
+    return found
+
+
+Start = Annotated[
+    datetime,
+    BeforeValidator(moment),
+    WithJsonSchema({"type": "string", "pattern": _MOMENT.pattern.replace("(?:", "(")}),
+]
 
 
 class WatchedAccount(Section):

@@ -1,7 +1,6 @@
 """The command `test`: runs the cases of some files and says what came of them."""
 
 import io
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from monitor.beside import FAILED, OK, print_json
 from monitor.checks import counted
 from monitor.fields import duration_text
 from monitor.mistakes import printable
@@ -18,7 +18,6 @@ from monitor.ruletest_cases import Case, load
 from monitor.ruletest_run import run
 from monitor.ruletest_verdict import Failure, Row, failures, timeline
 
-OK, FAILED = 0, 1
 #: Fewer polls are over before a progress bar could be read.
 PROGRESS_FROM = 5_000
 #: Columns of a timeline that are all shown; of more, those in which something changes.
@@ -44,7 +43,7 @@ def run_tests(paths: Sequence[Path], config: Path | None, *, as_json: bool) -> i
         # An encoding without ✓ must not end the run.
         sys.stdout.reconfigure(errors="replace")
     if as_json:
-        sys.stdout.write(json.dumps(_json(results, failed), ensure_ascii=False) + "\n")
+        print_json(_json(results, failed))
     else:
         _print(results, failed)
     return FAILED if failed else OK

@@ -20,7 +20,7 @@ from pydantic import (
 
 from monitor.api.auth import Rate, Scope, rate
 from monitor.channels import AnyChannel
-from monitor.egress import Egress
+from monitor.egress import Egress, host_and_port
 from monitor.engine.calendar import TimeInterval
 from monitor.engine.escalate import Step
 from monitor.engine.expected import ExpectedTransfer
@@ -136,12 +136,7 @@ class ApiToken(Section):
 
 def _listen(value: object) -> str:
     text = str(value)
-    try:
-        parts = urlsplit(f"//{text}")
-        sound = parts.netloc == text and bool(parts.hostname) and parts.port is not None and "@" not in text
-    except ValueError:
-        sound = False
-    if not sound:
+    if host_and_port(text) is None:
         raise ValueError(f"{text[:60]!r} is not an address, write it like 127.0.0.1:8787")
     return text
 

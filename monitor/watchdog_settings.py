@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from monitor.channels.base import SecretUrl, insecure
-from monitor.egress import Egress, is_address
+from monitor.egress import Egress, host_and_port, is_address
 from monitor.fields import Duration, Section
 from monitor.mistakes import Finding
 
@@ -25,12 +24,8 @@ class Heartbeat(Section):
 
 def _target(value: object) -> str:
     text = value if isinstance(value, str) else ""
-    try:
-        parts = urlsplit(f"//{text}")
-        sound = parts.netloc == text and bool(parts.hostname) and bool(parts.port) and "@" not in text
-    except ValueError:
-        sound = False
-    if not sound or not text.isprintable() or " " in text:
+    found = host_and_port(text)
+    if found is None or found[1] == 0 or not text.isprintable() or " " in text:
         raise ValueError(f"{str(value)[:60]!r} is not a host and a port, write it like 1.1.1.1:53")
     return text
 
@@ -52,10 +47,9 @@ class Connectivity(Section):
 
 def address(target: str) -> tuple[str, int]:
     """Host and port of a target."""
-    parts = urlsplit(f"//{target}")
-    assert parts.hostname is not None, "a target was validated"
-    assert parts.port is not None, "a target was validated"
-    return parts.hostname, parts.port
+    found = host_and_port(target)
+    assert found is not None, "a target was validated"
+    return found
 
 
 def mistakes(connectivity: Connectivity | None, egress: Egress) -> Iterator[Finding]:
