@@ -1,17 +1,12 @@
 """Finds the endpoint for a path: one dictionary a segment."""
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import unquote
 
 from monitor.api.route import Route
 
-
-class Found(NamedTuple):
-    """What stands at a path: its routes by method, and the values of the segments that are `{name}` in them."""
-
-    routes: Mapping[str, Route]
-    values: Mapping[str, str]
+#: What stands at a path: its routes by method, and the values of the segments that are `{name}` in them.
+Found = tuple[Mapping[str, Route], Mapping[str, str]]
 
 
 class _Node:
@@ -39,16 +34,21 @@ class Router:
             node.routes[route.method] = route
             if route.method == "GET":
                 node.routes["HEAD"] = route
+        self._written = dict(_written(self._root))
 
     def find(self, raw_path: str) -> Found | None:
         """By the path as it was sent. A `%2F` separates no segments; what is no UTF-8 is nowhere."""
-        segments = raw_path.split("/")
+        # Most of a path is written so in its route: all but its last segment is found at once.
+        begun, slash, last = raw_path.rpartition("/")
+        node, segments = self._written.get(begun), [last]
+        if node is None or not slash:
+            node, segments = self._root, raw_path.split("/")
         if "%" in raw_path:
             try:
                 segments = [unquote(segment, errors="strict") for segment in segments]
             except UnicodeDecodeError:
                 return None
-        node, values = self._root, {}
+        values = {}
         for segment in segments:
             child = node.literal.get(segment)
             if child is None:
@@ -57,7 +57,7 @@ class Router:
                     return None
                 values[child.name] = segment
             node = child
-        return Found(node.routes, values) if node.routes else None
+        return (node.routes, values) if node.routes else None
 
 
 def _grow(node: _Node, segment: str) -> _Node:
@@ -68,3 +68,10 @@ def _grow(node: _Node, segment: str) -> _Node:
         node.any = _Node(name)
     assert node.any.name == name, f"one place in the path has two names, {node.any.name} and {name}"
     return node.any
+
+
+def _written(node: _Node, begun: str = "") -> Iterator[tuple[str, _Node]]:
+    """What is found below without a `{name}`, by its path."""
+    for segment, child in node.literal.items():
+        yield begun + segment, child
+        yield from _written(child, f"{begun}{segment}/")

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from monitor.api.auth import Bucket, Rate, Scope, Token, by_digest, find, is_loopback, speaks_locally
@@ -121,23 +121,24 @@ class App:
             raise Problem("host-refused", "without http.tokens only this machine is answered")
         if len(request.rel_url.raw_query_string) > QUERY_MAX:
             raise invalid(f"a query string may have {QUERY_MAX} characters at most")
-        if (request.content_length or 0) > BODY_MAX:
+        if int(headers.get(hdrs.CONTENT_LENGTH, 0)) > BODY_MAX:
             raise too_large()
-        if headers.get("Content-Encoding", "identity") != "identity":
+        if headers.get(hdrs.CONTENT_ENCODING, "identity") != "identity":
             raise invalid("send the body as it is, without Content-Encoding")
 
     def _find(self, request: web.BaseRequest) -> tuple[Route, Mapping[str, str]]:
         found = self._router.find(request.rel_url.raw_path)
         if found is None:
             raise Problem("not-found", "there is nothing at this path")
-        if (route := found.routes.get(request.method)) is None:
-            allowed = ", ".join(sorted(found.routes))
+        routes, values = found
+        if (route := routes.get(request.method)) is None:
+            allowed = ", ".join(sorted(routes))
             raise Problem("method-not-allowed", f"use {allowed}", {"Allow": allowed})
-        return route, found.values
+        return route, values
 
     def _authorize(self, request: web.BaseRequest, scopes: tuple[Scope, ...]) -> Token:
         # Of two, somebody on the way may have read the other.
-        shown = request.headers.getall("Authorization", ())
+        shown = request.headers.getall(hdrs.AUTHORIZATION, ())
         token = find(self._tokens, shown[0]) if len(shown) == 1 else None
         if token is None:
             challenge = {"WWW-Authenticate": 'Bearer realm="balance-monitor"'}

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import overload
 
+import msgspec
+
 from monitor.api.shapes import (
     AccountShown,
     Acknowledged,
@@ -42,7 +44,9 @@ def stamp(moment: datetime | None) -> str | None:
     if moment is None:
         return None
     utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return utc.isoformat("T", "milliseconds")[:-6] + "Z"
+    # A fifth of the price of `isoformat`.
+    text: str = msgspec.to_builtins(utc)
+    return f"{text[:23]}Z" if utc.microsecond else f"{text[:19]}.000Z"
 
 
 def age(moment: datetime | None, now: datetime) -> timedelta | None:
