@@ -106,4 +106,4 @@ async def test_a_drill_that_is_silenced_says_by_whom_and_waits_for_nobody(place,
     assert re.search(r"ops is not told: silenced since .* by maria: moving \(until ", out)
     assert "no daemon" not in out
     assert "not told in time" not in out
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 50

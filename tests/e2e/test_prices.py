@@ -44,7 +44,7 @@ async def market():
 
 
 async def test_case_24_a_price_that_falls_is_told_as_such_and_outlives_its_source(place, chat, market, until, canaries):
-    place.write()
+    place.write(timeout="10s")
     (place.path / "rules.yaml").write_text(RULES)
     config = place.path / "config.yaml"
     config.write_text(config.read_text() + PRICES.format(url=market.url))
