@@ -41,14 +41,21 @@ async def test_a_limit_by_the_clock_of_the_loop_ends_when_a_timer_of_it_would():
 
 
 async def test_each_has_its_own_limit():
-    deadlines, ended = Deadlines(), []
+    times, ended = [0], []
+    deadlines = Deadlines(lambda: times[-1])
 
     async def wait(name, seconds):
         with pytest.raises(TimeoutError), deadlines.within(seconds):
             await asyncio.Event().wait()
         ended.append(name)
+        times.append(times[-1] + 4)
 
-    await asyncio.gather(wait("long", 0.1), wait("short", 0.02), wait("middle", 0.06))
+    async with asyncio.timeout(30), asyncio.TaskGroup() as waiting:
+        for name, seconds in (("long", 10), ("short", 2), ("middle", 6)):
+            waiting.create_task(wait(name, seconds))
+        await asyncio.sleep(3 * TICK)
+        assert ended == []
+        times.append(2)
 
     assert ended == ["short", "middle", "long"]
 
