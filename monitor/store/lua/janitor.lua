@@ -96,7 +96,7 @@ end
 local function tend(keys, args)
   local wallet, age = wallet_of(keys, args, beside(keys), ''), tonumber(args[8])
   wallet.sums = {}
-  sweep(keys, wallet, EXPIRED_MAX)
+  sweep(keys, wallet, REFUSED_MAX)
   cover_all(keys, wallet)
   if wallet.dirty then
     save(keys, wallet)

@@ -22,7 +22,7 @@
 -- last vouched for. The marks are zero as long as nobody has bet there.
 
 -- Expired holds given back, and covered debits struck off, in one call; and how many holds where a bet would else be
--- refused.
+-- refused, or where nobody waits.
 local EXPIRED_MAX, COVERED_MAX, REFUSED_MAX = 16, 256, 1024
 
 local NEVER, LATER = '0000000000000000', '9999999999999999'
