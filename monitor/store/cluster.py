@@ -170,7 +170,7 @@ class Cluster:
     async def everywhere(self, *command: str | bytes | int) -> list[Any]:
         """See Calls."""
         nodes = [self._node(one) for one in sorted(await self._topology.primaries())]
-        return await asyncio.gather(*(node.run(command) for node in nodes))
+        return [said for (said,) in await asyncio.gather(*(node.run(command) for node in nodes))]
 
     async def drain(self) -> None:
         """See Calls."""
@@ -185,7 +185,7 @@ class Cluster:
         where = await self._topology.primary(slot)
         for _ in range(REDIRECTIONS_MAX):
             try:
-                return await self._node(where).run(command)
+                return (await self._node(where).run(command))[0]
             except MovedError as moved:
                 where = (moved.host or where[0], moved.port)
                 self._topology.moved(slot, where)

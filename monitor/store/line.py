@@ -69,38 +69,42 @@ class Line(ABC):
     async def command(self, *command: str | bytes | int) -> Any:
         """See Calls."""
         try:
-            return await self._finish(command, self._enqueue(command))
+            return (await self.run(command))[0]
         except RedisError as error:
             raise unavailable(error) from None
 
     async def together(self, *commands: Command) -> list[Any]:
         """See Calls."""
-        # Without a task for each, which would cost as much as the call.
-        answers = [self._enqueue(command) for command in commands]
         try:
-            return [await self._finish(*one) for one in zip(commands, answers, strict=True)]
+            return await self.run(*commands)
         except RedisError as error:
             raise unavailable(error) from None
-        finally:
+
+    async def everywhere(self, *command: str | bytes | int) -> list[Any]:
+        """See Calls."""
+        return await self.run(command)
+
+    async def run(self, *commands: Command) -> list[Any]:
+        """The answers; redis' own exceptions, or StoreUnavailable."""
+        # Without a task for each, which would cost as much as the call.
+        answers, said = [self._enqueue(command) for command in commands], []
+        try:
+            for command, answer in zip(commands, answers, strict=True):
+                try:
+                    said.append(await answer)
+                except ResponseError as error:
+                    said.append(await self._again(command, error))
+        except BaseException:
             for answer in answers:
                 if not answer.cancel() and not answer.cancelled():
                     # Heard, though nobody listens any more.
                     answer.exception()
+            raise
+        return said
 
-    async def everywhere(self, *command: str | bytes | int) -> list[Any]:
-        """See Calls."""
-        return [await self.run(command)]
-
-    async def run(self, command: Command) -> Any:
-        """The answer; redis' own exceptions, or StoreUnavailable."""
-        return await self._finish(command, self._enqueue(command))
-
-    async def _finish(self, command: Command, answer: asyncio.Future[Any]) -> Any:
-        try:
-            return await answer
-        except ResponseError as error:
-            if not is_missing(error):
-                raise
+    async def _again(self, command: Command, error: ResponseError) -> Any:
+        if not is_missing(error):
+            raise error
         await self._repair()
         return await self._enqueue(command)
 
