@@ -279,7 +279,7 @@ async def place(tmp_path, bank, chat):
             await daemon.process.wait()
     # A daemon that was killed leaves its server behind for the next one; here there is none.
     if (client := it.server()) is not None:
-        with client, contextlib.suppress(redis.ConnectionError):
+        with client, contextlib.suppress(redis.ConnectionError, ProcessLookupError):
             os.kill(int(client.info("server")["process_id"]), signal.SIGKILL)
 
 

@@ -28,7 +28,7 @@ async def hold(daemon, name, **changes):
 def patient(place, **said):
     """On a busy machine a decision may take longer than a casino would wait."""
     config = place.write(**said).path / "config.yaml"
-    config.write_text(config.read_text() + "guard: {deadline: 5s}\n")
+    config.write_text(config.read_text() + "guard: {deadline: 10s}\n")
     return place
 
 
@@ -179,7 +179,7 @@ async def test_a_lock_counts_at_once_and_a_wallet_says_why_nothing_can_be_spent(
 async def test_a_bet_can_wait_for_a_reading(place, bank, seen):
     config = place.write().path / "config.yaml"
     config.write_text(config.read_text().replace("interval: 200ms", "interval: 1h"))
-    config.write_text(config.read_text() + "guard: {max_age: 2s, deadline: 5s, refresh_wait: 5s}\n")
+    config.write_text(config.read_text() + "guard: {max_age: 2s, deadline: 10s, refresh_wait: 10s}\n")
     daemon = await place.start()
     assert (await daemon.get("/v1/accounts/hot/poll?wait=9s", "POST"))[0] == 200
     await seen(daemon, "100")

@@ -12,7 +12,7 @@ GUARD = """\
 guard:
   {delay}
   read_lag: 100ms
-  deadline: 5s
+  deadline: 10s
   hold_ttl: {{default: 1s, max: 5s}}
   unsettled_limit: 1s
   bankroll: {{account: house, asset: USDT, close_below: 50, open_above: 80}}

@@ -17,8 +17,8 @@ GUARD = re.findall(
 CURLS = re.findall(r"^```sh\n(curl .*?)^```$", GUARD, re.DOTALL | re.MULTILINE)
 TOKEN, SECRET = "client-token-81c0", "client-secret-20ff"
 TOKENS = f"tokens: [{{name: casino, token: {TOKEN}, scopes: [guard]}}]"
-PATIENT = "guard: {deadline: 5s}\n"
-SIGNING = f"guard: {{deadline: 5s, signing: {{keys: [{{id: op-7, secret: {SECRET}}}]}}}}\n"
+PATIENT = "guard: {deadline: 10s}\n"
+SIGNING = f"guard: {{deadline: 10s, signing: {{keys: [{{id: op-7, secret: {SECRET}}}]}}}}\n"
 PLAYERS = ("player-7", "player-9")
 
 

@@ -11,7 +11,7 @@ GUARD = """\
 guard:
   posting_delay: 400ms
   read_lag: 100ms
-  deadline: 5s
+  deadline: 10s
   hold_ttl: {default: 4s, max: 4s}
 """
 AHEAD = """\
