@@ -25,11 +25,13 @@ def _route(
     deadline: timedelta = DEADLINE,
     ends: bool = False,
 ) -> Route:
-    """Every guard request must be signed where signing is set. `answers` are those to 200, 201 and 202."""
+    """Every guard request must be signed where signing is set, and is limited by `guard.deadline`. `answers` are those
+    to 200, 201 and 202."""
     given = {status: kind for status, kind in zip((200, 201, 202), answers, strict=False) if kind is not None}
     return Route(
-        method, path, endpoint, scopes, deadline, signed=True, answers=given, takes=takes, problems=problems, ends=ends
-    )
+        method, path, endpoint, scopes, deadline, signed=True, answers=given, takes=takes, problems=problems, ends=ends,
+        in_time=True,
+    )  # fmt: skip
 
 
 ROUTES = (

@@ -26,7 +26,8 @@ class Route:
     `signed`: where `guard.signing` is set, a request without its signature is refused. `answers` has the type of each
     good answer by its status, or its media types where it is no JSON; `query` and `takes` are what the endpoint reads
     the query and the body with; `problems` are those that only this endpoint has. `ends`: it ends what
-    others began, and has room of its own where these take all of it.
+    others began, and has room of its own where these take all of it. `in_time`: whatever it waits for, it keeps to a
+    time limit of its own; `deadline` is for a body that is slow to come.
     """
 
     method: str
@@ -40,3 +41,4 @@ class Route:
     takes: type[BaseModel] | type[Struct] | None = None
     problems: tuple[str, ...] = ()
     ends: bool = False
+    in_time: bool = False

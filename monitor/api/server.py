@@ -100,6 +100,9 @@ class App:
             asked.token = self._authorize(request, route.scopes) if route.scopes and self._tokens else None
             if route.scopes and isinstance(request.protocol, _Connection):
                 self.places.know(request.protocol)
+            if route.in_time and request.content.is_eof():
+                # A second limit around its own would be paid for at every bet.
+                return await self._ask(route, asked)
             with self._deadlines.within(route.deadline.total_seconds()):
                 return await self._ask(route, asked)
         except Problem as known:

@@ -1,11 +1,13 @@
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 from yarl import URL
 
 from monitor.api import guard_models
 from monitor.api.auth import Token
+from monitor.api.guard_routes import ROUTES
 from monitor.guard.hold import Lock
 from tests.builders import minutes, seconds
 from tests.guard.asks import fed
@@ -364,3 +366,34 @@ async def test_two_ids_that_differ_after_a_hash_are_not_taken_for_one(context, s
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"%23" in answer
     assert (await said(casino.get("/v1/holds/round")))[0] == 404
+
+
+class Hanging:
+    """Nothing that is asked of it is ever answered."""
+
+    def __getattr__(self, _name):
+        async def hang(*_args, **_options):
+            await asyncio.Event().wait()
+
+        return hang
+
+
+async def test_every_question_to_the_guard_is_answered_in_its_own_time_whatever_hangs(context, start, bets):
+    hangs = Hanging()
+    guard = replace(bets.guard(), store=hangs, board=hangs, refreshing=hangs)
+    client, _ = await start(context(account(), guard=guard))
+    bodies = {
+        guard_models.CheckRequest: BET,
+        guard_models.HoldRequest: BET,
+        guard_models.CloseRequest: {"comment": "x"},
+    }
+
+    async def ask(route):
+        path = route.path.format(hold_id="bet-1", account="player-7", asset="USDT", source="ops")
+        status, problem = await said(client.request(route.method, path, json=bodies.get(route.takes)))
+        return route.in_time, status, problem["type"]
+
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(*map(ask, ROUTES))
+
+    assert set(answers) == {(True, 503, "deadline-exceeded")}

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from monitor.api import server
 from monitor.api.auth import Rate, Token
 from monitor.api.context import Check
+from monitor.api.guard_models import Nothing
 from monitor.api.replies import answer as reply
 from monitor.api.server import App, Route, serve
 from monitor.errors import ConfigError
@@ -231,6 +232,22 @@ async def test_a_handler_that_hangs_is_given_up(context, start):
     found, _ = await problem(client, "/hang")
 
     assert (found["status"], found["type"]) == (503, "deadline-exceeded")
+
+
+@pytest.mark.parametrize("said", [b"", b"{"])
+async def test_a_body_that_does_not_come_is_given_up_also_where_the_endpoint_keeps_to_a_time_of_its_own(
+    context, start, said
+):
+    async def never(_api, _request):
+        raise AssertionError("nothing was asked")
+
+    routes = [Route("POST", "/slow", never, deadline=timedelta(milliseconds=20), takes=Nothing, in_time=True)]
+    _, serving = await start(context(), routes)
+
+    answer = await raw(serving, b"POST /slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n" + said)
+
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b'"deadline-exceeded"' in answer
 
 
 async def test_a_bug_is_logged_and_its_insides_stay_here(context, start):
