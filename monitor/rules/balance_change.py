@@ -1,7 +1,6 @@
 """`balance_change`: a measure moved away from its highest or lowest value of a window."""
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -10,15 +9,15 @@ from pydantic import Field, model_validator
 from monitor.fields import Duration, Section, Threshold, ThresholdField, duration_text
 from monitor.model.alert import Severity, Verdict
 from monitor.model.extremes import extreme
-from monitor.model.money import ZERO, subtract, text
+from monitor.model.money import subtract, text
 from monitor.model.record import Entry
 from monitor.model.window import moment
 from monitor.rules.balance import Measure
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import ExtremeSpec, Facts, Sighting
-from monitor.rules.levels import amounts_of, check_flow_order, check_window, worst_first
-from monitor.rules.templates import USD, amount_of, subject
-from monitor.rules.yardstick import Levels, Yardstick, shares
+from monitor.rules.levels import check_moves, check_window, worst_first
+from monitor.rules.templates import amount_of, subject
+from monitor.rules.yardstick import judge_move, levels_of
 
 _KEYS: tuple[Literal["falls_by", "rises_by"], ...] = ("falls_by", "rises_by")
 
@@ -62,12 +61,8 @@ class BalanceChange(RuleBase):
                 raise ValueError(f"`{own}` stands inside `levels` here, not beside it")
         if self.levels is not None and len({level.falls_by is None for level in self.levels.values()}) > 1:
             raise ValueError("one rule looks one way: the levels mix `falls_by` and `rises_by`")
-        check_flow_order(self._rungs, self._key)
-        if self._percent and self.unit is not None:
-            raise ValueError(f"{self._rungs[0][1]} is a percentage, `unit: {self.unit}` contradicts it")
+        check_moves(self._rungs, self.unit, f"`{self._key}` says which way, its amount cannot be negative", self._key)
         check_window(self.within)
-        if any(threshold.value < 0 for _, threshold in self._rungs):
-            raise ValueError(f"`{self._key}` says which way, its amount cannot be negative")
         return self
 
     @property
@@ -92,26 +87,14 @@ class BalanceChange(RuleBase):
             if left is None and (facts.previous is None or facts.previous.of(asset, self.measure) is None):
                 continue
             changed = left is not None and (left.value > value if self._falls else left.value < value)
+            if not changed and asset not in facts.alerting:
+                continue
+            base, details = value, {"now": text(value)}
             if left is not None and changed:
-                details = {self._name: text(left.value), "now": text(value)}
-                details["until"] = f"{moment(left.until):%Y-%m-%dT%H:%M:%SZ}"
-                yield from self._rated(facts, asset, left.value, value, details)
-            elif asset in facts.alerting:
-                yield from self._rated(facts, asset, value, value, {"now": text(value)})
-
-    def _rated(
-        self, facts: Sighting, asset: str, base: Decimal, value: Decimal, details: Mapping[str, str]
-    ) -> Iterator[Verdict]:
-        change = subtract(base, value).copy_abs()
-        price = facts.prices.get(asset, None if change else ZERO) if self.unit == "usd" else None
-        if self.unit == "usd" and price is None:
-            return
-        levels = shares(self._amounts, base.copy_abs()) if self._percent else self._amounts
-        yardstick = Yardstick(levels, price=price)
-        exceeded = yardstick.exceeded(change)
-        level = None if exceeded is None else exceeded[0]
-        unit = USD if self.unit == "usd" else asset.partition("@")[0]
-        yield Verdict(asset, level, level, yardstick.worth(change), None, dict(levels), self.measure, unit, details)
+                base, until = left.value, f"{moment(left.until):%Y-%m-%dT%H:%M:%SZ}"
+                details = {self._name: text(base), **details, "until": until}
+            levels, change = levels_of(self._rungs, base), subtract(base, value)
+            yield from judge_move(facts, asset, change, levels, self.measure, details, in_usd=self.in_usd)
 
     @cached_property
     def _key(self) -> Literal["falls_by", "rises_by"]:
@@ -130,14 +113,6 @@ class BalanceChange(RuleBase):
     def _rungs(self) -> list[tuple[Severity, Threshold]]:
         levels = [(self.severity, self)] if self.levels is None else worst_first(self.levels)
         return [(severity, getattr(level, self._key)) for severity, level in levels]
-
-    @cached_property
-    def _amounts(self) -> Levels:
-        return amounts_of(self._rungs)
-
-    @cached_property
-    def _percent(self) -> bool:
-        return self._rungs[0][1].percent
 
     @cached_property
     def _spec(self) -> ExtremeSpec:

@@ -20,7 +20,7 @@ from monitor.rules.facts import Facts, FlowSpec, Judgement, Overview, Sighting
 from monitor.rules.flow_sums import judge_sums
 from monitor.rules.flow_words import said_of_calm, said_of_flow
 from monitor.rules.lateness import ago, all_moves, new_moves, peak, reach_back
-from monitor.rules.levels import FlowLevels, amounts_of, check_flow_order, check_window, check_written_once, rungs_above
+from monitor.rules.levels import FlowLevels, amounts_of, check_moves, check_window, check_written_once, rungs_above
 from monitor.rules.mistakes import mistake
 from monitor.rules.templates import USD
 from monitor.rules.transit import BY_ACCOUNT, check_settling
@@ -62,12 +62,8 @@ class FlowRule(RuleBase):
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         check_written_once(self, "above")
-        check_flow_order(self._rungs)
+        check_moves(self._rungs, self.unit, "what moved is never negative, and the threshold cannot be")
         percent = self._rungs[0][1].percent
-        if percent and self.unit not in (None, "percent"):
-            raise ValueError(f"{self._rungs[0][1]} is a percentage, `unit: {self.unit}` contradicts it")
-        if any(threshold.value < 0 for _, threshold in self._rungs):
-            raise ValueError("what moved is never negative, and the threshold cannot be")
         if self.within is None and self.net:
             raise ValueError("`net` needs a window: add `within`")
         if self.within is not None:

@@ -161,9 +161,16 @@ def amounts_of(rungs: Iterable[tuple[Severity, Threshold]]) -> tuple[tuple[Sever
     return tuple((severity, threshold.value) for severity, threshold in rungs)
 
 
-def check_flow_order(rungs: list[tuple[Severity, Threshold]], key: str = "above") -> None:
-    """The same for thresholds that may be percentages, which cannot be compared with amounts."""
+def check_moves(rungs: list[tuple[Severity, Threshold]], unit: str | None, signless: str, key: str = "above") -> None:
+    """The same for what moved, whose thresholds may be percentages: those cannot be compared with amounts.
+
+    `signless` says why none can be negative.
+    """
     if len({threshold.percent for _, threshold in rungs}) > 1:
         raise mistake("the levels mix amounts and percentages", "levels")
     ladder = Ladder(tuple(Rung(severity, threshold.value) for severity, threshold in rungs), low=False)
     check_order(ladder, key, "")
+    if rungs[0][1].percent and unit not in (None, "percent"):
+        raise ValueError(f"{rungs[0][1]} is a percentage, `unit: {unit}` contradicts it")
+    if any(threshold.value < 0 for _, threshold in rungs):
+        raise ValueError(signless)

@@ -10,15 +10,15 @@ from pydantic import Field, model_validator
 
 from monitor.fields import Duration, Threshold, ThresholdField
 from monitor.model.alert import Severity, Verdict
-from monitor.model.money import EXACT, ZERO, subtract, text, total
+from monitor.model.money import EXACT, subtract, text, total
 from monitor.model.record import Entry
 from monitor.model.residual import Opens, unexplained
 from monitor.model.window import moment
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import Facts, ResidualSpec, Sighting
-from monitor.rules.levels import FlowLevels, amounts_of, check_flow_order, check_window, check_written_once, rungs_above
+from monitor.rules.levels import FlowLevels, check_moves, check_window, check_written_once, rungs_above
 from monitor.rules.templates import USD, amount_of, subject
-from monitor.rules.yardstick import Levels, Yardstick, shares
+from monitor.rules.yardstick import judge_move, levels_of
 
 
 class UnexplainedChange(RuleBase):
@@ -39,11 +39,8 @@ class UnexplainedChange(RuleBase):
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         check_written_once(self, "above")
-        check_flow_order(self._rungs)
-        if self._percent and self.unit is not None:
-            raise ValueError(f"{self._rungs[0][1]} is a percentage, `unit: {self.unit}` contradicts it")
-        if any(threshold.value < 0 for _, threshold in self._rungs):
-            raise ValueError("what is not explained has no sign here, the threshold cannot be negative")
+        signless = "what is not explained has no sign here, the threshold cannot be negative"
+        check_moves(self._rungs, self.unit, signless)
         check_window(self.within)
         return self
 
@@ -66,22 +63,10 @@ class UnexplainedChange(RuleBase):
                 continue
             opens = facts.residuals.get(asset + self._suffix, ())
             if opens or asset in facts.alerting:
-                yield from self._rated(facts, asset, value, opens)
-
-    def _rated(self, facts: Sighting, asset: str, value: Decimal, opens: Opens) -> Iterator[Verdict]:
-        sum_of_open = unexplained(opens)
-        price = facts.prices.get(asset, None if sum_of_open else ZERO) if self.unit == "usd" else None
-        if self.unit == "usd" and price is None:
-            return
-        base = subtract(value, sum_of_open)
-        levels = shares(self._amounts, base.copy_abs()) if self._percent else self._amounts
-        yardstick = Yardstick(levels, price=price)
-        amount = sum_of_open.copy_abs()
-        exceeded = yardstick.exceeded(amount)
-        level = None if exceeded is None else exceeded[0]
-        unit = USD if self.unit == "usd" else asset.partition("@")[0]
-        details = _details(opens, sum_of_open)
-        yield Verdict(asset, level, level, yardstick.worth(amount), None, dict(levels), "total", unit, details)
+                amount = unexplained(opens)
+                levels = levels_of(self._rungs, subtract(value, amount))
+                details = _details(opens, amount)
+                yield from judge_move(facts, asset, amount, levels, "total", details, in_usd=self.in_usd)
 
     def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
         value, threshold = (amount_of(x, entry.unit, entry.asset) for x in (entry.value, entry.threshold))
@@ -109,14 +94,6 @@ class UnexplainedChange(RuleBase):
     @cached_property
     def _rungs(self) -> list[tuple[Severity, Threshold]]:
         return rungs_above(self.severity, self.above, self.levels)
-
-    @cached_property
-    def _amounts(self) -> Levels:
-        return amounts_of(self._rungs)
-
-    @cached_property
-    def _percent(self) -> bool:
-        return self._rungs[0][1].percent
 
 
 def _details(opens: Opens, sum_of_open: Decimal) -> dict[str, str]:

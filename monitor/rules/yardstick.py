@@ -1,14 +1,17 @@
 """What a movement is held against: thresholds in the asset, in USD, or as a share of a total."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from monitor.model.alert import Severity
+from monitor.fields import Threshold
+from monitor.model.alert import Severity, Verdict
 from monitor.model.event import Event
 from monitor.model.money import ZERO, add, divide, multiply, subtract, total, worth
 from monitor.model.window import Bounds
 from monitor.rules.facts import Sighting
+from monitor.rules.levels import amounts_of
+from monitor.rules.templates import USD
 
 #: Thresholds by severity, worst first.
 Levels = tuple[tuple[Severity, Decimal], ...]
@@ -46,6 +49,33 @@ def shares(percentages: Levels, base: Decimal) -> Levels:
     """Percentages of a total as amounts. Of a debt or of nothing, anything is too much."""
     whole = max(base, ZERO)
     return tuple((severity, divide(multiply(whole, share), _HUNDRED)) for severity, share in percentages)
+
+
+def levels_of(rungs: Sequence[tuple[Severity, Threshold]], base: Decimal) -> Levels:
+    """Thresholds as amounts, where percentages are taken of what was there, or was owed."""
+    amounts = amounts_of(rungs)
+    return shares(amounts, base.copy_abs()) if rungs[0][1].percent else amounts
+
+
+def judge_move(
+    facts: Sighting,
+    asset: str,
+    change: Decimal,
+    levels: Levels,
+    measure: str,
+    details: Mapping[str, str],
+    *,
+    in_usd: bool,
+) -> Iterator[Verdict]:
+    """The verdict on how far a measure is from where it was, whichever way; none where a price is missing."""
+    price = facts.prices.get(asset, None if change else ZERO) if in_usd else None
+    if in_usd and price is None:
+        return
+    yardstick, amount = Yardstick(levels, price=price), change.copy_abs()
+    exceeded = yardstick.exceeded(amount)
+    level = None if exceeded is None else exceeded[0]
+    unit = USD if in_usd else asset.partition("@")[0]
+    yield Verdict(asset, level, level, yardstick.worth(amount), None, dict(levels), measure, unit, details)
 
 
 def totals_before(seen: Sighting) -> Mapping[str, Decimal]:
