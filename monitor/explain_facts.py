@@ -11,6 +11,7 @@ from monitor.engine.records import all_records
 from monitor.engine.sumreader import SumReader
 from monitor.explain_subject import Explained, explained
 from monitor.model.alert import EventVerdict, Verdict
+from monitor.model.asset import selects
 from monitor.model.event import Event
 from monitor.model.record import Account, Answer, Need, ProviderWatch, Reading, Record, Roundup, RuleWatch
 from monitor.model.snapshot import Snapshot
@@ -140,4 +141,4 @@ class Asking:
 
 
 def _named(asset: str, known: Iterable[str]) -> bool:
-    return any(asset in (one, one.partition("@")[0]) for one in known)
+    return any(selects(asset, one) for one in known)

@@ -7,6 +7,7 @@ from monitor.engine.owners import Owners
 from monitor.fields import duration_text, suggestion
 from monitor.guard_settings import GuardSettings
 from monitor.mistakes import Finding
+from monitor.model.asset import selects
 from monitor.model.record import Account
 from monitor.settings import Settings
 
@@ -23,7 +24,7 @@ def mistakes(guard: GuardSettings, accounts: Mapping[str, Account]) -> Iterator[
     if account is None:
         near = suggestion(house.account, islice(accounts, _COMPARED))
         yield ("guard", "bankroll", "account"), f"there is no account {house.account!r}{near}"
-    elif account.assets and not any(house.asset in (one, one.partition("@")[0]) for one in account.assets):
+    elif account.assets and not any(selects(house.asset, one) for one in account.assets):
         near = suggestion(house.asset, account.assets)
         yield ("guard", "bankroll", "asset"), f"{house.asset!r} is not in `assets` of {account.name}{near}"
 

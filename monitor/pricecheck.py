@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from monitor.channels.base import insecure
-from monitor.engine.pricing import bare
 from monitor.mistakes import Finding
+from monitor.model.asset import bare
 from monitor.providers.base import ProviderSettings
 from monitor.providers.price_feed import HttpJsonPrices
 from monitor.rules.base import RuleBase

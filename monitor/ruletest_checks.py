@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from monitor.fields import duration_text, suggestion
 from monitor.mistakes import Steps
+from monitor.model.asset import bare, selects
 from monitor.model.snapshot import MEASURES
 from monitor.rules.base import RuleBase
 from monitor.rules.self_alert import SELF_ALERTS
@@ -64,11 +65,6 @@ def assets_of(story: AccountStory) -> dict[str, None]:
     """Every asset that is told of an account, in its order."""
     told = (event.asset for event in story.events)
     return dict.fromkeys((*(split_key(key)[0] for key in story.series), *story.assets, *told))
-
-
-def selects(wanted: str, asset: str) -> bool:
-    """Whether a name means an asset; a bare one means it on every network."""
-    return wanted in (asset, asset.partition("@")[0])
 
 
 def _of_story(story: AccountStory, nature: Nature, end: timedelta, known: Known) -> Iterator[tuple[Steps, str]]:
@@ -160,9 +156,7 @@ def _labels(rule: RuleBase, test: RuleTest) -> dict[str, set[str]]:
     found = {"provider": {story.provider for story in test.stories}}
     if not rule.judges_provider:
         found["account"] = {story.name for story in test.stories}
-        found["asset"] = {
-            name for story in test.stories for one in assets_of(story) for name in (one, one.partition("@")[0])
-        }
+        found["asset"] = {name for story in test.stories for one in assets_of(story) for name in (one, bare(one))}
         own = {*rule.summed_by, *(name for story in test.stories for name in story.labels)} - found.keys()
         found |= {name: {story.labels.get(name, "") for story in test.stories} for name in own}
     if rule.spans and "account" not in rule.summed_by:

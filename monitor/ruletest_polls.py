@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from monitor.engine.pricing import PriceBook, Seen, Source, bare
+from monitor.engine.pricing import PriceBook, Seen, Source
+from monitor.model.asset import bare, selects
 from monitor.model.event import Correction, Event, digest
 from monitor.model.money import ZERO, text, total
 from monitor.model.price import Quote
@@ -15,7 +16,6 @@ from monitor.model.snapshot import Outage, Snapshot
 from monitor.providers.times import late_before
 from monitor.ruletest import split_key
 from monitor.ruletest_cases import Member
-from monitor.ruletest_checks import selects
 from monitor.ruletest_series import OUTAGES, Mark, Sample
 
 

@@ -9,8 +9,8 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from monitor.model.alert import Severity
+from monitor.model.asset import selects
 from monitor.ruletest import Meant, State
-from monitor.ruletest_checks import selects
 from monitor.ruletest_inbox import Heard
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from monitor.guard.freshness import Freshness
 from monitor.guard.hold import Ask, Verdict
 from monitor.guard.policy import OnStale
+from monitor.model.asset import selects
 from monitor.model.feed import whose
 from monitor.model.record import Account
 
@@ -52,7 +53,7 @@ def missing(ask: Ask, verdict: Verdict) -> int | None:
 def declares(account: Account, asset: str) -> bool:
     """Whether the configuration names this asset for the account, with or without its network."""
     # Most declare none.
-    return bool(account.assets) and any(asset in (one, one.partition("@")[0]) for one in account.assets)
+    return bool(account.assets) and any(selects(asset, one) for one in account.assets)
 
 
 def owner(account: Account | None) -> str:

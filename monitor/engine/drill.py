@@ -16,6 +16,7 @@ from monitor.engine.route import Router
 from monitor.engine.watch import STORE_PROVIDER
 from monitor.errors import StoreUnavailable
 from monitor.model.alert import SEVERITIES, Alert, Severity, State
+from monitor.model.asset import bare
 from monitor.model.event import Event, digest
 from monitor.model.record import Account, Commit, Entry, MonitorWatch, Record, Row
 from monitor.model.target import Target
@@ -191,7 +192,7 @@ def _entry(scene: Scene) -> Entry:
         asset=asset,
         value=value,
         threshold=threshold,
-        unit=USD if rule.in_usd else "s" if asset is None else asset.partition("@")[0],
+        unit=USD if rule.in_usd else "s" if asset is None else bare(asset),
         labels={**_labels(rule, account), **rule.labels},
         started_at=now,
         observed_at=now,

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from monitor.model.alert import Alert, DataFlag, Severity, State, Verdict
+from monitor.model.asset import bare
 from monitor.model.record import Record
 from monitor.model.snapshot import Snapshot
 from monitor.rules.base import RuleBase
@@ -103,7 +104,7 @@ def vanished(rule: RuleBase, facts: Facts, known: Snapshot | None) -> Iterator[t
         gone = {asset: read_at for asset, read_at in gone.items() if asset not in judged}
     for asset, read_at in gone.items():
         value, measure = _last_value(rule, asset, known)
-        unit = None if value is None else asset.partition("@")[0]
+        unit = None if value is None else bare(asset)
         level = rule.mildest
         yield read_at, Verdict(asset, level, level, value, None, {}, measure, unit, _since(read_at), data="stale")
 

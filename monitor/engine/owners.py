@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from operator import attrgetter
 
+from monitor.model.asset import bare
 from monitor.model.record import Account
 
 #: Accounts looked at before bets have their turn.
@@ -51,5 +52,5 @@ class Owners:
 
 def _share(one: Account, other: Account) -> bool:
     """Whether both have an asset. Who names none has all of them; a network may be left out."""
-    names, others = ({asset.partition("@")[0] for asset in account.assets} for account in (one, other))
+    names, others = ({bare(asset) for asset in account.assets} for account in (one, other))
     return not names or not others or not names.isdisjoint(others)

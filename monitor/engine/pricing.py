@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from monitor.fields import duration_text
+from monitor.model.asset import bare
 from monitor.model.money import ZERO, divide, worth
 from monitor.model.price import Quote, Quotes, Valued
 from monitor.model.record import Record
@@ -91,11 +92,6 @@ class Feed:
     def take(self, quotes: Quotes, at: datetime) -> None:
         """From now on these."""
         self.quotes, self.at = quotes, at
-
-
-def bare(asset: str) -> str:
-    """`USDT` of `USDT@TRX`: a price without a network holds for all of them."""
-    return asset.partition("@")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from monitor.model.asset import bare
 from monitor.model.event import MONEY_KINDS, Event
 from monitor.model.record import Record
 from monitor.model.settlement import Settled, Terms, settle
@@ -40,7 +41,7 @@ def _found(leg: Leg, terms: Terms, now: int) -> Leg:
 
 def _legs(events: Iterable[Event], rule: RuleBase, spec: FlowSpec) -> Iterator[Leg]:
     """The movements that may be one end of a transfer, on any network of an asset that the rule is about."""
-    bare = {asset.partition("@")[0] for asset in rule.assets}
+    wanted = {bare(asset) for asset in rule.assets}
     for event in events:
         if event.direction is None or not event.amount:
             continue
@@ -48,7 +49,7 @@ def _legs(events: Iterable[Event], rule: RuleBase, spec: FlowSpec) -> Iterator[L
             continue
         if not (spec.counts(event) or event.kind in MONEY_KINDS):
             continue
-        if not bare or event.asset.partition("@")[0] in bare:
+        if not wanted or bare(event.asset) in wanted:
             yield Leg(
                 micros(event.occurred_at),
                 event.account,

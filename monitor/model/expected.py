@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from monitor.model.asset import selects
 from monitor.model.event import MONEY_KINDS, Event, Use
 from monitor.model.money import ZERO, add, subtract
 from monitor.model.window import micros
@@ -45,7 +46,7 @@ class Expected:
         """Whether a movement is of this sort, at whatever time."""
         if event.direction != "out" or event.kind not in MONEY_KINDS:
             return False
-        if self.asset not in (event.asset, event.asset.partition("@")[0]):
+        if not selects(self.asset, event.asset):
             return False
         return not self.to or (bool(event.to) and self.to.issuperset(map(address, event.to)))
 

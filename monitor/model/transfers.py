@@ -17,6 +17,7 @@ from decimal import Decimal
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
+from monitor.model.asset import bare
 from monitor.model.event import Direction
 from monitor.model.money import ZERO, add, multiply, subtract, total
 
@@ -45,11 +46,6 @@ class Leg(NamedTuple):
     overdue: int = 0
     since: int = 0
     found: int = 0
-
-    @property
-    def bare(self) -> str:
-        """The asset without its network: a bridge leads from one network to another."""
-        return self.asset.partition("@")[0]
 
     @property
     def key(self) -> tuple[str, str]:
@@ -107,7 +103,7 @@ class _Matching:
         told: dict[tuple[str, str], list[int]] = {}
         for place, leg in enumerate(self.legs):
             if leg.reference:
-                told.setdefault((leg.reference, leg.bare), []).append(place)
+                told.setdefault((leg.reference, bare(leg.asset)), []).append(place)
         for places in told.values():
             outs, ins = self._sides(places)
             if not outs or not ins:
@@ -128,7 +124,8 @@ class _Matching:
         assets: dict[str, list[int]] = {}
         for place, leg in enumerate(self.legs):
             if self.left[place]:
-                assets.setdefault(leg.bare, []).append(place)
+                # A bridge leads from one network to another.
+                assets.setdefault(bare(leg.asset), []).append(place)
         for places in assets.values():
             outs, ins = self._sides(places)
             if outs and ins:

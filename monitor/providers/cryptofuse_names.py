@@ -74,11 +74,6 @@ def _split(code: str) -> tuple[str, str | None]:
     return code, None
 
 
-def selects(declared: str, name: str) -> bool:
-    """Whether a declared asset means this one: exactly, or bare for all its networks."""
-    return declared == name or ("@" not in declared and name.startswith(f"{declared}@"))
-
-
 def renamed(bare: str, present: Iterable[str]) -> bool:
     """Whether a bare name stood for what now appears with its network."""
     return "@" not in bare and any(name.startswith(f"{bare}@") for name in present)

@@ -17,9 +17,10 @@ import msgspec
 
 from monitor.errors import ProviderGarbled
 from monitor.model import money
+from monitor.model.asset import selects
 from monitor.model.snapshot import Measures, Snapshot
 from monitor.providers.answers import cut, envelope
-from monitor.providers.cryptofuse_names import asset, renamed, selects
+from monitor.providers.cryptofuse_names import asset, renamed
 from monitor.providers.http import decode
 
 Shape = Literal["A", "B", "C", "D"]

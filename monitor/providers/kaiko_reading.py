@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from monitor.model.asset import bare
 from monitor.model.event import Correction, Event, Ledger, LedgerRow, Walked, digest
 from monitor.model.money import EXACT, subtract, total
 from monitor.model.record import Account, Answer
@@ -52,7 +53,7 @@ def combine(account: Account, readings: Sequence[Reading], before: Mapping[str, 
     values = [reading.usd for reading in readings if reading.usd is not None]
     summed = {"available": total(balances), "total": total(balances)}
     missing = [ASSET] if unknown else []
-    missing += [a for a in account.assets if a.partition("@")[0].upper() != ASSET and a not in missing]
+    missing += [a for a in account.assets if bare(a).upper() != ASSET and a not in missing]
     ledgers = {r.address: r.ledger or before.get(r.address) for r in readings}
     events = sorted((e for r in readings for e in r.events), key=lambda event: event.occurred_at)
     return Answer(

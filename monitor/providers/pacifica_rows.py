@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from monitor.errors import ProviderGarbled, ProviderRefused, ProviderThrottled, ProviderUnreachable
+from monitor.model.asset import bare
 from monitor.model.event import Direction, LedgerRow
 from monitor.model.money import EXACT, exact
 from monitor.model.record import Account
@@ -153,7 +154,7 @@ def snapshot(seen: Info, account: Account, now: datetime) -> Snapshot:
             "pending": spot.pending_balance,
         }
         amounts[asset] = _known(parts)
-    have = {asset.upper() for asset in amounts} | {asset.partition("@")[0].upper() for asset in amounts}
+    have = {asset.upper() for asset in amounts} | {bare(asset).upper() for asset in amounts}
     missing = tuple(asset for asset in account.assets if asset.upper() not in have)
     why = f"not in the answer: {', '.join(missing)}" if missing else ""
     return Snapshot(observed_at=now, amounts=amounts, missing=missing, why=why)

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from monitor.fields import Section
 from monitor.model.alert import Severity
+from monitor.model.asset import bare
 from monitor.model.money import text
 from monitor.model.record import Account
 from monitor.model.snapshot import Snapshot, carry
@@ -118,9 +119,9 @@ def parts_of(account: Account, snapshot: Snapshot | None, measure: str, now: dat
         read_at = snapshot.seen.get(asset, snapshot.observed_at)
         amount = measures.get(measure) if now - read_at < account.stale_after else None
         yield Part(account.name, asset, amount, read_at, signed=measure in SIGNED)
-    bare = {asset.partition("@")[0] for asset in known}
+    named = {*known, *map(bare, known)}
     for asset in account.assets:
-        if asset not in known and asset not in bare:
+        if asset not in named:
             yield Part(account.name, asset, None, signed=measure in SIGNED)
 
 

@@ -8,6 +8,7 @@ from typing import Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from monitor.model.alert import Severity, Verdict
+from monitor.model.asset import bare
 from monitor.model.money import RATIO, readable, text, worth
 from monitor.model.price import Valued
 from monitor.model.record import Entry
@@ -96,7 +97,7 @@ class BalanceRule(RuleBase):
         measure, in_usd = self.measure, self.in_usd
         before = facts.previous.amounts if facts.previous else {}
         for asset, measures in facts.snapshot.amounts.items():
-            if wanted and asset not in wanted and asset.partition("@")[0] not in wanted:
+            if wanted and asset not in wanted and bare(asset) not in wanted:
                 continue
             value = measures.get(measure)
             if value is None:
@@ -107,7 +108,7 @@ class BalanceRule(RuleBase):
             bad, held = rate(value)
             if bad or asset in facts.alerting:
                 previous = before.get(asset, _NOTHING).get(measure)
-                yield Verdict(asset, bad, held, value, previous, thresholds, measure, asset.partition("@")[0])
+                yield Verdict(asset, bad, held, value, previous, thresholds, measure, bare(asset))
 
     def _worth(self, facts: Sighting, asset: str, value: Decimal) -> Iterator[Verdict]:
         """The verdict in USD; none when the price is not known, unless there is nothing to price."""
@@ -145,7 +146,7 @@ class BalanceRule(RuleBase):
             details = describe(parts, prices, interval, unpriced, unseen, accounts) | (
                 {"sum": title(labels)} if self.spans else {}
             )
-            unit = USD if in_usd else next(iter(parts), "").partition("@")[0]
+            unit = USD if in_usd else bare(next(iter(parts), ""))
             yield Verdict(
                 name, bad, held, known_end(interval), None, self._thresholds, self.measure, unit, details,
                 "ok" if decided else "unknown", labels,

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from monitor.fields import Duration, Section, ThresholdField  # as people write them
 from monitor.model.alert import SEVERITIES, Severity
+from monitor.model.asset import bare
 from monitor.model.damping import Flap, Renotify
 from monitor.model.labels import Matcher, compile_match
 from monitor.model.record import Entry
@@ -151,7 +152,7 @@ class RuleBase(Section):
     def watches(self, asset: str) -> bool:
         """Whether an asset is this rule's business; a bare name selects all networks of it."""
         wanted = self.assets
-        return not wanted or asset in wanted or asset.partition("@")[0] in wanted
+        return not wanted or asset in wanted or bare(asset) in wanted
 
     @cached_property
     def in_usd(self) -> bool:

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from monitor.fields import Duration, Threshold, ThresholdField
 from monitor.model.alert import EventVerdict, Severity, Verdict
+from monitor.model.asset import bare
 from monitor.model.event import Direction, Event
 from monitor.model.money import ZERO, subtract, text
 from monitor.model.record import Entry, Need
@@ -260,7 +261,7 @@ class FlowRule(RuleBase):
         return opening_total(ring, spec.within, facts.now)
 
     def _unit_of(self, asset: str) -> str:
-        return USD if self.unit == "usd" else asset.partition("@")[0]
+        return USD if self.unit == "usd" else bare(asset)
 
     @cached_property
     def _spec(self) -> FlowSpec | None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from monitor.model.alert import Severity, Verdict
+from monitor.model.asset import bare
 from monitor.model.event import Event
 from monitor.model.money import RATIO, ZERO, add, text, total
 from monitor.model.record import Need, RuleWatch
@@ -150,7 +151,7 @@ class _Judging:
             details["sum"] = title(labels)
         if isinstance(facts, Overview) and facts.pieces:
             details |= tell_transfers(rule, facts, self.spec, subject)
-        unit = USD if self.unit == "usd" else (labels.get("asset") or next(iter(known.moved), "")).partition("@")[0]
+        unit = USD if self.unit == "usd" else bare(labels.get("asset") or next(iter(known.moved), ""))
         return Verdict(
             subject, bad, held, known_end(known.whole), None, dict(self.levels), None, unit, details,
             "ok" if decided else "unknown", labels,

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from monitor.fields import Amount
 from monitor.model.alert import EventVerdict
+from monitor.model.asset import bare
 from monitor.model.event import Event
 from monitor.model.record import Entry
 from monitor.rules.base import RuleBase
@@ -37,7 +38,7 @@ class EventRule(RuleBase):
             if not self.fits(event) or not self.watches(event.asset):
                 continue
             if self.above is None or event.amount > self.above:
-                unit = event.asset.partition("@")[0]
+                unit = bare(event.asset)
                 yield EventVerdict(event, self.severity, event.amount, self.above, unit=unit)
 
     def breached(self, entry: Entry, details: Mapping[str, str]) -> str:  # noqa: ARG002 - other types use them

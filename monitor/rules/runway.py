@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from monitor.fields import Amount, Duration, Section, duration_text, threshold
 from monitor.model.alert import Severity, Verdict
+from monitor.model.asset import bare
 from monitor.model.money import RATIO, ZERO, divide, multiply, subtract, text
 from monitor.model.pace import nearest_rank, outflows, rounded
 from monitor.model.record import Entry
@@ -154,7 +155,7 @@ class Runway(RuleBase):
         }
 
     def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
-        unit = (entry.asset or "").partition("@")[0]
+        unit = bare(entry.asset or "")
         ends = f"reaches its floor of {text(self.floor)} in" if self.floor else "lasts"
         said = f"{subject(entry)} {ends} {duration(entry.value)}"
         if not entry.value:

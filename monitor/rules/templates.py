@@ -8,6 +8,7 @@ from typing import Protocol
 
 from jinja2 import Template, TemplateError
 
+from monitor.model.asset import bare
 from monitor.model.event import Event
 from monitor.model.money import readable, text
 from monitor.model.record import Entry
@@ -91,8 +92,7 @@ def amount_of(value: Decimal | None, unit: str | None, asset: str | None) -> str
     """An amount for a sentence that names the asset already: its unit is told only when it is another."""
     if value is None:
         return "unknown"
-    bare = (asset or "").partition("@")[0]
-    if unit is None or unit == bare:
+    if unit is None or unit == bare(asset or ""):
         return text(value)
     # At a price without an end a worth has none either.
     endless = unit == USD and len(value.as_tuple().digits) > _DIGITS

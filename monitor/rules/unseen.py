@@ -6,6 +6,7 @@ A key is the labels of a sum (`apart`), and where only some of its assets may be
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
+from monitor.model.asset import bare
 from monitor.model.record import Account
 from monitor.model.snapshot import Snapshot
 from monitor.model.sums import Part
@@ -35,8 +36,8 @@ def unseen_keys(
     lacking = [part for part in parts if part.amount is None and (is_flow or part.read_at is None)]
     if not lacking:
         return _NOTHING
-    wanted = {asset.partition("@")[0] for asset in rule.assets}
-    return frozenset(_key(rule, account, part.asset) for part in lacking if not wanted or _bare(part.asset) in wanted)
+    wanted = {bare(asset) for asset in rule.assets}
+    return frozenset(_key(rule, account, part.asset) for part in lacking if not wanted or bare(part.asset) in wanted)
 
 
 def unseen_of(
@@ -48,15 +49,11 @@ def unseen_of(
     key = apart(labels)
     found = {*unknown.get(key, ())}
     for asset in assets:
-        found.update(unknown.get((*key, _bare(asset)), ()))
+        found.update(unknown.get((*key, bare(asset)), ()))
     return found
 
 
 def _key(rule: RuleBase, account: Account, asset: str = "") -> tuple[str, ...]:
     labels = {**account.labels, "account": account.name, "provider": account.provider}
     key = apart({label: labels.get(label, "") for label in rule.summed_by})
-    return (*key, _bare(asset)) if asset and "asset" in rule.summed_by else key
-
-
-def _bare(asset: str) -> str:
-    return asset.partition("@")[0]
+    return (*key, bare(asset)) if asset and "asset" in rule.summed_by else key

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from monitor.fields import Threshold
 from monitor.model.alert import Severity, Verdict
+from monitor.model.asset import bare
 from monitor.model.event import Event
 from monitor.model.money import ZERO, add, divide, multiply, subtract, total, worth
 from monitor.model.window import Bounds
@@ -74,7 +75,7 @@ def judge_move(
     yardstick, amount = Yardstick(levels, price=price), change.copy_abs()
     exceeded = yardstick.exceeded(amount)
     level = None if exceeded is None else exceeded[0]
-    unit = USD if in_usd else asset.partition("@")[0]
+    unit = USD if in_usd else bare(asset)
     yield Verdict(asset, level, level, yardstick.worth(amount), None, dict(levels), measure, unit, details)
 
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from monitor.engine.decide import decide
 from monitor.engine.roundup import stream_of
+from monitor.model.asset import bare
 from monitor.model.event import Ledger, Use
 from monitor.model.members import Members
 from monitor.model.record import Record, Roundup, RuleWatch
@@ -130,7 +131,7 @@ def test_assets_choose_what_is_judged_on_whatever_network_it_arrives():
     seen.moves(1, event("900", account="hot", name="other", asset="BTC"))
 
     assert seen.moves(11) == ()
-    assert {leg.bare for legs in seen.record.transfers.values() for leg in legs} == {"USDT"}
+    assert {bare(leg.asset) for legs in seen.record.transfers.values() for leg in legs} == {"USDT"}
 
 
 def test_more_movements_than_are_remembered_one_by_one_still_add_up():
