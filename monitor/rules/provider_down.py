@@ -8,12 +8,11 @@ from pydantic import Field
 
 from monitor.fields import Duration
 from monitor.model.alert import Verdict
-from monitor.model.money import ZERO
 from monitor.model.record import Entry, Health
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import Checkup, Facts
 from monitor.rules.sandbox import duration
-from monitor.rules.stale import seconds
+from monitor.rules.stale import verdict_of_silence
 from monitor.rules.templates import subject
 
 #: Notes older than this many intervals say nothing of now: perhaps nobody is polling.
@@ -49,21 +48,10 @@ class ProviderDown(RuleBase):
         began = min((moment for moment in (failing, refused) if moment), default=None)
         if began is None:
             if health.good_at is not None:
-                yield self._verdict(timedelta(0), after, "", down=False)
+                yield verdict_of_silence(self.severity, timedelta(0), after, {}, bad=False)
         elif refused or facts.now - began > after:
-            yield self._verdict(facts.now - began, after, health.why, down=True)
-
-    def _verdict(self, lasted: timedelta, after: timedelta, why: str, *, down: bool) -> Verdict:
-        level = self.severity if down else None
-        return Verdict(
-            subject="",
-            bad=level,
-            held=level,
-            value=max(seconds(lasted), ZERO),
-            thresholds={self.severity: seconds(after)},
-            unit="s",
-            details={"why": why} if why else {},
-        )
+            details = {"why": health.why} if health.why else {}
+            yield verdict_of_silence(self.severity, facts.now - began, after, details, bad=True)
 
     def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
         cause = f": {details['why']}" if "why" in details else ""

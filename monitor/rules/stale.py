@@ -43,13 +43,13 @@ class Stale(RuleBase):
                 after = self.after or facts.account.stale_after
                 age = _NO_TIME if snapshot.as_of is None else now - snapshot.as_of
                 if age > after or "" in facts.alerting:
-                    yield _verdict(self.severity if age > after else None, age, after, self.severity, {})
+                    yield verdict_of_silence(self.severity, age, after, {}, bad=age > after)
             case Blindness(now=now, outage=outage):
                 after = self.after or facts.account.stale_after
                 age = now - (facts.last_good_at or facts.since)
                 if age > after:
                     details = {"kind": outage.kind, "why": outage.why}
-                    yield _verdict(self.severity, age, after, self.severity, details)
+                    yield verdict_of_silence(self.severity, age, after, details, bad=True)
 
     def breached(self, entry: Entry, details: Mapping[str, str]) -> str:
         cause = f": {details['kind']}, {details['why']}" if "why" in details else ": the provider repeats old data"
@@ -59,20 +59,9 @@ class Stale(RuleBase):
         return f"{subject(entry)} is being read again"
 
 
-def _verdict(
-    level: Severity | None, age: timedelta, after: timedelta, severity: Severity, details: Mapping[str, str]
+def verdict_of_silence(
+    severity: Severity, lasted: timedelta, after: timedelta, details: Mapping[str, str], *, bad: bool
 ) -> Verdict:
-    return Verdict(
-        subject="",
-        bad=level,
-        held=level,
-        value=max(seconds(age), ZERO),
-        thresholds={severity: seconds(after)},
-        unit="s",
-        details=details,
-    )
-
-
-def seconds(span: timedelta) -> Decimal:
-    """Whole seconds, rounded down."""
-    return Decimal(span // _SECOND)
+    """What is said of an account, or a provider, as a whole; both times are told in whole seconds, rounded down."""
+    level, value = severity if bad else None, max(Decimal(lasted // _SECOND), ZERO)
+    return Verdict("", level, level, value, None, {severity: Decimal(after // _SECOND)}, None, "s", details)
