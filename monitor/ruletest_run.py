@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from monitor.engine.inhibitions import Inhibited
 from monitor.engine.kicks import FOLD
-from monitor.engine.notice import labels_of, labels_of_alert
+from monitor.engine.notice import labels_of_alert
 from monitor.engine.policy import Policy
 from monitor.engine.silences import Board
 from monitor.engine.suppress import NOTHING_SUPPRESSED
@@ -21,6 +21,7 @@ from monitor.model.record import Account, Commit, Health, Reading, Roundup, Rule
 from monitor.rules.aggregate import title
 from monitor.rules.base import RuleBase
 from monitor.rules.contributors import missing_parts
+from monitor.rules.templates import labels_of
 from monitor.ruletest_cases import Case
 from monitor.ruletest_inbox import Inbox
 from monitor.ruletest_polls import Script, Ticker, expected_of, noted, sample_at, shown

@@ -7,13 +7,14 @@ from datetime import datetime
 from decimal import Decimal
 from operator import itemgetter
 
-from monitor.engine.notice import entry_of_event, labels_of
+from monitor.engine.notice import entry_of_event
 from monitor.engine.route import Router
 from monitor.model.alert import SEVERITIES, EventVerdict, fingerprint
 from monitor.model.event import Event, Telling
 from monitor.model.record import Account, Entry, Row
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import Facts, Sighting
+from monitor.rules.templates import labels_of
 
 #: Of what one rule finds after a gap so many movements are told, the worst; the others are counted.
 LATE_MAX = 20

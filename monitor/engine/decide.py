@@ -16,7 +16,7 @@ from monitor.engine.inhibit import source_of
 from monitor.engine.learn import learn, points, reread
 from monitor.engine.leavers import leavers, parting, says_so
 from monitor.engine.nodata import data_flag, last_read, read_again, supposed, vanished, without_gap
-from monitor.engine.notice import entry_of_alert, labels_of, labels_of_alert
+from monitor.engine.notice import entry_of_alert, labels_of_alert
 from monitor.engine.origin import left_behind, of_provider
 from monitor.engine.policy import Policy
 from monitor.engine.pricing import valued
@@ -41,6 +41,7 @@ from monitor.model.source import Source
 from monitor.rules.aggregate import apart
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import Facts, Judgement, Overview, Sighting
+from monitor.rules.templates import labels_of
 
 _NO_TIME = timedelta(0)
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from monitor.engine.escalate import begun
-from monitor.engine.notice import Whom, entry_about, labels_of
+from monitor.engine.notice import Whom, entry_about
 from monitor.engine.records import Amending
 from monitor.engine.route import Router
 from monitor.engine.watch import STORE_PROVIDER
@@ -21,7 +21,7 @@ from monitor.model.event import Event, digest
 from monitor.model.record import Account, Commit, Entry, MonitorWatch, Record, Row
 from monitor.model.target import Target
 from monitor.rules.base import RuleBase
-from monitor.rules.templates import USD, render
+from monitor.rules.templates import USD, labels_of, render
 
 #: In whose record drills live. No account name may hold a colon, so it is never taken, and nobody enrols it.
 DRILLS = "monitor:drills"

@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 
 from pydantic import Field
 
-from monitor.engine.notice import labels_of
 from monitor.fields import Section
 from monitor.model.labels import Labels, Matcher, compile_match
 from monitor.model.record import Entry
 from monitor.model.source import Source
 from monitor.rules.self_alert import EVERYWHERE
+from monitor.rules.templates import labels_of
 
 #: How long the end of a source keeps its targets quiet: what depends on it takes a while to recover.
 LINGER = timedelta(minutes=1)

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from monitor.engine.inhibit import LINGER, Inhibition, Inhibitors
-from monitor.engine.notice import labels_of
 from monitor.engine.ports import Clock
 from monitor.engine.records import Records
 from monitor.model.alert import State
 from monitor.model.group import Group, Hush
 from monitor.model.record import Entry, Record
 from monitor.model.source import Source
+from monitor.rules.templates import labels_of
 
 #: How old what is known of the sources may be.
 FRESH = timedelta(seconds=1)

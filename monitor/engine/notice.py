@@ -117,21 +117,8 @@ def entry_of_event(
     return _worded(rule, entry, {}, now)
 
 
-def labels_of(entry: Entry) -> Mapping[str, str]:
-    """What routes match: the labels of every alert, over the account's and the rule's own."""
-    return {
-        **entry.labels,
-        "rule": entry.rule,
-        "rule_type": entry.rule_type,
-        "severity": entry.severity,
-        "provider": entry.provider,
-        "account": entry.account,
-        "asset": entry.asset or "",
-    }
-
-
 def labels_of_alert(rule: RuleBase | None, account: Account, alert: Alert) -> Mapping[str, str]:
-    """The same of an alert that is not put into words: this is asked at every poll while it fires."""
+    """`labels_of` its entry, of an alert that is not put into words: this is asked at every poll while it fires."""
     about = whom(rule, account, alert)
     return {
         **about.labels,

@@ -9,7 +9,6 @@ from typing import Protocol
 
 import structlog
 
-from monitor.engine.notice import labels_of
 from monitor.engine.ports import Clock
 from monitor.engine.records import Records
 from monitor.errors import StoreUnavailable
@@ -17,6 +16,7 @@ from monitor.model.group import Group, Hush
 from monitor.model.labels import Matcher, compile_match
 from monitor.model.record import Entry, Record
 from monitor.model.silence import Silence, Unless
+from monitor.rules.templates import labels_of
 
 #: How old what is known of the silences may be.
 FRESH = timedelta(seconds=1)

@@ -39,9 +39,9 @@ class Speaker(Protocol):
     def plain(self, entry: Entry, details: Mapping[str, str]) -> str: ...
 
 
-def template_fields(entry: Entry, details: Mapping[str, str], now: datetime) -> dict[str, object]:
-    """Every field of an alert by name, and `age` (of its facts), `contributors`, `details`."""
-    labels = {
+def labels_of(entry: Entry) -> Mapping[str, str]:
+    """What routes and templates see: the labels of every alert, over the account's and the rule's own."""
+    return {
         **entry.labels,
         "rule": entry.rule,
         "rule_type": entry.rule_type,
@@ -50,8 +50,12 @@ def template_fields(entry: Entry, details: Mapping[str, str], now: datetime) -> 
         "account": entry.account,
         "asset": entry.asset or "",
     }
+
+
+def template_fields(entry: Entry, details: Mapping[str, str], now: datetime) -> dict[str, object]:
+    """Every field of an alert by name, and `age` (of its facts), `contributors`, `details`."""
     known: dict[str, object] = {name: getattr(entry, name) for name in _NAMES}
-    told = contributors_of(details, now)
+    told, labels = contributors_of(details, now), labels_of(entry)
     return {**known, "labels": labels, "details": details, "age": now - entry.observed_at, "contributors": told}
 
 

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from monitor.engine.decide import decide
-from monitor.engine.notice import entry_of_alert, labels_of, labels_of_alert
+from monitor.engine.notice import entry_of_alert, labels_of_alert
 from monitor.model.record import Record
+from monitor.rules.templates import labels_of
 from tests.builders import NOON, minutes
 from tests.facts import account, answer, policy, rule
 

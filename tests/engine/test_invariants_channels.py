@@ -6,8 +6,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.engine.notice import labels_of
 from monitor.engine.route import Route, compile_route
+from monitor.rules.templates import labels_of
 from monitor.ruletest_inbox import Inbox
 from tests.lives import WAYS, catalogue, lives, some_lives, watched
 

@@ -16,7 +16,6 @@ from monitor.engine.escalate import Step
 from monitor.engine.inhibit import Inhibit, compile_inhibit, is_source
 from monitor.engine.inhibitions import Inhibited
 from monitor.engine.mutes import Mutes
-from monitor.engine.notice import labels_of
 from monitor.engine.poll import Polling, poll
 from monitor.engine.route import Route, compile_route, tree
 from monitor.engine.silences import Board, Silenced
@@ -26,6 +25,7 @@ from monitor.errors import DeliveryDeferred, NotAcknowledged, ProviderUnreachabl
 from monitor.model.alert import State
 from monitor.model.labels import compile_match
 from monitor.model.silence import Silence, Unless
+from monitor.rules.templates import labels_of
 from monitor.store.redis import RedisStore
 from tests.builders import NOON, minutes, seconds
 from tests.facts import account, answer, policy, rule

@@ -1,8 +1,8 @@
 """How an alert is put into words."""
 
-from monitor.engine.notice import labels_of
 from monitor.engine.watch import checkups
 from monitor.model.record import Health, Record
+from monitor.rules.templates import labels_of
 from tests.builders import NOON, minutes
 from tests.facts import Watched, account, answer, event, rule, snapshot
 
