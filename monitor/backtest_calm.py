@@ -6,15 +6,14 @@ provably change no alert; a test holds that leaving them out tells the same as n
 
 from collections.abc import Iterator
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from monitor.model.alert import State
 from monitor.model.record import Record
-from monitor.model.window import micros
+from monitor.model.window import NEVER, micros
 from monitor.virtual import Virtual
 
 #: Later than everything.
-NEVER = datetime.max.replace(tzinfo=UTC)
 _US = timedelta(microseconds=1)
 #: What a record holds that two equal readings leave alone, or that is looked at below.
 _LOOKED_AT = frozenset({

@@ -8,7 +8,7 @@ History holds changes only: between two of them every poll read the same, or fai
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from monitor.backtest_calm import unmoved_until
@@ -17,12 +17,12 @@ from monitor.model.event import Correction, Event
 from monitor.model.past import Past
 from monitor.model.record import Account, Answer, Point, Row
 from monitor.model.snapshot import Snapshot
+from monitor.model.window import NEVER
 from monitor.rules.base import RuleBase
 from monitor.schedule import Every, Timetable, next_due
 from monitor.virtual import Virtual
 
 _US = timedelta(microseconds=1)
-_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def _unheard(_at: datetime) -> None:
@@ -131,7 +131,7 @@ def _after(amounts: dict[str, dict[str, Decimal]], points: Iterable[Point]) -> d
 def _read(life: Life, past: Past, virtual: Virtual, step: Step) -> tuple[Snapshot, tuple[Row, ...]]:
     """The poll of a step: what it read, and what was owed for it."""
     # Before the ledger begins, perhaps because it was trimmed, movements are what totals differ by.
-    ledger_from = past.events[0][0] if past.events else _NEVER
+    ledger_from = past.events[0][0] if past.events else NEVER
     events = None if life.infers and step.at < ledger_from else tuple(e for e in step.events if not e.revision)
     corrections = tuple(_corrected(event) for event in step.events if event.revision)
     # Where history is coarse, the first value of an asset may merely be the first that is left.

@@ -18,6 +18,7 @@ from monitor.engine.suppress import NOTHING_SUPPRESSED
 from monitor.engine.watch import account_of_checkup, aggregates, match_labels
 from monitor.model.alert import Alert
 from monitor.model.record import Account, Commit, Health, Reading, Roundup, RuleWatch
+from monitor.model.window import NEVER
 from monitor.rules.aggregate import title
 from monitor.rules.base import RuleBase
 from monitor.rules.contributors import missing_parts
@@ -32,7 +33,6 @@ from monitor.virtual import Shelf, Virtual, VirtualSum
 #: What is looked at besides polls is, at most this often between two: a day between polls must not mean thousands.
 LOOKS_MAX = 20
 _INSTANT = timedelta(microseconds=1)
-_NEVER = datetime.max.replace(tzinfo=UTC)
 #: What keeps others quiet is looked up every time.
 _NO_TIME = timedelta(0)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -190,7 +190,7 @@ class _World:
             if one.look_at >= until:
                 return
             self._judge(one.judged, one.read(one.look_at), one.look_at)
-            one.looked_at, one.look_at = one.look_at, _NEVER if one.rests() else one.look_at + one.every
+            one.looked_at, one.look_at = one.look_at, NEVER if one.rests() else one.look_at + one.every
 
     def _judge(self, judged: _Judged, reading: Reading, now: datetime) -> Commit:
         # What was due before is said before: a message never tells what came after it.

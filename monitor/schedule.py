@@ -15,8 +15,8 @@ from itertools import islice
 from apscheduler.triggers.cron import CronTrigger
 
 from monitor.engine.calendar import zone
+from monitor.model.window import EPOCH
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
 #: A poll once a day should not be long in coming either, when it is the first.
 FIRST_SPREAD_MAX = timedelta(minutes=5)
@@ -80,8 +80,8 @@ def next_due(timetable: Timetable, account: str, after: datetime) -> datetime:
     """
     if isinstance(timetable, Every):
         offset = _part(timetable.interval, account) if timetable.spread else timedelta(0)
-        passed = (after - _EPOCH - offset) // timetable.interval
-        return _EPOCH + offset + (passed + 1) * timetable.interval
+        passed = (after - EPOCH - offset) // timetable.interval
+        return EPOCH + offset + (passed + 1) * timetable.interval
     delay = _delay(timetable, account)
     # The delay is part of the grid: an instant is over only when its delayed one is.
     return _fire(timetable.line, timetable.location, after - delay) + delay

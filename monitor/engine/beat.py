@@ -4,16 +4,16 @@ A beat is no news. Nobody counts it, no record has it, nothing suppresses it; on
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from monitor.model.event import digest
 from monitor.model.group import Group, Message, Numbered, Told
+from monitor.model.window import micros
 
 #: Alerts in one beat; a group with more of them has several.
 BEAT_MAX = 500
 
-_EPOCH = datetime.fromtimestamp(0, UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -66,5 +66,5 @@ def next_beat(group: Group, beat: Beat, since: datetime) -> datetime:
     remembered, and no restart shifts them."""
     every = beat.every // _MICROSECOND
     offset = int(digest("beat", group.id)[:8], 16) * every >> 32
-    left = (offset - (since - _EPOCH) // _MICROSECOND) % every
+    left = (offset - micros(since)) % every
     return since + left * _MICROSECOND

@@ -16,18 +16,20 @@ from monitor.model.money import ZERO, add, subtract, total
 
 #: Buckets per window unless a rule wants others; one more is kept, the straddling one.
 BUCKETS = 60
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: Later than anything that happens.
+NEVER = datetime.max.replace(tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 def micros(moment: datetime) -> int:
     """Whole microseconds since 1970, UTC."""
-    return (moment - _EPOCH) // _MICROSECOND
+    return (moment - EPOCH) // _MICROSECOND
 
 
 def moment(us: int) -> datetime:
     """The inverse of `micros`."""
-    return _EPOCH + us * _MICROSECOND
+    return EPOCH + us * _MICROSECOND
 
 
 def utc_text(moment: datetime) -> str:

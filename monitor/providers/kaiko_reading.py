@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -11,14 +11,13 @@ from monitor.model.event import Correction, Event, Ledger, LedgerRow, Walked, di
 from monitor.model.money import EXACT, subtract, total
 from monitor.model.record import Account, Answer
 from monitor.model.snapshot import Snapshot
-from monitor.model.window import moment
+from monitor.model.window import EPOCH, moment
 from monitor.providers.answers import cut
 from monitor.providers.kaiko_rows import ASSET, Row, usd_of
 
 #: The vendor prices a balance at its last transaction; older than this it is no price any more.
 USD_MAX_AGE = timedelta(hours=2)
 #: Nothing occurred before.
-NEVER = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ def events_of(rows: Sequence[Row], walked: Walked, account: Account, address: st
 def imported_of(rows: Sequence[Row], walked: Walked, account: Account, address: str) -> tuple[Event, ...]:
     """The transactions of a baseline that were read whole, as history."""
     groups = _by_transaction(rows, walked).values()
-    nets = (_net([rows[i] for i in indexes], account, address, NEVER) for indexes in groups)
+    nets = (_net([rows[i] for i in indexes], account, address, EPOCH) for indexes in groups)
     return tuple(event for event in nets if event)
 
 

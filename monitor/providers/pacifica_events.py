@@ -2,18 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 
 from monitor.model.event import Correction, Direction, Event, Ledger, Walked, digest
 from monitor.model.money import ZERO, add, subtract
 from monitor.model.record import Account
-from monitor.model.window import moment
+from monitor.model.window import EPOCH, moment
 from monitor.providers.answers import cut
 from monitor.providers.pacifica_rows import ASSET, KINDS, Row
 
 #: Nothing occurred before.
-_NEVER = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def events_of(
 
 def imported_of(rows: Sequence[Row], walked: Walked, account: Account, now: datetime) -> tuple[Event, ...]:
     """The rows of a baseline that were read whole, as history."""
-    return tuple(_event(rows, i, walked, account, _NEVER, now) for i, key in enumerate(walked.keys) if key)
+    return tuple(_event(rows, i, walked, account, EPOCH, now) for i, key in enumerate(walked.keys) if key)
 
 
 def corrections_of(

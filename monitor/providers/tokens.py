@@ -5,7 +5,7 @@ import base64
 import binascii
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
@@ -13,6 +13,7 @@ import msgspec
 
 from monitor.engine.ports import Budget
 from monitor.errors import ProviderError, ProviderRefused
+from monitor.model.window import EPOCH
 from monitor.providers.answers import Reply
 
 #: A token is renewed this long before its end, or a tenth of its life if that is shorter.
@@ -143,5 +144,5 @@ def jwt_renewal(token: str, now: datetime) -> datetime | None:
         return None
     if claims.exp is None or not claims.exp.is_finite() or not 0 < claims.exp < 10**11:
         return None
-    left = claims.exp - Decimal(str((now - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()))
+    left = claims.exp - Decimal(str((now - EPOCH).total_seconds()))
     return renewal(now, left) or now
