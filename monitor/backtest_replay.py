@@ -25,10 +25,6 @@ from monitor.virtual import Virtual
 _US = timedelta(microseconds=1)
 
 
-def _unheard(_at: datetime) -> None:
-    """For a replay whose progress nobody watches."""
-
-
 @dataclass(frozen=True, slots=True)
 class Span:
     """What is replayed: from `warm_from` on windows fill up, from `since` on alerts live, until `until`."""
@@ -75,7 +71,7 @@ class Step:
 
 
 def replay(
-    life: Life, past: Past, span: Span, *, every_poll: bool = False, tick: Callable[[datetime], None] = _unheard
+    life: Life, past: Past, span: Span, *, every_poll: bool = False, tick: Callable[[datetime], None] = lambda _: None
 ) -> Iterator[tuple[datetime, Row]]:
     """What the decisions owe and when, oldest first; `tick` hears how far it has come.
 

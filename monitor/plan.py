@@ -99,7 +99,7 @@ class Crew:
         self.board = Board(self.store, self.clock, self.config.silences, channels, self._ring_deliverers)
         self.inhibited = Inhibited(self.store, self.clock, self.config.inhibitions)
         self.guard = GuardMeans.of(self.config, self.store, self.wake, self.clock, self.house_read)
-        self.kicker = Kicker(STORE_PROVIDER, self.store, lambda: self.wake(STORE_PROVIDER))
+        self.kicker = Kicker(self.store, lambda: self.wake(STORE_PROVIDER))
         self.visitors.call_the_roll()
         with suppress(StoreUnavailable):
             # Before the first poll is judged.

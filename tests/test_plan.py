@@ -321,7 +321,7 @@ async def test_an_emptied_store_hears_what_is_run_before_what_is_due(store, cloc
 
 async def test_a_crew_that_was_let_go_leaves_nothing_behind_that_only_the_collector_would_find(store, clock):
     crew = crew_of(store, clock, "mine", "player-7")
-    crew.kicker = Kicker("@store", store, partial(crew.wake, "@store"))
+    crew.kicker = Kicker(store, partial(crew.wake, "@store"))
     part = Part(0)
     part.tell, part.accounts, part.wake, part.stop = crew._ring_deliverers, {}, list, part.stopped.set
     crew.pollers, gone = {"casino": part}, weakref.ref(part)

@@ -1,14 +1,12 @@
 """Prices fetched from elsewhere: one process fetches them for all, every process reads them from the store."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Protocol
 
 from monitor.engine.ports import Budget
 from monitor.engine.pricing import Feed
-from monitor.model.price import Posted, Quote
+from monitor.model.price import Fetched, Posted, Quote
 from monitor.model.record import Account, Answer, PriceWatch, Record
 from monitor.model.snapshot import Snapshot
 
@@ -31,17 +29,7 @@ class PriceStore(Protocol):
 class Fetching(Protocol):
     """Asks a source. Raises ProviderError."""
 
-    async def fetch(self, budget: Budget, now: datetime) -> "Fetched": ...
-
-
-class Fetched(Protocol):
-    """`prices` by asset in capitals; `note` says what had to be left out."""
-
-    @property
-    def prices(self) -> Mapping[str, Decimal]: ...
-
-    @property
-    def note(self) -> str: ...
+    async def fetch(self, budget: Budget, now: datetime) -> Fetched: ...
 
 
 def account_of_feed(feed: Feed, every: timedelta) -> Account:

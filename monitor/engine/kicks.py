@@ -8,6 +8,7 @@ from datetime import timedelta
 import structlog
 
 from monitor.engine.ports import PollStore
+from monitor.engine.watch import STORE_PROVIDER
 from monitor.errors import StoreUnavailable
 
 log = structlog.get_logger("monitor.sums")
@@ -20,7 +21,6 @@ FOLD = timedelta(seconds=1)
 class Kicker:
     """Makes pseudo accounts due. A kick that is lost costs one of their intervals, nothing else."""
 
-    provider: str
     store: PollStore
     wake: Callable[[], None]
     stopping: bool = False
@@ -41,7 +41,7 @@ class Kicker:
                 return
             names, self._due = self._due, set()
             try:
-                await asyncio.gather(*(self.store.poll_now(self.provider, name) for name in names))
+                await asyncio.gather(*(self.store.poll_now(STORE_PROVIDER, name) for name in names))
             except StoreUnavailable as error:
                 log.debug("sums.not_kicked", why=str(error))
             self.wake()

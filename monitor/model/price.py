@@ -31,6 +31,13 @@ class Valued(NamedTuple):
     at: datetime
 
 
+class Fetched(NamedTuple):
+    """What a source answered: prices by asset in capitals, and what is to be said of those left out."""
+
+    prices: Mapping[str, Decimal]
+    note: str = ""
+
+
 class Posted(NamedTuple):
     """What a source last said, as all processes share it. `of` names the settings it was fetched by."""
 

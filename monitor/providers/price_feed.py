@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,6 +21,7 @@ from monitor.engine.ports import Budget
 from monitor.errors import ProviderGarbled
 from monitor.fields import Duration, Section, TextOrSecret, duration_text
 from monitor.model.money import exact
+from monitor.model.price import Fetched
 from monitor.providers.answers import MAX_CODE, accept, cut, envelope
 from monitor.providers.http import Http
 
@@ -168,13 +169,6 @@ class HttpJsonPrices(Section):
         return Selector(self.path)
 
 
-class Found(NamedTuple):
-    """Prices by asset in capitals, and what is to be said of those left out."""
-
-    prices: Mapping[str, Decimal]
-    note: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class PriceFeed:
     """Fetches one source of prices. `http` is bound to its origin."""
@@ -182,7 +176,7 @@ class PriceFeed:
     settings: HttpJsonPrices
     http: Http
 
-    async def fetch(self, budget: Budget, now: datetime) -> Found:
+    async def fetch(self, budget: Budget, now: datetime) -> Fetched:
         """The prices of now. Raises ProviderError."""
         headers = {name: _plain(value) for name, value in self.settings.headers.items()}
         secrets = [_plain(value) for value in self.settings.headers.values() if isinstance(value, SecretStr)]
@@ -198,7 +192,7 @@ class PriceFeed:
         return found
 
 
-def parse(body: bytes, selector: Selector) -> Found:
+def parse(body: bytes, selector: Selector) -> Fetched:
     """The prices in an answer; what cannot be one is left out, and said. ProviderGarbled when it is no JSON."""
     try:
         document = _DECODER.decode(body)
@@ -216,7 +210,7 @@ def parse(body: bytes, selector: Selector) -> Found:
         else:
             prices.setdefault(code, price)
     note = cut(f"{len(garbage)} prices were left out, the first is {garbage[0][:80]}") if garbage else ""
-    return Found(prices, note)
+    return Fetched(prices, note)
 
 
 def _entries(selected: object) -> Iterable[tuple[object, object]]:

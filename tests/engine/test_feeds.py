@@ -15,9 +15,8 @@ from monitor.engine.poller import Poller
 from monitor.engine.pricing import Feed, PriceBook
 from monitor.engine.watch import Watch
 from monitor.errors import ProviderUnreachable
-from monitor.model.price import Posted, Quote
+from monitor.model.price import Fetched, Posted, Quote
 from monitor.model.record import Record
-from monitor.providers.price_feed import Found
 from monitor.store.redis import RedisStore
 from tests.builders import NOON, minutes, seconds
 from tests.facts import policy, rule, snapshot
@@ -38,7 +37,7 @@ class Market:
         if said is None:
             raise ProviderUnreachable("no connection")
         prices, note = said if isinstance(said, tuple) else (said, "")
-        return Found({asset: Decimal(price) for asset, price in prices.items()}, note)
+        return Fetched({asset: Decimal(price) for asset, price in prices.items()}, note)
 
 
 class Free:
