@@ -1,6 +1,6 @@
 """`runway`: at the speed of recent outflows an account is soon empty."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from functools import cached_property
@@ -12,7 +12,6 @@ from monitor.fields import Amount, Duration, Section, duration_text, threshold
 from monitor.model.alert import Severity, Verdict
 from monitor.model.asset import bare
 from monitor.model.money import RATIO, ZERO, divide, multiply, subtract, text
-from monitor.model.pace import nearest_rank, outflows, rounded
 from monitor.model.record import Entry
 from monitor.model.window import Flow, flow, micros
 from monitor.rules.balance import Measure
@@ -31,6 +30,7 @@ _DIGITS = 3
 _MILLION = Decimal(1_000_000)
 _HOUR = Decimal(3_600)
 _NO_TIME = timedelta(0)
+_NOTHING = (ZERO, ZERO)
 
 
 def _share(value: object) -> object:
@@ -116,16 +116,21 @@ class Runway(RuleBase):
                 yield verdict._replace(held=self._ladder.rungs[0].severity) if facts.gap else verdict
 
     def _outflows(self, facts: Sighting, ring: Flow) -> list[Decimal]:
-        """What went out per bucket, as far as it is known; nothing while that is too little."""
+        """What went out in each whole bucket, oldest first, as far as it is known; nothing while that is too little."""
         cover, now = facts.coverage.get(self._scope), micros(facts.now)
         if cover is None:
             return []
         since = max(cover.since, ring.since)
-        return outflows(ring, since, now) if now - since >= self._least else []
+        if now - since < self._least:
+            return []
+        # The bucket that `now` is in has not ended, and counts only then.
+        latest, first = now // ring.width, -(-since // ring.width)
+        buckets = range(max(latest - ring.buckets, first), latest)
+        return [ring.sums.get(bucket, _NOTHING)[1] for bucket in buckets]
 
     def _rated(self, asset: str, left: Decimal, paces: list[Decimal]) -> Verdict | None:
         """None when it is down and nothing went out: a wallet that is not in use, or one that fired and stays so."""
-        pace = nearest_rank(paces, self.quantile)
+        pace = _nearest_rank(paces, self.quantile)
         if left <= 0 and self.floor is None and not any(paces):
             return None
         lasts = self._lasts(left, pace)
@@ -148,9 +153,9 @@ class Runway(RuleBase):
         hourly, target = divide(multiply(pace, _HOUR), self._width), self._targets[level]
         send = RATIO.subtract(divide(multiply(pace, _seconds(target)), self._width), left)
         return {
-            "speed": amount(rounded(hourly, _DIGITS, ROUND_HALF_EVEN)),
+            "speed": amount(_rounded(hourly, ROUND_HALF_EVEN)),
             "over": duration(multiply(self._width, Decimal(known))) if known < BUCKETS else duration(self.history),
-            "send": amount(rounded(max(send, ZERO), _DIGITS, ROUND_CEILING)),
+            "send": amount(_rounded(max(send, ZERO), ROUND_CEILING)),
             "target": duration_text(target),
         }
 
@@ -238,3 +243,17 @@ def _span_text(seconds: Decimal) -> str:
 def _check_band(below: timedelta, resolve_above: timedelta | None) -> None:
     if resolve_above is not None and resolve_above <= below:
         raise ValueError(f"resolve_above {duration_text(resolve_above)} is not above below {duration_text(below)}")
+
+
+def _nearest_rank(values: Sequence[Decimal], quantile: Decimal) -> Decimal:
+    """The smallest value that at least this share of all is not above; `quantile` is above 0, at most 1."""
+    rank = RATIO.multiply(quantile, Decimal(len(values))).to_integral_value(ROUND_CEILING)
+    return sorted(values)[int(rank) - 1]
+
+
+def _rounded(value: Decimal, rounding: str) -> Decimal:
+    """An amount as exactly as it is told."""
+    if not value:
+        return ZERO
+    step = Decimal((0, (1,), value.adjusted() - _DIGITS + 1))
+    return value.quantize(step, rounding=rounding, context=RATIO)

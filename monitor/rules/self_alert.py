@@ -9,9 +9,9 @@ SELF_ALERTS = frozenset({
     "ConfigReloadFailed", "NotificationFailing", "TemplateError", "PriceMissing", "EventGap", "StateLost",
     "SelfOffline", "SilenceEnding", "GuardClosed", "GuardQuarantined", "GuardLateCommit", "GuardUnsettled",
 })  # fmt: skip
-#: What is told when a channel fails; its alerts have a label `channel`, which names it.
 #: Label of what any process may report: whether all that poll do.
 EVERYWHERE = "everywhere"
+#: What is told when a channel fails; its alerts have a label `channel`, which names it.
 NOTIFICATION_FAILING = "NotificationFailing"
 
 
