@@ -6,15 +6,14 @@ provably change no alert; a test holds that leaving them out tells the same as n
 
 from collections.abc import Iterator
 from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from monitor.model.alert import State
 from monitor.model.record import Record
-from monitor.model.window import NEVER, micros
+from monitor.model.window import MICROSECOND, NEVER, micros
 from monitor.virtual import Virtual
 
 #: Later than everything.
-_US = timedelta(microseconds=1)
 #: What a record holds that two equal readings leave alone, or that is looked at below.
 _LOOKED_AT = frozenset({
     "account", "version", "snapshot", "outage", "failing_since", "ledgers", "provider", "began_at",
@@ -37,7 +36,7 @@ def unmoved_until(virtual: Virtual, now: datetime) -> datetime:
         return now
     now_us = micros(now)
     upcoming = min((at for at in (*_turns(virtual, now_us), *_ripens(virtual)) if at > now_us), default=None)
-    return NEVER if upcoming is None else now + (upcoming - now_us) * _US
+    return NEVER if upcoming is None else now + (upcoming - now_us) * MICROSECOND
 
 
 def _ripens(virtual: Virtual) -> Iterator[int]:
@@ -45,7 +44,7 @@ def _ripens(virtual: Virtual) -> Iterator[int]:
     record = virtual.record
     begun = {*(cover.since for cover in record.coverage.values()), *(ring.since for ring in record.flows.values())}
     dated = [(rule, spec) for rule in virtual.rules if (spec := rule.flow()) and spec.dated]
-    for needed in {span // _US for rule, spec in dated for span in (rule.watched_for(), spec.within)}:
+    for needed in {span // MICROSECOND for rule, spec in dated for span in (rule.watched_for(), spec.within)}:
         yield from (since + needed for since in begun)
 
 
@@ -53,7 +52,7 @@ def _turns(virtual: Virtual, now_us: int) -> Iterator[int]:
     """Every instant (microseconds since 1970) at which what is in a window moves on in it."""
     record = virtual.record
     for spec in {spec for rule in virtual.rules if (spec := rule.flow())}:
-        within, suffix = spec.within // _US, spec.suffix
+        within, suffix = spec.within // MICROSECOND, spec.suffix
         for key, ring in record.flows.items():
             if key.endswith(suffix):
                 if spec.dated:
@@ -64,7 +63,7 @@ def _turns(virtual: Virtual, now_us: int) -> Iterator[int]:
                     yield (bucket + 1) * ring.width + within
                 yield from (bucket * ring.width + within for bucket in ring.opening)
     for extreme in {extreme for rule in virtual.rules if (extreme := rule.extreme())}:
-        within, suffix = extreme.within // _US, extreme.key("")
+        within, suffix = extreme.within // MICROSECOND, extreme.key("")
         for key, steps in record.extremes.items():
             if key.endswith(suffix):
                 yield from (step.until + within for step in steps)

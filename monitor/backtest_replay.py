@@ -8,7 +8,7 @@ History holds changes only: between two of them every poll read the same, or fai
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from monitor.backtest_calm import unmoved_until
@@ -17,12 +17,10 @@ from monitor.model.event import Correction, Event
 from monitor.model.past import Past
 from monitor.model.record import Account, Answer, Point, Row
 from monitor.model.snapshot import Snapshot
-from monitor.model.window import NEVER
+from monitor.model.window import MICROSECOND, NEVER
 from monitor.rules.base import RuleBase
 from monitor.schedule import Every, Timetable, next_due
 from monitor.virtual import Virtual
-
-_US = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class Life:
         if isinstance(self.timetable, Every):
             interval = self.timetable.interval
             return after + max(1, -((after - at_least) // interval)) * interval
-        return next_due(self.timetable, self.account.name, max(after, at_least - _US))
+        return next_due(self.timetable, self.account.name, max(after, at_least - MICROSECOND))
 
     def last_before(self, now: datetime, until: datetime) -> datetime:
         """The last poll before `until`, counted from one now. `now`: there is none, or it is not worth finding."""

@@ -15,9 +15,8 @@ from itertools import islice
 from apscheduler.triggers.cron import CronTrigger
 
 from monitor.engine.calendar import zone
-from monitor.model.window import EPOCH
+from monitor.model.window import EPOCH, MICROSECOND
 
-_US = timedelta(microseconds=1)
 #: A poll once a day should not be long in coming either, when it is the first.
 FIRST_SPREAD_MAX = timedelta(minutes=5)
 #: A cron line names an instant people chose; polls may spread behind it, but not by hours.
@@ -176,7 +175,7 @@ def _walls(line: str, after: datetime) -> Iterator[datetime]:
     """The times of a cron line after `after`, on a clock without daylight saving."""
     triggers = parse_cron(line)
     while True:
-        nexts = [trigger.get_next_fire_time(None, after + _US) for trigger in triggers]
+        nexts = [trigger.get_next_fire_time(None, after + MICROSECOND) for trigger in triggers]
         known = [at for at in nexts if at is not None]
         if not known:
             return
@@ -197,7 +196,7 @@ def _longest_gap(line: str) -> timedelta:
     if hour == day == month == weekday == "*":
         span = timedelta(hours=3)
     longest, before = timedelta(0), None
-    for at in islice(_walls(line, _MONDAY - _US), _MEASURED_MAX):
+    for at in islice(_walls(line, _MONDAY - MICROSECOND), _MEASURED_MAX):
         if before is not None:
             longest = max(longest, at - before)
             if at - _MONDAY > span:
@@ -209,4 +208,4 @@ def _longest_gap(line: str) -> timedelta:
 def _part(whole: timedelta, account: str) -> timedelta:
     """A part of a time that is always the same for an account, and evenly spread over many."""
     name = hashlib.blake2b(account.encode("utf-8", "replace"), digest_size=4).digest()
-    return timedelta(microseconds=whole // _US * int.from_bytes(name, "big") >> 32)
+    return timedelta(microseconds=whole // MICROSECOND * int.from_bytes(name, "big") >> 32)

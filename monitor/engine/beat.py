@@ -9,12 +9,10 @@ from typing import NamedTuple
 
 from monitor.model.event import digest
 from monitor.model.group import Group, Message, Numbered, Told
-from monitor.model.window import micros
+from monitor.model.window import MICROSECOND, micros
 
 #: Alerts in one beat; a group with more of them has several.
 BEAT_MAX = 500
-
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class Beat(NamedTuple):
@@ -64,7 +62,7 @@ def due_with_beat(
 def next_beat(group: Group, beat: Beat, since: datetime) -> datetime:
     """The first beat at or after then. Beats keep to the clock, each group to times of its own: so nothing has to be
     remembered, and no restart shifts them."""
-    every = beat.every // _MICROSECOND
+    every = beat.every // MICROSECOND
     offset = int(digest("beat", group.id)[:8], 16) * every >> 32
     left = (offset - micros(since)) % every
-    return since + left * _MICROSECOND
+    return since + left * MICROSECOND

@@ -9,7 +9,7 @@ from monitor.model.event import MONEY_KINDS, Event
 from monitor.model.record import Record
 from monitor.model.settlement import Settled, Terms, settle
 from monitor.model.transfers import Leg
-from monitor.model.window import micros
+from monitor.model.window import MICROSECOND, micros
 from monitor.rules.base import RuleBase
 from monitor.rules.facts import FlowSpec
 
@@ -18,7 +18,6 @@ from monitor.rules.facts import FlowSpec
 LATENESS = timedelta(hours=1)
 #: For how long the other end of a transfer may be found, by whichever rule.
 ENDS_KEPT = timedelta(days=1)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def settled(
@@ -26,7 +25,7 @@ def settled(
 ) -> Settled:
     """What the remembered movements and these come to by now; where the rule `begins` these are history."""
     assert spec.settle is not None, "asked only where transfers settle"
-    terms = Terms(spec.settle // _MICROSECOND, spec.within // _MICROSECOND, ENDS_KEPT // _MICROSECOND)
+    terms = Terms(spec.settle // MICROSECOND, spec.within // MICROSECOND, ENDS_KEPT // MICROSECOND)
     # The last word on each.
     last = {(event.account, event.id): event for event in events}.values()
     gone = {(event.account, event.id) for event in last if event.reverted}

@@ -11,13 +11,12 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Literal, NamedTuple
 
-from monitor.model.window import BUCKETS, micros
+from monitor.model.window import BUCKETS, MICROSECOND, micros
 
 Side = Literal["high", "low"]
 
 #: Up to so many steps are exact. Beyond, those that were left within the same sixtieth of the window become one.
 STEPS_MAX = BUCKETS + 1
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class Step(NamedTuple):
@@ -43,7 +42,7 @@ def leave(steps: Steps, value: Decimal, side: Side, within: timedelta, now: date
 
 def _thinned(steps: Steps, within: timedelta) -> Steps:
     """One step per sixtieth of the window: the most extreme value of it, lasting as long as the last one did."""
-    width = max(1, -(-(within // _MICROSECOND) // BUCKETS))
+    width = max(1, -(-(within // MICROSECOND) // BUCKETS))
     buckets = [list(bucket) for _, bucket in groupby(steps, lambda step: step.until // width)]
     return tuple(Step(bucket[0].value, bucket[-1].until) for bucket in buckets)
 

@@ -19,17 +19,17 @@ BUCKETS = 60
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Later than anything that happens.
 NEVER = datetime.max.replace(tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+MICROSECOND = timedelta(microseconds=1)
 
 
 def micros(moment: datetime) -> int:
     """Whole microseconds since 1970, UTC."""
-    return (moment - EPOCH) // _MICROSECOND
+    return (moment - EPOCH) // MICROSECOND
 
 
 def moment(us: int) -> datetime:
     """The inverse of `micros`."""
-    return EPOCH + us * _MICROSECOND
+    return EPOCH + us * MICROSECOND
 
 
 def utc_text(moment: datetime) -> str:
@@ -82,7 +82,7 @@ class Bounds(NamedTuple):
 def flow(within: timedelta, buckets: int = BUCKETS, since: int = 0) -> Flow:
     """An empty ring for a window."""
     # Rounded up: the buckets never span less than the window, so the straddling one is always kept.
-    return Flow(width=max(1, -(-(within // _MICROSECOND) // buckets)), buckets=buckets, since=since)
+    return Flow(width=max(1, -(-(within // MICROSECOND) // buckets)), buckets=buckets, since=since)
 
 
 def record_flow(ring: Flow, events: Iterable[Event], now: datetime, spare: int = 0) -> Flow:
