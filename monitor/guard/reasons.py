@@ -22,10 +22,3 @@ Reason = Literal[
 
 #: In the order in which they are looked for.
 REASONS: tuple[Reason, ...] = get_args(Reason)
-#: Reason → its place in that order, from 1.
-RANK: dict[Reason, int] = {reason: place for place, reason in enumerate(REASONS, 1)}
-
-
-def first(*found: Reason | None) -> Reason | None:
-    """Of several reasons the one that counts; None when there is none."""
-    return min((one for one in found if one is not None), key=RANK.__getitem__, default=None)

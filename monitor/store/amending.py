@@ -1,13 +1,10 @@
 """What people change in an account's record between two polls."""
 
-from datetime import timedelta
-
 from monitor.model.record import Amended, Commit
+from monitor.model.window import MICROSECOND
 from monitor.store import codec, ledgercodec
 from monitor.store.polling import SWEEP_DELAY
 from monitor.store.session import Session
-
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class AmendingStore(Session):
@@ -32,7 +29,7 @@ class AmendingStore(Session):
             commit.before.version,
             codec.alerts_of(commit.record),
             "1" if commit.record.alerts else "0",
-            SWEEP_DELAY // _MICROSECOND,
+            SWEEP_DELAY // MICROSECOND,
             len(commit.rows),
             *map(codec.dump, commit.rows),
             *told,

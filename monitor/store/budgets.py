@@ -4,11 +4,9 @@ from datetime import datetime, timedelta
 
 from monitor.engine.ports import Windows
 from monitor.model.record import Health
-from monitor.model.window import micros, moment
+from monitor.model.window import MICROSECOND, micros, moment
 from monitor.store import keys
 from monitor.store.session import Session
-
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class BudgetStore(Session):
@@ -35,7 +33,7 @@ class BudgetStore(Session):
 
     async def throttle(self, provider: str, wait: timedelta) -> None:
         """Nobody spends this provider's budget until then."""
-        await self._calls.fcall("bm_throttle", [keys.quota(provider)], self._now, wait // _MICROSECOND)
+        await self._calls.fcall("bm_throttle", [keys.quota(provider)], self._now, wait // MICROSECOND)
 
     async def note(self, provider: str, health: Health) -> None:
         """Merge what polls showed of a provider (coalesced by the caller)."""
@@ -67,8 +65,8 @@ def _time(stored: bytes) -> datetime | None:
 
 # A window named twice is one window: counted twice, it would hold half as much.
 def _window_keys(provider: str, windows: Windows) -> list[str]:
-    return [keys.window(provider, units, per // _MICROSECOND) for units, per in dict.fromkeys(windows)]
+    return [keys.window(provider, units, per // MICROSECOND) for units, per in dict.fromkeys(windows)]
 
 
 def _limits(windows: Windows) -> list[int]:
-    return [number for units, per in dict.fromkeys(windows) for number in (units, per // _MICROSECOND)]
+    return [number for units, per in dict.fromkeys(windows) for number in (units, per // MICROSECOND)]

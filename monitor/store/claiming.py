@@ -8,13 +8,12 @@ from datetime import datetime, timedelta
 from monitor.engine.ports import Claim, Claims
 from monitor.errors import StoreUnavailable
 from monitor.model.standing import SOLE, Held, Standing
-from monitor.model.window import micros, moment
+from monitor.model.window import MICROSECOND, micros, moment
 from monitor.store.duewatch import Watch
 from monitor.store.guardkeys import left
 from monitor.store.keys import NEWEST, PROVIDERS, RUNNING, Partition
 from monitor.store.session import Session
 
-_MICROSECOND = timedelta(microseconds=1)
 #: As many accounts are asked of one partition at first, where several have something due. Asking a partition costs
 #: about as much as a commit: with 4 instead, a poll takes 5 µs more of our CPU.
 TOGETHER = 8
@@ -63,7 +62,7 @@ class ClaimingStore(Session):
 
     async def enter(self, process: str, digest: str, generation: int = 0, met: int = 0) -> Held:
         """Say that a process runs this configuration, as generation 0 when it does since just now."""
-        patience = SILENT_AFTER // _MICROSECOND
+        patience = SILENT_AFTER // MICROSECOND
         reply = await self._calls.fcall(
             "bm_enter", [NEWEST, RUNNING], self._now, process, digest, generation, met, patience
         )
@@ -173,7 +172,7 @@ class ClaimingStore(Session):
         *,
         only_ahead: bool = False,
     ) -> tuple[list[Claim], int]:
-        how = lease // _MICROSECOND, standing.name, "1" if only_ahead else "", standing.patience // _MICROSECOND
+        how = lease // MICROSECOND, standing.name, "1" if only_ahead else "", standing.patience // MICROSECOND
         told = await asyncio.gather(
             *(self._claim_in(provider, self.partitions[one], share, *how) for one, share in shares),
             return_exceptions=True,
@@ -218,7 +217,7 @@ class ClaimingStore(Session):
         """Lease one account, due or not; None while somebody is at it, or when it is due never."""
         where = self.partition(account)
         touched = [where.due(provider), where.leased(provider), where.clock(provider), where.last(provider)]
-        reply = await self._calls.fcall("bm_take_one", touched, self._now, account, lease // _MICROSECOND)
+        reply = await self._calls.fcall("bm_take_one", touched, self._now, account, lease // MICROSECOND)
         if not reply:
             return None
         self._claimed[account] = int(reply[2] or 0)
@@ -257,7 +256,7 @@ class ClaimingStore(Session):
             claim.token,
             micros(claim.due_at),
             configuration,
-            wait // _MICROSECOND,
+            wait // MICROSECOND,
             "1" if claim.ahead else "",
         )
         self._watch(provider).expect(where.number, 0)

@@ -11,7 +11,7 @@ import structlog
 from monitor.errors import Fault
 from monitor.model.group import NEWS_READ_MAX, Group, Message, Told
 from monitor.model.ledger import Tried
-from monitor.model.window import micros, moment
+from monitor.model.window import MICROSECOND, micros, moment
 from monitor.store import codec, groupcodec, ledgercodec
 from monitor.store.condition import ConditionStore
 from monitor.store.keys import ChannelKeys
@@ -19,7 +19,6 @@ from monitor.store.moving import FORGET_AFTER, MovingStore, group_keys
 
 log = structlog.get_logger("monitor.store")
 
-_MICROSECOND = timedelta(microseconds=1)
 #: Other processes may make a group due; a channel without anything due here is looked at this often.
 LOOK_US = 250_000
 #: What is due within this is worth asking for: our idea of the store's time may be so far behind it, by the
@@ -94,7 +93,7 @@ class DeliveringStore(ConditionStore, MovingStore):
         outlook.next_us = outlook.looked_us = None
         where = ChannelKeys(channel)
         outlook.rate = rate
-        units, per = ("", 0) if rate is None else (rate[0], rate[1] // _MICROSECOND)
+        units, per = ("", 0) if rate is None else (rate[0], rate[1] // MICROSECOND)
         now, wake, token, merged, *found = await self._calls.fcall(
             "bm_claim_groups",
             [
@@ -103,7 +102,7 @@ class DeliveringStore(ConditionStore, MovingStore):
             ],
             self._now,
             limit,
-            lease // _MICROSECOND,
+            lease // MICROSECOND,
             units,
             per,
             together,
@@ -157,7 +156,7 @@ class DeliveringStore(ConditionStore, MovingStore):
         """The frozen message failed: count an attempt, put its items back among the news (oldest first)."""
         # What was not frozen is on no record.
         attempt = b"" if group.telling is None else ledgercodec.dump_attempt("failed", tried)
-        asked = "" if wait is None else wait // _MICROSECOND
+        asked = "" if wait is None else wait // MICROSECOND
         args = (as_us(due_at), ledgercodec.said(tried.said), attempt, self.log_kept, asked)
         more = [ChannelKeys(group.channel).log(_frozen(group))]
         return bool(await self._on_group("bm_postpone", group, *args, more=more))
@@ -187,7 +186,7 @@ class DeliveringStore(ConditionStore, MovingStore):
             # Nothing went out: what is suppressed and looked at again and again must not use up what others need.
             units, per = outlook.rate
             where = ChannelKeys(group.channel)
-            await self._calls.fcall("bm_give_back", [where.rate], self._now, 1, units, per // _MICROSECOND)
+            await self._calls.fcall("bm_give_back", [where.rate], self._now, 1, units, per // MICROSECOND)
         return done
 
     async def put_off(self, group: Group, due_at: datetime) -> bool:
@@ -249,7 +248,7 @@ class DeliveringStore(ConditionStore, MovingStore):
         """A group that cannot be read: what nobody has read for an hour is given up, the rest is looked at again."""
         now_us, touched = micros(await self.time()), group_keys(where, group)
         found = groupcodec.damage(
-            codec.flat(reply[0]), codec.flat(reply[1]), reply[2], now_us - FORGET_AFTER // _MICROSECOND
+            codec.flat(reply[0]), codec.flat(reply[1]), reply[2], now_us - FORGET_AFTER // MICROSECOND
         )
         if found:
             log.error("group.given_up", channel=where.name, group=group, told=found.told, news=found.news)

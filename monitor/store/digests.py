@@ -10,7 +10,7 @@ from monitor.errors import DeliveryDeferred, DeliveryError, DeliveryRejected
 from monitor.model.digest import Dissolved, Part, Settled
 from monitor.model.group import NEWS_READ_MAX, Group, Message
 from monitor.model.ledger import Tried
-from monitor.model.window import micros, moment
+from monitor.model.window import MICROSECOND, micros, moment
 from monitor.store import codec, groupcodec, ledgercodec
 from monitor.store.delivering import DeliveringStore, as_us, flat_told
 from monitor.store.keys import ChannelKeys
@@ -18,7 +18,6 @@ from monitor.store.moving import group_keys
 
 log = structlog.get_logger("monitor.store")
 
-_MICROSECOND = timedelta(microseconds=1)
 #: Of the keys of a group, those that no other group has (store/lua/digest.lua).
 _OWN_ALONE = 7
 #: What a group is called that is a digest: no route makes such a name.
@@ -33,7 +32,7 @@ class DigestStore(DeliveringStore):
         leased; None when somebody else has one of them, and then nothing has changed."""
         where, name, members = ChannelKeys(message.channel), _DIGEST + message.id, [one.group.id for one in parts]
         args: list[str | bytes | int] = [
-            self._now, name, lease // _MICROSECOND, codec.dump(message), message.id,
+            self._now, name, lease // MICROSECOND, codec.dump(message), message.id,
             ledgercodec.dump_head(name, message), self.log_kept, codec.dump(dict(message.labels)),
             codec.dump(members), len(parts),
         ]  # fmt: skip
@@ -86,7 +85,7 @@ class DigestStore(DeliveringStore):
         wait = error.wait if isinstance(error, DeliveryDeferred) else None
         args: list[str | bytes | int] = [
             ledgercodec.dump_attempt("failed", tried), self.log_kept, ledgercodec.said(tried.said),
-            wait // _MICROSECOND if wait else "", error.fault if isinstance(error, DeliveryRejected) else "",
+            wait // MICROSECOND if wait else "", error.fault if isinstance(error, DeliveryRejected) else "",
             len(frozen.members),
         ]  # fmt: skip
         for member in frozen.members:

@@ -15,9 +15,8 @@ from monitor.guard import units
 from monitor.guard.hold import Ask, Balance, Debit, Hold, Lock, Outcome, Resolution, State, Terms, Verdict
 from monitor.guard.reasons import Reason
 from monitor.model.feed import Feed
-from monitor.model.window import micros, moment
+from monitor.model.window import MICROSECOND, micros, moment
 
-_MICROSECOND = timedelta(microseconds=1)
 _MILLISECOND = timedelta(milliseconds=1)
 #: How long a debit that only `settled` covers is remembered by its id.
 UNSETTLED_IDS = timedelta(days=366)
@@ -33,7 +32,7 @@ Argument = str | bytes | int
 
 def us(time: timedelta) -> int:
     """Whole microseconds."""
-    return time // _MICROSECOND
+    return time // MICROSECOND
 
 
 def ms(time: timedelta) -> int:

@@ -1,15 +1,13 @@
 """Polls that somebody waits for: first in line, and paid for out of a part of the quota."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from monitor.engine.laneports import Wished
 from monitor.engine.ports import Windows
-from monitor.model.window import moment
+from monitor.model.window import MICROSECOND, moment
 from monitor.store import keys
 from monitor.store.claiming import ClaimingStore
-
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class HurryingStore(ClaimingStore):
@@ -63,8 +61,8 @@ class HurryingStore(ClaimingStore):
 
 
 def _lane(provider: str, windows: Windows) -> list[str]:
-    return [keys.lane(provider, units, per // _MICROSECOND) for units, per in windows]
+    return [keys.lane(provider, units, per // MICROSECOND) for units, per in windows]
 
 
 def _limits(windows: Windows) -> Iterable[int]:
-    return (number for units, per in windows for number in (units, per // _MICROSECOND))
+    return (number for units, per in windows for number in (units, per // MICROSECOND))

@@ -15,7 +15,7 @@ from monitor.model.group import Item
 from monitor.model.record import Row
 from monitor.model.source import Source
 from monitor.model.target import Target
-from monitor.model.window import micros, moment
+from monitor.model.window import MICROSECOND, micros, moment
 from monitor.store import codec
 from monitor.store.codec import UNREADABLE
 from monitor.store.keys import SOURCES, ChannelKeys, Partition
@@ -23,7 +23,6 @@ from monitor.store.session import Session
 
 log = structlog.get_logger("monitor.store")
 
-_MICROSECOND = timedelta(microseconds=1)
 #: The same as the committer's: rows that came during a sweep are swept after this.
 SWEEP_DELAY = timedelta(seconds=5)
 #: Groups that owe and know nothing are deleted after this; by then no row for them is on its way.
@@ -67,7 +66,7 @@ class MovingStore(Session):
         if crowded := await self._calls.command("HGET", where.clock, "crowded"):
             await self._calls.command("HDEL", where.clock, "crowded")
             await self._trim(where.marks(crowded.decode()))
-        idle = await self._calls.fcall("bm_idle", [where.idle], self._now, FORGET_AFTER // _MICROSECOND, TIDY_MAX)
+        idle = await self._calls.fcall("bm_idle", [where.idle], self._now, FORGET_AFTER // MICROSECOND, TIDY_MAX)
         calls = [self._calls.fcall("bm_forget", group_keys(where, one.decode()), one) for one in idle]
         return sum(await asyncio.gather(*calls))
 
@@ -98,7 +97,7 @@ class MovingStore(Session):
             [where.outbox(account), where.outdue],
             self._now,
             account,
-            SWEEP_DELAY // _MICROSECOND,
+            SWEEP_DELAY // MICROSECOND,
             *fields,
         )
 
@@ -130,7 +129,7 @@ class MovingStore(Session):
                 field = f"{version}-{index}"
                 log.error("row.unreadable", account=account, row=field, why=type(error).__name__)
                 now_us = self._estimate_us()
-                if now_us is None or version > now_us - FORGET_AFTER // _MICROSECOND:
+                if now_us is None or version > now_us - FORGET_AFTER // MICROSECOND:
                     break
                 given_up.append(field)
         return rows, given_up
@@ -140,7 +139,7 @@ class MovingStore(Session):
         target = owed[-1][1]
         args: list[str | bytes | int] = [
             self._now, target.group, account, codec.dump(target.labels),
-            *(time // _MICROSECOND for time in (self._wait(target), target.interval, target.repeat)),
+            *(time // MICROSECOND for time in (self._wait(target), target.interval, target.repeat)),
             target.route,
         ]  # fmt: skip
         for (version, index, row), to in owed:

@@ -9,12 +9,11 @@ from monitor.engine.ports import ALONE, Claim, Summing
 from monitor.engine.sums import stamp
 from monitor.model.event import Event
 from monitor.model.record import Commit, Committed, Point, Record
-from monitor.model.window import micros
+from monitor.model.window import MICROSECOND, micros
 from monitor.store import codec, guardcodec, ledgercodec
 from monitor.store.guardkeys import WalletKeys
 from monitor.store.hurrying import HurryingStore
 
-_MICROSECOND = timedelta(microseconds=1)
 #: Rows that their committer has not struck off by then are moved again by anybody.
 SWEEP_DELAY = timedelta(seconds=5)
 #: Records kept in memory, about 2 kB each.
@@ -77,7 +76,7 @@ class PollingStore(HurryingStore):
         if more:
             more_keys, more_args = self._extras(commit, alerts_changed=bool(documents[1]))
             touched += [where.moves, *more_keys]
-            args += [summing.moves // _MICROSECOND if summing.moves else "", *more_args]
+            args += [summing.moves // MICROSECOND if summing.moves else "", *more_args]
         answer, version = await self._calls.fcall("bm_commit", touched, *args)
         self._watch(provider).expect(where.number, next_us)
         committed = cast(Committed, answer.decode())
@@ -117,7 +116,7 @@ class PollingStore(HurryingStore):
         has_alerts = ("1" if commit.record.alerts else "0") if alerts_changed else ""
         keep = self.keep
         args: list[str | bytes | int] = [
-            has_alerts, SWEEP_DELAY // _MICROSECOND, keep.age // _MICROSECOND, keep.events, keep.points,
+            has_alerts, SWEEP_DELAY // MICROSECOND, keep.age // MICROSECOND, keep.events, keep.points,
             len(commit.rows), *map(codec.dump, commit.rows),
             len(commit.events), *map(codec.dump_event, commit.events),
         ]  # fmt: skip

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
+from monitor.model.window import MICROSECOND
+
 #: Wallets remembered, some 300 bytes each, and own open holds, twice as much.
 WALLETS_MAX, HOLDS_MAX = 50_000, 20_000
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class Own(NamedTuple):
@@ -55,7 +56,7 @@ class Recollection:
         if kept != self._kept:
             # What was done under other settings may be kept for less long than by these.
             self._wallets.clear()
-            self._kept, self._half_us = kept, kept // _MICROSECOND // 2
+            self._kept, self._half_us = kept, kept // MICROSECOND // 2
         mark = self._marks.get(partition, 0)
         known = self._wallets.get(account)
         if known is None or known.mark != mark or now_us is None:

@@ -5,11 +5,10 @@ from datetime import timedelta
 from typing import Any, Literal, cast
 
 from monitor.model.watch import WATCHES_MAX, Alone, Ended, Ending, Former, Place, Watched, WatchNews
-from monitor.model.window import moment
+from monitor.model.window import MICROSECOND, moment
 from monitor.store import watchkeys
 from monitor.store.session import Session
 
-_MICROSECOND = timedelta(microseconds=1)
 #: Changes told in one call.
 CHUNK = 500
 _KEYS = (
@@ -41,15 +40,15 @@ class WatchingStore(Session):
         alone: Alone | None = None,
     ) -> tuple[Watched, bool, str] | Former | Literal["full", "contested"]:
         """Watch an account from now on; see the port."""
-        length = "" if expires_in is None else expires_in // _MICROSECOND
+        length = "" if expires_in is None else expires_in // MICROSECOND
         wallet, seen, matters, cleared = alone or Alone("", None)
         reply = await self._on_watches(
-            "bm_watch", account, provider, settings, length, WATCHES_MAX, kept // _MICROSECOND,
-            wallet, *(seen or _START), matters // _MICROSECOND, cleared,
+            "bm_watch", account, provider, settings, length, WATCHES_MAX, kept // MICROSECOND,
+            wallet, *(seen or _START), matters // MICROSECOND, cleared,
         )  # fmt: skip
         match reply[0]:
             case b"former":
-                return Former(reply[1].decode(), int(reply[2]) * _MICROSECOND)
+                return Former(reply[1].decode(), int(reply[2]) * MICROSECOND)
             case b"full":
                 return "full"
             case b"contested":
@@ -60,7 +59,7 @@ class WatchingStore(Session):
 
     async def unwatch(self, account: str, reason: Ending, kept: timedelta) -> Ended | None:
         """End a watch now; None when there is none. For so long it is remembered."""
-        reply = await self._on_watches("bm_unwatch", account, reason, kept // _MICROSECOND)
+        reply = await self._on_watches("bm_unwatch", account, reason, kept // MICROSECOND)
         return Ended(account, reply[0].decode(), reason, int(reply[1])) if reply else None
 
     async def yield_watches(self, accounts: Sequence[str], kept: timedelta) -> list[str]:
@@ -68,14 +67,14 @@ class WatchingStore(Session):
         found: list[str] = []
         for start in range(0, len(accounts), CHUNK):
             part = accounts[start : start + CHUNK]
-            reply = await self._on_watches("bm_yield_watches", kept // _MICROSECOND, *part)
+            reply = await self._on_watches("bm_yield_watches", kept // MICROSECOND, *part)
             found += (name.decode() for name in reply)
         return found
 
     async def watch_news(self, since: Place | None, kept: timedelta) -> WatchNews:
         """End what has lasted long enough, by the store's own clock, and tell what has changed since then."""
         life, number = since or _START
-        reply = await self._on_watches("bm_watch_news", life, number, CHUNK, kept // _MICROSECOND)
+        reply = await self._on_watches("bm_watch_news", life, number, CHUNK, kept // MICROSECOND)
         first = 7 + 3 * int(reply[6])
         expired = tuple(
             Ended(reply[at].decode(), reply[at + 1].decode(), "watch_expired", int(reply[at + 2]))
@@ -106,7 +105,7 @@ class WatchingStore(Session):
     async def forget_watch(self, ended: Ended, wait: timedelta | None = None) -> None:
         """Remember it no more, or only for so long; unless it has begun again meanwhile."""
         await self._on_watches(
-            "bm_forget_watch", ended.account, ended.number, "" if wait is None else wait // _MICROSECOND
+            "bm_forget_watch", ended.account, ended.number, "" if wait is None else wait // MICROSECOND
         )
 
     async def version(self, account: str) -> int:

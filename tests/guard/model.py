@@ -24,7 +24,7 @@ from monitor.guard.hold import (
     Verdict,
     Wallet,
 )
-from monitor.guard.reasons import Reason, first
+from monitor.guard.reasons import REASONS, Reason
 from monitor.model.feed import Fed
 
 #: What a call that wants to end a hold is told where it has ended another way; `expired` and `held` are not in here.
@@ -338,7 +338,8 @@ class ModelGuard:
         if strange:
             known = replace(known, seen={}, read=None)
             balance = Balance(names[0], None, balance.held, balance.unsettled, 0, None)
-        reason = first(ask.early, *self._reasons(ask, terms, balance, known)) or "OK"
+        found = (ask.early, *self._reasons(ask, terms, balance, known))
+        reason = min((one for one in found if one is not None), key=REASONS.index, default="OK")
         return Verdict(reason, balance, None, now)
 
     def _names(self, ask: Ask) -> list[str]:
