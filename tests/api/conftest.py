@@ -199,7 +199,7 @@ def context(store, bets):
         plain = ApiContext(
             accounts=Everyone(known, watches.watched), watches=watches, store=store,
             clock=lambda: NOON + timedelta(seconds=48),
-            metrics=Metrics("0.1.0"), readiness=fine, guard=bets.guard(known),
+            metrics=Metrics("0.1.0"), readiness=fine, guard=bets.guard(known, deadline=timedelta(seconds=10)),
         )  # fmt: skip
         return replace(plain, **changes)
 
