@@ -20,6 +20,7 @@ from monitor.channels.http import new_session as new_chat_session
 from monitor.clock import FollowedClock, wall_clock
 from monitor.concerns import Concerns, first_of
 from monitor.config import Config, hide_secrets, load
+from monitor.config.sources import FileWatch, Sources, aside
 from monitor.connectivity import Lookout
 from monitor.duties import Duties, Duty
 from monitor.engine.offline import LOOK_SOON
@@ -33,7 +34,6 @@ from monitor.plan import Crew
 from monitor.process import calm_collector, run_async
 from monitor.providers.http import new_session
 from monitor.serving import Front
-from monitor.sources import FileWatch, Sources, aside
 from monitor.store.embedded import EmbeddedServer
 from monitor.store.redis import RedisStore
 from monitor.store.session import Keep

@@ -9,13 +9,13 @@ from datetime import datetime
 import structlog
 
 from monitor.concerns import Concerns
+from monitor.config.watchdog_settings import Connectivity, address
 from monitor.egress import Egress
 from monitor.engine.offline import Blame, Sight
 from monitor.engine.poll import BUG
 from monitor.engine.ports import Clock
 from monitor.model.record import Account, Answer, Reading
 from monitor.model.snapshot import Outage
-from monitor.watchdog_settings import Connectivity, address
 
 #: How long a control target has to take a connection.
 CONNECT_TIMEOUT = 3.0

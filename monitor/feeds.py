@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import aiohttp
 
+from monitor.config.settings import Price, ProviderPrices, StaticPrices
 from monitor.engine.feeds import FEED_PROVIDER, FeedReader, PriceStore, account_of_feed, refresh
 from monitor.engine.pricing import Feed, PriceBook, Reported, Source, Static
 from monitor.metrics import Metrics
 from monitor.model.record import Account
 from monitor.providers.http import Http
 from monitor.providers.price_feed import MAX_BODY, HttpJsonPrices, PriceFeed
-from monitor.settings import Price, ProviderPrices, StaticPrices
 
 
 class Feeds:

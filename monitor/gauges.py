@@ -12,7 +12,7 @@ from monitor.engine.deliver import Outcome
 from monitor.engine.poll import BUG, Polled
 from monitor.engine.ports import Claim, Clock
 from monitor.metrics import AccountState, Metrics, PollOutcome
-from monitor.metrics_sending import DeliveryOutcome
+from monitor.metrics.sending import DeliveryOutcome
 from monitor.model.group import Message
 from monitor.model.record import Account, Answer
 from monitor.model.snapshot import Outage

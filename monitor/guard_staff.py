@@ -15,7 +15,7 @@ from monitor.engine.guarding import Guard, LateCall
 from monitor.engine.guardports import GuardStore
 from monitor.engine.ports import Clock
 from monitor.errors import StoreUnavailable
-from monitor.metrics_guard import GuardMetrics
+from monitor.metrics.guard import GuardMetrics
 from monitor.plan import Crew
 
 #: Decisions are logged this soon, and what is owed to the store is tried again so often.

@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 import structlog
 
 from monitor.channels.http import Http
+from monitor.config.watchdog_settings import Heartbeat
 from monitor.engine.ports import Clock
 from monitor.errors import DeliveryError, StoreUnavailable
-from monitor.metrics_beats import BeatMetrics
-from monitor.watchdog_settings import Heartbeat
+from monitor.metrics.beats import BeatMetrics
 
 #: How often it is looked whether a ping is due, and how long one may take: on the way out, others wait for it.
 LOOK_EVERY, PING_TIMEOUT, LAST_TIMEOUT = timedelta(seconds=1), timedelta(seconds=10), timedelta(seconds=3)

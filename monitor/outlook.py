@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from monitor.api.views import stamp
-from monitor.checks import counted
+from monitor.commands.checks import counted
 from monitor.concerns import Concerns
 from monitor.metrics import Metrics
 from monitor.model.channel import ChannelHealth

@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from monitor import doubts
-from monitor.accounts import Roster
-from monitor.checks import counted
-from monitor.config import Config
+from monitor.commands.checks import counted
+from monitor.config import Config, doubts
+from monitor.config.accounts import Roster
 from monitor.engine.records import all_records
 from monitor.engine.silence_check import Fires, ends_soon, firing, lifted_for, matched, remarks, reminder
 from monitor.engine.silence_words import silence_view

@@ -10,13 +10,13 @@ import msgspec
 import structlog
 from pydantic import ValidationError
 
-from monitor.accounts import Roster, Untimely, account_model, timetable
+from monitor.config.accounts import Roster, Untimely, account_model, timetable
+from monitor.config.mistakes import dotted, translated
 from monitor.engine.watch import SUM, account_of_checkup, match_labels
 from monitor.engine.watches import Watches
 from monitor.engine.watchports import Enlisted
 from monitor.errors import WatchRefused
 from monitor.fields import Context, suggestion
-from monitor.mistakes import dotted, translated
 from monitor.model.record import Account, RuleWatch
 from monitor.model.watch import Ended
 from monitor.providers.base import AccountSettings

@@ -15,7 +15,7 @@ from monitor.model.ledger import Tried
 from monitor.model.record import Row
 from monitor.model.target import Target
 from monitor.model.window import micros
-from monitor.ruletest_inbox import fresh_group
+from monitor.ruletest.inbox import fresh_group
 from monitor.store.line import Line
 from monitor.store.redis import RedisStore
 from monitor.store.wire import Command

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from monitor.api.problems import PROBLEMS  # noqa: E402 - the path comes first
-from monitor.checks import schema  # noqa: E402
+from monitor.commands.checks import schema  # noqa: E402
 from monitor.metrics import Metrics  # noqa: E402
 
 README = ROOT / "README.md"

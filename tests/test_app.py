@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from monitor import app
 from monitor.app import ROLES, Daemon
 from monitor.config import load
-from monitor.sources import Sources
+from monitor.config.sources import Sources
 
 
 @pytest.fixture

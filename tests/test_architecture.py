@@ -34,7 +34,24 @@ LAYERS = {
     ],
     "api": ["model", "fields", "guard", "engine", "deadlines"],
     "demo": ["model", "fields", "engine"],
+    "metrics": ["model", "guard", "engine.guardports"],
+    "config": [
+        "model",
+        "fields",
+        "rules",
+        "guard",
+        "engine",
+        "providers",
+        "channels",
+        "egress",
+        "redact",
+        "schedule",
+        "store.url",
+        "api.auth",
+    ],
 }
+#: Joins the parts, and may import everything, as all that is in no folder.
+WIRING = {"cli", "commands", "ruletest", "backtest", "explain"}
 #: Imports that break the table, each with the reason why it may.
 ALLOWED = {
     ("api", "redact"): "one place knows what a secret looks like",
@@ -282,6 +299,6 @@ def test_a_long_function_is_found():
 def test_every_part_has_a_row_or_is_wiring():
     folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
 
-    assert folders <= set(LAYERS)
+    assert folders == set(LAYERS) - {"errors", "deadlines", "fields", "egress", "redact"} | WIRING
     for adapter in ADAPTERS & set(LAYERS):
         assert not ADAPTERS & set(LAYERS[adapter]), f"{adapter} may not import another adapter"

@@ -8,10 +8,10 @@ import pytest
 
 from monitor import connectivity
 from monitor.concerns import Concerns
+from monitor.config.watchdog_settings import Connectivity
 from monitor.connectivity import Lookout, any_reached
 from monitor.egress import Egress
 from monitor.engine.poll import BUG
-from monitor.watchdog_settings import Connectivity
 from tests.builders import NOON, seconds
 from tests.facts import account, answer, outage
 

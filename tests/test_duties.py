@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from structlog.testing import capture_logs
 
 from monitor.concerns import Concerns
+from monitor.config.guard_settings import GuardSettings
 from monitor.duties import Duties, Duty
 from monitor.engine.guardports import Quarantine
 from monitor.gauges import Gauges
-from monitor.guard_settings import GuardSettings
 from monitor.metrics import Metrics
 
 

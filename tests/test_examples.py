@@ -9,7 +9,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from monitor.channels import CHANNELS
-from monitor.checks import schema
+from monitor.commands.checks import schema
 from monitor.config import load
 from monitor.demo.settings import CONFIG, RULES
 from monitor.providers import PROVIDERS

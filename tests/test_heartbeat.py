@@ -9,11 +9,11 @@ from structlog.testing import capture_logs
 
 from monitor.channels.http import Http, new_session
 from monitor.clock import wall_clock
+from monitor.config.watchdog_settings import Heartbeat
 from monitor.egress import Egress
 from monitor.errors import StoreUnavailable
 from monitor.heartbeat import Heart
 from monitor.metrics import PREFIX, Metrics
-from monitor.watchdog_settings import Heartbeat
 from tests.builders import minutes, seconds
 
 TOKEN = "CANARY-0a1b2c3d-ping"

@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import pytest
 from structlog.testing import capture_logs
 
+from monitor.config.guard_settings import GuardSettings
 from monitor.engine.kicks import Kicker
 from monitor.engine.poll import Polling
 from monitor.errors import StoreUnavailable
 from monitor.gauges import Gauges
-from monitor.guard_settings import GuardSettings
 from monitor.metrics import Metrics
 from monitor.plan import AGAIN, MENDED_AFTER, Crew
 from monitor.schedule import Every

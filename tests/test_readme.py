@@ -13,10 +13,10 @@ from monitor.api.guard_read import BODY_MAX
 from monitor.api.problems import PROBLEMS
 from monitor.api.routes import ROUTES
 from monitor.cli import app
+from monitor.config.guard_settings import GuardSettings, HoldTtl
 from monitor.guard import units
 from monitor.guard.hold import HOLDS_MAX, State
 from monitor.guard.reasons import REASONS
-from monitor.guard_settings import GuardSettings, HoldTtl
 from monitor.model.watch import WATCHES_MAX
 from monitor.store import functions
 from tests.api.conformance import check

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from monitor.engine.route import Route, compile_route
 from monitor.rules.templates import labels_of
-from monitor.ruletest_inbox import Inbox
+from monitor.ruletest.inbox import Inbox
 from tests.lives import WAYS, catalogue, lives, some_lives, watched
 
 #: Each channel by one way: the groups of two ways tell of two episodes independently of one another.

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.config.guard_settings import GuardSettings
 from monitor.guard.freshness import freshness
 from monitor.guard.hold import Balance
-from monitor.guard_settings import GuardSettings
 from tests.builders import minutes, seconds
 from tests.guard.asks import terms
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 import monitor.rules
-from monitor import yamlfile
+from monitor.config import yamlfile
 from monitor.rules import RULES, AnyRule
 from monitor.rules.base import RuleBase
 from monitor.rules.self_alert import SelfRule
