@@ -1,5 +1,6 @@
 """Store URLs, read by ourselves: what redis-py accepts differs by version and hides typing mistakes."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -63,15 +64,14 @@ def address(url: str) -> Address:
     """Where a store URL points. ConfigError says what is wrong, without the password in it."""
     scheme = url.partition("://")[0]
     try:
-        parts = urlsplit(url)
         if scheme == "unix":
-            return _socket(parts)
+            return _socket(urlsplit(url))
         if scheme in ("redis", "rediss"):
-            return _host(parts)
+            return _host(urlsplit(url))
         if scheme in ("redis+sentinel", "rediss+sentinel"):
-            return _sentinels(parts)
+            return _sentinels(*_several(url))
         if scheme in ("redis+cluster", "rediss+cluster"):
-            return _cluster(parts)
+            return _cluster(*_several(url))
     except ValueError:
         # Its text may quote the whole URL.
         raise _mistake(f"this is not a store URL, write {_FORMS}") from None
@@ -106,14 +106,25 @@ def _host(parts: SplitResult) -> Address:
     )
 
 
-def _sentinels(parts: SplitResult) -> Address:
+def _several(url: str) -> tuple[SplitResult, str]:
+    """The URL as if it had one host, and all its hosts: of several Python refuses an IPv6 one behind a comma.
+
+    Since gh-105704: 3.12.9, 3.13.2, and the 3.11 of distributions that took it over.
+    """
+    scheme, _, rest = url.partition("://")
+    netloc = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    login, at, hosts = netloc.rpartition("@")
+    return urlsplit(f"{scheme}://{login}{at}several{rest[len(netloc) :]}"), hosts
+
+
+def _sentinels(parts: SplitResult, hosts: str) -> Address:
     service, _, db = parts.path.strip("/").partition("/")
     if not service:
         raise _mistake("the name of the service is missing: redis+sentinel://h1:26379,h2/service")
     query = _query(parts, "sentinel_username", "sentinel_password")
     username, password = _login(parts)
     return Address(
-        hosts=_hosts(parts, _SENTINEL_PORT),
+        hosts=_hosts(hosts, _SENTINEL_PORT),
         service=unquote(service),
         tls=parts.scheme.startswith("rediss"),
         db=_db(db or "0"),
@@ -124,16 +135,16 @@ def _sentinels(parts: SplitResult) -> Address:
     )
 
 
-def _cluster(parts: SplitResult) -> Address:
+def _cluster(parts: SplitResult, hosts: str) -> Address:
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise _mistake("a cluster has one database, nothing may follow its hosts: redis+cluster://h1:7000,h2")
     username, password = _login(parts)
-    hosts = _hosts(parts, _PORT)
-    return Address(hosts=hosts, tls=parts.scheme.startswith("rediss"), username=username, password=password)
+    tls = parts.scheme.startswith("rediss")
+    return Address(hosts=_hosts(hosts, _PORT), tls=tls, username=username, password=password)
 
 
-def _hosts(parts: SplitResult, port: int) -> tuple[tuple[str, int], ...]:
-    found = [urlsplit(f"//{one.strip()}") for one in parts.netloc.rpartition("@")[2].split(",")]
+def _hosts(several: str, port: int) -> tuple[tuple[str, int], ...]:
+    found = [urlsplit(f"//{one.strip()}") for one in several.split(",")]
     if not all(one.hostname for one in found):
         raise _mistake(f"a host is missing, write {_FORMS}")
     return tuple((str(one.hostname), one.port or port) for one in found)
