@@ -326,7 +326,7 @@ FAILURES = {
         "prometheus/alertmanager#730, #1639, #5459",
         [
             "e2e/test_cases.py::test_case_55_whoever_silenced_what_still_fires_is_reminded_before_it_is_heard",
-            "test_silencecommand.py::test_case_55_status_lists_silences_that_match_nothing_or_end_soon",
+            "commands/test_silence.py::test_case_55_status_lists_silences_that_match_nothing_or_end_soon",
         ],
     ),
     "a silence hid that it got much worse": (
