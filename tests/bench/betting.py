@@ -61,9 +61,14 @@ class Requests:
     def _signed(self, method: bytes, path: bytes, body: bytes) -> bytes:
         if not self._plan.secret:
             return b""
-        at = str(int(time.time())).encode()
-        mac = hmac.digest(self._plan.secret.encode(), b"\n".join((at, method, path, body)), "sha256").hex().encode()
+        at, mac = signature(self._plan.secret, method, path, body)
         return b"X-Guard-Key: bench\r\nX-Guard-Timestamp: %b\r\nX-Guard-Signature: v1=%b\r\n" % (at, mac)
+
+
+def signature(secret: str, method: bytes, path: bytes, body: bytes = b"") -> tuple[bytes, bytes]:
+    """The time of now and the signature, as README.md says."""
+    at = str(int(time.time())).encode()
+    return at, hmac.digest(secret.encode(), b"\n".join((at, method, path, body)), "sha256").hex().encode()
 
 
 @dataclass

@@ -24,7 +24,7 @@ from pathlib import Path
 import aiohttp
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from tests.bench.betting import Plan
+from tests.bench.betting import Plan, signature
 from tests.bench.common import Result, provider, store_server
 from tests.bench.daemon import Daemon, daemon
 
@@ -135,7 +135,14 @@ async def fed(world: World) -> None:
     headers, until = {"Authorization": f"Bearer {TOKEN}"}, time.monotonic() + FEED_S
     async with aiohttp.ClientSession(f"http://127.0.0.1:{world.daemons[0].port}", headers=headers) as session:
         for number in range(WALLETS):
-            async with session.post(f"/v1/accounts/w{number:04}/poll") as reply:
+            path = f"/v1/accounts/w{number:04}/poll"
+            at, mac = signature(world.secret, b"POST", path.encode())
+            signed = {
+                "X-Guard-Key": "bench",
+                "X-Guard-Timestamp": at.decode(),
+                "X-Guard-Signature": f"v1={mac.decode()}",
+            }
+            async with session.post(path, headers=signed if world.secret else {}) as reply:
                 assert reply.status == HTTPStatus.ACCEPTED, await reply.text()
     while True:
         seen = await bet(replace(world.plan("check"), seconds=1.0))
