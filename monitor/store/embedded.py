@@ -220,10 +220,11 @@ class EmbeddedServer:
 
     def _command(self) -> list[str]:
         assert self.binary is not None
+        # Forking to write that file anew stops the server: at the default of 64 MB every 57 000 bets.
         options = {
-            "port": "0", "unixsocket": str(self._socket), "unixsocketperm": "700", "daemonize": "no",
+            "port": "0", "unixsocket": str(self._socket), "unixsocketperm": "700", "daemonize": "no", "databases": "1",
             "appendonly": "yes", "appendfsync": self._fsync, "aof-load-truncated": "yes", "save": "",
-            "maxmemory-policy": "noeviction", "databases": "1", "loglevel": "warning",
+            "auto-aof-rewrite-min-size": "256mb", "maxmemory-policy": "noeviction", "loglevel": "warning",
         }  # fmt: skip
         return [
             str(self.binary.path),

@@ -139,11 +139,12 @@ async def test_what_was_written_is_there_after_a_stop_and_a_start(data):
 @pytest.mark.parametrize("fsync", ["everysec", "always"])
 async def test_it_appends_to_a_file_and_never_evicts(data, fsync):
     async with running(data, fsync=fsync) as (_, url), client(url) as it:
-        settings = await it.config_get("append*", "maxmemory*", "port", "save")
+        settings = await it.config_get("append*", "auto-aof*", "maxmemory*", "port", "save")
 
     assert settings["appendonly"] == "yes"
     assert settings["appendfsync"] == fsync
     assert settings["maxmemory-policy"] == "noeviction"
+    assert settings["auto-aof-rewrite-min-size"] == str(256 * 1024**2), "else it forks every few seconds under load"
     assert (settings["port"], settings["save"]) == ("0", "")
 
 
