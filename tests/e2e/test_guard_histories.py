@@ -84,9 +84,9 @@ class Caller:
         else:
             await self.call({"bet": "hold", "again": "hold"}.get(kind, kind), wallet, *bet)
 
-    async def call(self, what, wallet, name, amount, ttl, haste=0.05):
+    async def call(self, what, wallet, name, amount, ttl, haste=0.08):
         """One call, recorded; of some the caller does not wait for the answer."""
-        began, patience = now(), 10 if self.rnd.random() > haste else self.rnd.uniform(0.0005, 0.005)
+        began, patience = now(), 10 if self.rnd.random() > haste else self.rnd.uniform(0, 0.002)
         status, answer = await self.ask(what, wallet, name, amount, ttl, patience)
         call = Call(what, name, amount, ttl * 1_000, began)
         if status not in (0, 503):

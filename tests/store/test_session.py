@@ -210,9 +210,10 @@ async def test_a_store_that_goes_away_is_reported_at_once_and_used_again_when_it
 
 async def test_a_store_that_hangs_is_not_waited_for_and_its_late_answers_are_nobodys(monkeypatch, a_server, connect):
     server = a_server()
-    monkeypatch.setattr(link, "ANSWER_TIMEOUT_S", 0.1)
     store = await connect(server.url, partitions=4)
     server.pause()
+    monkeypatch.setattr(link, "ANSWER_TIMEOUT_S", 0.1)
+    store._calls._link._watch()
 
     with pytest.raises(StoreUnavailable):
         await store._calls.command("ECHO", "late")
