@@ -40,12 +40,8 @@ def kind_of(message, numbered):
     return "firing" if kind == "resolved" else kind
 
 
-@pytest.mark.parametrize("send_resolved", [True, False])
-@pytest.mark.parametrize("seed", range(5))
-async def test_the_channels_of_a_rule_test_hear_what_the_daemons_would(store, clock, seed, send_resolved):
-    history = life(seed)
-    inbox, channel = Inbox({"ops": send_resolved}), RecordingChannel()
-    destination = Destination("ops", channel, send_resolved=send_resolved)
+async def heard_alike(store, clock, history, inbox, destination):
+    """A history lived through by both, which hear the same: when, how and of what."""
 
     async def deliver():
         inbox.deliver(clock())
@@ -63,10 +59,22 @@ async def test_the_channels_of_a_rule_test_hear_what_the_daemons_would(store, cl
 
     arrived = [
         ((message.at - NOON).total_seconds(), kind_of(message, numbered), numbered.entry.rule)
-        for message in channel.arrived
+        for message in destination.adapter.arrived
         for numbered in message.alerts
     ]
     assert [((one.at - NOON).total_seconds(), one.kind, one.alert) for one in inbox.heard] == arrived
+    return arrived
+
+
+@pytest.mark.parametrize("send_resolved", [True, False])
+@pytest.mark.parametrize("seed", range(5))
+async def test_the_channels_of_a_rule_test_hear_what_the_daemons_would(store, clock, seed, send_resolved):
+    history = life(seed)
+    inbox = Inbox({"ops": send_resolved})
+    destination = Destination("ops", RecordingChannel(), send_resolved=send_resolved)
+
+    arrived = await heard_alike(store, clock, history, inbox, destination)
+
     assert len(arrived) > 5
 
 

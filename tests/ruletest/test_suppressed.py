@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from monitor.engine.deliver import LEASE, Destination, tell_safely
+from monitor.engine.deliver import Destination
 from monitor.engine.suppress import Suppressor
 from monitor.model.group import Hush
 from monitor.ruletest.inbox import Inbox
 from tests.builders import NOON, seconds
 from tests.fakes import RecordingChannel
-from tests.ruletest.test_inbox import END, kind_of, life, owe
+from tests.ruletest.test_inbox import heard_alike, life
 from tests.ruletest.test_ruletest import CONFIG, HOT, folder, holds, ran  # noqa: F401 - fixtures
 
 BEGUN, OVER = NOON + seconds(90), NOON + seconds(260)
@@ -25,29 +25,11 @@ async def hushing(_group, entries, now):
 @pytest.mark.parametrize("seed", range(6))
 async def test_what_is_suppressed_in_a_rule_test_is_what_the_daemon_suppresses(store, clock, seed):
     history = {second: replace(row, entry=_ended(row.entry, second)) for second, row in life(seed).items()}
-    suppress, channel = Suppressor((hushing,)), RecordingChannel()
-    inbox, destination = Inbox(suppress=suppress), Destination("ops", channel, suppress=suppress)
+    suppress = Suppressor((hushing,))
+    inbox, destination = Inbox(suppress=suppress), Destination("ops", RecordingChannel(), suppress=suppress)
 
-    async def deliver():
-        inbox.deliver(clock())
-        while groups := await store.claim_groups("ops", 10, LEASE):
-            for group in groups:
-                await tell_safely(store, destination, group, clock)
+    arrived = await heard_alike(store, clock, history, inbox, destination)
 
-    for second in range(END):
-        await deliver()
-        if told := history.get(second):
-            inbox.owe([told], clock())
-            await owe(store, clock, told)
-            await deliver()
-        clock.pass_(seconds(1))
-
-    arrived = [
-        ((message.at - NOON).total_seconds(), kind_of(message, numbered), numbered.entry.rule)
-        for message in channel.arrived
-        for numbered in message.alerts
-    ]
-    assert [((one.at - NOON).total_seconds(), one.kind, one.alert) for one in inbox.heard] == arrived
     assert not [one for one in arrived if one[2] == "a" and 90 <= one[0] < 260]
 
 
