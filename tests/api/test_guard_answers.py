@@ -34,7 +34,7 @@ class Casino:
 
     async def opens(self, **policy):
         known = {name: account(name) for name in ("player-7", "house", "new")}
-        guard = self.bets.guard(known, store=self.store, **policy)
+        guard = self.bets.guard(known, store=self.store, **{"deadline": seconds(10), **policy})
         self.client, _ = await self.start(self.context(guard=guard, clock=self.bets.clock))
         return self
 
